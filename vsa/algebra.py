@@ -1,0 +1,385 @@
+"""The base of all vector-symbolic models: public methods validate and delegate, subclasses provide the mathematics.
+
+An :class:`Algebra` is a frozen value without state: two with the same fields are equal, it pickles, and it can be a
+dictionary key. Vectors are plain tensors whose last axis is the vector; every operation broadcasts over leading axes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from . import validation
+from .errors import DtypeError, ShapeError, VSAError
+from .laws import Storage
+from .operations import Operations
+
+__all__ = ["Algebra"]
+
+
+@dataclass(frozen=True)
+class Algebra(Operations):
+    """A vector-symbolic model of dimension ``dim``.
+
+    Subclasses define the class attribute ``name``, the properties ``forms``, ``embedding`` and ``laws``, and the
+    underscore methods. Operations they leave out are listed in ``laws.lacks`` and raise :class:`UnsupportedError`.
+
+    Args:
+        dim: D, the dimension.
+    """
+
+    dim: int
+
+    def __post_init__(self) -> None:
+        validation.check_count(self.name, "dim", self.dim)
+
+    # ------------------------------------------------------------------ making vectors
+
+    def random(
+        self,
+        *batch: int,
+        generator: torch.Generator,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> Tensor:
+        """Independent random vectors.
+
+        Args:
+            *batch: leading axes; none makes a single vector.
+            generator: the source of randomness. Draws are made on its device.
+            dtype: of the result; it chooses the form. Default: the canonical form in torch's default dtype.
+            device: of the result. Default: the generator's.
+
+        Returns:
+            (*batch, D), or the width of the form that ``dtype`` chooses.
+
+        Raises:
+            DtypeError: no generator was given, or no form has this dtype.
+        """
+        if not isinstance(generator, torch.Generator):
+            raise DtypeError(
+                f"{self.name} random",
+                received=f"generator of type {type(generator).__name__}",
+                expected="a torch.Generator",
+                hint="pass torch.Generator().manual_seed(seed)",
+            )
+        form = validation.form_for(self.name, "random", dtype, self.forms)
+        vectors = self._random(batch, generator, form, dtype or validation.default_dtype(form))
+        return vectors if device is None else vectors.to(device)
+
+    def identity(
+        self, *batch: int, dtype: torch.dtype | None = None, device: torch.device | str | None = None
+    ) -> Tensor:
+        """The vector that changes nothing when bound.
+
+        Args:
+            *batch: leading axes; none makes a single vector.
+            dtype: of the result; it chooses the form. Default: the canonical form in torch's default dtype.
+            device: of the result.
+
+        Returns:
+            (*batch, D), or the width of the form that ``dtype`` chooses.
+        """
+        form = validation.form_for(self.name, "identity", dtype, self.forms)
+        return self._identity(form, dtype or validation.default_dtype(form), device).expand(*batch, -1).clone()
+
+    # ------------------------------------------------------------------ operations
+
+    def bind(self, x: Tensor, y: Tensor) -> Tensor:
+        """Bind two vectors into one that resembles neither.
+
+        Args:
+            x: (..., D).
+            y: (..., D), broadcast against ``x``.
+
+        Returns:
+            (..., D).
+        """
+        self._check("bind", x, y)
+        return self._bind(x, y)
+
+    def unbind(self, x: Tensor, y: Tensor) -> Tensor:
+        """Take ``y`` out of ``x``: ``unbind(bind(x, y), y)`` is ``x``, exactly or nearly, as ``laws`` says.
+
+        Args:
+            x: (..., D), the product.
+            y: (..., D), the key, broadcast against ``x``.
+
+        Returns:
+            (..., D).
+        """
+        self._check("unbind", x, y)
+        return self._unbind(x, y)
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """Invert a vector under binding, so that ``unbind(z, x) = bind(z, inverse(x))``.
+
+        Args:
+            x: (..., D).
+
+        Returns:
+            (..., D).
+        """
+        self._check("inverse", x)
+        return self._inverse(x)
+
+    def bind_all(self, vectors: Tensor, dim: int = -2) -> Tensor:
+        """Bind the vectors along an axis, in their order.
+
+        Args:
+            vectors: (..., N, D), N at least 1.
+            dim: the axis of N.
+
+        Returns:
+            (..., D).
+        """
+        self._check("bind_all", vectors)
+        return self._bind_all(validation.axis_to_front(self.name, "bind_all", vectors, dim))
+
+    def bundle(self, vectors: Tensor, weights: Tensor | None = None, dim: int = -2) -> Tensor:
+        """Superpose the vectors along an axis into one that resembles each. Nothing is normalised.
+
+        Args:
+            vectors: (..., N, D), N at least 1.
+            weights: (..., N), broadcast against the vectors once ``dim`` is their last axis but one.
+                Default: all 1.
+            dim: the axis of N.
+
+        Returns:
+            (..., D): the weighted sum.
+
+        Reference:
+            Kanerva, "Hyperdimensional computing", Cognitive Computation 2009.
+        """
+        self._check("bundle", vectors)
+        stacked = validation.axis_to_front(self.name, "bundle", vectors, dim).movedim(0, -2)
+        if weights is not None:
+            validation.check_weights(self.name, "bundle", weights, stacked)
+        return self._bundle(stacked, weights)
+
+    def permute(self, x: Tensor, shifts: int = 1) -> Tensor:
+        """Reorder the entries of a vector by the algebra's fixed permutation.
+
+        Args:
+            x: (..., D).
+            shifts: how often; negative undoes.
+
+        Returns:
+            (..., D).
+        """
+        self._check("permute", x)
+        if isinstance(shifts, bool) or not isinstance(shifts, int):
+            raise DtypeError(f"{self.name} permute", received=f"shifts {shifts!r}", expected="an integer")
+        return self._permute(x, shifts)
+
+    def power(self, base: Tensor, exponents: Tensor | float) -> Tensor:
+        """Bind a vector with itself ``exponents`` times, also for exponents between the integers.
+
+        Args:
+            base: (..., D).
+            exponents: a number, or (...), broadcast against the leading axes of ``base``.
+
+        Returns:
+            (..., D).
+
+        Reference:
+            Plate, "Holographic reduced representations", IEEE TNN 1995; Frady, Kleyko, Kymn, Olshausen, Sommer,
+            "Computing on functions using randomized vector representations", 2021.
+        """
+        self._check("power", base)
+        if not isinstance(exponents, Tensor):
+            wide = torch.float64 if base.is_floating_point() and isinstance(exponents, float) else None
+            exponents = torch.as_tensor(exponents, dtype=wide, device=base.device)
+        if exponents.is_complex() or exponents.dtype == torch.bool:
+            raise DtypeError(f"{self.name} power", received=f"exponents of {exponents.dtype}", expected="real numbers")
+        validation.check_device(self.name, "power", base, exponents)
+        validation.check_broadcast(self.name, "power", base.shape[:-1], exponents.shape)
+        return self._power(base, exponents)
+
+    def normalize(self, x: Tensor) -> Tensor:
+        """Scale a vector (a bundle, say) back to where the algebra's vectors live.
+
+        Args:
+            x: (..., D).
+
+        Returns:
+            (..., D).
+        """
+        self._check("normalize", x)
+        return self._normalize(x)
+
+    def quantize(self, x: Tensor) -> Tensor:
+        """The nearest vector that :meth:`random` could have made.
+
+        Args:
+            x: (..., D).
+
+        Returns:
+            (..., D), without gradient.
+        """
+        self._check("quantize", x)
+        return self._quantize(x)
+
+    # ------------------------------------------------------------------ comparing
+
+    def similarity(self, x: Tensor, y: Tensor) -> Tensor:
+        """How alike two vectors are, pair by pair: 1 for equal atoms.
+
+        Args:
+            x: (..., D).
+            y: (..., D), broadcast against ``x``.
+
+        Returns:
+            (...).
+        """
+        self._check("similarity", x, y)
+        return self._similarity(x, y)
+
+    def similarity_to_set(self, x: Tensor, atoms: Tensor) -> Tensor:
+        """How alike a vector is to each vector of a set. A codebook that is asked often is a ``Codebook``.
+
+        Args:
+            x: (..., D).
+            atoms: (N, D).
+
+        Returns:
+            (..., N).
+        """
+        self._check("similarity_to_set", x)
+        self._check("similarity_to_set", atoms)
+        if atoms.ndim != 2 or atoms.shape[0] == 0:
+            raise ShapeError(
+                f"{self.name} similarity_to_set",
+                received=f"atoms of shape {tuple(atoms.shape)}",
+                expected="(N, D) with N at least 1",
+            )
+        validation.check_device(self.name, "similarity_to_set", x, atoms)
+        return self._similarity_to_set(x, atoms)
+
+    def cosine(self, x: Tensor, y: Tensor, eps: float = 1e-12) -> Tensor:
+        """Cosine of the angle between the real embeddings, pair by pair.
+
+        Args:
+            x: (..., D).
+            y: (..., D), broadcast against ``x``.
+            eps: the least squared norm that is divided by.
+
+        Returns:
+            (...).
+        """
+        self._check("cosine", x, y)
+        a, b = self._embed_pair(x, y)
+        norms = (a.square().sum(-1).clamp_min(eps) * b.square().sum(-1).clamp_min(eps)).sqrt()
+        return (a * b).sum(-1) / norms
+
+    # ------------------------------------------------------------------ the bridge to arrays
+
+    def embed(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """The real vector that is stored in, or applied to, an array.
+
+        Args:
+            x: (..., D).
+            dtype: of the result, for forms that have no float dtype of their own. Default: torch's default.
+
+        Returns:
+            (..., E), such that similarity is an affine function of the inner product (see :attr:`embedding`).
+        """
+        self._check("embed", x)
+        return self._embed(x, dtype)
+
+    def unembed(self, e: Tensor) -> Tensor:
+        """The vector behind an embedding, or behind a weighted sum of embeddings.
+
+        Args:
+            e: (..., E), real.
+
+        Returns:
+            (..., D) in the canonical form.
+        """
+        width = self.embedding.width
+        validation.check_float(f"{self.name} unembed", e, width)
+        return self._unembed(e)
+
+    def binding_matrix(self, x: Tensor) -> Tensor:
+        """Binding as a matrix, so that ``bind(x, y) = binding_matrix(x) @ y``.
+
+        Args:
+            x: (..., D).
+
+        Returns:
+            (..., D, D).
+        """
+        self._check("binding_matrix", x)
+        return self._binding_matrix(x)
+
+    def storage(self, atoms: Tensor) -> Storage:
+        """What to ask of a backend so that it holds these atoms as compactly as their values allow.
+
+        Args:
+            atoms: (..., N, D) in any form.
+
+        Returns:
+            The array, its kind, and its block length.
+        """
+        self._check("storage", atoms)
+        return self._storage(atoms)
+
+    # ------------------------------------------------------------------ values
+
+    def check_values(self, operation: str, x: Tensor) -> None:
+        """Refuse values that no operation can handle: NaN, infinities, positions out of range. Reads every entry.
+
+        Args:
+            operation: for the error message.
+            x: (..., D).
+
+        Raises:
+            VSAError: a value is out of range.
+        """
+        self._check(operation, x)
+        if x.is_floating_point() or x.is_complex():
+            bad = int((~torch.isfinite(x)).sum())
+            if bad:
+                raise VSAError(
+                    f"{self.name} {operation}",
+                    received=f"{bad} NaN or infinite of {x.numel()} entries",
+                    expected="finite values",
+                    hint="look for a division by zero or an overflow upstream",
+                )
+
+    def is_valid(self, x: Tensor, tolerance: float = 1e-5) -> Tensor:
+        """Whether vectors are normalised as the algebra's vectors are.
+
+        Args:
+            x: (..., D).
+            tolerance: by how much sums and signs may be off.
+
+        Returns:
+            (...), bool.
+        """
+        self._check("is_valid", x)
+        return self._is_valid(x, tolerance)
+
+    def power_base(self, *, generator: torch.Generator) -> Tensor:
+        """A random vector whose powers are as distinct as the algebra allows.
+
+        Args:
+            generator: the source of randomness.
+
+        Returns:
+            (D,), or the width of the form that is exact under powers.
+        """
+        return self.random(generator=generator)
+
+    def power_period(self, base: Tensor) -> int | None:
+        """The smallest n > 0 with ``power(base, n) = identity``; None when the powers never repeat.
+
+        Two integer powers coincide exactly when their exponents differ by a multiple of it.
+
+        Args:
+            base: (D,).
+        """
+        self._check("power_period", base)
+        return self._power_period(base)

@@ -1,0 +1,42 @@
+"""The shape letters. Every docstring, annotation and error message of this project uses these and no others.
+
+A shape such as ``(..., K, L)`` means: any leading axes, then blocks, then positions within a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+__all__ = ["AXES", "describe"]
+
+AXES: Mapping[str, str] = MappingProxyType(
+    {
+        "B": "batch",
+        "P": "panels of a puzzle",
+        "C": "components of a puzzle",
+        "S": "slots of a panel",
+        "V": "values of an attribute",
+        "R": "rules",
+        "F": "factors of a product vector",
+        "N": "entries of a codebook, or a number of vectors",
+        "D": "dimension of a vector",
+        "E": "width of the real embedding that is stored in an array",
+        "K": "blocks of a vector",
+        "L": "positions within a block (D = K * L)",
+        "M": "frequencies of a block's real Fourier transform (M = L // 2 + 1)",
+    }
+)
+
+
+def describe(shape: str) -> str:
+    """Put a shape pattern into words.
+
+    Args:
+        shape: a pattern such as ``"(..., N, D)"``.
+
+    Returns:
+        The letters that occur in it, each with its meaning: ``"N: entries of a codebook, ...; D: dimension ..."``.
+    """
+    letters = dict.fromkeys(letter for letter in shape if letter in AXES)
+    return "; ".join(f"{letter}: {AXES[letter]}" for letter in letters)

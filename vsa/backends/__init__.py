@@ -1,0 +1,37 @@
+"""Where codebooks live: :class:`~vsa.backends.base.Backend` and its members, one file or folder each."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UnknownNameError
+from ..registry import Registry
+
+if TYPE_CHECKING:
+    from .base import Backend
+
+__all__ = ["BACKENDS", "get"]
+
+BACKENDS: Registry[type[Backend]] = Registry("backend", package=__name__)
+
+
+def get(name: str = "digital", **options: Any) -> Backend:
+    """A backend by name.
+
+    Args:
+        name: a registered name, such as ``"digital"``.
+        **options: the arguments of that backend's constructor.
+
+    Returns:
+        The backend.
+
+    Raises:
+        UnknownNameError: no backend has this name, or the backend has no such option.
+    """
+    cls = BACKENDS.get(name)
+    known = tuple(inspect.signature(cls).parameters)
+    for option in options:
+        if option not in known:
+            raise UnknownNameError(f"get backend {name}", name=option, known=known, kind="option")
+    return cls(**options)

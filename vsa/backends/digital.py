@@ -1,0 +1,259 @@
+"""The exact backend: float matrices, int8 for bipolar atoms, indices for one-hot blocks.
+
+The kind decides what is held: for N atoms of K one-hot blocks an index form needs N * K reads where a float matrix
+needs N * D multiplications. All reads have gradients with respect to their argument.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..errors import VSAError
+from . import BACKENDS
+from .base import Backend, DeviceHandle, Kind, StoredMatrix
+
+__all__ = ["Digital"]
+
+_ROWS_FROM = 16  # batch from which gathering rows of the transposed argument beats gathering its columns (measured)
+_CACHED_BYTES = 2**28  # largest float copy that a bipolar matrix keeps; beyond it is converted piece by piece
+
+
+@BACKENDS.register("digital")
+@dataclass(frozen=True)
+class Digital(Backend):
+    """Exact arithmetic, no device state.
+
+    Args:
+        topk_elements: similarities that one step of ``topk`` holds at once; it bounds the memory of clean-up in
+            large codebooks.
+    """
+
+    topk_elements: int = 2**22
+    name = "digital"
+    exact = True
+
+    def __post_init__(self) -> None:
+        if self.topk_elements < 1:
+            raise VSAError("digital topk_elements", received=self.topk_elements, expected="at least 1")
+
+    def _store(self, atoms: Tensor, kind: Kind, block_length: int | None, seed: int) -> StoredMatrix:
+        if kind == "onehot_blocks" and block_length is not None:
+            return _OneHotBlocks(atoms, block_length, self.topk_elements)
+        if kind == "bipolar":
+            return _Bipolar(atoms, block_length, self.topk_elements)
+        return _Dense(atoms, block_length, self.topk_elements)
+
+
+class _Chunked(StoredMatrix):
+    """Top-k over ranges of rows, so that the (B, G, N) similarities never exist at once."""
+
+    topk_elements: int
+
+    def _matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        return self._range(x, 0, self.count)
+
+    def _range(self, x: Tensor, start: int, stop: int) -> Tensor:
+        """(B, G, E) -> (B, G, stop - start)."""
+        raise NotImplementedError
+
+    def _topk(self, x: Tensor, k: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        step = max(k, self.topk_elements // max(x.shape[0] * x.shape[1], 1))
+        best, rows = self._range(x, 0, min(step, self.count)).topk(min(k, self.count), dim=-1)
+        for start in range(step, self.count, step):
+            stop = min(start + step, self.count)
+            values, here = self._range(x, start, stop).topk(min(k, stop - start), dim=-1)
+            best, order = torch.cat((best, values), -1).topk(k, dim=-1)
+            rows = torch.cat((rows, here + start), -1).gather(-1, order)
+        return best, rows
+
+
+class _Dense(_Chunked):
+    """A float matrix; shares its memory with the atoms given, so that a parameter is read as it is now."""
+
+    def __init__(self, atoms: Tensor, block_length: int | None, topk_elements: int) -> None:
+        super().__init__(
+            stack=tuple(atoms.shape[:-2]),
+            count=atoms.shape[-2],
+            width=atoms.shape[-1],
+            block_length=block_length,
+            kind="dense",
+            device=atoms.device,
+            dtype=atoms.dtype,
+            handle=DeviceHandle(),
+        )
+        self.topk_elements = topk_elements
+        self.atoms = atoms.reshape(-1, self.count, self.width)
+
+    def _range(self, x: Tensor, start: int, stop: int) -> Tensor:
+        return _batched(x, self.atoms[:, start:stop].mT)
+
+    def _rmatvec(self, weights: Tensor, generator: torch.Generator | None) -> Tensor:
+        return _batched(weights, self.atoms)
+
+    def _block_matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        return _block_products(x, self.atoms, self._blocks("block_matvec"))
+
+    def _block_min(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        return _least_block(x, self.atoms, self._blocks("block_min"))
+
+
+class _Bipolar(_Chunked):
+    """+1 and -1 as int8. An int8 argument is answered in exact int32, a float one through a float copy."""
+
+    def __init__(self, atoms: Tensor, block_length: int | None, topk_elements: int) -> None:
+        super().__init__(
+            stack=tuple(atoms.shape[:-2]),
+            count=atoms.shape[-2],
+            width=atoms.shape[-1],
+            block_length=block_length,
+            kind="bipolar",
+            device=atoms.device,
+            dtype=None,
+            handle=DeviceHandle(),
+        )
+        self.topk_elements = topk_elements
+        self.atoms = atoms.detach().to(torch.int8).reshape(-1, self.count, self.width)
+        self._copy: Tensor | None = None
+
+    def _float(self, dtype: torch.dtype, start: int = 0, stop: int | None = None) -> Tensor:
+        size = self.atoms.numel() * torch.empty((), dtype=dtype).element_size()
+        if size > _CACHED_BYTES:
+            return self.atoms[:, start:stop].to(dtype)
+        if self._copy is None or self._copy.dtype != dtype:
+            self._copy = self.atoms.to(dtype)
+        return self._copy[:, start:stop]
+
+    def _matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        step = max(1, _CACHED_BYTES // (4 * self.atoms.shape[0] * self.width))
+        starts = range(0, self.count, step)
+        return torch.cat([self._range(x, start, min(start + step, self.count)) for start in starts], -1)
+
+    def _range(self, x: Tensor, start: int, stop: int) -> Tensor:
+        if x.dtype != torch.int8:
+            return _batched(x, self._float(x.dtype, start, stop).mT)
+        if len(self.atoms) == 1 and _int8_is_faster(x.shape[0], stop - start, self.width, x.device.type):
+            product: Tensor = torch._int_mm(x[:, 0], self.atoms[0, start:stop].t())
+            return product.unsqueeze(1)
+        # float32 counts exactly up to 2^24, float64 beyond.
+        exact = torch.float32 if self.width < 2**24 else torch.float64
+        return _batched(x.to(exact), self._float(exact, start, stop).mT).to(torch.int32)
+
+    def _rmatvec(self, weights: Tensor, generator: torch.Generator | None) -> Tensor:
+        return _batched(weights, self._float(weights.dtype))
+
+    def _block_matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        return _block_products(x, self._float(x.dtype), self._blocks("block_matvec"))
+
+    def _block_min(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        return _least_block(x, self._float(x.dtype), self._blocks("block_min"))
+
+
+class _OneHotBlocks(_Chunked):
+    """One position per block; reads are gathers, superposition is scatters. Reads any float dtype."""
+
+    def __init__(self, positions: Tensor, block_length: int, topk_elements: int) -> None:
+        blocks = positions.shape[-1]
+        super().__init__(
+            stack=tuple(positions.shape[:-2]),
+            count=positions.shape[-2],
+            width=blocks * block_length,
+            block_length=block_length,
+            kind="onehot_blocks",
+            device=positions.device,
+            dtype=None,
+            handle=DeviceHandle(),
+        )
+        self.topk_elements = topk_elements
+        flat = positions.detach().reshape(-1, self.count, blocks)
+        rows = torch.arange(flat.shape[0], device=flat.device)[:, None, None] * self.width
+        # (G, N, K) into the G * E entries of all stacked arguments: a stack is one wide gather.
+        self._at = rows + torch.arange(blocks, device=flat.device) * block_length + flat
+        self._columns = [self._at[..., k].flatten().contiguous() for k in range(blocks)]  # K times (G * N,)
+        self._adjoint: tuple[Tensor, Tensor] | None = None
+
+    def _range(self, x: Tensor, start: int, stop: int) -> Tensor:
+        flat, whole = x.flatten(1), stop - start == self.count
+        columns = self._columns if whole else [self._at[:, start:stop, k].flatten() for k in range(self._at.shape[-1])]
+        if not self._by_rows(x):
+            total = flat.index_select(1, columns[0])
+            for column in columns[1:]:
+                total += flat.index_select(1, column)
+        elif x.requires_grad and torch.is_grad_enabled():
+            turned = flat.t().contiguous()
+            total = sum(turned.index_select(0, column) for column in columns).t()  # type: ignore[union-attr]
+        else:
+            at = self._at[:, start:stop].flatten(0, 1)
+            total = functional.embedding_bag(at, flat.t().contiguous(), mode="sum").t()
+        return total.unflatten(-1, (x.shape[1], stop - start))
+
+    def _rmatvec(self, weights: Tensor, generator: torch.Generator | None) -> Tensor:
+        flat, groups = weights.flatten(1), weights.shape[1]
+        entries = groups * self.width
+        if self._by_rows(weights) and not (weights.requires_grad and torch.is_grad_enabled()):
+            sources, offsets = self._sources()
+            total = functional.embedding_bag(sources, flat.t().contiguous(), offsets, mode="sum").t().contiguous()
+        else:
+            total = flat.new_zeros(flat.shape[0], entries)
+            for column in self._columns:
+                total = total.index_add_(1, column, flat)
+        return total.unflatten(-1, (groups, self.width))
+
+    def _block_matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        columns = [x.flatten(1).index_select(1, column) for column in self._columns]
+        return torch.stack(columns, -1).unflatten(1, (x.shape[1], self.count))
+
+    def _block_min(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        rows = self._by_rows(x)
+        source = x.flatten(1).t().contiguous() if rows else x.flatten(1)
+        least = source.index_select(0 if rows else 1, self._columns[0])
+        for column in self._columns[1:]:
+            least = torch.minimum(least, source.index_select(0 if rows else 1, column))
+        return (least.t() if rows else least).unflatten(-1, (x.shape[1], self.count))
+
+    def _by_rows(self, x: Tensor) -> bool:
+        """Whether to turn the (B, E) side around: it pays where more is gathered than it holds."""
+        return x.shape[0] >= _ROWS_FROM and self.count >= self.width
+
+    def _sources(self) -> tuple[Tensor, Tensor]:
+        """For each of the G * E entries the atoms that point at it, as bags: the transpose of the gather."""
+        if self._adjoint is None:
+            targets, order = self._at.flatten().sort(stable=True)
+            sizes = torch.bincount(targets, minlength=self._at.shape[0] * self.width)
+            self._adjoint = (order // self._at.shape[-1], sizes.cumsum(0) - sizes)
+        return self._adjoint
+
+
+def _batched(x: Tensor, matrices: Tensor) -> Tensor:
+    """(B, G, I), (G, I, J) -> (B, G, J)."""
+    if matrices.shape[0] == 1:
+        return x @ matrices[0]
+    return (x.transpose(0, 1) @ matrices).transpose(0, 1)
+
+
+def _block_products(x: Tensor, atoms: Tensor, blocks: int) -> Tensor:
+    """(B, G, E), (G, N, E) -> (B, G, N, K)."""
+    a, b = x.unflatten(-1, (blocks, -1)), atoms.unflatten(-1, (blocks, -1))
+    return torch.einsum("bgkl,gnkl->bgnk", a, b)
+
+
+def _least_block(x: Tensor, atoms: Tensor, blocks: int) -> Tensor:
+    """Minimum over blocks of the block products, one block at a time: no (B, G, N, K)."""
+    a, b = x.unflatten(-1, (blocks, -1)), atoms.unflatten(-1, (blocks, -1))
+    least = _batched(a[..., 0, :], b[..., 0, :].mT)
+    for k in range(1, blocks):
+        least = torch.minimum(least, _batched(a[..., k, :], b[..., k, :].mT))
+    return least
+
+
+@lru_cache(maxsize=64)
+def _int8_is_faster(batch: int, count: int, width: int, device: str) -> bool:
+    """Whether the integer matrix unit takes this shape; elsewhere an int8 product runs in a slow reference loop."""
+    if device == "cuda":
+        return batch > 16 and width % 8 == 0 and count % 8 == 0
+    supported = getattr(torch.cpu, "_is_vnni_supported", None)
+    return device == "cpu" and supported is not None and bool(supported())

@@ -1,0 +1,104 @@
+"""Codebooks as safetensors files: atoms, and in the header algebra, labels and a checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Hashable, Sequence
+from dataclasses import asdict
+from os import PathLike
+
+import torch
+from torch import Tensor
+
+from . import models
+from .algebra import Algebra
+from .errors import CorruptFileError, DtypeError
+
+__all__ = ["fingerprint", "load", "save"]
+
+_FORMAT = "vsa.codebook/1"
+
+
+def fingerprint(algebra: Algebra, labels: Sequence[Hashable], atoms: Tensor) -> str:
+    """SHA-256 of algebra, labels and atoms.
+
+    Args:
+        algebra: whose vectors the atoms are.
+        labels: N strings or integers.
+        atoms: (..., N, D).
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256(_header(algebra, labels).encode())
+    digest.update(f"{atoms.dtype}{tuple(atoms.shape)}".encode())
+    digest.update(atoms.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save(path: str | PathLike[str], algebra: Algebra, labels: Sequence[Hashable], atoms: Tensor) -> None:
+    """Write a codebook.
+
+    Args:
+        path: the file.
+        algebra: whose vectors the atoms are.
+        labels: N strings or integers.
+        atoms: (..., N, D).
+    """
+    from safetensors.torch import save_file
+
+    checksum = fingerprint(algebra, labels, atoms)
+    metadata = {"format": _FORMAT, "header": _header(algebra, labels), "sha256": checksum}
+    save_file({"atoms": atoms.detach().cpu().contiguous()}, path, metadata)
+
+
+def load(path: str | PathLike[str]) -> tuple[Algebra, tuple[Hashable, ...], Tensor]:
+    """Read a codebook.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The algebra, the labels, the atoms (..., N, D).
+
+    Raises:
+        CorruptFileError: the file is damaged, or no codebook.
+        FileNotFoundError: there is no such file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    operation = f"load codebook {path}"
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != _FORMAT:
+                raise CorruptFileError(
+                    operation, received=f"format {metadata.get('format')!r}", expected=f"{_FORMAT!r}, as save writes"
+                )
+            atoms = file.get_tensor("atoms")
+        header = json.loads(metadata["header"])
+        algebra = models.get(header["algebra"], **header["options"])
+        labels = tuple(header["labels"])
+    except FileNotFoundError:
+        raise
+    except CorruptFileError:
+        raise
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise CorruptFileError(operation, received=reason, expected="a file written by Codebook.save") from error
+    if metadata.get("sha256") != fingerprint(algebra, labels, atoms):
+        raise CorruptFileError(
+            operation,
+            received="contents that do not match their checksum",
+            expected="the file as it was written",
+            hint="copy it again",
+        )
+    return algebra, labels, atoms
+
+
+def _header(algebra: Algebra, labels: Sequence[Hashable]) -> str:
+    for label in labels:
+        if isinstance(label, bool) or not isinstance(label, (str, int)):
+            raise DtypeError("save codebook", received=f"label {label!r}", expected="strings or integers")
+    return json.dumps({"algebra": algebra.name, "options": asdict(algebra), "labels": list(labels)}, sort_keys=True)

@@ -1,0 +1,274 @@
+"""The laws, one function each: it returns the largest error, or raises. Run by :mod:`vsa.checks`.
+
+A statistical law states its sample size, and its tolerance as a multiple of the standard error.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .algebra import Algebra
+from .errors import VSAError
+
+__all__ = ["ALGEBRA_LAWS", "Case", "LawError", "Skipped"]
+
+_PAIRS = 4096
+_STANDARD_ERRORS = 5.0
+
+
+class LawError(VSAError):
+    """An algebra or a backend breaks a law that it claims."""
+
+
+class Skipped(Exception):
+    """A law says nothing about this algebra; the message says why."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """An algebra under test, and random vectors of it in float64 where it has that."""
+
+    algebra: Algebra
+    generator: torch.Generator
+
+    @property
+    def dtype(self) -> torch.dtype:
+        dtypes = self.algebra.forms[0].dtypes
+        return torch.float64 if torch.float64 in dtypes else dtypes[0]
+
+    @property
+    def tolerance(self) -> float:
+        return 1e-9 if self.dtype == torch.float64 else 1e-4
+
+    def vectors(self, *batch: int) -> Tensor:
+        return self.algebra.random(*batch, generator=self.generator, dtype=self.dtype)
+
+    def bundles(self, *batch: int) -> Tensor:
+        """Normalised superpositions of three: vectors that ``random`` does not make."""
+        self.needs("normalize")
+        return self.algebra.normalize(self.algebra.bundle(self.vectors(*batch, 3)))
+
+    def needs(self, operation: str) -> None:
+        reason = self.algebra.laws.reason(operation)
+        if reason is not None:
+            raise Skipped(f"no {operation}: {reason}")
+
+    def equal(self, left: Tensor, right: Tensor, tolerance: float | None = None) -> float:
+        if left.shape != right.shape:
+            raise LawError("compare", received=f"shape {tuple(left.shape)}", expected=f"shape {tuple(right.shape)}")
+        error = float((left - right).abs().max()) if left.numel() else 0.0
+        if not error <= (self.tolerance if tolerance is None else tolerance):
+            raise LawError("compare", received=f"a largest error of {error:.3g} at shape {tuple(left.shape)}")
+        return error
+
+    def claim(self, claimed: bool, left: Tensor, right: Tensor) -> float:
+        """Equal where claimed; where not claimed, random vectors must show the difference."""
+        if claimed:
+            return self.equal(left, right)
+        error = float((left - right).abs().max())
+        if error <= self.tolerance:
+            raise LawError("compare", received="two equal sides", expected="a difference, for the law is not claimed")
+        return 0.0
+
+    def near(self, sample: Tensor, mean: float, what: str) -> float:
+        """The sample's mean, within standard errors of what is expected."""
+        values = sample.double()
+        bound = _STANDARD_ERRORS * float(values.std()) / math.sqrt(values.numel()) + self.tolerance
+        error = abs(float(values.mean()) - mean)
+        if error > bound:
+            raise LawError(what, received=float(values.mean()), expected=f"{mean:.4g} within {bound:.2g}")
+        return error
+
+
+def _random(c: Case) -> float:
+    x = c.vectors(2, 3)
+    first, second = (c.algebra.random(4, generator=torch.Generator().manual_seed(7)) for _ in range(2))
+    if not bool(c.algebra.is_valid(x).all()):
+        raise LawError("random", received="vectors that is_valid refuses")
+    if float((c.vectors() - c.vectors()).abs().max()) == 0.0:
+        raise LawError("random", received="the same vector twice", expected="a generator that moves on")
+    return c.equal(first, second, 0.0)
+
+
+def _identity(c: Case) -> float:
+    c.needs("identity")
+    x, e = c.bundles(5), c.algebra.identity(dtype=c.dtype)
+    return max(c.equal(c.algebra.bind(x, e), x), c.equal(c.algebra.unbind(x, e), x))
+
+
+def _commutative(c: Case) -> float:
+    x, y = c.bundles(5), c.bundles(5)
+    return c.claim(c.algebra.laws.commutative, c.algebra.bind(x, y), c.algebra.bind(y, x))
+
+
+def _associative(c: Case) -> float:
+    (x, y, z), bind = c.bundles(3, 5), c.algebra.bind
+    return c.claim(c.algebra.laws.associative, bind(bind(x, y), z), bind(x, bind(y, z)))
+
+
+def _distributive(c: Case) -> float:
+    x, y = c.vectors(5), c.vectors(5, 3)
+    left = c.algebra.bind(x, c.algebra.bundle(y))
+    right = c.algebra.bundle(c.algebra.bind(x.unsqueeze(-2), y))
+    return c.claim(c.algebra.laws.distributive, left, right)
+
+
+def _self_inverse(c: Case) -> float:
+    x, y = c.vectors(2, 64)
+    return c.claim(c.algebra.laws.self_inverse, c.algebra.bind(c.algebra.bind(x, y), y), x)
+
+
+def _unbinding(c: Case) -> float:
+    laws, a = c.algebra.laws, c.algebra
+    if laws.exact_keys == "none":
+        x, y = c.vectors(2, _PAIRS)
+        return c.near(a.similarity(a.unbind(a.bind(x, y), y), x), laws.unbinding_similarity, "unbinding")
+    y = c.bundles(5) if laws.exact_keys == "all" else c.vectors(5)
+    x = c.bundles(5)
+    return c.equal(a.unbind(a.bind(x, y), y), x)
+
+
+def _inverse(c: Case) -> float:
+    c.needs("inverse")
+    x, y = c.bundles(2, 5)
+    return c.equal(c.algebra.unbind(x, y), c.algebra.bind(x, c.algebra.inverse(y)))
+
+
+def _binding_matrix(c: Case) -> float:
+    c.needs("binding_matrix")
+    x, y = c.bundles(2, 3)
+    return c.equal((c.algebra.binding_matrix(x) @ y.unsqueeze(-1)).squeeze(-1), c.algebra.bind(x, y))
+
+
+def _embedding(c: Case) -> float:
+    a, e = c.algebra, c.algebra.embedding
+    x, y = c.bundles(2, 5)
+    inner = (a.embed(x, c.dtype) * a.embed(y, c.dtype)).sum(-1) * e.scale + e.offset
+    if a.embed(x).shape[-1] != e.width:
+        raise LawError("embed", received=f"width {a.embed(x).shape[-1]}", expected=f"{e.width}, as declared")
+    return max(c.equal(a.unembed(a.embed(x, c.dtype)), x), c.equal(a.similarity(x, y), inner))
+
+
+def _similarity(c: Case) -> float:
+    a, x, y = c.algebra, c.vectors(5), c.vectors(7)
+    pairs = a.similarity(x[:, None], y)
+    one = torch.ones(5, dtype=pairs.dtype)
+    errors = (c.equal(pairs, a.similarity(y, x[:, None])), c.equal(pairs, a.similarity_to_set(x, y)))
+    return max(*errors, c.equal(a.similarity(x, x), one), c.equal(a.cosine(x, x), one))
+
+
+def _bundle(c: Case) -> float:
+    x, w = c.vectors(5, 3), torch.rand(5, 3, generator=c.generator, dtype=c.dtype)
+    if not c.algebra.laws.distributive:
+        raise Skipped("bundling is not linear")
+    expected = sum((w[:, i, None] * x[:, i] for i in range(3)), torch.zeros_like(x[:, 0]))
+    moved = c.algebra.bundle(x.transpose(0, 1), w, dim=0)
+    return max(c.equal(c.algebra.bundle(x, w), expected), c.equal(moved, expected))
+
+
+def _bind_all(c: Case) -> float:
+    x = c.bundles(5, 3)
+    expected = c.algebra.bind(c.algebra.bind(x[:, 0], x[:, 1]), x[:, 2])
+    return max(c.equal(c.algebra.bind_all(x), expected), c.equal(c.algebra.bind_all(x.mT.mT[:, :1]), x[:, 0]))
+
+
+def _permute(c: Case) -> float:
+    c.needs("permute")
+    a, (x, y) = c.algebra, c.bundles(2, 5)
+    back = c.equal(a.permute(a.permute(x, 3), -3), x)
+    whole = c.equal(a.permute(x, a.laws.permutation_order), x)
+    left, right = a.permute(a.bind(x, y)), a.bind(a.permute(x), a.permute(y))
+    return max(back, whole, c.claim(a.laws.permutation_distributes, left, right))
+
+
+def _power(c: Case) -> float:
+    c.needs("power")
+    a, x = c.algebra, c.vectors(5)
+    three = a.bind_all(x.unsqueeze(-2).expand(-1, 3, -1))
+    errors = [c.equal(a.power(x, 3), three), c.equal(a.power(x, 1.0), x)]
+    errors.append(c.equal(a.power(x, 0), a.identity(5, dtype=c.dtype)))
+    errors.append(c.equal(a.power(x, torch.tensor([-1, 2, 0, 1, -2]))[0], a.inverse(x)[0]))
+    base = a.power_base(generator=c.generator)
+    period = a.power_period(base)
+    if period is not None:
+        errors.append(c.equal(a.power(base, period), a.power(base, 0)))
+        if any(bool((a.power(base, n) == a.power(base, 0)).all()) for n in range(1, period)):
+            raise LawError("power_period", received=period, expected="the smallest period")
+    return max(errors)
+
+
+def _normalize(c: Case) -> float:
+    c.needs("normalize")
+    x = c.algebra.normalize(c.algebra.bundle(c.vectors(5, 3)))
+    if not bool(c.algebra.is_valid(x).all()):
+        raise LawError("normalize", received="vectors that is_valid refuses")
+    return c.equal(c.algebra.normalize(x), x)
+
+
+def _quantize(c: Case) -> float:
+    c.needs("quantize")
+    x = c.vectors(5)
+    noisy = c.algebra.bundle(torch.stack((x, c.vectors(5)), -2), torch.tensor([1.0, 0.25], dtype=c.dtype))
+    return max(c.equal(c.algebra.quantize(x), x), c.equal(c.algebra.quantize(noisy), x))
+
+
+def _crosstalk(c: Case) -> float:
+    laws, sample = c.algebra.laws, c.algebra.similarity(*c.vectors(2, _PAIRS))
+    mean = c.near(sample, laws.crosstalk_mean, "crosstalk_mean")
+    squares = (sample.double() - laws.crosstalk_mean).square()
+    return max(mean, c.near(squares, laws.crosstalk_std**2, "crosstalk_std, squared"))
+
+
+def _broadcasting(c: Case) -> float:
+    x, y = c.bundles(3, 1), c.bundles(2)
+    loop = torch.stack([torch.stack([c.algebra.bind(u[0], v) for v in y]) for u in x])
+    empty = c.algebra.bind(x[:0], y)
+    return max(c.equal(c.algebra.bind(x, y), loop), c.equal(empty, loop[:0]))
+
+
+def _forms(c: Case) -> float:
+    a, errors = c.algebra, [0.0]
+    if len(a.forms) == 1:
+        raise Skipped("only one form")
+    for form in a.forms[1:]:
+        x, y = (a.random(5, generator=c.generator, dtype=form.dtypes[0]) for _ in range(2))
+        u, v = (a.unembed(a.embed(z, c.dtype)) for z in (x, y))
+        for operation in (a.bind, a.unbind):
+            errors.append(c.equal(a.embed(operation(x, y), c.dtype), a.embed(operation(u, v), c.dtype)))
+            if a.mixes_forms:
+                errors.append(c.equal(operation(x, v), operation(u, v)))
+                errors.append(c.equal(operation(u, y), operation(u, v)))
+        errors.append(c.equal(a.similarity(x, y).to(c.dtype), a.similarity(u, v), 1e-5))
+    return max(errors)
+
+
+def _gradients(c: Case) -> float:
+    if c.dtype != torch.float64:
+        raise Skipped("no float64 form")
+    x, y = (c.bundles(2).requires_grad_() for _ in range(2))
+    for operation in (c.algebra.bind, c.algebra.unbind, c.algebra.similarity):
+        torch.autograd.gradcheck(operation, (x, y))
+    return 0.0
+
+
+def _value(c: Case) -> float:
+    again = pickle.loads(pickle.dumps(c.algebra))  # noqa: S301  # what we pickled ourselves a moment ago
+    if again != c.algebra or hash(again) != hash(c.algebra):
+        raise LawError("pickle", received=again, expected=f"a value equal to {c.algebra}")
+    return 0.0
+
+
+ALGEBRA_LAWS: dict[str, Callable[[Case], float]] = {
+    law.__name__.removeprefix("_"): law
+    for law in (
+        _random, _identity, _commutative, _associative, _distributive, _self_inverse, _unbinding, _inverse,
+        _binding_matrix, _embedding, _similarity, _bundle, _bind_all, _permute, _power, _normalize, _quantize,
+        _crosstalk, _broadcasting, _forms, _gradients, _value,
+    )
+}  # fmt: skip

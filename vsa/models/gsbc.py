@@ -1,0 +1,421 @@
+"""Generalized sparse block codes: K blocks of length L, each a distribution over its positions.
+
+A vector is dense, (..., D) with D = K * L, non-negative blocks that sum to one; or, where every block is one-hot, in
+index form: int64 positions (..., K), read modulo L. Binding is circular convolution block by block, on positions
+addition. In the frequency domain (the spectral form, complex (..., K, M)) it is a product.
+
+Reference:
+    Laiho et al., "High-dimensional computing with sparse vectors", BioCAS 2015; Frady, Kleyko, Sommer, "Variable
+    binding for sparse distributed representations", IEEE TNNLS 2021; Hersche et al., "Factorizers for distributed
+    sparse block codes", Neurosymbolic Artificial Intelligence 2024.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from .. import validation
+from ..algebra import Algebra
+from ..errors import DtypeError, ShapeError, VSAError
+from ..laws import Embedding, Form, Laws, Storage
+from . import ALGEBRAS, _blocks
+
+__all__ = ["GSBC"]
+
+
+@ALGEBRAS.register("gsbc", "block_codes")
+@dataclass(frozen=True)
+class GSBC(Algebra):
+    """Generalized sparse block codes.
+
+    Binding is commutative, associative and distributes over bundling. Unbinding is circular correlation: exact when the
+    key is one-hot in every block (all that :meth:`random` makes), approximate for other keys. Similarity is the inner
+    product over K: 1 for equal one-hot vectors, 1/L on average for independent ones.
+
+    Args:
+        dim: D.
+        blocks: K, a divisor of D.
+    """
+
+    dim: int = 1024
+    blocks: int = 4
+    name: ClassVar[str] = "gsbc"
+    mixes_forms: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        validation.check_count(self.name, "blocks", self.blocks)
+        if self.dim % self.blocks or self.dim < 2 * self.blocks:
+            fits = [k for k in range(1, self.dim // 2 + 1) if self.dim % k == 0]
+            near = sorted(sorted(fits, key=lambda k: abs(k - self.blocks))[:4])
+            raise VSAError(
+                f"{self.name} blocks",
+                received=f"dim {self.dim} and blocks {self.blocks}",
+                expected="blocks that divide dim, of length 2 or more",
+                hint=f"for this dim use {' or '.join(map(str, near))}" if near else "use a larger dim",
+            )
+
+    @property
+    def block_length(self) -> int:
+        """L = D / K."""
+        return self.dim // self.blocks
+
+    @cached_property
+    def forms(self) -> tuple[Form, ...]:
+        return (
+            Form("dense", self.dim, (torch.float32, torch.float64, torch.bfloat16, torch.float16)),
+            Form("index", self.blocks, (torch.int64,)),
+        )
+
+    @cached_property
+    def embedding(self) -> Embedding:
+        return Embedding(width=self.dim, scale=1.0 / self.blocks, offset=0.0)
+
+    @cached_property
+    def laws(self) -> Laws:
+        chance = 1.0 / self.block_length
+        return Laws(
+            commutative=True,
+            associative=True,
+            distributive=True,
+            self_inverse=self.block_length <= 2,
+            exact_keys="random",
+            unbinding_similarity=1.0,
+            crosstalk_mean=chance,
+            crosstalk_std=math.sqrt(chance * (1.0 - chance) / self.blocks),
+            permutation_distributes=True,
+            permutation_order=self.blocks,
+        )
+
+    @property
+    def compact_dtype(self) -> torch.dtype:
+        """Positions: int64."""
+        return torch.int64
+
+    # ------------------------------------------------------------------ index form
+
+    def to_index(self, x: Tensor) -> Tensor:
+        """Positions of the largest entry of each block.
+
+        Args:
+            x: (..., D), or (..., K) positions, which are returned modulo L.
+
+        Returns:
+            (..., K), int64 in [0, L).
+        """
+        self._check("to_index", x)
+        return x.remainder(self.block_length) if _is_index(x) else self._split(x).argmax(-1)
+
+    def from_index(self, positions: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """One-hot blocks from positions.
+
+        Args:
+            positions: (..., K), int64, read modulo L.
+            dtype: of the result. Default: torch's default dtype.
+
+        Returns:
+            (..., D).
+        """
+        self._check("from_index", positions)
+        if not _is_index(positions):
+            raise DtypeError(
+                f"{self.name} from_index", received=validation.describe(positions), expected=str(self.forms[1])
+            )
+        form = validation.form_for(self.name, "from_index", dtype, self.forms[:1])
+        return self._embed(positions, dtype or validation.default_dtype(form))
+
+    # ------------------------------------------------------------------ spectral form
+
+    def spectrum(self, x: Tensor) -> Tensor:
+        """Spectral form: the Fourier transform of each block. Low precision is transformed in float32.
+
+        Bind is the product of spectra, unbind the product with the key's conjugate, so a formula of many bindings costs
+        one transform each way.
+
+        Args:
+            x: (..., D) or (..., K) positions.
+
+        Returns:
+            (..., K, M), complex, M = L // 2 + 1.
+        """
+        self._check("spectrum", x)
+        return self._spectrum(x)
+
+    def from_spectrum(self, spectrum: Tensor) -> Tensor:
+        """Back from the spectral form.
+
+        Args:
+            spectrum: (..., K, M), complex.
+
+        Returns:
+            (..., D), real.
+        """
+        self._check_spectrum("from_spectrum", spectrum)
+        return self._from_spectrum(spectrum)
+
+    def spectral_similarity(self, s: Tensor, t: Tensor) -> Tensor:
+        """Similarity without leaving the spectral form (Parseval): equal to that of the vectors.
+
+        Args:
+            s: (..., K, M), complex.
+            t: (..., K, M), complex, broadcast against ``s``.
+
+        Returns:
+            (...).
+        """
+        return self._spectral_inner("spectral_similarity", s, t) / self.blocks
+
+    def spectral_cosine(self, s: Tensor, t: Tensor, eps: float = 1e-12) -> Tensor:
+        """Cosine without leaving the spectral form: equal to that of the vectors.
+
+        Args:
+            s: (..., K, M), complex.
+            t: (..., K, M), complex, broadcast against ``s``.
+            eps: the least squared norm that is divided by.
+
+        Returns:
+            (...).
+        """
+        inner = self._spectral_inner("spectral_cosine", s, t)
+        return inner / (self._energy(s).clamp_min(eps) * self._energy(t).clamp_min(eps)).sqrt()
+
+    def spectral_weights(self, dtype: torch.dtype | None = None, device: torch.device | None = None) -> Tensor:
+        """(M,): what each kept frequency counts in an inner product, so that sums over M obey Parseval."""
+        return _blocks.frequency_weights(self.block_length, dtype, device)
+
+    # ------------------------------------------------------------------ similarities of block codes
+
+    def block_similarity(self, x: Tensor, y: Tensor) -> Tensor:
+        """Inner product block by block; similarity is its mean over blocks.
+
+        Args:
+            x: (..., D).
+            y: (..., D), broadcast against ``x``.
+
+        Returns:
+            (..., K).
+        """
+        self._check("block_similarity", x, y)
+        if _is_index(x) and _is_index(y):
+            same = (x - y).remainder(self.block_length) == 0
+            return same.to(torch.get_default_dtype())
+        if _is_index(x) or _is_index(y):
+            dense, positions = (y, x) if _is_index(x) else (x, y)
+            at = positions.remainder(self.block_length).unsqueeze(-1)
+            return _blocks.take(self._split(dense), at).squeeze(-1)
+        return (self._split(x) * self._split(y)).sum(-1)
+
+    def linf_similarity(self, x: Tensor, y: Tensor) -> Tensor:
+        """1 - max |x - y|, the similarity of the block-code factorizer.
+
+        Where blocks of ``x`` are non-negative and sum to one and ``y`` is one-hot, this is the least over blocks of the
+        entry of ``x`` that ``y`` points at; in index form it is computed so.
+
+        Args:
+            x: (..., D).
+            y: (..., D), broadcast against ``x``.
+
+        Returns:
+            (...).
+
+        Reference:
+            Hersche et al., "Factorizers for distributed sparse block codes", 2024.
+        """
+        self._check("linf_similarity", x, y)
+        if _is_index(x) or _is_index(y):
+            return self.block_similarity(x, y).amin(-1)
+        return 1.0 - (x - y).abs().amax(-1)
+
+    # ------------------------------------------------------------------ the operations
+
+    def _random(self, batch: tuple[int, ...], generator: torch.Generator, form: Form, dtype: torch.dtype) -> Tensor:
+        shape = (*batch, self.blocks)
+        positions = torch.randint(self.block_length, shape, generator=generator, device=generator.device)
+        return positions if form.name == "index" else self._embed(positions, dtype)
+
+    def _identity(self, form: Form, dtype: torch.dtype, device: torch.device | str | None) -> Tensor:
+        positions = torch.zeros(self.blocks, dtype=torch.int64, device=device)
+        return positions if form.name == "index" else self._embed(positions, dtype)
+
+    def _bind(self, x: Tensor, y: Tensor) -> Tensor:
+        if _is_index(x) and _is_index(y):
+            return (x + y).remainder(self.block_length)
+        if _is_index(x):
+            return self._roll(y, x)
+        if _is_index(y):
+            return self._roll(x, y)
+        return self._from_spectrum(self._spectrum(x) * self._spectrum(y), x.dtype)
+
+    def _unbind(self, x: Tensor, y: Tensor) -> Tensor:
+        if _is_index(y):
+            return (x - y).remainder(self.block_length) if _is_index(x) else self._roll(x, -y)
+        if _is_index(x):
+            return self._roll(self._inverse(y), x)
+        return self._from_spectrum(self._spectrum(x) * self._spectrum(y).conj(), x.dtype)
+
+    def _inverse(self, x: Tensor) -> Tensor:
+        if _is_index(x):
+            return (-x).remainder(self.block_length)
+        return self._split(x).flip(-1).roll(1, -1).flatten(-2)
+
+    def _bind_all(self, vectors: Tensor) -> Tensor:
+        if _is_index(vectors):
+            return vectors.remainder(self.block_length).sum(0).remainder(self.block_length)
+        return self._from_spectrum(reduce(torch.mul, self._spectrum(vectors).unbind(0)), vectors.dtype)
+
+    def _bundle(self, vectors: Tensor, weights: Tensor | None) -> Tensor:
+        return super()._bundle(self._embed(vectors, None if weights is None else weights.dtype), weights)
+
+    def _permute(self, x: Tensor, shifts: int) -> Tensor:
+        """Whole blocks move, which keeps blocks normalised and commutes with binding."""
+        return x.roll(shifts, -1) if _is_index(x) else self._split(x).roll(shifts, -2).flatten(-2)
+
+    def _power(self, base: Tensor, exponents: Tensor) -> Tensor:
+        """Powers of the spectrum on the principal branch; |exponent| of its magnitude, so that power -1 is the inverse.
+
+        A fractional power of a one-hot block is real and sums to one but is not non-negative: the block is
+        interpolated. For even L the highest frequency, 1/L of the energy, is the real part of its power.
+        """
+        length = self.block_length
+        if _is_index(base) and exponents.is_floating_point():
+            return self._from_spectrum(_blocks.position_powers(base, exponents, length))
+        if _is_index(base):
+            steps = exponents.to(torch.int64).remainder(length).unsqueeze(-1)
+            return (base.remainder(length) * steps).remainder(length)
+        spectrum = self._spectrum(base)
+        exponent = exponents.to(spectrum.real.dtype)[..., None, None]
+        magnitude, phase = spectrum.abs(), spectrum.angle()
+        return self._from_spectrum(torch.polar(magnitude.pow(exponent.abs()), phase * exponent), base.dtype)
+
+    def _normalize(self, x: Tensor) -> Tensor:
+        """Negative entries go to zero; a block without mass says nothing, so it becomes uniform."""
+        if _is_index(x):
+            return x.remainder(self.block_length)
+        blocks = self._split(x).clamp_min(0)
+        mass = blocks.sum(-1, keepdim=True)
+        empty = mass <= torch.finfo(x.dtype).tiny
+        shares = blocks / torch.where(empty, torch.ones_like(mass), mass)
+        return torch.where(empty, torch.full_like(shares, 1.0 / self.block_length), shares).flatten(-2)
+
+    def _quantize(self, x: Tensor) -> Tensor:
+        return self.to_index(x) if _is_index(x) else self._embed(self.to_index(x), x.dtype)
+
+    def _similarity(self, x: Tensor, y: Tensor) -> Tensor:
+        if _is_index(x) or _is_index(y):
+            return self.block_similarity(x, y).mean(-1)
+        return (x * y).sum(-1) / self.blocks
+
+    def _embed(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        if not _is_index(x):
+            return x
+        return _blocks.one_hot(x, self.block_length, dtype or torch.get_default_dtype()).flatten(-2)
+
+    def _unembed(self, e: Tensor) -> Tensor:
+        return e
+
+    def _binding_matrix(self, x: Tensor) -> Tensor:
+        circulant = _blocks.circulant(self._split(self._embed(x)))
+        matrix = torch.zeros((*x.shape[:-1], self.dim, self.dim), dtype=circulant.dtype, device=x.device)
+        for block, begin in enumerate(range(0, self.dim, self.block_length)):
+            end = begin + self.block_length
+            matrix[..., begin:end, begin:end] = circulant[..., block, :, :]
+        return matrix
+
+    def _storage(self, atoms: Tensor) -> Storage:
+        if _is_index(atoms):
+            return Storage(atoms.remainder(self.block_length), "onehot_blocks", self.block_length)
+        return Storage(atoms, "dense", self.block_length)
+
+    # ------------------------------------------------------------------ values
+
+    def check_values(self, operation: str, x: Tensor) -> None:
+        super().check_values(operation, x)
+        if _is_index(x) and x.numel() and bool(((x < 0) | (x >= self.block_length)).any()):
+            raise VSAError(
+                f"{self.name} {operation}",
+                received=f"positions from {int(x.min())} to {int(x.max())}",
+                expected=f"positions from 0 to {self.block_length - 1}",
+                hint="take them modulo the block length with to_index",
+            )
+
+    def _is_valid(self, x: Tensor, tolerance: float) -> Tensor:
+        if _is_index(x):
+            return ((x >= 0) & (x < self.block_length)).all(-1)
+        blocks = self._split(x)
+        return ((blocks.sum(-1) - 1).abs() <= tolerance).all(-1) & (x >= -tolerance).all(-1)
+
+    def power_base(self, *, generator: torch.Generator) -> Tensor:
+        """One-hot blocks whose positions share no factor with L: their first L powers are distinct in every block.
+
+        Args:
+            generator: the source of randomness.
+
+        Returns:
+            (K,), int64.
+        """
+        length = self.block_length
+        units = torch.tensor([p for p in range(length) if math.gcd(p, length) == 1])
+        draw = torch.randint(len(units), (self.blocks,), generator=generator, device=generator.device)
+        return units.to(draw.device)[draw]
+
+    def _power_period(self, base: Tensor) -> int | None:
+        """Block k with position p repeats after L / gcd(p, L) powers, all blocks after the least common multiple."""
+        if not _is_index(base):
+            if not bool((self._quantize(base) == base).all()):
+                return None
+            base = self.to_index(base)
+        return math.lcm(*(self.block_length // math.gcd(int(p), self.block_length) for p in base.flatten()))
+
+    # ------------------------------------------------------------------ helpers
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.blocks, self.block_length))
+
+    def _spectrum(self, x: Tensor) -> Tensor:
+        if _is_index(x):
+            return _blocks.position_spectrum(x, self.block_length, torch.get_default_dtype())
+        return _blocks.spectrum(self._split(x))
+
+    def _from_spectrum(self, spectrum: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        x = _blocks.from_spectrum(spectrum, self.block_length).flatten(-2)
+        return x if dtype is None or x.dtype == dtype else x.to(dtype)
+
+    def _roll(self, x: Tensor, shifts: Tensor) -> Tensor:
+        """Binding with one-hot blocks: a gather is exact where transforms round."""
+        return _blocks.roll(self._split(x), shifts).flatten(-2)
+
+    def _energy(self, s: Tensor) -> Tensor:
+        return ((s.real.square() + s.imag.square()) @ self.spectral_weights(s.real.dtype, s.device)).sum(-1)
+
+    def _spectral_inner(self, operation: str, s: Tensor, t: Tensor) -> Tensor:
+        self._check_spectrum(operation, s)
+        self._check_spectrum(operation, t)
+        validation.check_device(self.name, operation, s, t)
+        validation.check_broadcast(self.name, operation, s.shape[:-2], t.shape[:-2])
+        return ((s.real * t.real + s.imag * t.imag) @ self.spectral_weights(s.real.dtype, s.device)).sum(-1)
+
+    def _check_spectrum(self, operation: str, s: object) -> None:
+        expected = (self.blocks, self.block_length // 2 + 1)
+        if not isinstance(s, Tensor) or not s.is_complex():
+            raise DtypeError(
+                f"{self.name} {operation}",
+                received=validation.describe(s),
+                expected=f"complex (..., {expected[0]}, {expected[1]})",
+                hint="make it with spectrum",
+            )
+        if tuple(s.shape[-2:]) != expected:
+            raise ShapeError(
+                f"{self.name} {operation}",
+                received=validation.describe(s),
+                expected=f"(..., {expected[0]}, {expected[1]})",
+            )
+
+
+def _is_index(x: Tensor) -> bool:
+    return x.dtype == torch.int64

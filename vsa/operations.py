@@ -1,0 +1,133 @@
+"""What a vector-symbolic model provides: its declarations, and the mathematics behind each public operation."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, NoReturn
+
+import torch
+from torch import Tensor
+
+from . import validation
+from .errors import UnsupportedError
+from .laws import Embedding, Form, Laws, Storage
+
+__all__ = ["Operations"]
+
+
+class Operations(ABC):
+    """The part of an :class:`~vsa.algebra.Algebra` that a model writes.
+
+    Arguments of the underscore methods are checked already. What is left out refuses the call with the reason given in
+    ``laws.lacks``.
+    """
+
+    name: ClassVar[str]
+    mixes_forms: ClassVar[bool] = False  # whether the arguments of one operation may be in different forms
+
+    # ------------------------------------------------------------------ declarations
+
+    @property
+    @abstractmethod
+    def forms(self) -> tuple[Form, ...]:
+        """The forms a vector may take; the first is the canonical one, on which every operation is defined."""
+
+    @property
+    @abstractmethod
+    def embedding(self) -> Embedding:
+        """Width, scale and offset of :meth:`embed`."""
+
+    @property
+    @abstractmethod
+    def laws(self) -> Laws:
+        """The declared laws."""
+
+    @property
+    def compact_dtype(self) -> torch.dtype | None:
+        """The dtype of the most compact form that holds random vectors exactly; None: the canonical form's default."""
+        return None
+
+    # ------------------------------------------------------------------ to be provided
+
+    @abstractmethod
+    def _random(self, batch: tuple[int, ...], generator: torch.Generator, form: Form, dtype: torch.dtype) -> Tensor: ...
+
+    @abstractmethod
+    def _bind(self, x: Tensor, y: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def _unbind(self, x: Tensor, y: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def _embed(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor: ...
+
+    @abstractmethod
+    def _unembed(self, e: Tensor) -> Tensor: ...
+
+    def _identity(self, form: Form, dtype: torch.dtype, device: torch.device | str | None) -> Tensor:
+        self._refuse("identity")
+
+    def _inverse(self, x: Tensor) -> Tensor:
+        self._refuse("inverse")
+
+    def _permute(self, x: Tensor, shifts: int) -> Tensor:
+        self._refuse("permute")
+
+    def _power(self, base: Tensor, exponents: Tensor) -> Tensor:
+        self._refuse("power")
+
+    def _normalize(self, x: Tensor) -> Tensor:
+        self._refuse("normalize")
+
+    def _quantize(self, x: Tensor) -> Tensor:
+        self._refuse("quantize")
+
+    def _binding_matrix(self, x: Tensor) -> Tensor:
+        self._refuse("binding_matrix")
+
+    def _is_valid(self, x: Tensor, tolerance: float) -> Tensor:
+        self._refuse("is_valid")
+
+    def _power_period(self, base: Tensor) -> int | None:
+        return None
+
+    def _bind_all(self, vectors: Tensor) -> Tensor:
+        """(N, ..., D) -> (..., D)."""
+        product = vectors[0]
+        for vector in vectors[1:]:
+            product = self._bind(product, vector)
+        return product
+
+    def _bundle(self, vectors: Tensor, weights: Tensor | None) -> Tensor:
+        """(..., N, D), (..., N) -> (..., D)."""
+        if weights is None:
+            return vectors.sum(-2)
+        return (weights.unsqueeze(-2) @ vectors).squeeze(-2)
+
+    def _similarity(self, x: Tensor, y: Tensor) -> Tensor:
+        a, b = self._embed_pair(x, y)
+        return (a * b).sum(-1) * self.embedding.scale + self.embedding.offset
+
+    def _similarity_to_set(self, x: Tensor, atoms: Tensor) -> Tensor:
+        a, b = self._embed_pair(x, atoms)
+        return a @ b.mT * self.embedding.scale + self.embedding.offset
+
+    def _storage(self, atoms: Tensor) -> Storage:
+        return Storage(self._embed(atoms), "dense")
+
+    def _embed_pair(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Both embeddings, the one without a float dtype of its own in the dtype of the other."""
+        a = self._embed(x, y.dtype if y.is_floating_point() else None)
+        return a, self._embed(y, a.dtype)
+
+    def _check(self, operation: str, *vectors: Tensor) -> None:
+        """Refuse what is no vector of this algebra, and vectors that do not go together."""
+        validation.check_vectors(self.name, operation, vectors, self.forms, self.mixes_forms)
+
+    def _refuse(self, operation: str) -> NoReturn:
+        raise UnsupportedError(
+            f"{self.name} {operation}",
+            received="a call",
+            expected="an operation that this algebra has",
+            hint=self.laws.reason(operation) or "choose another algebra",
+        )

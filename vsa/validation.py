@@ -1,0 +1,182 @@
+"""Checks that every algebra shares. Each costs microseconds and reads no values, so that it may stay on in training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .errors import DtypeError, ShapeError, VSAError
+from .laws import Form
+
+__all__ = [
+    "axis_to_front",
+    "check_broadcast",
+    "check_count",
+    "check_device",
+    "check_float",
+    "check_vectors",
+    "check_weights",
+    "default_dtype",
+    "describe",
+    "form_for",
+    "form_of",
+    "make_generator",
+]
+
+
+def describe(x: object) -> str:
+    """Shape and dtype of a tensor, or the type of what is not one."""
+    if isinstance(x, Tensor):
+        return f"{tuple(x.shape)} of {str(x.dtype).removeprefix('torch.')}"
+    return f"an object of type {type(x).__name__}"
+
+
+def check_count(owner: str, field: str, value: object, least: int = 1) -> None:
+    """Refuse what is not an integer of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise DtypeError(f"{owner} {field}", received=f"{value!r} of type {type(value).__name__}", expected="an int")
+    if value < least:
+        raise VSAError(f"{owner} {field}", received=value, expected=f"at least {least}")
+
+
+def form_of(owner: str, operation: str, x: object, forms: Sequence[Form]) -> Form:
+    """The form that a tensor is in; refuse one that is in none."""
+    if not isinstance(x, Tensor):
+        raise DtypeError(f"{owner} {operation}", received=describe(x), expected="a tensor", hint="use torch.as_tensor")
+    for form in forms:
+        if x.dtype in form.dtypes:
+            if x.ndim and x.shape[-1] == form.width:
+                return form
+            raise ShapeError(
+                f"{owner} {operation}",
+                received=describe(x),
+                expected=str(form),
+                hint="check that the vector was made by an algebra of the same dimension and blocks",
+            )
+    raise DtypeError(f"{owner} {operation}", received=describe(x), expected=" or ".join(str(form) for form in forms))
+
+
+def form_for(owner: str, operation: str, dtype: torch.dtype | None, forms: Sequence[Form]) -> Form:
+    """The form that a requested dtype chooses; the canonical one for None."""
+    if dtype is None:
+        return forms[0]
+    for form in forms:
+        if dtype in form.dtypes:
+            return form
+    raise DtypeError(
+        f"{owner} {operation}",
+        received=f"dtype {str(dtype).removeprefix('torch.')}",
+        expected=" or ".join(str(form) for form in forms),
+    )
+
+
+def default_dtype(form: Form) -> torch.dtype:
+    """Torch's default dtype where the form admits it, else the form's first."""
+    dtype = torch.get_default_dtype()
+    return dtype if dtype in form.dtypes else form.dtypes[0]
+
+
+def check_vectors(owner: str, operation: str, vectors: Sequence[Tensor], forms: Sequence[Form], mix: bool) -> None:
+    """Refuse tensors that are no vectors, or that differ in form, dtype or device, or do not broadcast."""
+    first = vectors[0]
+    form = form_of(owner, operation, first, forms)
+    for other in vectors[1:]:
+        other_form = form_of(owner, operation, other, forms)
+        if other.dtype != first.dtype and (other_form is form or not mix):
+            raise DtypeError(
+                f"{owner} {operation}",
+                received=f"{describe(first)} and {describe(other)}",
+                expected="one dtype",
+                hint="convert one of them with .to(dtype)",
+            )
+        check_device(owner, operation, first, other)
+        check_broadcast(owner, operation, first.shape[:-1], other.shape[:-1])
+
+
+def check_device(owner: str, operation: str, x: Tensor, y: Tensor) -> None:
+    """Refuse tensors on two devices."""
+    if x.device != y.device:
+        raise DtypeError(
+            f"{owner} {operation}",
+            received=f"tensors on {x.device} and {y.device}",
+            expected="one device",
+            hint="move one of them with .to(device)",
+        )
+
+
+def check_broadcast(owner: str, operation: str, a: Sequence[int], b: Sequence[int]) -> None:
+    """Refuse leading axes that do not broadcast."""
+    if a != b and any(m != n and m != 1 and n != 1 for m, n in zip(reversed(a), reversed(b), strict=False)):
+        raise ShapeError(
+            f"{owner} {operation}",
+            received=f"leading axes {tuple(a)} and {tuple(b)}",
+            expected="leading axes that broadcast",
+            hint="insert axes of length 1 with unsqueeze",
+        )
+
+
+def axis_to_front(owner: str, operation: str, vectors: Tensor, dim: int) -> Tensor:
+    """(..., N, ..., D) -> (N, ..., D); refuse the vector axis, a missing axis, and N = 0."""
+    if isinstance(dim, bool) or not isinstance(dim, int):
+        raise DtypeError(f"{owner} {operation}", received=f"dim {dim!r}", expected="an integer")
+    if not -vectors.ndim <= dim < vectors.ndim or dim % vectors.ndim == vectors.ndim - 1:
+        raise ShapeError(
+            f"{owner} {operation}",
+            received=f"dim {dim} for {describe(vectors)}",
+            expected=f"a leading axis, from {-vectors.ndim} to -2" if vectors.ndim > 1 else "at least two axes",
+        )
+    if vectors.shape[dim] == 0:
+        raise ShapeError(
+            f"{owner} {operation}",
+            received=f"{describe(vectors)}, no vectors along axis {dim}",
+            expected="at least one",
+        )
+    return vectors.movedim(dim, 0)
+
+
+def check_weights(owner: str, operation: str, weights: object, vectors: Tensor) -> None:
+    """Refuse weights that are no float (..., N) beside vectors (..., N, D)."""
+    if not isinstance(weights, Tensor) or not weights.is_floating_point():
+        raise DtypeError(f"{owner} {operation}", received=f"weights {describe(weights)}", expected="a float tensor")
+    if weights.ndim == 0 or weights.shape[-1] != vectors.shape[-2]:
+        raise ShapeError(
+            f"{owner} {operation}",
+            received=f"weights {describe(weights)} for {vectors.shape[-2]} vectors",
+            expected=f"(..., {vectors.shape[-2]})",
+        )
+    if vectors.is_floating_point() and weights.dtype != vectors.dtype:
+        raise DtypeError(
+            f"{owner} {operation}",
+            received=f"weights {describe(weights)} and vectors {describe(vectors)}",
+            expected="one dtype",
+            hint="convert one of them with .to(dtype)",
+        )
+    check_device(owner, operation, weights, vectors)
+    check_broadcast(owner, operation, weights.shape[:-1], vectors.shape[:-2])
+
+
+def check_float(operation: str, x: object, width: int) -> None:
+    """Refuse what is not a float tensor (..., width)."""
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        raise DtypeError(operation, received=describe(x), expected=f"a float tensor (..., {width})")
+    if x.ndim == 0 or x.shape[-1] != width:
+        raise ShapeError(operation, received=describe(x), expected=f"(..., {width})")
+
+
+def make_generator(operation: str, generator: torch.Generator | None, seed: int | None) -> torch.Generator:
+    """The generator given, or a new one from the seed given; refuse neither and both."""
+    if (generator is None) == (seed is None):
+        raise VSAError(
+            operation,
+            received="no randomness" if seed is None else "a generator and a seed",
+            expected="either generator= or seed=",
+        )
+    if generator is not None:
+        if not isinstance(generator, torch.Generator):
+            raise DtypeError(operation, received=describe(generator), expected="a torch.Generator")
+        return generator
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise DtypeError(operation, received=f"seed {seed!r}", expected="an integer")
+    return torch.Generator().manual_seed(seed)
