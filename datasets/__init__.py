@@ -1,0 +1,50 @@
+"""Puzzles: RAVEN, I-RAVEN, RAVEN-FAIR and I-RAVEN-X, made here or read from the published files.
+
+>>> import datasets
+>>> puzzles = datasets.generate("iraven", "2x2", n=100, seed=0)
+>>> puzzles.components[0].attributes["Color"].shape
+(100, 16, 4)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__all__ = [
+    "CONSTELLATIONS",
+    "ComponentArrays",
+    "Puzzle",
+    "PuzzleArrays",
+    "PuzzleBatch",
+    "PuzzleDataset",
+    "generate",
+    "load",
+    "read",
+    "resolve_constellation",
+    "write_json",
+]
+
+_HOME = {
+    "CONSTELLATIONS": "constellations",
+    "resolve_constellation": "constellations",
+    "ComponentArrays": "arrays",
+    "PuzzleArrays": "arrays",
+    "generate": "generation",
+    "Puzzle": "puzzle",
+    "read": "storage",
+    "write_json": "storage",
+    "PuzzleBatch": "loaders",
+    "PuzzleDataset": "loaders",
+    "load": "loaders",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,166 @@
+"""I-RAVEN-X: single shapes, n columns, values up to any range, confounding attributes.
+
+Reference:
+    Hersche et al. 2024, "Towards Learning Abductive Reasoning using VSA Distributed Representations"; Camposampiero et
+    al. 2025, "I-RAVEN-X: Benchmarking Generalization and Robustness of Analogical and Mathematical Reasoning in Large
+    Language and Reasoning Models" (confounders).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vsa.errors import VSAError
+
+from .arrays import CANDIDATES, GOVERNED, MODIFIABLE, RULE_SLOTS, ComponentArrays, PuzzleArrays
+from .attributes import ENTITY_ATTRIBUTES
+from .rules.arithmetic import Arithmetic
+from .rules.base import Rule, all_rules
+from .rules.distribute_three import DistributeThree
+from .rules.domains import Bools
+from .streams import Ints, Rows, Stream
+
+__all__ = ["MAX_CONFOUNDERS", "generate_iraven_x"]
+
+MAX_CONFOUNDERS = 300
+_WORDS = 1 << 21  # attribute values per chunk
+
+
+def generate_iraven_x(index: np.ndarray, seed: int, columns: int, maxval: int, confounders: int) -> PuzzleArrays:
+    """Makes puzzles of the center constellation.
+
+    Args:
+        index: int64 (N,), which puzzles of the seed's sequence.
+        seed: the run's seed.
+        columns: n >= 3; the matrix has n rows too.
+        maxval: values are 0 .. maxval - 1; Distribute Three alone reaches maxval, as in the published data.
+        confounders: how many attributes without any rule, 0 .. 300.
+
+    Returns:
+        The puzzles, each depending on (seed, columns, maxval, its index) alone: confounders do not change the rest.
+
+    Raises:
+        VSAError: the settings leave no room for a rule.
+    """
+    if columns < 3:
+        raise VSAError("generate iraven_x", received=f"columns={columns}", expected="at least 3")
+    if not 2 * columns - 1 <= maxval <= 32766:
+        raise VSAError(
+            "generate iraven_x",
+            received=f"maxval={maxval} with columns={columns}",
+            expected=f"{2 * columns - 1} .. 32766",
+            hint="a progression by 2 must fit into a row",
+        )
+    if not 0 <= confounders <= MAX_CONFOUNDERS:
+        raise VSAError("generate iraven_x", received=f"confounders={confounders}", expected=f"0 .. {MAX_CONFOUNDERS}")
+    chunk = max(1, _WORDS // ((columns * columns + 7) * (4 + confounders)))
+    if len(index) > chunk:
+        parts = [index[k : k + chunk] for k in range(0, len(index), chunk)]
+        return PuzzleArrays.concatenate([generate_iraven_x(part, seed, columns, maxval, confounders) for part in parts])
+
+    n, panels = len(index), columns * columns + 7
+    stream = Stream(seed, ("iraven_x", columns, maxval), index)
+    rules = np.zeros((n, len(RULE_SLOTS)), dtype=np.int8)
+    parameters = np.zeros((n, len(RULE_SLOTS)), dtype=np.int16)
+    matrices = []
+    for k, attribute in enumerate(ENTITY_ATTRIBUTES, start=1):
+        families = [rule for rule in all_rules() if attribute.name in rule.governs]
+        pick = stream.below(len(families))
+        matrix = np.empty((n, columns, columns), dtype=np.int64)
+        for choice, rule in enumerate(families):
+            rows = np.flatnonzero(pick == choice)
+            if len(rows):
+                parameter = np.asarray(rule.parameters)[stream.below(len(rule.parameters), rows=rows)]
+                matrix[rows] = _draw(stream, rule, parameter, rows, columns, maxval)
+                rules[rows, k], parameters[rows, k] = rule.code, parameter
+        matrices.append(matrix)
+    values = np.stack(matrices, axis=1)
+    changed = _alternatives(stream, values, maxval)
+    order = stream.permutations(CANDIDATES)
+    bits = (order[:, :, None] >> np.arange(3)) & 1 == 1  # (N, 8, 3): which attributes a candidate changes
+
+    attributes: dict[str, np.ndarray] = {}
+    for k, attribute in enumerate(ENTITY_ATTRIBUTES):
+        flat = values[:, k].reshape(n, -1)
+        candidates = np.where(bits[:, :, k], changed[:, k : k + 1], flat[:, -1:])
+        attributes[attribute.name] = np.concatenate([flat[:, :-1], candidates], axis=1)[..., None].astype(np.int16)
+    for name in ("Angle", *(f"Confounder{k}" for k in range(confounders))):
+        attributes[name] = stream.below(maxval, panels, 1).astype(np.int16)
+    modified = np.zeros((n, CANDIDATES, 1, len(MODIFIABLE)), dtype=np.bool_)
+    modified[:, :, 0, MODIFIABLE.index("Type") :] = bits
+    component = ComponentArrays(
+        exists=np.ones((n, panels, 1), dtype=np.bool_),
+        attributes=attributes,
+        uniformity=None,
+        rules=rules,
+        governed=np.full(n, GOVERNED.index("Number/Position"), dtype=np.int8),
+        parameters=parameters,
+    )
+    return PuzzleArrays(
+        dataset="iraven_x",
+        constellation="center_single",
+        columns=columns,
+        maxval=maxval,
+        components=(component,),
+        target=np.argmin(order, axis=1).astype(np.int8),
+        index=np.asarray(index, dtype=np.int64),
+        modified=modified,
+    )
+
+
+def _draw(stream: Stream, rule: Rule, parameter: Ints, rows: Rows, columns: int, maxval: int) -> Ints:
+    """Matrices (K, n, n)."""
+    if rule.name == Arithmetic.name:
+        operands = _operands(stream, rows, columns, maxval)
+        total = operands.sum(axis=2, keepdims=True)
+        add = (parameter > 0)[:, None, None]
+        return np.where(add, np.concatenate([operands, total], axis=2), np.concatenate([total, operands], axis=2))
+    # The published generator draws the values of Distribute Three from a range that includes maxval.
+    high = maxval if rule.name == DistributeThree.name else maxval - 1
+    return rule.draw(stream, 0, high, parameter, rows, columns)
+
+
+def _operands(stream: Stream, rows: Rows, columns: int, maxval: int) -> Ints:
+    """The summands of arithmetic rows, (K, n, n - 1): a limit in the upper half of the range is spent step by step."""
+    shape = (len(rows), columns, columns - 1)
+    operands = np.zeros(shape, dtype=np.int64)
+    todo = np.ones(shape[:2], dtype=np.bool_)
+    while todo.any():  # a row of zeros is drawn again
+        active = np.flatnonzero(todo.any(axis=1))
+        left = stream.between(maxval // 2, maxval - 1, columns, rows=rows[active])
+        drawn = np.empty((len(active), columns, columns - 1), dtype=np.int64)
+        for c in range(columns - 1):
+            drawn[:, :, c] = stream.between(0, left, columns, rows=rows[active])
+            left = left - drawn[:, :, c]
+        operands[active] = np.where(todo[active][:, :, None], drawn, operands[active])
+        todo[active] &= (drawn == 0).all(axis=2)
+    operands = np.take_along_axis(operands, stream.permutations(columns - 1, columns, rows=rows), axis=2)
+    # The last summand is never zero: it changes places with the first that is not.
+    first = np.argmax(operands != 0, axis=2)[:, :, None]
+    zero = operands[:, :, -1:] == 0
+    value = np.take_along_axis(operands, first, axis=2)
+    swapped = operands.copy()
+    np.put_along_axis(swapped, first, np.where(zero, 0, value), axis=2)
+    swapped[:, :, -1:] = np.where(zero, value, operands[:, :, -1:])
+    return swapped
+
+
+def _alternatives(stream: Stream, values: Ints, maxval: int) -> Ints:
+    """One wrong value per attribute, (N, 3): any value that occurs anywhere in the matrix, all equally likely.
+
+    Values are (N, 3, n, n). With few panels the matrix may hold a single value: then any other value will do.
+    """
+    n = len(values)
+    flat = np.sort(values.reshape(n, -1), axis=1)
+    distinct = np.ones(flat.shape, dtype=np.bool_)
+    distinct[:, 1:] = flat[:, 1:] != flat[:, :-1]
+    wrong = np.empty((n, 3), dtype=np.int64)
+    for k in range(3):
+        answer = values[:, k, -1, -1]
+        allowed: Bools = distinct & (flat != answer[:, None])
+        count = allowed.sum(axis=1)
+        pick = stream.below(np.maximum(count, 1))
+        place = np.argmax(np.cumsum(allowed, axis=1) > pick[:, None], axis=1)
+        other = stream.below(maxval - 1)
+        wrong[:, k] = np.where(count > 0, flat[np.arange(n), place], other + (other >= answer))
+    return wrong

@@ -1,0 +1,112 @@
+"""What a solver is shown of a puzzle: which panels, which attributes, how many values, one level per panel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arrays import CANDIDATES, ComponentArrays, PuzzleArrays
+from .attributes import ENTITY_ATTRIBUTES
+
+__all__ = ["INCONSISTENT", "ROWS", "attribute_keys", "magnitude_offset", "panel_levels", "shown_panels", "value_count"]
+
+ROWS = 3  # a solver is shown the last three rows, whatever the number of columns
+INCONSISTENT = -1  # the level of a panel whose entities differ
+
+Key = tuple[int, str]
+Array = NDArray[Any]
+
+
+def shown_panels(columns: int) -> slice:
+    """Which of a puzzle's panels a solver is shown: the last three rows and the candidates.
+
+    Args:
+        columns: n.
+
+    Returns:
+        A slice of the P axis of :class:`PuzzleArrays`.
+    """
+    return slice((columns - ROWS) * columns, columns * columns - 1 + CANDIDATES)
+
+
+def value_count(arrays: PuzzleArrays, key: Key) -> int:
+    """The number of values V on an attribute's axis.
+
+    Args:
+        arrays: the puzzles.
+        key: (component, attribute).
+
+    Returns:
+        maxval + 1 for I-RAVEN-X, the slots S for Number, else the number of levels in use.
+    """
+    component, name = key
+    if name == "Number":
+        return arrays.components[component].slots
+    if arrays.maxval is not None:
+        return arrays.maxval + 1
+    return next(a.high - a.low + 1 for a in ENTITY_ATTRIBUTES if a.name == name)
+
+
+def attribute_keys(arrays: PuzzleArrays, confounders: bool = True) -> Iterator[Key]:
+    """The attributes that have a PMF: Number (of grids), Type, Size, Color, confounders. Angle is noise.
+
+    Args:
+        arrays: the puzzles.
+        confounders: whether I-RAVEN-X's confounders are among them.
+
+    Yields:
+        (component, attribute).
+    """
+    for c, component in enumerate(arrays.components):
+        if component.slots > 1:
+            yield c, "Number"
+        for attribute in ENTITY_ATTRIBUTES:
+            yield c, attribute.name
+        if confounders:
+            names = [name for name in component.attributes if name.startswith("Confounder")]
+            for name in sorted(names, key=lambda name: int(name.removeprefix("Confounder"))):
+                yield c, name
+
+
+def panel_levels(component: ComponentArrays, name: str) -> Array:
+    """One level per panel.
+
+    Args:
+        component: the labels, (N, P, S).
+        name: an attribute of entities, or Number.
+
+    Returns:
+        int16 (N, P): the level that all entities of the panel share, -1 where they differ; Number: the count.
+    """
+    if name == "Number":
+        return component.numbers.astype(np.int16)
+    levels = component.attributes[name]
+    if component.slots == 1:
+        return levels[..., 0]
+    # A loop over the few slots beats a reduction over a short last axis by an order of magnitude.
+    first, differ = levels[..., 0], np.zeros(levels.shape[:-1], dtype=bool)
+    for s in range(1, component.slots):
+        level = levels[..., s]
+        differ |= (level >= 0) & (first >= 0) & (level != first)
+        first = np.where(first >= 0, first, level)
+    return np.where(differ, np.int16(INCONSISTENT), first)
+
+
+def magnitude_offset(arrays: PuzzleArrays, key: Key) -> int:
+    """What to add to an index on the value axis to get the magnitude that arithmetic rules add.
+
+    Args:
+        arrays: the puzzles.
+        key: (component, attribute).
+
+    Returns:
+        1 for Number, Type and Size of RAVEN, else 0.
+    """
+    if key[1] == "Number":
+        return 1
+    if arrays.maxval is not None:
+        return 0
+    return next(a.low + a.offset for a in ENTITY_ATTRIBUTES if a.name == key[1])

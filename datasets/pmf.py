@@ -1,0 +1,254 @@
+"""From labels to PMFs: what a perfect, a smoothed or an uncertain observer says about every panel.
+
+An attribute on which the entities of a panel disagree has no value there: its mass is missing (the row sums
+to zero); or, on request, the panel shows the shares of its entities' values.
+
+Reference:
+    Zhang et al. 2021 (PrAE) and Hersche et al. 2023 (NVSA): the PMFs of a panel; Hersche et al. 2024 (ARLC):
+    smoothed labels; Hersche et al. 2025 (I-RAVEN-X): perceptual uncertainty and confounders.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from vsa.errors import SettingsError, VSAError
+
+from .arrays import PuzzleArrays
+from .attributes import ENTITY_ATTRIBUTES
+from .panels import (
+    INCONSISTENT,
+    ROWS,
+    Array,
+    Key,
+    attribute_keys,
+    magnitude_offset,
+    panel_levels,
+    shown_panels,
+    value_count,
+)
+from .streams import Stream
+
+__all__ = [
+    "MIXTURES",
+    "ROWS",
+    "STRESSES",
+    "LabelPMFs",
+    "attribute_keys",
+    "magnitude_offset",
+    "oracle_pmfs",
+    "panel_levels",
+    "shown_panels",
+    "value_count",
+]
+
+STRESSES = ("none", "published", "calibrated")
+MIXTURES = ("missing", "shares")
+_UNIT = 2.0**-53
+
+Part = tuple[Array, Array | None]  # values (N, P), -1 where there is none, and their weights (N, P), None: one
+
+
+@dataclass(frozen=True)
+class LabelPMFs:
+    """The PMFs of N puzzles; P panels = 3 n - 1 of context, then eight candidates.
+
+    Args:
+        columns: n.
+        pmfs: (component, attribute) -> float32 (N, P, V); mass missing from one: the entities differ.
+        sets: (component, "Position") -> float32 (N, P, S), probability that each slot of a grid is occupied.
+    """
+
+    columns: int
+    pmfs: Mapping[Key, Array]
+    sets: Mapping[Key, Array]
+
+    @property
+    def rows(self) -> int:
+        """Number of rows shown, always three."""
+        return ROWS
+
+
+def oracle_pmfs(
+    arrays: PuzzleArrays,
+    *,
+    smoothing: float | None = None,
+    epsilon: float | None = None,
+    stress: str = "none",
+    p_left: float = 1.0,
+    seed: int = 0,
+    confounders: bool = True,
+    mixed: str = "missing",
+) -> LabelPMFs:
+    """PMFs of the last three rows and the candidates, from labels.
+
+    The index of a value is its level counted from the smallest in use (Type: level - 1), that of Number the
+    count - 1; with a ``maxval`` it is the level itself. ``Number`` and ``Position`` exist for grids only.
+
+    Uncertainty is drawn per puzzle, panel, attribute (and slot, for Position) from (seed, puzzle index), so
+    that it does not depend on how puzzles are batched. ``published``: the true value keeps p ~ U(p_left, 1),
+    the next one gets U(0, 1) * (1 - p), the previous one the rest, cyclically; a slot of a grid keeps p. The
+    true value is thus always the centre of the support. ``calibrated``: the same three weights, but which of
+    the three values is true is drawn with these probabilities, so that the PMF means what it says. An
+    inconsistent panel stays so.
+
+    Args:
+        arrays: N puzzles.
+        smoothing: weights exp(-|v - v*| / smoothing), normalised, around a value v* (ARLC: 0.2); None: none.
+        epsilon: probability of each value but the right one (NVSA: 1e-4); None: none. Excludes smoothing.
+        stress: "none", "published" or "calibrated"; smoothing comes on top.
+        p_left: the smallest p under stress; 1 leaves the labels as they are.
+        seed: of the stress.
+        confounders: whether the confounders are included.
+        mixed: what a panel shows whose entities differ: "missing" mass, or the "shares" of the entities' values
+            (the PMF of an entity drawn at random).
+
+    Returns:
+        float32 PMFs and slot occupancies.
+
+    Raises:
+        SettingsError: an option is out of range or contradicts another.
+        VSAError: a label is out of its range.
+    """
+    _check_options(smoothing, epsilon, stress, p_left, mixed)
+    shown = shown_panels(arrays.columns)
+    stressed = stress != "none" and p_left < 1.0
+
+    def draws(key: Key, *shape: int) -> Array:
+        bits = Stream(seed, ("stress", *key), arrays.index).bits(*shape)
+        return (bits >> np.uint64(11)).astype(np.float64) * _UNIT
+
+    pmfs: dict[Key, Array] = {}
+    sets: dict[Key, Array] = {}
+    for key in attribute_keys(arrays, confounders):
+        count, u = value_count(arrays, key), None
+
+        def seen(values: Array, count: int = count, key: Key = key) -> Array:
+            nonlocal u
+            _check_range(values, count, key)
+            parts: list[Part] = [(values, None)]
+            if stressed:
+                u = draws(key, values.shape[1], 3) if u is None else u
+                parts = _neighbours(values, count, u, p_left, stress)
+            return _spread(parts, count, _kernel(count, smoothing, epsilon))
+
+        component = arrays.components[key[0]]
+        if mixed == "shares" and component.slots > 1 and key[1] != "Number":
+            slots = _index(arrays, key, component.attributes[key[1]][:, shown])
+            total = sum(seen(slots[..., slot]) for slot in range(component.slots))
+            pmfs[key] = total / component.numbers[:, shown, None].astype(np.float32)
+        else:
+            pmfs[key] = seen(_values(arrays, key)[:, shown])
+    for c, component in enumerate(arrays.components):
+        if component.slots > 1:
+            key = (c, "Position")
+            occupied = component.exists[:, shown].astype(np.float32)
+            if stressed:
+                u = draws(key, *occupied.shape[1:], 2)
+                keep = p_left + (1.0 - p_left) * u[..., 0]
+                kept = np.ones(keep.shape, dtype=bool) if stress == "published" else u[..., 1] < keep
+                occupied = np.where(kept, occupied, 1 - occupied)  # what is seen
+                occupied = (occupied * keep + (1 - occupied) * (1 - keep)).astype(np.float32)
+            kernel = _kernel(2, smoothing, epsilon)
+            sets[key] = occupied if kernel is None else kernel[0, 1] + (kernel[1, 1] - kernel[0, 1]) * occupied
+    return LabelPMFs(columns=arrays.columns, pmfs=pmfs, sets=sets)
+
+
+def _values(arrays: PuzzleArrays, key: Key) -> Array:
+    """int16 (N, P) indices on the value axis, -1 where the entities differ."""
+    return _index(arrays, key, panel_levels(arrays.components[key[0]], key[1]))
+
+
+def _index(arrays: PuzzleArrays, key: Key, levels: Array) -> Array:
+    """int16 indices on the value axis, -1 where there is no level."""
+    if key[1] == "Number":
+        return levels - np.int16(1)
+    low = 0 if arrays.maxval is not None else next(a.low for a in ENTITY_ATTRIBUTES if a.name == key[1])
+    return levels if low == 0 else np.where(levels < 0, levels, levels - np.int16(low))
+
+
+@functools.lru_cache(maxsize=8)  # a wide one takes longer than the rest of a small batch
+def _kernel(count: int, smoothing: float | None, epsilon: float | None) -> Array | None:
+    """float32 (V, V), row v is the PMF of the value v; None for the identity."""
+    if smoothing is not None:
+        values = np.arange(count)
+        weights = np.exp(-np.abs(values[:, None] - values) / smoothing)
+        return _frozen((weights / weights.sum(axis=1, keepdims=True)).astype(np.float32))
+    if not epsilon:
+        return None
+    if epsilon * (count - 1) >= 1.0:
+        expected = f"less than 1 / {count - 1}"
+        raise SettingsError("oracle_pmfs", received=f"epsilon = {epsilon} on {count} values", expected=expected)
+    kernel = np.full((count, count), epsilon, dtype=np.float32)
+    np.fill_diagonal(kernel, 1.0 - epsilon * (count - 1))
+    return _frozen(kernel)
+
+
+def _frozen(array: Array) -> Array:
+    """The array, read-only: it is shared."""
+    array.flags.writeable = False
+    return array
+
+
+def _spread(parts: list[Part], count: int, kernel: Array | None) -> Array:
+    """float32 (N, P, V): the weighted sum of the kernel's rows at the given values."""
+    shape = parts[0][0].shape
+    out = np.zeros((parts[0][0].size, count), dtype=np.float32)
+    for values, weights in parts:
+        flat = values.reshape(-1).astype(np.intp)
+        rows = np.flatnonzero(flat >= 0)
+        weight = 1.0 if weights is None else weights.reshape(-1)[rows].astype(np.float32)
+        if kernel is None:  # the values of the parts are distinct: no need to add
+            out[rows, flat[rows]] = weight
+        elif weights is None and len(rows) == len(flat):
+            np.take(kernel, flat, axis=0, out=out, mode="clip")  # any mode but "raise" writes without a buffer
+        else:
+            out[rows] += np.reshape(weight, (-1, 1)) * kernel[flat[rows]]
+    return out.reshape(*shape, count)
+
+
+def _neighbours(values: Array, count: int, u: Array, p_left: float, stress: str) -> list[Part]:
+    """The centre, its right and left neighbour with their weights, all (N, P); u: uniform (N, P, 3)."""
+    if count < 3:
+        raise SettingsError("oracle_pmfs", received=f"stress on {count} values", expected="at least 3 values")
+    centre_weight = p_left + (1.0 - p_left) * u[..., 0]
+    right_weight = u[..., 1] * (1.0 - centre_weight)
+    left_weight = 1.0 - centre_weight - right_weight
+    centre = values.astype(np.int64)
+    if stress == "calibrated":  # a truth left of the centre puts the centre right of the truth, and the reverse
+        centre = centre + (u[..., 2] < left_weight) - (u[..., 2] >= 1.0 - right_weight)
+    known = values >= 0
+
+    def at(step: int) -> Array:
+        return np.where(known, (centre + step) % count, INCONSISTENT)
+
+    return [(at(0), centre_weight), (at(1), right_weight), (at(-1), left_weight)]
+
+
+def _check_options(smoothing: float | None, epsilon: float | None, stress: str, p_left: float, mixed: str) -> None:
+    if mixed not in MIXTURES:
+        raise SettingsError("oracle_pmfs", received=f"mixed = {mixed!r}", expected=f"one of {', '.join(MIXTURES)}")
+    if smoothing is not None and epsilon is not None:
+        raise SettingsError("oracle_pmfs", received="smoothing and epsilon", expected="one of the two")
+    if smoothing is not None and not 0.0 < smoothing < np.inf:
+        raise SettingsError("oracle_pmfs", received=f"smoothing = {smoothing}", expected="a positive number or None")
+    if epsilon is not None and not 0.0 <= epsilon < 1.0:
+        raise SettingsError("oracle_pmfs", received=f"epsilon = {epsilon}", expected="a number in [0, 1) or None")
+    if stress not in STRESSES:
+        raise SettingsError("oracle_pmfs", received=f"stress = {stress!r}", expected=f"one of {', '.join(STRESSES)}")
+    if not 0.0 <= p_left <= 1.0:
+        raise SettingsError("oracle_pmfs", received=f"p_left = {p_left}", expected="a number in [0, 1]")
+
+
+def _check_range(values: Array, count: int, key: Key) -> None:
+    if values.size and (values.max() >= count or values.min() < INCONSISTENT):
+        raise VSAError(
+            f"oracle_pmfs, {key[1]} of component {key[0]}",
+            received=f"values from {values.min()} to {values.max()}",
+            expected=f"0 to {count - 1}",
+            hint="check the labels with PuzzleArrays.validate()",
+        )

@@ -1,0 +1,237 @@
+"""What a rule is: pure functions over arrays of puzzles, for values and for sets of slots alike.
+
+A matrix is an integer array (N, R, n): R rows of n panels. What its entries are, the domain says
+(:mod:`datasets.rules.domains`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from vsa.errors import ShapeError, VSAError
+from vsa.registry import Registry
+
+from ..streams import Ints, Rows, Stream
+from .domains import Bools, Domain
+
+__all__ = ["RULES", "LinearForm", "Placement", "Rule", "all_rules", "sets_of"]
+
+RULES: Registry[Rule] = Registry(
+    "rule",
+    {
+        "Constant": "datasets.rules.constant",
+        "Progression": "datasets.rules.progression",
+        "Arithmetic": "datasets.rules.arithmetic",
+        "Distribute_Three": "datasets.rules.distribute_three",
+    },
+)
+
+
+def all_rules() -> tuple[Rule, ...]:
+    """Every registered rule, in the order of their codes."""
+    return tuple(sorted((RULES.get(name) for name in RULES.names()), key=lambda rule: rule.code))
+
+
+@dataclass(frozen=True)
+class LinearForm:
+    """The last panel of a row as a sum of the other panels' values with integer coefficients.
+
+    Args:
+        row: n - 1 coefficients, of the other panels of the same row.
+        context: 2n - 1 coefficients, of another row whole and of the second other row without its last panel.
+    """
+
+    row: tuple[int, ...]
+    context: tuple[int, ...]
+
+    def apply(self, row: Ints, context: Ints) -> Ints:
+        """Evaluates the form.
+
+        Args:
+            row: (N, n - 1).
+            context: (N, 2n - 1).
+
+        Returns:
+            (N,).
+        """
+        return row @ np.asarray(self.row) + context @ np.asarray(self.context)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the entities of a matrix are.
+
+    Args:
+        order: int64 (K, 3, 3, S), permutations of the slots: entity i of a panel is in slot order[..., i].
+        count: int64 (K, 3, 3), how many entities a panel has.
+    """
+
+    order: Ints
+    count: Ints
+
+
+def sets_of(order: Ints, count: Ints) -> Ints:
+    """Sets of slots as bit masks.
+
+    Args:
+        order: (..., S) permutations of the slots.
+        count: (...), how many of them are occupied.
+
+    Returns:
+        int64 (...).
+    """
+    occupied = np.arange(order.shape[-1]) < count[..., None]
+    return np.where(occupied, np.int64(1) << order, 0).sum(axis=-1)
+
+
+class Rule(ABC):
+    """One family of rules. Stateless; all methods are pure functions over the N puzzles of a batch."""
+
+    name: ClassVar[str]
+    code: ClassVar[int]
+    parameters: ClassVar[tuple[int, ...]]  # drawn with equal probability
+    governs: ClassVar[tuple[str, ...]]  # among Number/Position, Number, Position, Type, Size, Color
+    keeps_entities: ClassVar[bool]  # on Position: the entities of a row move but stay the same
+
+    @abstractmethod
+    def first_range(self, low: int, high: int, parameter: int, columns: int = 3) -> tuple[int, int]:
+        """Magnitudes that the first panel of a row may have so that the others exist.
+
+        Args:
+            low: smallest magnitude.
+            high: largest magnitude.
+            parameter: one of ``parameters``.
+            columns: n.
+
+        Returns:
+            (low, high), inclusive; empty (low > high) when the rule is impossible.
+        """
+
+    @abstractmethod
+    def first_count(self, slots: int, parameter: int) -> tuple[int, int]:
+        """How many entities the first panel of a row may have when the rule governs Position.
+
+        Args:
+            slots: S.
+            parameter: one of ``parameters``.
+
+        Returns:
+            (low, high), inclusive; empty when the rule is impossible.
+        """
+
+    @abstractmethod
+    def draw(self, stream: Stream, low: int, high: int, parameter: Ints, rows: Rows, columns: int = 3) -> Ints:
+        """Draws matrices of magnitudes as the original generator does.
+
+        Args:
+            stream: the puzzles' randomness.
+            low: smallest magnitude of the attribute.
+            high: largest magnitude of the attribute.
+            parameter: (K,).
+            rows: (K,) the puzzles of the stream that draw.
+            columns: n.
+
+        Returns:
+            int64 (K, n, n).
+        """
+
+    @abstractmethod
+    def place(self, stream: Stream, slots: int, parameter: Ints, rows: Rows) -> Placement:
+        """Draws placements for a rule on Position, as the original generator does.
+
+        Args:
+            stream: the puzzles' randomness.
+            slots: S.
+            parameter: (K,).
+            rows: (K,) the puzzles of the stream that draw.
+
+        Returns:
+            The placement of the K matrices.
+        """
+
+    @abstractmethod
+    def complete(self, context: Ints, columns: int, parameter: int, domain: Domain) -> Ints:
+        """The last panel, from all the others.
+
+        Args:
+            context: (N, R * n - 1) panels row by row, R >= 2.
+            columns: n.
+            parameter: one of ``parameters``.
+            domain: values or sets.
+
+        Returns:
+            (N,), legal or not.
+        """
+
+    @abstractmethod
+    def holds(self, matrix: Ints, parameter: int, domain: Domain) -> Bools:
+        """Whether all rows follow the rule with this parameter.
+
+        Args:
+            matrix: (N, R, n).
+            parameter: one of ``parameters``.
+            domain: values or sets.
+
+        Returns:
+            bool (N,).
+        """
+
+    @abstractmethod
+    def linear(self, columns: int, parameter: int) -> LinearForm | None:
+        """The rule as a linear form over values.
+
+        Args:
+            columns: n.
+            parameter: one of ``parameters``.
+
+        Returns:
+            The form, or None where the rule has none.
+
+        Reference:
+            Hersche et al. 2024, "Towards Learning Abductive Reasoning using VSA Distributed Representations" (the
+            programmed rules).
+        """
+
+    def fits(self, matrix: Ints, domain: Domain, parameter: int | None = None) -> Bools:
+        """Whether complete rows follow the rule.
+
+        Args:
+            matrix: (N, R, n), all legal.
+            domain: values or sets.
+            parameter: one of ``parameters``; None: any, but the same one in all rows.
+
+        Returns:
+            bool (N,).
+        """
+        if matrix.ndim != 3:
+            raise ShapeError(f"{self.name}.fits", received=f"shape {matrix.shape}", expected="(N, R, n)")
+        legal = domain.legal(matrix).all(axis=(1, 2))
+        if parameter is not None and parameter not in self.parameters:
+            raise VSAError(f"{self.name}.fits", received=f"parameter {parameter}", expected=f"one of {self.parameters}")
+        found = np.zeros(len(matrix), dtype=np.bool_)
+        for candidate in self.parameters if parameter is None else (parameter,):
+            found |= self.holds(matrix, candidate, domain)
+        return found & legal
+
+    def extends(self, context: Ints, columns: int, domain: Domain, parameter: int | None = None) -> Bools:
+        """Whether all panels but the last leave room for the rule: some legal last panel completes it.
+
+        Args:
+            context: (N, R * n - 1) panels row by row, R >= 2.
+            columns: n.
+            domain: values or sets.
+            parameter: one of ``parameters``; None: any.
+
+        Returns:
+            bool (N,).
+        """
+        found = np.zeros(len(context), dtype=np.bool_)
+        for candidate in self.parameters if parameter is None else (parameter,):
+            answer = self.complete(context, columns, candidate, domain)
+            matrix = np.concatenate([context, answer[:, None]], axis=1).reshape(len(context), -1, columns)
+            found |= self.fits(matrix, domain, candidate)
+        return found

@@ -1,0 +1,167 @@
+"""Puzzles for the eye: text for a terminal, drawings for a notebook (not the pixels of the data sets)."""
+
+from __future__ import annotations
+
+import html as escaping
+import math
+
+from .attributes import ANGLE, COLOR, SIZE, TYPE
+from .constellations import CONSTELLATIONS, Box
+from .puzzle import Entity, Panel, Puzzle, RuleInstance
+
+__all__ = ["html", "text"]
+
+SHOWN_ROWS = 3
+_CORNERS = {"triangle": 3, "square": 4, "pentagon": 5, "hexagon": 6}
+_SIDE = 100  # of a drawn panel
+
+
+def text(puzzle: Puzzle) -> str:
+    """A puzzle for a terminal: matrix, candidates, rules.
+
+    An entity is the first letter of its shape, its size and its color level (``P37``: a pentagon, size 3, color 7), or
+    its three values in I-RAVEN-X. Of more than three rows the last three are shown.
+
+    Args:
+        puzzle: the puzzle.
+
+    Returns:
+        Lines without a newline at the end.
+    """
+    rows = _rows(puzzle)
+    cells = [[_cell(puzzle, panel) for panel in row] for row in rows]
+    cells[-1].append(_middle("?", len(cells[0][0])))
+    answers = [_cell(puzzle, panel) for panel in puzzle.candidates]
+    width = max(len(line) for row in (*cells, answers) for cell in row for line in cell)
+    lines = [_title(puzzle)]
+    for row in cells:
+        lines += [_rule(width, len(row)), *_beside(row, width)]
+    lines += [_rule(width, len(cells[0])), "candidates:"]
+    # As many beside each other as the matrix is wide, so that nothing grows wider than it.
+    step = min(8, max(4, len(cells[0])))
+    for first in range(0, len(answers), step):
+        names = [f"{k}{' right' if k == puzzle.target else ''}" for k in range(first, min(first + step, len(answers)))]
+        lines.append(" " + " ".join(f" {name:<{width}} " for name in names).rstrip())
+        lines += _beside(answers[first : first + step], width)
+    return "\n".join([*lines, "rules:", *(f"  {line}" for line in _rules(puzzle))])
+
+
+def html(puzzle: Puzzle) -> str:
+    """A puzzle for a notebook: drawings, or a table of values for I-RAVEN-X.
+
+    Args:
+        puzzle: the puzzle.
+
+    Returns:
+        HTML without scripts or references.
+    """
+    draw = _svg if puzzle.maxval is None else _values
+    rows = [[draw(puzzle, panel) for panel in row] for row in _rows(puzzle)]
+    rows[-1].append("<b>?</b>")
+    matrix = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    answers = "".join(
+        f"<td>{k}{' <b>right</b>' if k == puzzle.target else ''}<br>{draw(puzzle, panel)}</td>"
+        for k, panel in enumerate(puzzle.candidates)
+    )
+    rules = "".join(f"<li>{escaping.escape(line)}</li>" for line in _rules(puzzle))
+    return (
+        f"<div><p>{escaping.escape(_title(puzzle))}</p><table>{matrix}</table>"
+        f"<table><tr>{answers}</tr></table><ul>{rules}</ul></div>"
+    )
+
+
+def _rows(puzzle: Puzzle) -> list[list[Panel]]:
+    """The rows shown; the last lacks its last panel."""
+    n = puzzle.columns
+    rows = [list(puzzle.context[k : k + n]) for k in range(0, n * n - 1, n)]
+    return rows[-SHOWN_ROWS:]
+
+
+def _title(puzzle: Puzzle) -> str:
+    title = f"puzzle {puzzle.index} of {puzzle.dataset}, {puzzle.constellation}"
+    if puzzle.maxval is not None:
+        title += f", values 0 to {puzzle.maxval}"
+    if puzzle.columns > SHOWN_ROWS:
+        title += f", rows {puzzle.columns - SHOWN_ROWS + 1} to {puzzle.columns} of {puzzle.columns}"
+    return title
+
+
+def _rules(puzzle: Puzzle) -> list[str]:
+    layouts = CONSTELLATIONS[puzzle.constellation].components
+
+    def fixed(rule: RuleInstance) -> bool:  # a single slot leaves number and position no choice
+        return rule.attribute == "Number/Position" and layouts[rule.component].slots == 1
+
+    lines = []
+    for c, layout in enumerate(layouts):
+        words = ", ".join(str(rule) for rule in puzzle.rules if rule.component == c and not fixed(rule))
+        lines.append(f"{layout.name}: {words}" if len(layouts) > 1 else words)
+    return lines
+
+
+def _code(puzzle: Puzzle, entity: Entity) -> str:
+    if puzzle.maxval is None:
+        return f"{str(TYPE.values[entity.type])[0].upper()}{entity.size}{entity.color}"
+    width = len(str(puzzle.maxval))
+    return " ".join(f"{value:>{width}}" for value in (entity.type, entity.size, entity.color))
+
+
+def _cell(puzzle: Puzzle, panel: Panel) -> list[str]:
+    """The lines of one panel."""
+    parts = []
+    for layout, entities in zip(CONSTELLATIONS[puzzle.constellation].components, panel.components, strict=True):
+        codes = {entity.slot: _code(puzzle, entity) for entity in entities}
+        side = math.isqrt(layout.slots)
+        slots = [codes.get(s, " . ") for s in range(layout.slots)]
+        parts.append([" ".join(slots[k : k + side]) for k in range(0, layout.slots, side)])
+    structure = CONSTELLATIONS[puzzle.constellation].structure
+    if structure == "Left_Right":
+        return [f"{parts[0][0]} | {parts[1][0]}"]
+    if structure == "Out_In":
+        return [*parts[0], *(f"({line})" for line in parts[1])]
+    return [line for part in parts for line in part]
+
+
+def _middle(mark: str, height: int) -> list[str]:
+    lines = [""] * height
+    lines[height // 2] = mark
+    return lines
+
+
+def _beside(cells: list[list[str]], width: int) -> list[str]:
+    return ["|" + "|".join(f" {line:^{width}} " for line in lines) + "|" for lines in zip(*cells, strict=True)]
+
+
+def _rule(width: int, count: int) -> str:
+    return "+" + "+".join(["-" * (width + 2)] * count) + "+"
+
+
+def _values(puzzle: Puzzle, panel: Panel) -> str:
+    entity = panel.components[0][0]
+    return f"{entity.type} {entity.size} {entity.color}"
+
+
+def _svg(puzzle: Puzzle, panel: Panel) -> str:
+    shapes = []
+    for layout, entities in zip(CONSTELLATIONS[puzzle.constellation].components, panel.components, strict=True):
+        shapes += [_shape(entity, layout.boxes[entity.slot]) for entity in entities]
+    frame = f'<rect width="{_SIDE}" height="{_SIDE}" fill="#fff" stroke="#000"/>'
+    return f'<svg width="{_SIDE}" height="{_SIDE}" viewBox="0 0 {_SIDE} {_SIDE}">{frame}{"".join(shapes)}</svg>'
+
+
+def _shape(entity: Entity, box: Box) -> str:
+    y, x, h, w = (value * _SIDE for value in box)
+    radius = min(h, w) / 2 * float(SIZE.values[entity.size])
+    grey = COLOR.values[entity.color]
+    paint = f'fill="rgb({grey},{grey},{grey})" stroke="#000"'
+    name = str(TYPE.values[entity.type])
+    if name == "circle":
+        return f'<circle cx="{x:g}" cy="{y:g}" r="{radius:.1f}" {paint}/>'
+    turn = 0.0 if entity.angle is None else float(ANGLE.values[entity.angle])
+    corners = _CORNERS[name]
+    start = math.radians(turn) - math.pi / 2 + (math.pi / 4 if name == "square" else 0.0)
+    points = []
+    for k in range(corners):
+        angle = start + 2 * math.pi * k / corners
+        points.append(f"{x + radius * math.cos(angle):.1f},{y + radius * math.sin(angle):.1f}")
+    return f'<polygon points="{" ".join(points)}" {paint}/>'

@@ -1,0 +1,150 @@
+"""Puzzles as objects: what they hold, refuse and show."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import FrozenInstanceError, replace
+
+import defusedxml.ElementTree
+import pytest
+
+import datasets
+from datasets.puzzle import Entity, Panel, Puzzle, RuleInstance
+from vsa.errors import DtypeError, ShapeError, VSAError
+
+CONSTELLATIONS = list(datasets.CONSTELLATIONS)
+
+
+@pytest.mark.parametrize("constellation", CONSTELLATIONS)
+def test_a_puzzle_holds_what_the_arrays_hold(constellation: str) -> None:
+    arrays = datasets.generate("iraven", constellation, n=3, seed=5, start=20)
+    puzzle = Puzzle.from_arrays(arrays, -1)
+    assert (puzzle.index, puzzle.target, puzzle.columns, puzzle.maxval) == (22, int(arrays.target[2]), 3, None)
+    assert puzzle.answer is puzzle.candidates[puzzle.target]
+    for p, panel in enumerate((*puzzle.context, *puzzle.candidates)):
+        for c, entities in enumerate(panel.components):
+            component = arrays.components[c]
+            assert [e.slot for e in entities] == component.exists[2, p].nonzero()[0].tolist()
+            for entity in entities:
+                for name in ("Type", "Size", "Color", "Angle"):
+                    assert entity.level(name) == component.attributes[name][2, p, entity.slot]
+            if component.uniformity is not None:
+                assert panel.uniformity is not None
+                assert panel.uniformity[c] == component.uniformity[2, p]
+    assert len(puzzle.rules) == 4 * len(arrays.components)
+    assert pickle.loads(pickle.dumps(puzzle)) == puzzle
+    assert hash(puzzle) == hash(Puzzle.from_arrays(arrays, 2))
+
+
+def test_confounders_keep_their_numeric_order() -> None:
+    arrays = datasets.generate("iraven_x", n=1, columns=3, maxval=30, confounders=12)
+    entity = Puzzle.from_arrays(arrays, 0).context[0].components[0][0]
+    wanted = [arrays.components[0].attributes[f"Confounder{k}"][0, 0, 0] for k in range(12)]
+    assert list(entity.confounders) == wanted
+
+
+def test_frozen_and_out_of_bounds() -> None:
+    arrays = datasets.generate("iraven", n=2)
+    puzzle = Puzzle.from_arrays(arrays, 0)
+    with pytest.raises(FrozenInstanceError):
+        puzzle.target = 3  # type: ignore[misc]
+    for item in (2, -3):
+        with pytest.raises(IndexError, match=f"puzzle {item} of 2"):
+            Puzzle.from_arrays(arrays, item)
+
+
+def entity(**changes: int) -> Entity:
+    return Entity(**{"slot": 0, "type": 3, "size": 2, "color": 1, "angle": 4, **changes})
+
+
+def test_wrong_parts_are_refused() -> None:
+    puzzle = Puzzle.from_arrays(datasets.generate("iraven", "2x2", n=1), 0)
+    with pytest.raises(DtypeError, match=r"Entity, type: received '3'; expected an int"):
+        Entity(slot=0, type="3", size=0, color=0)  # type: ignore[arg-type]
+    with pytest.raises(VSAError, match="Entity, color: received -1; expected at least 0"):
+        entity(color=-1)
+    with pytest.raises(VSAError, match=r"Panel, component 0: received slots \[1, 1\]"):
+        Panel(((entity(slot=1), entity(slot=1)),))
+    with pytest.raises(VSAError, match="at least one entity"):
+        Panel(((),))
+    with pytest.raises(ShapeError, match="received 2 uniformities; expected 1"):
+        Panel(((entity(),),), (0, 3))
+    with pytest.raises(VSAError, match="RuleInstance, name: received 'constant'"):
+        RuleInstance(0, "Type", "constant")
+    with pytest.raises(VSAError, match="RuleInstance, attribute: received 'Angle'"):
+        RuleInstance(0, "Angle", "Constant")
+    with pytest.raises(ShapeError, match="received 7 context panels and 8 candidates; expected 8 and 8"):
+        replace(puzzle, context=puzzle.context[:7])
+    with pytest.raises(VSAError, match="Puzzle, target: received 8; expected 0 to 7"):
+        replace(puzzle, target=8)
+    for wrong, words in ((entity(slot=4), "slot 4"), (entity(size=6), "Size: received 6"), (entity(type=0), "Type")):
+        with pytest.raises(VSAError, match=f"Puzzle, panel 8, Grid.*{words}"):
+            replace(puzzle, candidates=(Panel(((wrong,),)), *puzzle.candidates[1:]))
+    with pytest.raises(ShapeError, match="panel 0: received 2 components; expected 1"):
+        replace(puzzle, context=(Panel(((entity(),), (entity(),))), *puzzle.context[1:]))
+
+
+TEXT = """\
+puzzle 7 of files, center_single
++-----+-----+-----+
+| P21 | P21 | P21 |
++-----+-----+-----+
+| P21 | P21 | P21 |
++-----+-----+-----+
+| P21 | P21 |  ?  |
++-----+-----+-----+
+candidates:
+  0     1     2     3
+| C21 | P21 | C21 | C21 |
+  4     5 right   6     7
+| C21 | C21 | C21 | C21 |
+rules:
+  Type stays the same, Size steps by -2, Color adds up"""
+
+
+def plain() -> Puzzle:
+    panel, other = Panel(((entity(),),)), Panel(((entity(type=5),),))
+    return Puzzle(
+        dataset="files",
+        constellation="center_single",
+        columns=3,
+        context=(panel,) * 8,
+        candidates=(other, panel, *(other,) * 6),
+        target=5,
+        rules=(
+            RuleInstance(0, "Number/Position", "Constant"),
+            RuleInstance(0, "Type", "Constant"),
+            RuleInstance(0, "Size", "Progression", -2),
+            RuleInstance(0, "Color", "Arithmetic"),
+        ),
+        index=7,
+    )
+
+
+def test_the_text_is_this() -> None:
+    assert str(plain()) == TEXT
+
+
+@pytest.mark.parametrize("constellation", CONSTELLATIONS)
+def test_every_constellation_shows_every_entity(constellation: str) -> None:
+    puzzle = Puzzle.from_arrays(datasets.generate("raven", constellation, n=1, seed=2), 0)
+    frame = str(puzzle).split("candidates:")[0].splitlines()[1:]
+    assert len({len(line) for line in frame}) == 1  # straight
+    assert str(puzzle).count("?") == 1
+    page = defusedxml.ElementTree.fromstring(puzzle._repr_html_().replace("<br>", "<br/>"))
+    shapes = page.findall(".//svg/polygon") + page.findall(".//svg/circle")
+    entities = [e for p in (*puzzle.context, *puzzle.candidates) for part in p.components for e in part]
+    assert len(page.findall(".//svg")) == 16
+    assert len(shapes) == len(entities)
+
+
+def test_wide_puzzles_show_three_rows_of_values() -> None:
+    puzzle = Puzzle.from_arrays(datasets.generate("iraven_x", n=1, columns=5, maxval=200), 0)
+    assert "values 0 to 200, rows 3 to 5 of 5" in str(puzzle).splitlines()[0]
+    first = puzzle.context[10].components[0][0]
+    assert f"| {first.type:>3} {first.size:>3} {first.color:>3} |" in str(puzzle).splitlines()[2]
+    assert puzzle._repr_html_().count("<tr>") == 4
+
+
+def test_html_escapes_what_others_wrote() -> None:
+    assert "<script>" not in replace(plain(), dataset="<script>")._repr_html_()
