@@ -1,0 +1,1 @@
+"""The settings files of the command lines, read by hydra."""

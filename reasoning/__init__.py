@@ -1,0 +1,1 @@
+"""Perception front-ends, abductive learners, training, benchmark and explanation."""

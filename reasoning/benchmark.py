@@ -1,0 +1,237 @@
+"""``python -m reasoning.benchmark +model=arlc``: answers and rules right, on generated puzzles or your files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from reasoning import build, cells, commands, comparison, report, runs, schema
+from reasoning.executors import execute
+from reasoning.jobs import Job, make_jobs
+from reasoning.settings import BenchmarkSettings, DatasetSettings, ModelSettings
+from vsa.errors import SettingsError
+
+__all__ = ["main", "parse", "run"]
+
+MODULE = "reasoning.benchmark"
+USAGE = """python -m reasoning.benchmark +model=NAME [key=value ...]
+python -m reasoning.benchmark compare=[NAME,NAME] seeds=[0,1] out=DIR
+
+Evaluates a reasoner on all seven constellations (2,000 generated test puzzles each), or on your files, and writes
+results.json, rules.json and run.json.
+
+  +model=arlc                        the learner (left out: the models are listed)
+  checkpoint=RUN_DIR                 weights of a training run; without it shipped weights, else programmed rules
+  model.mode=programmed              learned, programmed, programmed_then_learned, pretrained
+  dataset=iraven dataset.n=2000 constellation=all
+  dataset=files dataset.path=DIR     a tree of npz + xml, or a folder of JSON files; every puzzle
+  compare=[NAME,NAME] seeds=[0,1]    several models and seeds: out/NAME/SEED/results.json, out/table.{json,csv,tex}
+  executor=processes workers=2       cells side by side
+  out=DIR overwrite=true             where results go, and whether others may be replaced
+  --cfg                              print the settings and stop
+  --debug                            tracebacks for mistakes too
+
+Every setting is in conf/benchmark.yaml and the folders beside it."""
+
+
+def main(arguments: list[str]) -> int:
+    """The command without its error handling.
+
+    Args:
+        arguments: overrides.
+
+    Returns:
+        The exit code.
+    """
+    overrides = [argument for argument in arguments if argument != "--cfg"]
+    settings = parse(overrides)
+    if "--cfg" in arguments:
+        import yaml
+
+        report.say(str(yaml.safe_dump(schema.plain(settings), sort_keys=False)))
+        return 0
+    jobs = make_jobs(settings, overrides)
+    name = jobs[0].model.name if settings.compare is None else "compare"
+    out = Path(settings.out) if settings.out else runs.default_out(name, jobs[0].seed)
+    run(out, settings, jobs, arguments)
+    return 0
+
+
+def parse(arguments: Sequence[str]) -> BenchmarkSettings:
+    """Settings from the command line.
+
+    Args:
+        arguments: overrides.
+
+    Returns:
+        Validated settings.
+
+    Raises:
+        VSAError: an unknown key, a wrong type, a value that makes no sense.
+    """
+    named = commands.named_keys(arguments)
+    if "dataset.test_n" in named:
+        raise SettingsError("setting dataset.test_n", received="python -m reasoning.benchmark", expected="dataset.n")
+    composed = commands.compose_settings("benchmark", arguments)
+    if isinstance(composed.get("dataset"), Mapping):
+        composed["dataset"] = {key: value for key, value in composed["dataset"].items() if key != "test_n"}
+    settings = schema.build(BenchmarkSettings, commands.separate(composed, ModelSettings))
+    if settings.compare is not None and settings.model is not None:
+        raise SettingsError(
+            f"compare=[{','.join(settings.compare)}]", received=f"+model={settings.model.name} as well",
+            expected="one of the two",
+        )  # fmt: skip
+    if settings.model is None and settings.compare is None and not isinstance(settings.checkpoint, str):
+        raise commands.no_model(MODULE)
+    build.constellations(settings.constellation, settings.dataset)
+    return settings
+
+
+def run(
+    out: Path, settings: BenchmarkSettings, jobs: Sequence[Job], arguments: list[str]
+) -> dict[tuple[str, int], dict[str, cells.CellResult]]:
+    """Compute all cells that are not there yet, write everything, show the tables.
+
+    Args:
+        out: folder; with compare or seeds each job has ``out/<model>/<seed>``.
+        settings: of the command.
+        jobs: models and seeds.
+        arguments: the command line, for run.json.
+
+    Returns:
+        (model, seed) -> puzzle set -> result.
+    """
+    several = settings.compare is not None or settings.seeds is not None
+    folders = {(job.model.name, job.seed): out / job.model.name / str(job.seed) if several else out for job in jobs}
+    wanted: dict[tuple[str, int], list[cells.Cell]] = {}
+    done: dict[tuple[str, int], dict[str, cells.CellResult]] = {}
+    marks: dict[tuple[str, int], dict[str, dict[str, str]]] = {}
+    if several and out.is_dir() and not settings.overwrite:
+        comparison.check_folder(out)
+    for job in jobs:
+        key = (job.model.name, job.seed)
+        wanted[key] = _cells(settings, job)
+        marks[key] = {cell.name: cell.marks() for cell in wanted[key]}
+        done[key] = cells.CellStore(folders[key], settings.overwrite).match(marks[key])
+    # Nothing is written before everything has been checked.
+    for job in jobs:
+        key = (job.model.name, job.seed)
+        runs.prepare_folder(folders[key])
+        cells.CellStore(folders[key], settings.overwrite).clear(keep=done[key])
+        record = {
+            "status": "running",
+            "model": job.model.name,
+            "mode": job.mode,
+            "seed": job.seed,
+            "checkpoint": job.weights,
+            "protocol": _protocol(settings, job),
+            **runs.environment(arguments, MODULE),
+        }
+        runs.write_json(folders[key] / "run.json", record)
+        runs.write_settings(folders[key] / "settings.yaml", schema.plain(settings))
+    missing = [(key, cell) for key, part in wanted.items() for cell in part if cell.name not in done[key]]
+    reused = sum(map(len, wanted.values())) - len(missing)
+    if reused:
+        report.say(
+            f"{reused} of {sum(map(len, wanted.values()))} results are there already (same settings, code, data)"
+        )
+    with report.progress("evaluating", len(missing)) as bar:
+        for number, result in execute(
+            settings.executor, cells.compute, [cell for _, cell in missing], settings.workers
+        ):
+            key, cell = missing[number]
+            cells.CellStore(folders[key], settings.overwrite).save(cell.name, marks[key][cell.name], result)
+            done[key][cell.name] = result
+            bar(1, f"{key[0]} {report.short_name(cell.name)}")
+    for job in jobs:
+        key = (job.model.name, job.seed)
+        order = [cell.name for cell in wanted[key]]
+        done[key] = {name: done[key][name] for name in (*order, *sorted(set(done[key]) - set(order)))}
+        _write(folders[key], done[key])
+    _show(out, settings, jobs, done)
+    if several:
+        metrics = {key: {name: result.metrics for name, result in part.items()} for key, part in done.items()}
+        comparison.write_tables(out, metrics)
+    report.say(f"\nresults in {out}")
+    return done
+
+
+def _cells(settings: BenchmarkSettings, job: Job) -> list[cells.Cell]:
+    dataset: DatasetSettings = settings.dataset
+    perception = settings.perception
+    if settings.seeds is not None:  # what follows seed by default follows each of the seeds
+        dataset = replace(dataset, seed=job.seed) if dataset.seed == settings.seed else dataset
+        if perception.options.get("seed") == settings.seed:
+            perception = replace(perception, options={**perception.options, "seed": job.seed})
+    sets = build.puzzle_sets(dataset, settings.constellation, dataset.split, dataset.n)
+    found: list[cells.Cell] = []
+    for name, puzzles in sets.items():
+        recipe = cells.Recipe(
+            job.model,
+            job.algebra,
+            settings.backend,
+            perception,
+            puzzles.arrays.columns,
+            job.mode,
+            job.seed,
+            job.weights,
+        )
+        if not found:
+            recipe.solver()  # mistakes in the settings show before anything is computed
+        found.append(cells.Cell(recipe, name, puzzles, settings.test_batch_size, settings.device, settings.threads))
+    return found
+
+
+def _write(folder: Path, results: Mapping[str, cells.CellResult]) -> None:
+    runs.write_json(folder / "results.json", {name: result.metrics.results() for name, result in results.items()})
+    described = next(iter(results.values())).described
+    detail = {name: result.metrics.detail() for name, result in results.items()}
+    runs.write_json(folder / "rules.json", {"learned": list(described), "puzzles": detail})
+    record = runs.read_json(folder / "run.json")
+    record.update(
+        status="finished",
+        seconds={name: result.seconds for name, result in results.items()},
+        memory_mb={name: result.memory_mb for name, result in results.items()},
+    )
+    runs.write_json(folder / "run.json", record)
+
+
+def _show(
+    out: Path, settings: BenchmarkSettings, jobs: Sequence[Job], done: Mapping[tuple[str, int], Mapping[str, Any]]
+) -> None:
+    rows = {}
+    for job in jobs:
+        part = done[job.model.name, job.seed]
+        label = f"{job.model.name}, {job.mode}" + (f", seed {job.seed}" if settings.seeds else "")
+        rows[label] = {name: result.metrics for name, result in part.items()}
+    beside = {
+        reference.name: reference
+        for job in jobs
+        for reference in report.references(job.model.name, settings.dataset.name)
+    }
+    report.say()
+    report.show(report.answers_table(rows, list(beside.values())))
+    for label, metrics in rows.items():
+        report.say()
+        title = f"Rules named, % (and not excluded by the context, %): {label}"
+        report.show(report.rules_table(metrics, title))
+    for job in jobs[:1] if len({job.model.name for job in jobs}) == 1 else jobs:
+        described = next(iter(done[job.model.name, job.seed].values())).described
+        report.say(f"\nThe rules of {job.model.name} (x: the row's panels, c: the other rows', e: nothing):")
+        for sentence in described:
+            report.say(f"  {sentence}")
+
+
+def _protocol(settings: BenchmarkSettings, job: Job) -> str:
+    data = settings.dataset
+    count = "every puzzle" if data.n is None else f"{data.n} puzzles each"
+    split = data.split or ("all" if data.name == "files" else "test")
+    origin = f"weights {job.weights}" if job.weights else "rules written by hand"
+    return f"{job.mode} ({origin}), {data.name}, {count}, split {split} (by index mod 10)"
+
+
+if __name__ == "__main__":
+    sys.exit(commands.run_command(main, usage=USAGE))

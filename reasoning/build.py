@@ -1,0 +1,297 @@
+"""From settings to objects: algebra, backend, perception, learner, puzzle sets; the place that knows the registries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reasoning import schema
+from reasoning.settings import DatasetSettings, ModelSettings, Named
+from vsa.errors import SettingsError, UnknownNameError
+
+if TYPE_CHECKING:
+    from datasets.arrays import PuzzleArrays
+    from datasets.loaders import PuzzleDataset
+    from reasoning.solver import Solver
+
+__all__ = [
+    "WEIGHTS",
+    "columns",
+    "constellations",
+    "find_weights",
+    "mode_of",
+    "puzzle_sets",
+    "shipped_weights",
+    "solver",
+]
+
+WEIGHTS = "weights.safetensors"
+_ALL = "all"
+
+
+def solver(
+    model: ModelSettings, algebra: Named, backend: Named, perception: Named, *, columns: int, mode: str, seed: int
+) -> Solver:
+    """Construct perception and learner.
+
+    Args:
+        model: name and options of the learner.
+        algebra: name and options.
+        backend: name and options.
+        perception: name and options.
+        columns: n, panels in a row.
+        mode: how the weights come about; "pretrained" constructs what "learned" does.
+        seed: of the run; atoms and initial weights descend from it.
+
+    Returns:
+        The solver, in evaluation mode.
+
+    Raises:
+        UnknownNameError: a name that is not registered.
+        SettingsError: an unknown or missing option.
+        DtypeError: an option of the wrong type.
+    """
+    from reasoning import learners
+    from reasoning import perception as front_ends
+    from reasoning.solver import Solver
+    from vsa.backends import BACKENDS
+    from vsa.models import ALGEBRAS
+
+    front_end = schema.call(
+        front_ends.get(perception.name), "perception", perception.options, {}, f"perception {perception.name}"
+    )
+    supplied: dict[str, Any] = {
+        "algebra": schema.call(ALGEBRAS.get(algebra.name), "algebra", algebra.options, {}, f"algebra {algebra.name}"),
+        "columns": columns,
+        "mode": "learned" if mode == "pretrained" else mode,
+        "seed": seed,
+    }
+    # A learner that does not name the backend computes digitally; then any other choice would be silently ignored.
+    cls = learners.get(model.name)
+    takes = schema.parameters(cls)
+    if "backend" in takes:
+        supplied["backend"] = schema.call(
+            BACKENDS.get(backend.name), "backend", backend.options, {}, f"backend {backend.name}"
+        )
+    elif BACKENDS.canonical(backend.name) != "digital":
+        raise SettingsError(
+            f"backend={backend.name}", received=f"model {model.name}, which reads no stored codebooks",
+            expected="backend=digital",
+        )  # fmt: skip
+    if "mode" not in takes and mode not in ("learned", "pretrained"):
+        raise SettingsError(f"model.mode={mode}", received=f"model {model.name}", expected="model.mode=learned")
+    learner = schema.call(cls, "model", model.options, supplied, f"model {model.name}")
+    return Solver(front_end, learner).eval()
+
+
+def shipped_weights(model: str) -> Path | None:
+    """Weights that come with the package.
+
+    Args:
+        model: registered name.
+
+    Returns:
+        The file; None where none is shipped.
+    """
+    path = Path(__file__).resolve().parent / "learners" / "weights" / f"{model}.safetensors"
+    return path if path.is_file() else None
+
+
+def find_weights(checkpoint: str) -> Path:
+    """The weights of a finished training run.
+
+    Args:
+        checkpoint: the run's folder, or the file itself.
+
+    Returns:
+        The file.
+
+    Raises:
+        SettingsError: no such folder, or the run is not finished.
+    """
+    path = Path(checkpoint).expanduser()
+    if path.is_file():
+        return path
+    if (path / WEIGHTS).is_file():
+        return path / WEIGHTS
+    if (path / "settings.yaml").is_file():
+        raise SettingsError(
+            f"checkpoint={checkpoint}", received="a run that is not finished",
+            hint=f"finish it: python -m reasoning.train resume={checkpoint}",
+        )  # fmt: skip
+    raise SettingsError(
+        f"checkpoint={checkpoint}",
+        received="a folder that is no training run" if path.is_dir() else "no such folder",
+        expected="the run folder that python -m reasoning.train printed",
+    )
+
+
+def mode_of(model: ModelSettings, checkpoint: str | None) -> str:
+    """Where a benchmarked model's weights come from.
+
+    Args:
+        model: with ``mode`` as the user set it, None if not.
+        checkpoint: the training run given, if any.
+
+    Returns:
+        learned, programmed, programmed_then_learned or pretrained.
+
+    Raises:
+        SettingsError: mode and checkpoint contradict each other, or nothing has been learned.
+    """
+    mode = model.mode
+    if checkpoint is not None:
+        if mode in ("programmed", "pretrained"):
+            raise SettingsError(f"model.mode={mode}", received=f"checkpoint={checkpoint}", expected="one of the two")
+        return mode or "learned"
+    if mode is None:
+        return "pretrained" if shipped_weights(model.name) else "programmed"
+    if mode in ("learned", "programmed_then_learned"):
+        raise SettingsError(
+            f"model.mode={mode}", received="no checkpoint", expected="checkpoint=RUN_DIR of a finished training",
+            hint=f"make one with python -m reasoning.train +model={model.name}",
+        )  # fmt: skip
+    if mode == "pretrained" and shipped_weights(model.name) is None:
+        raise SettingsError(
+            "model.mode=pretrained", received=f"model {model.name}, which comes without weights",
+            expected="model.mode=programmed, or checkpoint=RUN_DIR",
+        )  # fmt: skip
+    return mode
+
+
+def constellations(chosen: str | Sequence[str], dataset: DatasetSettings) -> tuple[str, ...]:
+    """Published names of the puzzle sets asked for.
+
+    Args:
+        chosen: one name (published or short), several, or "all".
+        dataset: whose constellations.
+
+    Returns:
+        Published names; for files whatever was asked for.
+
+    Raises:
+        UnknownNameError: no such constellation.
+        SettingsError: I-RAVEN-X has one only.
+    """
+    from datasets import CONSTELLATIONS, resolve_constellation
+
+    asked = (chosen,) if isinstance(chosen, str) else tuple(chosen)
+    if not asked:
+        raise SettingsError("setting constellation", received="an empty list", expected="at least one name, or all")
+    if dataset.name == "files":  # known once the folder is read
+        return asked
+    every = tuple(CONSTELLATIONS)
+    if dataset.name == "iraven_x":
+        every = every[:1]
+    if _ALL in asked:
+        return every
+    names = []
+    for name in asked:
+        try:
+            names.append(resolve_constellation(name))
+        except UnknownNameError as error:
+            raise UnknownNameError(
+                "setting constellation", name=name, known=(*error.known, _ALL), kind="constellation"
+            ) from None
+        if names[-1] not in every:
+            raise SettingsError(
+                f"constellation={name}", received=f"dataset={dataset.name}", expected="constellation=center"
+            )
+    return tuple(dict.fromkeys(names))
+
+
+def puzzle_sets(
+    dataset: DatasetSettings, chosen: str | Sequence[str], split: str | None, n: int | None
+) -> dict[str, PuzzleDataset]:
+    """The puzzle sets asked for, by the name under which results are reported.
+
+    Args:
+        dataset: which puzzles.
+        chosen: constellations, "all" for every one; for files also JSON file stems.
+        split: train, val, test or all; None: test, but every puzzle of files.
+        n: puzzles of each set; None: every one (files), 2000 otherwise.
+
+    Returns:
+        published name (or JSON file stem) -> dataset.
+
+    Raises:
+        VSAError: unknown names, missing folders, corrupt files.
+    """
+    import datasets
+
+    if dataset.name != "files":
+        return {
+            name: datasets.load(
+                dataset.name,
+                split=split or "test",
+                constellation=name,
+                n=2000 if n is None else n,
+                seed=dataset.seed,
+                columns=dataset.columns,
+                maxval=dataset.maxval,
+                confounders=dataset.confounders,
+                cache_dir=dataset.cache_dir,
+            )
+            for name in constellations(chosen, dataset)
+        }
+    found = datasets.read(dataset.path, maxval=dataset.maxval)
+    return {
+        name: datasets.PuzzleDataset(_part(found[name], name, split, n)) for name in _wanted(found, chosen, dataset)
+    }
+
+
+def columns(sets: Mapping[str, PuzzleDataset]) -> int:
+    """Panels in a row, which all sets must agree on: a learner's rules belong to one number.
+
+    Args:
+        sets: at least one.
+
+    Returns:
+        n.
+
+    Raises:
+        SettingsError: the sets differ.
+    """
+    found = {name: puzzles.arrays.columns for name, puzzles in sets.items()}
+    if len(set(found.values())) != 1:
+        raise SettingsError(
+            "choose puzzle sets", received=f"rows of different length ({found})", expected="one length in a run",
+            hint="name the sets with constellation=",
+        )  # fmt: skip
+    return next(iter(found.values()))
+
+
+def _wanted(found: Mapping[str, PuzzleArrays], chosen: str | Sequence[str], dataset: DatasetSettings) -> list[str]:
+    """Keys of the sets read from files: by their own name (JSON file stem), else by their constellation."""
+    from datasets import resolve_constellation
+
+    asked = (chosen,) if isinstance(chosen, str) else tuple(chosen)
+    if _ALL in asked:
+        return list(found)
+    wanted: list[str] = []
+    for name in asked:
+        matching = [name]
+        if name not in found:
+            try:
+                published = resolve_constellation(name)
+            except UnknownNameError:
+                published = ""
+            matching = [key for key, arrays in found.items() if arrays.constellation == published]
+        if not matching:
+            raise UnknownNameError(f"read {dataset.path}", name=name, known=tuple(found), kind="puzzle set")
+        wanted += matching
+    return list(dict.fromkeys(wanted))
+
+
+def _part(arrays: PuzzleArrays, name: str, split: str | None, n: int | None) -> PuzzleArrays:
+    """The puzzles of one split, by file number modulo 10 as published, at most n of them."""
+    from datasets.loaders import SPLITS
+
+    if split is not None:
+        arrays = arrays[np.isin(arrays.index % 10, SPLITS[split])]
+    if not len(arrays):
+        raise SettingsError(f"read {name}", received=f"no puzzle in split {split}", expected="at least one")
+    return arrays if n is None else arrays[:n]

@@ -1,0 +1,249 @@
+"""Checkpoints that survive a kill at any moment: one safetensors file each, replaced atomically, verified by a hash.
+
+A file holds tensors (weights, optimiser, generators) and a JSON state in its header. It is written under a temporary
+name, flushed to the disk and renamed; the one before it stays. A damaged newest one is passed over with a warning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vsa.errors import CorruptFileError, SettingsError, VSAError
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointFolder",
+    "RunWriteError",
+    "load_weights",
+    "read_tensors",
+    "write_atomically",
+    "write_tensors",
+]
+
+log = logging.getLogger(__name__)
+_NAME = re.compile(r"step-(\d{9})\.safetensors")
+_TEMPORARY = ".partial"
+
+
+class RunWriteError(VSAError, OSError):
+    """A file of a run could not be written (full disk, quota, permissions)."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds.
+
+    Attributes:
+        step: optimiser steps done.
+        tensors: name -> tensor.
+        state: everything else, JSON.
+    """
+
+    step: int
+    tensors: Mapping[str, Tensor]
+    state: Mapping[str, Any]
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or the next start after a kill, sees the old content or the new, never a part.
+
+    Args:
+        path: where to; its folder exists.
+        content: the bytes.
+
+    Raises:
+        RunWriteError: the disk is full, or the folder cannot be written to; the old file is intact.
+    """
+    temporary = path.with_name(f".{path.name}{_TEMPORARY}")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RunWriteError(
+            f"write {path}",
+            received=f"the system's refusal: {error.strerror or error}",
+            hint="nothing that was there before is lost; make room or choose another folder, then go on with resume=",
+        ) from error
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+    """Write tensors and a JSON state as one safetensors file, atomically.
+
+    Args:
+        path: where to.
+        tensors: name -> tensor.
+        state: JSON-able; kept in the header together with a SHA-256 of everything.
+
+    Raises:
+        RunWriteError: the file could not be written.
+    """
+    from safetensors.torch import save
+
+    # Clones, because safetensors refuses tensors that share storage.
+    kept = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    text = json.dumps(state, sort_keys=True)
+    header = json.dumps({"sha256": _digest(kept, text), "state": text})
+    write_atomically(path, save(kept, metadata={"run": header}))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a file of :func:`write_tensors`.
+
+    Args:
+        path: where from.
+
+    Returns:
+        tensors and state.
+
+    Raises:
+        SettingsError: there is no such file.
+        CorruptFileError: it is truncated, altered or something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise SettingsError(f"read {path}", received="no such file", expected="weights written by a training run")
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            header = json.loads((file.metadata() or {})["run"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+        text, expected = header["state"], header["sha256"]
+        state = json.loads(text)
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise CorruptFileError(
+            f"read {path}", received=f"unreadable content ({error})", expected="a complete file of a training run"
+        ) from error
+    if _digest(tensors, text) != expected:
+        raise CorruptFileError(
+            f"read {path}", received="content that its checksum denies", hint="restore it from a copy"
+        )
+    return tensors, state
+
+
+def load_weights(learner: torch.nn.Module, weights: dict[str, Tensor], operation: str) -> None:
+    """Put stored weights into a learner of the same kind.
+
+    Args:
+        learner: freshly constructed.
+        weights: name -> tensor.
+        operation: for messages.
+
+    Raises:
+        CorruptFileError: names or shapes are another model's.
+    """
+    own = learner.state_dict()
+    wrong = sorted(set(own) ^ set(weights)) or [name for name in own if own[name].shape != weights[name].shape]
+    if wrong:
+        raise CorruptFileError(
+            f"{operation}: load weights into {type(learner).__name__}",
+            received=f"weights that differ in {', '.join(wrong[:4])}",
+            expected=", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in own.items()),
+            hint="the model's settings must be those of the run",
+        )
+    learner.load_state_dict(weights)
+
+
+class CheckpointFolder:
+    """The newest checkpoints of a run.
+
+    Args:
+        folder: created on first use.
+        keep: how many are kept.
+    """
+
+    def __init__(self, folder: Path, keep: int = 2) -> None:
+        self.folder, self.keep = folder, keep
+
+    def save(self, checkpoint: Checkpoint) -> Path:
+        """Write a checkpoint, then remove those older than the last ``keep``.
+
+        Args:
+            checkpoint: what to keep.
+
+        Returns:
+            The file.
+
+        Raises:
+            RunWriteError: it could not be written; the earlier ones are intact.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunWriteError(f"make {self.folder}", received=str(error)) from error
+        path = self.folder / f"step-{checkpoint.step:09d}.safetensors"
+        write_tensors(path, checkpoint.tensors, {**checkpoint.state, "step": checkpoint.step})
+        for old in self.files()[self.keep :]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def files(self) -> list[Path]:
+        """The checkpoint files, newest first."""
+        if not self.folder.is_dir():
+            return []
+        return sorted((path for path in self.folder.iterdir() if _NAME.fullmatch(path.name)), reverse=True)
+
+    def newest(self) -> Checkpoint | None:
+        """The newest checkpoint that is whole.
+
+        Returns:
+            The checkpoint; None if there is none yet.
+
+        Raises:
+            CorruptFileError: there are checkpoints, and all are damaged.
+        """
+        files = self.files()
+        for path in files:
+            try:
+                tensors, state = read_tensors(path)
+            except CorruptFileError as error:
+                log.warning("%s; going back to the checkpoint before it", error)
+                continue
+            return Checkpoint(int(state["step"]), tensors, state)
+        if files:
+            raise CorruptFileError(
+                f"resume from {self.folder}", received=f"{len(files)} checkpoints, all damaged", hint="start a new run"
+            )
+        return None
+
+    def clean(self) -> None:
+        """Remove what a killed write left behind."""
+        if self.folder.is_dir():
+            for path in self.folder.glob(f".*{_TEMPORARY}"):
+                path.unlink(missing_ok=True)
+
+
+def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        # Bytes of any dtype, bfloat16 included, which numpy does not know.
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable, where folders can be opened (not on Windows)."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

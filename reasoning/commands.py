@@ -1,0 +1,286 @@
+"""What the commands share: composing settings, and telling the user in a sentence what is wrong.
+
+hydra composes the files of ``conf/`` and the overrides; it neither changes the folder nor writes anything.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from reasoning import report, schema
+from vsa.errors import SettingsError, UnknownNameError, VSAError, closest
+
+__all__ = [
+    "NoModelError",
+    "compose_settings",
+    "model_names",
+    "named_keys",
+    "no_model",
+    "parse",
+    "run_command",
+    "separate",
+]
+
+SECTIONS = ("model", "dataset", "perception", "algebra", "backend", "experiment")
+_USER_ERROR = 2
+_INTERRUPTED = 130
+
+
+class NoModelError(SettingsError):
+    """No model was asked for."""
+
+
+def run_command(
+    main: Callable[[list[str]], int | None], arguments: Sequence[str] | None = None, usage: str = ""
+) -> int:
+    """Run a command: mistakes of the user give a sentence on stderr and exit code 2, bugs give a traceback.
+
+    Args:
+        main: takes the overrides.
+        arguments: the command line; by default that of the process. ``--debug`` (or HYDRA_FULL_ERROR=1) shows the
+            traceback of mistakes too, ``--help`` prints ``usage``.
+        usage: the help text.
+
+    Returns:
+        The exit code.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given or os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
+    given = [argument for argument in given if argument != "--debug"]
+    report.configure_logging(logging.DEBUG if debug else logging.INFO)
+    if {"-h", "--help"} & set(given):
+        report.say(usage)
+        return 0
+    try:
+        return main(given) or 0
+    except (VSAError, OSError) as error:
+        if debug:
+            raise
+        report.complain(str(error))
+        return _USER_ERROR
+    except KeyboardInterrupt:
+        report.complain("interrupted; a training run goes on from its last checkpoint with resume=RUN_DIR")
+        return _INTERRUPTED
+
+
+def parse(arguments: Sequence[str]) -> list[Override]:
+    """The overrides of a command line.
+
+    Args:
+        arguments: ``key=value``, ``+model=arlc``.
+
+    Returns:
+        One parsed override each.
+
+    Raises:
+        SettingsError: one is not of that form, or is a sweep.
+    """
+    parser = OverridesParser.create()
+    parsed = []
+    for argument in arguments:
+        try:
+            override = parser.parse_override(argument)
+        except HydraException as error:
+            raise SettingsError(
+                f"argument {argument!r}", received=str(error).splitlines()[0], expected="key=value", hint="see --help"
+            ) from error
+        if override.is_sweep_override():
+            key, _, value = argument.partition("=")
+            raise SettingsError(
+                f"argument {argument!r}",
+                received="a sweep",
+                expected="one value or a list",
+                hint=f"write {key}=[{value}]",
+            )
+        parsed.append(override)
+    return parsed
+
+
+def named_keys(arguments: Sequence[str]) -> dict[str, str]:
+    """Which keys a command line sets.
+
+    Args:
+        arguments: overrides.
+
+    Returns:
+        key without ``+`` -> the argument; the last one where a key is set twice.
+    """
+    return {override.key_or_group: argument for override, argument in zip(parse(arguments), arguments, strict=True)}
+
+
+def compose_settings(config: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """Compose a command's settings.
+
+    Args:
+        config: ``train`` or ``benchmark``.
+        arguments: overrides. ``experiment=NAME`` is applied after the model it changes, wherever it stands.
+
+    Returns:
+        The composed, interpolated settings; ``model`` is None where no model was asked for.
+
+    Raises:
+        SettingsError: an unknown key, a malformed override.
+        UnknownNameError: an unknown file of conf/.
+    """
+    with _hydra():
+        ordered = _arrange(arguments)
+        try:
+            composed = compose(config, overrides=ordered)
+        except MissingConfigException as error:
+            raise _unknown_file(error) from error
+        except HydraException as error:
+            raise _refused(config, error, ordered) from error
+        except (OmegaConfBaseException, ValueError) as error:  # hydra refuses some overrides with a plain ValueError
+            raise SettingsError(f"compose {config}", received=str(error).splitlines()[0], hint="see --help") from error
+        if OmegaConf.is_missing(composed, "model"):
+            # Interpolations into the model cannot be resolved; the caller lists the models or does without.
+            composed.model = {"name": None, "training": {}}
+            return {**_lenient(composed), "model": None}
+        try:
+            return OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+        except OmegaConfBaseException as error:
+            key = getattr(error, "full_key", None) or "?"
+            raise SettingsError(f"setting {key}", received=str(error).splitlines()[0], expected="a value") from error
+
+
+def separate(settings: dict[str, Any], model: type[Any]) -> dict[str, Any]:
+    """Give every section the form of its dataclass: own fields, and ``options`` for a constructor.
+
+    Args:
+        settings: as composed.
+        model: the dataclass of the section ``model``.
+
+    Returns:
+        For :func:`reasoning.schema.build`.
+    """
+    from reasoning.settings import named
+
+    result = dict(settings)
+    for section in ("perception", "algebra", "backend"):
+        if section in result:
+            result[section] = named(section, result[section])
+    if result.get("model") is not None:
+        result["model"] = named("model", result["model"], model)
+    return result
+
+
+def model_names() -> list[str]:
+    """The models that have a file in conf/model."""
+    with _hydra():
+        return sorted(GlobalHydra.instance().config_loader().get_group_options("model"))
+
+
+def no_model(module: str) -> NoModelError:
+    """The error that lists the models.
+
+    Args:
+        module: the module that was run.
+    """
+    names = model_names()
+    return NoModelError(
+        f"python -m {module}", received="no model", expected=f"one of: {', '.join(names)}",
+        hint=f"write python -m {module} +model={'arlc' if 'arlc' in names else names[0]}",
+    )  # fmt: skip
+
+
+class _hydra:  # used as a function
+    """hydra with our conf, leaving no global state behind; may be entered twice."""
+
+    def __enter__(self) -> None:
+        self._outer = GlobalHydra.instance().is_initialized()
+        if not self._outer:
+            self._context = initialize_config_module("conf", version_base="1.3")
+            self._context.__enter__()
+
+    def __exit__(self, *exception: Any) -> None:
+        if not self._outer:
+            self._context.__exit__(*exception)
+
+
+def _arrange(arguments: Sequence[str]) -> list[str]:
+    """Experiments last, with the plus that hydra wants; the model of an experiment where the user names none."""
+    last: dict[str, str] = {}
+    experiments = []
+    for override, argument in zip(parse(arguments), arguments, strict=True):
+        key, value = override.key_or_group, override.value()
+        if key == "model" and not override.is_add() and isinstance(value, str):
+            raise SettingsError(
+                f"argument {argument!r}", received="no plus", expected=f"+model={value}",
+                hint="a model is added to the settings, so it takes a plus",
+            )  # fmt: skip
+        if key == "experiment":
+            experiments.append(f"+experiment={value}")
+        elif key in SECTIONS and last.get(key, argument) != argument:
+            raise SettingsError(f"argument {argument!r}", received=f"{last[key]} as well", expected="one of the two")
+        else:
+            last[key] = argument
+    ordered = list(last.values())
+    repository = GlobalHydra.instance().config_loader().repository  # type: ignore[attr-defined]  # of ConfigLoaderImpl
+    for experiment in experiments:
+        found = repository.load_config(f"experiment/{experiment.partition('=')[2]}")
+        model = OmegaConf.select(found.config, "model.name") if found else None
+        if model and "model" not in last:
+            ordered.append(f"+model={model}")
+        elif model and not last["model"].endswith(f"model={model}"):
+            raise SettingsError(
+                f"argument {experiment[1:]!r}", received=last["model"], expected=f"+model={model}, which it is about"
+            )
+    # Values named on the command line still win over the experiment: hydra applies them after all files.
+    return ordered + experiments
+
+
+def _lenient(composed: Any) -> dict[str, Any]:
+    """Plain settings, with None for what interpolates into the missing model."""
+    result: dict[str, Any] = {}
+    for key in composed:
+        try:
+            value = composed[key]
+        except OmegaConfBaseException:
+            value = None
+        result[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    return result
+
+
+def _unknown_file(error: MissingConfigException) -> VSAError:
+    group, _, name = (error.missing_cfg_file or "").partition("/")
+    plus = "+" if group == "model" else ""
+    known = tuple(error.options or ())
+    near = closest(name, known)
+    hint = f"did you mean {plus}{group}={near[0]}?" if near else ""
+    return UnknownNameError(f"argument {plus}{group}={name}", name=name, known=known, kind=group, hint=hint)
+
+
+def _refused(config: str, error: HydraException, arguments: Sequence[str]) -> SettingsError:
+    """hydra's refusal of a key as our sentence, with the keys that exist."""
+    match = re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", str(error))
+    text = " ".join(str(error).split())
+    if not match:
+        return SettingsError(f"compose {config}", received=text)
+    key = match.group(1) or match.group(2)
+    group, _, _ = key.partition("@")
+    if group in SECTIONS and "No match in the defaults list" in text:
+        return SettingsError(f"argument {group}", received="a choice that takes a plus", hint=f"write +{group}=NAME")
+    kept = [a for override, a in zip(parse(arguments), arguments, strict=True) if override.key_or_group in SECTIONS]
+    known = list(schema.flatten(OmegaConf.to_container(compose(config, overrides=kept), resolve=False)))  # type: ignore[arg-type]
+    section = key.rpartition(".")[0]
+    nearby = [name for name in known if name.rpartition(".")[0] == section] or known
+    near = closest(key, known) or closest(key.rpartition(".")[2], known)
+    return SettingsError(
+        f"setting {key}",
+        received="an unknown key",
+        expected=f"one of {', '.join(sorted(nearby))}",
+        hint=f"did you mean {' or '.join(repr(name) for name in near)}?" if near else "",
+    )

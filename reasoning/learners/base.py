@@ -1,0 +1,99 @@
+"""What every learner offers to the engine and the solver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor, nn
+
+from reasoning.scene import AttributeKey, Scene
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Answers and abduced rules of B puzzles.
+
+    Attributes:
+        scores: (B, 8); the answer is the arg max. A candidate's score depends on the context and itself alone.
+        keys: the A attributes in the order of the tensors below.
+        rule_index: long (B, A), the learner's own rule that explains the context best.
+        rule_weights: (B, A, R), its probabilities.
+        agreement: (B, A, 8), similarity of each candidate with the predicted panel.
+        confidence: (B, A), how well the rules explain the two complete rows (mean similarity, 1 is perfect).
+        families: int8 (B, A), codes into ``datasets.RULE_NAMES``; -1 where the rule computes none of them.
+    """
+
+    scores: Tensor
+    keys: tuple[AttributeKey, ...]
+    rule_index: Tensor
+    rule_weights: Tensor
+    agreement: Tensor
+    confidence: Tensor
+    families: Tensor
+
+    @property
+    def answers(self) -> Tensor:
+        """long (B,): the chosen candidate."""
+        return self.scores.argmax(-1)
+
+
+def join(parts: Sequence[Prediction]) -> Prediction:
+    """Predictions of consecutive pieces of a batch as one."""
+    first = parts[0]
+    whole = {
+        field.name: torch.cat([getattr(part, field.name) for part in parts])
+        for field in fields(Prediction)
+        if field.name != "keys"
+    }
+    return Prediction(keys=first.keys, **whole)
+
+
+class Learner(nn.Module):
+    """A reasoner over Scenes. Subclasses implement forward, training_loss and describe."""
+
+    def training_loss(self, scene: Scene, target: Tensor, generator: torch.Generator) -> Tensor:
+        """Scalar loss of a batch; ``target`` is long (B,), the right candidate."""
+        raise NotImplementedError(f"{type(self).__name__} does not learn")
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Called before each epoch: schedules go here."""
+
+    def finish(self, scenes: Iterable[tuple[Scene, Tensor]]) -> None:
+        """Called once after the last epoch with the training set: selection and annealing go here."""
+
+    def forward(self, scene: Scene) -> Prediction:
+        raise NotImplementedError
+
+    def describe(self) -> list[str]:
+        """The rules in words, one sentence each."""
+        raise NotImplementedError
+
+
+def component_rules(prediction: Prediction, component: int) -> Mapping[str, Tensor]:
+    """Families of one component by rule slot, Number and Position joined into the one that is better explained.
+
+    Args:
+        prediction: of B puzzles.
+        component: which component.
+
+    Returns:
+        rule slot -> int8 (B,) family codes, for the slots whose attributes the layout has; and, where it has
+        Number and Position, "governed" -> int8 (B,) code into ``datasets.GOVERNED``.
+    """
+    columns = {key.name: index for index, key in enumerate(prediction.keys) if key.component == component}
+    result = {name: prediction.families[:, index] for name, index in columns.items()}
+    if "Number" in result and "Position" in result:
+        number, position = result.pop("Number"), result.pop("Position")
+        by_position = prediction.confidence[:, columns["Position"]] > prediction.confidence[:, columns["Number"]]
+        family = torch.where(by_position, position, number)
+        governed = torch.where(by_position, 2, 1).to(torch.int8)
+        # A constant position implies a constant number: one rule, governing both.
+        constant = (position == 0) & (number == 0)
+        result["Number/Position"] = torch.where(constant, torch.zeros_like(family), family)
+        result["governed"] = torch.where(constant, torch.zeros_like(governed), governed)
+    return result
+
+
+__all__ = ["AttributeKey", "Learner", "Prediction", "component_rules"]

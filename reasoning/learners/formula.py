@@ -1,0 +1,229 @@
+"""The one soft formula of ARLC, for any number of rows and columns, and its inputs.
+
+A formula predicts the last panel of a row from the row's other panels ``x``, from the other rows ``c`` and from
+the identity ``e``: each of T terms is a mixture ``softmax(w_t) . [x; c; e]``; the first half of the terms is bound
+together and the second half unbound from it. Everything here runs in the spectral domain of the block code,
+where binding is an element-wise product and unbinding a product with the conjugate.
+
+Reference: Hersche et al., "Towards learning to reason: comparing LLMs with neuro-symbolic on arithmetic relations
+in abstract reasoning" and Camposampiero et al., "Towards learning abductive reasoning using VSA distributed
+representations" (ARLC), 2024.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vsa.errors import ShapeError, VSAError
+
+_PIECE = 512  # columns worked on at a time: terms of 20 rules x 12 terms then take 1 MB
+
+
+def input_names(columns: int) -> tuple[str, ...]:
+    """Names of a formula's inputs for rows of n panels: x1..x(n-1), c1..c(2n-1), e."""
+    xs = tuple(f"x{i}" for i in range(1, columns))
+    cs = tuple(f"c{i}" for i in range(1, 2 * columns))
+    return (*xs, *cs, "e")
+
+
+@lru_cache(maxsize=32)
+def row_inputs(rows: int, columns: int) -> tuple[tuple[int, ...], ...]:
+    """Context panel indices that feed each row's formula: x, then one other row whole, the next without its last.
+
+    Args:
+        rows: rows shown; every row takes two of the others as context, the complete one(s) first.
+        columns: n, panels in a row.
+
+    Returns:
+        ``rows`` tuples of 3n - 2 indices into the context panels (identity not included). The last row's
+        last panel is never among them.
+    """
+    if rows != 3:
+        raise VSAError("row_inputs", received=f"{rows} rows", expected="3 rows, as every published protocol shows")
+    def panels(row: int, whole: bool) -> list[int]:
+        return list(range(row * columns, row * columns + columns - (0 if whole else 1)))
+
+    result = []
+    for row in range(rows):
+        first, second = (other for other in range(rows) if other != row)
+        result.append(tuple(panels(row, False) + panels(first, True) + panels(second, False)))
+    return tuple(result)
+
+
+def gather_inputs(spectra: Tensor, rows: int, columns: int, count: int | None = None) -> Tensor:
+    """Collect the formula inputs of the first ``count`` rows.
+
+    Args:
+        spectra: complex (..., P, W), spectra of at least the rows * columns - 1 context panels.
+        rows: rows shown.
+        columns: panels in a row.
+        count: how many rows to gather, from the first (default: all).
+
+    Returns:
+        complex (..., count, I, W) with I = 3n - 1; the last input is the identity (all ones).
+    """
+    context = rows * columns - 1
+    if spectra.shape[-2] < context:
+        raise ShapeError(
+            "gather_inputs", received=f"{spectra.shape[-2]} panels", expected=f"at least {context} context panels"
+        )
+    indices = torch.tensor(row_inputs(rows, columns)[:count], device=spectra.device)
+    inputs = spectra[..., indices, :]
+    identity = torch.ones_like(inputs[..., :1, :])
+    return torch.cat([inputs, identity], dim=-2)
+
+
+class _SoftFormulas(torch.autograd.Function):
+    """All R formulas on all columns of an (I, M) matrix of inputs.
+
+    The T terms of every rule are T times larger than the inputs, so they are never stored: both passes walk over
+    the columns in pieces that stay in the processor's cache, and the backward pass makes the terms again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weights: Tensor, inputs: Tensor) -> Tensor:  # (R, T, I), complex (I, M) -> complex (R, M)
+        rules, terms, _ = weights.shape
+        half = terms // 2
+        mixing = weights.transpose(0, 1).reshape(terms * rules, -1).contiguous()
+        ctx.save_for_backward(mixing, inputs)
+        ctx.dims = (rules, terms)
+        outputs = inputs.new_empty((rules, inputs.shape[1]))
+        for piece, output in zip(inputs.split(_PIECE, 1), outputs.split(_PIECE, 1), strict=True):
+            t = _mix(mixing, piece, terms)
+            bound, unbound = t[0].clone(), t[half].clone()
+            for i in range(1, half):
+                bound *= t[i]
+                unbound *= t[half + i]
+            torch.mul(bound, unbound.conj().resolve_conj(), out=output)
+        return outputs
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        mixing, inputs = ctx.saved_tensors
+        rules, terms = ctx.dims
+        half = terms // 2
+        grad_mixing = torch.zeros_like(mixing)
+        grad_inputs = torch.empty_like(inputs) if ctx.needs_input_grad[1] else None
+        for start in range(0, inputs.shape[1], _PIECE):
+            piece, upper = inputs[:, start : start + _PIECE], grad[:, start : start + _PIECE].resolve_conj()
+            t = _mix(mixing, piece.conj().resolve_conj(), terms)  # conjugates: all that gradients need
+            grad_terms = torch.empty_like(t)
+            products = []
+            for side in (0, half):
+                prefix = [t[side]]
+                for i in range(1, half):
+                    prefix.append(prefix[-1] * t[side + i])
+                products.append(prefix)
+            # output = bound * conj(unbound), and `products` end in conj(bound) and conj(unbound).
+            bound, unbound = (prefix[-1].conj().resolve_conj() for prefix in products)
+            for side, prefix, run in (
+                (0, products[0], upper * unbound),
+                (half, products[1], upper.conj().resolve_conj() * bound),
+            ):
+                for i in range(half - 1, 0, -1):
+                    torch.mul(run, prefix[i - 1], out=grad_terms[side + i])
+                    run = run * t[side + i]
+                grad_terms[side] = run
+            flat = torch.view_as_real(grad_terms).reshape(terms * rules, -1)
+            grad_mixing.addmm_(flat, torch.view_as_real(piece).reshape(piece.shape[0], -1).T)
+            if grad_inputs is not None:
+                mixed = (mixing.T @ flat).unflatten(-1, (-1, 2))
+                grad_inputs[:, start : start + _PIECE] = torch.view_as_complex(mixed)
+        weights = grad_mixing.view(terms, rules, -1).transpose(0, 1) if ctx.needs_input_grad[0] else None
+        return weights, grad_inputs
+
+
+def _mix(mixing: Tensor, inputs: Tensor, terms: int) -> Tensor:
+    """(T * R, I) real times (I, m) complex -> (T, R, m) complex."""
+    planar = torch.view_as_real(inputs).reshape(inputs.shape[0], -1)
+    return torch.view_as_complex((mixing @ planar).view(terms, mixing.shape[0] // terms, -1, 2))
+
+
+def apply_formula(weights: Tensor, inputs: Tensor) -> Tensor:
+    """Predictions of R soft formulas: bind the first half of the mixed terms, unbind the second half.
+
+    Args:
+        weights: real (R, T, I), each (r, t) row a distribution over the inputs; T is even.
+        inputs: complex (..., I, W) from :func:`gather_inputs`.
+
+    Returns:
+        complex (..., R, W).
+    """
+    if weights.ndim != 3 or weights.shape[-1] != inputs.shape[-2]:
+        raise ShapeError(
+            "apply_formula",
+            received=f"weights {tuple(weights.shape)} for {inputs.shape[-2]} inputs",
+            expected="weights (R, T, I) with one column per input",
+        )
+    if weights.shape[1] < 2 or weights.shape[1] % 2:
+        raise ShapeError("apply_formula", received=f"{weights.shape[1]} terms", expected="an even number of terms")
+    columns = inputs.movedim(-2, 0)
+    outputs: Tensor = _SoftFormulas.apply(weights, columns.reshape(columns.shape[0], -1))
+    return outputs.view(-1, *columns.shape[1:]).movedim(0, -2)
+
+
+def coefficients(weights: Tensor) -> Tensor:
+    """Integer coefficients of the formulas once every term takes its likeliest input.
+
+    Args:
+        weights: real (R, T, I).
+
+    Returns:
+        long (R, I): how often each input is bound minus how often it is unbound; the identity's column is 0.
+    """
+    rules, terms, inputs = weights.shape
+    chosen = torch.nn.functional.one_hot(weights.argmax(-1), inputs)
+    half = terms // 2
+    result = chosen[:, :half].sum(1) - chosen[:, half:].sum(1)
+    result[:, -1] = 0
+    return result
+
+
+def apply_coefficients(chosen: Tensor, inputs: Tensor) -> Tensor:
+    """Predictions of formulas whose terms are pure inputs: binds and unbinds only what is not the identity.
+
+    Equal to :func:`apply_formula` on one-hot weights, except that an input which stands among the bound and the
+    unbound terms of one rule is dropped from both (exact for one-hot atoms; for superpositions it removes
+    their self-interference).
+
+    Args:
+        chosen: long (R, I) from :func:`coefficients`.
+        inputs: complex (..., I, W).
+
+    Returns:
+        complex (..., R, W).
+    """
+    outputs = []
+    for row in chosen.tolist():
+        product: Tensor | None = None
+        for index, power in enumerate(row[:-1]):
+            factor = inputs[..., index, :]
+            factor = factor if power > 0 else factor.conj()
+            for _ in range(abs(power)):
+                product = factor if product is None else product * factor
+        outputs.append(torch.ones_like(inputs[..., 0, :]) if product is None else product)
+    return torch.stack(outputs, dim=-2)
+
+
+def in_words(chosen: Tensor, columns: int) -> list[str]:
+    """Each formula as a sum, e.g. ``x1 + x2 - c1``.
+
+    Args:
+        chosen: long (R, I).
+        columns: panels in a row, for the names.
+    """
+    names = input_names(columns)
+    sentences = []
+    for row in chosen.tolist():
+        parts = []
+        for name, power in zip(names, row, strict=True):
+            if power:
+                times = "" if abs(power) == 1 else f"{abs(power)} "
+                parts.append(("- " if power < 0 else "+ ") + times + name)
+        sentence = " ".join(parts) or "e"
+        sentences.append(sentence.removeprefix("+ "))
+    return sentences

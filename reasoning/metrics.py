@@ -1,0 +1,238 @@
+"""Counts of right answers and of rightly named rules: added, never averaged; a rate is one division at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsa.errors import CorruptFileError, ShapeError, VSAError
+
+if TYPE_CHECKING:
+    from datasets.arrays import PuzzleArrays
+    from reasoning.learners.base import Prediction
+
+__all__ = ["Metrics", "RuleKey", "RuleTally", "Tally", "observe", "total"]
+
+_NOT_GOVERNED = -1  # an attribute whose rule governs nothing but itself
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many of how many were right."""
+
+    correct: int = 0
+    total: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.correct <= self.total:
+            raise VSAError("Tally", received=f"{self.correct} of {self.total}", expected="0 <= correct <= total")
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(self.correct + other.correct, self.total + other.total)
+
+    @property
+    def rate(self) -> float | None:
+        """correct / total; None where nothing was counted."""
+        return self.correct / self.total if self.total else None
+
+    @property
+    def percent(self) -> float | None:
+        """The rate in percent."""
+        return None if self.rate is None else 100 * self.rate
+
+    def as_dict(self) -> dict[str, int]:
+        """The JSON form."""
+        return {"correct": self.correct, "total": self.total}
+
+    @staticmethod
+    def of(right: NDArray[np.bool_]) -> Tally:
+        """Count a mask."""
+        return Tally(int(np.count_nonzero(right)), int(right.size))
+
+
+class RuleKey(NamedTuple):
+    """One row of the detailed table: which component, what is governed, by which rule.
+
+    ``attribute`` is Type, Size, Color, or what the first rule of a component governs: Number, Position, or
+    Number/Position where it is constant in both.
+    """
+
+    component: int
+    attribute: str
+    rule: str
+
+    @property
+    def slot(self) -> str:
+        """The attribute with Number and Position joined, as in results.json."""
+        return "Number/Position" if self.attribute in ("Number", "Position") else self.attribute
+
+
+@dataclass(frozen=True)
+class RuleTally:
+    """How the puzzles with one rule fared.
+
+    Attributes:
+        named: the rule named is the generator's.
+        consistent: the rule named is one that the eight context panels do not exclude. The generator's rule is one
+            of those, so ``named <= consistent``.
+        answers: the answer to the puzzle is right.
+        total: puzzles with this rule.
+    """
+
+    named: int = 0
+    consistent: int = 0
+    answers: int = 0
+    total: int = 0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.named <= self.consistent <= self.total and 0 <= self.answers <= self.total):
+            raise VSAError(
+                "RuleTally", received=str(self), expected="0 <= named <= consistent <= total >= answers >= 0"
+            )
+
+    def __add__(self, other: RuleTally) -> RuleTally:
+        return RuleTally(
+            self.named + other.named,
+            self.consistent + other.consistent,
+            self.answers + other.answers,
+            self.total + other.total,
+        )
+
+    def as_dict(self) -> dict[str, int]:
+        """The JSON form."""
+        return {"named": self.named, "consistent": self.consistent, "answers": self.answers, "total": self.total}
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Counts over some puzzles of one set. ``a + b`` is what counting both at once would have given.
+
+    Attributes:
+        answers: right answers.
+        rules: the detailed table.
+    """
+
+    answers: Tally = Tally()
+    rules: Mapping[RuleKey, RuleTally] = field(default_factory=dict)
+
+    def __add__(self, other: Metrics) -> Metrics:
+        rules = dict(self.rules)
+        for key, tally in other.rules.items():
+            rules[key] = rules.get(key, RuleTally()) + tally
+        return Metrics(self.answers + other.answers, rules)
+
+    def by_slot(self) -> dict[str, RuleTally]:
+        """Rules by Number/Position, Type, Size, Color: components and rules summed; absent attributes are absent."""
+        slots: dict[str, RuleTally] = {}
+        for key, tally in self.rules.items():
+            slots[key.slot] = slots.get(key.slot, RuleTally()) + tally
+        order = ("Type", "Size", "Color", "Number/Position")
+        return {slot: slots[slot] for slot in sorted(slots, key=lambda slot: (order.index(slot), slot))}
+
+    def results(self) -> dict[str, Any]:
+        """The entry of ``results.json``."""
+        rules = {
+            slot: {"correct": tally.named, "total": tally.total, "consistent": tally.consistent}
+            for slot, tally in self.by_slot().items()
+        }
+        return {"answers": self.answers.as_dict(), "rules": rules}
+
+    def detail(self) -> list[dict[str, Any]]:
+        """The entry of ``rules.json``: one row per component, attribute and rule."""
+        return [{**key._asdict(), **self.rules[key].as_dict()} for key in sorted(self.rules)]
+
+    @staticmethod
+    def from_json(answers: Mapping[str, int], detail: Iterable[Mapping[str, Any]]) -> Metrics:
+        """Back from the forms of :meth:`results` (its ``answers``) and :meth:`detail`.
+
+        Args:
+            answers: ``{"correct": ..., "total": ...}``.
+            detail: rows of :meth:`detail`.
+
+        Returns:
+            The metrics.
+
+        Raises:
+            CorruptFileError: a field is missing or impossible.
+        """
+        try:
+            rules = {
+                RuleKey(int(row["component"]), str(row["attribute"]), str(row["rule"])): RuleTally(
+                    int(row["named"]), int(row["consistent"]), int(row["answers"]), int(row["total"])
+                )
+                for row in detail
+            }
+            return Metrics(Tally(int(answers["correct"]), int(answers["total"])), rules)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptFileError("read metrics", received=f"{type(error).__name__}: {error}") from error
+
+
+def total(parts: Iterable[Metrics]) -> Metrics:
+    """The sum of some metrics."""
+    result = Metrics()
+    for part in parts:
+        result = result + part
+    return result
+
+
+def observe(arrays: PuzzleArrays, prediction: Prediction) -> Metrics:
+    """Count one batch.
+
+    Args:
+        arrays: B puzzles with their labels.
+        prediction: a learner's output for them.
+
+    Returns:
+        The counts. A rule is counted where the scene has its attribute: a single-slot component has no Number/Position.
+
+    Raises:
+        ShapeError: puzzles and predictions differ in number.
+    """
+    from datasets.arrays import GOVERNED, RULE_NAMES, RULE_SLOTS
+    from datasets.rules.consistency import consistent_families
+    from reasoning.learners.base import component_rules
+
+    answers = prediction.answers.cpu().numpy()
+    if len(answers) != len(arrays):
+        raise ShapeError(
+            "observe", received=f"{len(answers)} answers", expected=f"one for each of {len(arrays)} puzzles"
+        )
+    right = answers == arrays.target
+    rules: dict[RuleKey, RuleTally] = {}
+    for number, component in enumerate(arrays.components):
+        predicted = {slot: codes.cpu().numpy() for slot, codes in component_rules(prediction, number).items()}
+        possible = consistent_families(arrays, number)
+        for column, slot in enumerate(RULE_SLOTS):
+            if slot not in predicted:
+                continue
+            label, family = component.rules[:, column], predicted[slot]
+            named = family == label
+            if slot == "Number/Position":
+                governed, guessed = component.governed, predicted["governed"]
+                # A constant rule governs number and position alike, so what it is said to govern says nothing.
+                named &= (label == 0) | (guessed == governed)
+                fits = np.where(guessed == 1, _fits(possible["Number"], family), _fits(possible["Position"], family))
+            else:
+                governed, fits = np.full(len(arrays), _NOT_GOVERNED), _fits(possible[slot], family)
+            # The generator's own rule fits by construction.
+            consistent = named | fits
+            for code in np.unique(governed):
+                attribute = slot if code == _NOT_GOVERNED else GOVERNED[code]
+                for rule in np.unique(label[governed == code]):
+                    chosen = (governed == code) & (label == rule)
+                    rules[RuleKey(number, attribute, RULE_NAMES[rule])] = RuleTally(
+                        int(named[chosen].sum()),
+                        int(consistent[chosen].sum()),
+                        int(right[chosen].sum()),
+                        int(chosen.sum()),
+                    )
+    return Metrics(Tally.of(right), rules)
+
+
+def _fits(possible: NDArray[np.bool_], family: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Whether each puzzle's family (bool (N, 4) by code) is possible; an unnamed one (-1) is not."""
+    return np.asarray((family >= 0) & possible[np.arange(len(family)), family])

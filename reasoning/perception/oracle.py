@@ -1,0 +1,67 @@
+"""Oracle perception: PMFs straight from the labels, exact, smoothed, or under the stress of I-RAVEN-X."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from datasets.pmf import magnitude_offset, oracle_pmfs
+from reasoning.perception import PERCEPTIONS
+from reasoning.perception.base import Perception
+from reasoning.scene import AttributeKey, Scene
+
+if TYPE_CHECKING:
+    from datasets.loaders import PuzzleBatch
+
+
+@PERCEPTIONS.register("oracle")
+class Oracle(Perception):
+    """PMFs from labels.
+
+    Args:
+        smoothing: width of exp(-|v - v*| / smoothing) around the true value, as ARLC's published runs (0.2); None
+            for exact labels.
+        epsilon: probability of each other value, as NVSA's published runs (1e-4); None for exact labels.
+        stress: "none", "published" or "calibrated" perceptual uncertainty of I-RAVEN-X.
+        p_left: lowest probability that stress leaves at the centre value, in (0, 1].
+        confounders: whether attributes that no rule governs are passed on.
+        mixed: what a panel shows whose entities differ: the "shares" of their values (a bundle, once encoded) or
+            "missing" mass (an inconsistent state, as published).
+        seed: of the stress; a puzzle's PMFs depend on the seed and its index, not on its batch.
+    """
+
+    def __init__(
+        self,
+        *,
+        smoothing: float | None = None,
+        epsilon: float | None = None,
+        stress: str = "none",
+        p_left: float = 1.0,
+        confounders: bool = True,
+        mixed: str = "shares",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.smoothing, self.epsilon, self.stress = smoothing, epsilon, stress
+        self.p_left, self.confounders, self.mixed, self.seed = p_left, confounders, mixed, seed
+
+    def forward(self, batch: PuzzleBatch) -> Scene:
+        arrays = batch.arrays
+        labels = oracle_pmfs(
+            arrays,
+            smoothing=self.smoothing,
+            epsilon=self.epsilon,
+            stress=self.stress,
+            p_left=self.p_left,
+            confounders=self.confounders,
+            mixed=self.mixed,
+            seed=self.seed,
+        )
+        device = batch.target.device
+        pmfs = {}
+        for key, value in labels.pmfs.items():
+            pmf = torch.from_numpy(value).to(device)
+            pmfs[AttributeKey(*key)] = torch.nn.functional.pad(pmf, (magnitude_offset(arrays, key), 0))
+        sets = {AttributeKey(*key): torch.from_numpy(value).to(device) for key, value in labels.sets.items()}
+        return Scene(rows=labels.rows, columns=labels.columns, pmfs=pmfs, sets=sets)

@@ -1,0 +1,270 @@
+"""What people see: the screen of the commands, and tables as CSV and LaTeX. The one place that prints."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from reasoning.metrics import Metrics, total
+from vsa.errors import CorruptFileError
+
+__all__ = [
+    "AVERAGE",
+    "Bar",
+    "Reference",
+    "answers_table",
+    "complain",
+    "configure_logging",
+    "progress",
+    "references",
+    "rules_table",
+    "say",
+    "show",
+    "short_name",
+    "to_csv",
+    "to_latex",
+]
+
+AVERAGE = "average"
+_WIDTH = 110
+_REFERENCE = Path(__file__).resolve().parent.parent / "benchmarks" / "reference.yaml"
+
+
+@lru_cache(maxsize=2)
+def _console(stderr: bool = False) -> Console:
+    console = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    if not console.is_terminal and console.width < _WIDTH:
+        return Console(stderr=stderr, highlight=False, soft_wrap=True, width=_WIDTH)
+    return console
+
+
+def say(text: str = "") -> None:
+    """A line on stdout, as it is."""
+    _console().print(escape(text))
+
+
+def show(table: Table) -> None:
+    """A table on stdout."""
+    _console().print(table)
+
+
+def complain(text: str) -> None:
+    """A line on stderr."""
+    _console(stderr=True).print(f"[red]error:[/red] {escape(text)}")
+
+
+def configure_logging(level: int) -> None:
+    """Send the library's log messages to stderr.
+
+    Args:
+        level: the lowest level shown of our own packages; other libraries show warnings.
+    """
+    handler = RichHandler(console=_console(stderr=True), show_path=False, show_time=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+    for room in ("vsa", "factorizers", "datasets", "reasoning"):
+        logging.getLogger(room).setLevel(level)
+
+
+class Bar(Protocol):
+    """A progress bar."""
+
+    def __call__(self, done: int, note: str = "") -> None:
+        """Advance by ``done``."""
+
+
+@contextmanager
+def progress(title: str, length: int, done: int = 0) -> Iterator[Bar]:
+    """A progress bar on stderr while the block runs.
+
+    Args:
+        title: what is being done.
+        length: steps in all.
+        done: steps already done.
+
+    Yields:
+        A function that advances the bar.
+    """
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+    )  # fmt: skip
+    with Progress(*columns, console=_console(stderr=True)) as bars:
+        task = bars.add_task(title, total=length, completed=done, note="")
+
+        def advance(done: int, note: str = "") -> None:
+            bars.update(task, advance=done, note=note)
+
+        yield advance
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Published or measured numbers to stand beside ours: percent by constellation (or other column)."""
+
+    name: str
+    model: str
+    mode: str
+    dataset: str
+    conditions: str
+    source: str
+    answers: Mapping[str, float]
+
+
+def references(model: str | None = None, dataset: str | None = None, path: Path = _REFERENCE) -> list[Reference]:
+    """The entries of ``benchmarks/reference.yaml``.
+
+    Args:
+        model: only those that are shown beside this model (an entry lists the models it is shown ``beside``).
+        dataset: only those of this dataset.
+        path: the file; where it is missing (an installation without ``benchmarks/``) there are no entries.
+
+    Returns:
+        The entries, in the file's order.
+
+    Raises:
+        CorruptFileError: the file cannot be understood.
+    """
+    if not path.is_file():
+        return []
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))["entries"]
+        found = []
+        for entry in entries:
+            if (model is None or model in entry["beside"]) and (dataset is None or entry["dataset"] == dataset):
+                found.append(Reference(**{name: entry[name] for name in Reference.__dataclass_fields__}))
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise CorruptFileError(f"read {path}", received=f"{type(error).__name__}: {error}") from error
+    return found
+
+
+def short_name(puzzle_set: str) -> str:
+    """The short name of a constellation; anything else as it is."""
+    from datasets.constellations import CONSTELLATIONS
+
+    return CONSTELLATIONS[puzzle_set].short if puzzle_set in CONSTELLATIONS else puzzle_set
+
+
+def answers_table(
+    rows: Mapping[str, Mapping[str, Metrics]], beside: Sequence[Reference], title: str = "Answers right, %"
+) -> Table:
+    """Answers right per puzzle set, ours and others'.
+
+    Args:
+        rows: our models -> puzzle set -> metrics.
+        beside: numbers of others.
+        title: above the table.
+
+    Returns:
+        A table with one line per model and the mean over the puzzle sets in the last column.
+    """
+    sets = list(dict.fromkeys(name for row in rows.values() for name in row))
+    table = Table(title=title, title_justify="left", caption_justify="left", header_style="bold")
+    table.add_column("", overflow="fold")
+    for name in sets:
+        table.add_column(short_name(name), justify="right", no_wrap=True)
+    if len(sets) > 1:
+        table.add_column(AVERAGE, justify="right", style="bold")
+    for label, row in rows.items():
+        values = [row[name].answers.percent if name in row else None for name in sets]
+        table.add_row(escape(label), *_cells(values, len(sets) > 1), style="green")
+    for reference in beside:
+        values = [reference.answers.get(name) for name in sets]
+        if any(value is not None for value in values):
+            table.add_row(escape(reference.name), *_cells(values, len(sets) > 1))
+    return table
+
+
+def rules_table(
+    metrics: Mapping[str, Metrics], title: str = "Rules named, % (and not excluded by the context, %)"
+) -> Table:
+    """Rule accuracy per puzzle set and attribute.
+
+    Args:
+        metrics: puzzle set -> metrics.
+        title: above the table.
+
+    Returns:
+        A table; "99.0 (100.0)" is: the generator's rule named in 99.0 %, a rule that fits the context in 100.0 %.
+    """
+    slots = list(total(metrics.values()).by_slot())
+    table = Table(title=title, title_justify="left", header_style="bold")
+    table.add_column("")
+    for slot in slots:
+        table.add_column(slot, justify="right", no_wrap=True)
+    for name, entry in metrics.items():
+        by_slot = entry.by_slot()
+        cells = []
+        for slot in slots:
+            tally = by_slot.get(slot)
+            cells.append(
+                f"{100 * tally.named / tally.total:.1f} ({100 * tally.consistent / tally.total:.1f})" if tally else "-"
+            )
+        table.add_row(short_name(name), *cells)
+    return table
+
+
+def to_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table as CSV.
+
+    Args:
+        header: column names.
+        rows: values; None is an empty cell.
+
+    Returns:
+        The text.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([["" if value is None else value for value in row] for row in rows])
+    return text.getvalue()
+
+
+def to_latex(header: Sequence[str], rows: Sequence[Sequence[Any]], caption: str) -> str:
+    """A table as LaTeX (booktabs).
+
+    Args:
+        header: column names.
+        rows: values; None is a dash, floats get one digit.
+        caption: of the table.
+
+    Returns:
+        The text.
+    """
+
+    def cell(value: Any) -> str:
+        text = "--" if value is None else f"{value:.1f}" if isinstance(value, float) else str(value)
+        for sign in "&%_#$":
+            text = text.replace(sign, "\\" + sign)
+        return text
+
+    lines = [
+        r"\begin{table}", r"  \centering", rf"  \caption{{{cell(caption)}}}",
+        rf"  \begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", r"    \toprule",
+        "    " + " & ".join(map(cell, header)) + r" \\", r"    \midrule",
+        *("    " + " & ".join(map(cell, row)) + r" \\" for row in rows),
+        r"    \bottomrule", r"  \end{tabular}", r"\end{table}",
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _cells(values: Sequence[float | None], average: bool) -> list[str]:
+    cells = ["-" if value is None else f"{value:.2f}" for value in values]
+    if average:
+        known = [value for value in values if value is not None]
+        cells.append(f"{sum(known) / len(known):.2f}" if len(known) == len(values) else "-")
+    return cells

@@ -1,0 +1,107 @@
+"""What a solver sees of a puzzle: probability mass functions, without rules, target or file name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vsa.errors import ShapeError, VSAError
+
+CANDIDATES = 8
+
+
+class AttributeKey(NamedTuple):
+    """One attribute of one component; the name is for people, learners see attributes anonymously."""
+
+    component: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.component}|{self.name}"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """PMFs of the shown panels of B puzzles.
+
+    The last ``rows`` rows of a matrix with ``columns`` columns are shown: P = rows * columns - 1 context
+    panels row by row, then 8 candidates. An attribute that a layout does not have is an absent key.
+
+    Attributes:
+        rows: number of rows shown (3 in all published protocols).
+        columns: n, panels in a row.
+        pmfs: attribute -> (B, P + 8, V); index v is the magnitude v that arithmetic rules add (a count, a
+            Size level + 1). The mass that a PMF lacks to one is the probability that the panel has no single
+            value because its entities differ ("inconsistent").
+        sets: attribute -> (B, P + 8, S); probability that each of S slots is occupied. Positions are kept
+            as sets: a table over the 2**S - 1 sets is never formed.
+    """
+
+    rows: int
+    columns: int
+    pmfs: Mapping[AttributeKey, Tensor] = field(default_factory=dict)
+    sets: Mapping[AttributeKey, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.rows < 3 or self.columns < 3:
+            raise VSAError(
+                "Scene", received=f"{self.rows} rows x {self.columns} columns", expected="at least 3 x 3"
+            )
+        if not self.pmfs and not self.sets:
+            raise VSAError("Scene", received="no attribute at all", expected="at least one PMF or slot set")
+        batch = None
+        for key, value in (*self.pmfs.items(), *self.sets.items()):
+            if value.ndim != 3 or value.shape[1] != self.panels:
+                raise ShapeError(
+                    f"Scene attribute {key}",
+                    received=f"shape {tuple(value.shape)}",
+                    expected=f"(B, {self.panels}, V) for {self.rows} x {self.columns} matrices",
+                )
+            if batch is not None and value.shape[0] != batch:
+                raise ShapeError(
+                    f"Scene attribute {key}",
+                    received=f"{value.shape[0]} puzzles",
+                    expected=f"{batch} as in the other attributes",
+                )
+            batch = value.shape[0]
+
+    @property
+    def context_panels(self) -> int:
+        return self.rows * self.columns - 1
+
+    @property
+    def panels(self) -> int:
+        return self.context_panels + CANDIDATES
+
+    @property
+    def keys(self) -> tuple[AttributeKey, ...]:
+        return (*self.pmfs, *self.sets)
+
+    @property
+    def device(self) -> torch.device:
+        return next(iter((*self.pmfs.values(), *self.sets.values()))).device
+
+    def __len__(self) -> int:
+        return next(iter((*self.pmfs.values(), *self.sets.values()))).shape[0]
+
+    def __getitem__(self, puzzles: slice | Tensor) -> Scene:
+        """The same scene for some of the puzzles."""
+        return Scene(
+            self.rows,
+            self.columns,
+            {key: value[puzzles] for key, value in self.pmfs.items()},
+            {key: value[puzzles] for key, value in self.sets.items()},
+        )
+
+    def to(self, device: torch.device | str) -> Scene:
+        """A copy whose tensors live on ``device``."""
+        return Scene(
+            self.rows,
+            self.columns,
+            {key: value.to(device) for key, value in self.pmfs.items()},
+            {key: value.to(device) for key, value in self.sets.items()},
+        )

@@ -1,0 +1,266 @@
+"""Typed settings from plain mappings: a wrong key or a wrong type is refused with what exists.
+
+Dataclasses and constructor signatures are the only schema; nothing is declared twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar, Union
+
+from vsa.errors import DtypeError, SettingsError, closest
+
+__all__ = ["build", "call", "coerce", "flatten", "parameters", "plain", "refuse_unknown"]
+
+T = TypeVar("T")
+
+
+def refuse_unknown(where: str, given: Sequence[str], known: Sequence[str], what: str = "setting") -> None:
+    """Refuse keys that do not exist.
+
+    Args:
+        where: dotted prefix of the keys, empty at the top.
+        given: the keys received.
+        known: the keys that exist.
+        what: what a key is called in the message.
+
+    Raises:
+        SettingsError: a key is not among ``known``; the message lists them and the closest matches.
+    """
+    for key in given:
+        if key not in known:
+            near = closest(key, known)
+            raise SettingsError(
+                f"{what} {_join(where, key)}",
+                received="an unknown key",
+                expected=f"one of {', '.join(sorted(known))}" if known else f"no {what} at all here",
+                hint=f"did you mean {' or '.join(repr(name) for name in near)}?" if near else "",
+            )
+
+
+def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
+    """An instance of a settings dataclass.
+
+    Args:
+        cls: a dataclass; its annotations are the types.
+        values: field -> value, nested mappings for nested dataclasses.
+        where: dotted prefix for messages.
+
+    Returns:
+        The instance, validated by its own ``__post_init__`` too.
+
+    Raises:
+        SettingsError: unknown or missing key.
+        DtypeError: a value of the wrong type.
+    """
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]  # T is a dataclass
+    refuse_unknown(where, list(values), list(fields))
+    hints = typing.get_type_hints(cls)
+    chosen = {}
+    for name, field in fields.items():
+        if name in values:
+            chosen[name] = coerce(hints[name], values[name], _join(where, name))
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise SettingsError(f"setting {_join(where, name)}", received="nothing", expected=_spell(hints[name]))
+    return cls(**chosen)
+
+
+def call(
+    target: Callable[..., T], where: str, options: Mapping[str, Any], supplied: Mapping[str, Any], label: str
+) -> T:
+    """Call a constructor with the user's options and with what the framework supplies.
+
+    Args:
+        target: a class or function with explicit keyword arguments.
+        where: dotted prefix of the options (``model``).
+        options: the user's settings; each must be a parameter.
+        supplied: values by parameter name, passed where the signature has that name and nowhere else.
+        label: what is constructed, for messages (``arlc``).
+
+    Returns:
+        What ``target`` returns.
+
+    Raises:
+        SettingsError: an option that the signature does not have, or a required one that is missing.
+        DtypeError: an option of the wrong type.
+    """
+    signature = inspect.signature(target)
+    names = parameters(target)
+    settable = [name for name in names if name not in supplied]
+    refuse_unknown(where, list(options), settable, what=f"setting of {label},")
+    hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    arguments = {name: coerce(hints.get(name, Any), value, _join(where, name)) for name, value in options.items()}
+    arguments.update({name: value for name, value in supplied.items() if name in names})
+    for name in names:
+        if name not in arguments and signature.parameters[name].default is inspect.Parameter.empty:
+            raise SettingsError(
+                f"setting {_join(where, name)}", received="nothing", expected=_spell(hints.get(name, Any))
+            )
+    return target(**arguments)
+
+
+def parameters(target: Callable[..., Any]) -> tuple[str, ...]:
+    """Names of the arguments that a class or function can be given by keyword."""
+    return tuple(
+        name
+        for name, parameter in inspect.signature(target).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    )
+
+
+def coerce(hint: Any, value: Any, where: str) -> Any:
+    """Check a value against an annotation and convert what YAML cannot say (lists to tuples, integers to floats).
+
+    Args:
+        hint: an annotation: bool, int, float, str, Literal, Optional or Union, tuple, list, Mapping, a dataclass.
+        value: the value read.
+        where: the setting's dotted name.
+
+    Returns:
+        The value, converted.
+
+    Raises:
+        DtypeError: it does not fit.
+    """
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any or hint is object:
+        return value
+    if origin in (Union, types.UnionType):
+        return _coerce_union(arguments, hint, value, where)
+    if origin is Literal:
+        if value in arguments:
+            return value
+        near = closest(value, [str(choice) for choice in arguments])
+        raise SettingsError(
+            f"setting {where}",
+            received=repr(value),
+            expected=f"one of {', '.join(map(str, arguments))}",
+            hint=f"did you mean {near[0]!r}?" if near else "",
+        )
+    if origin in (tuple, list, Sequence) and isinstance(value, list | tuple):
+        inner = arguments[0] if arguments else Any
+        items = [coerce(inner, item, f"{where}[{index}]") for index, item in enumerate(value)]
+        return items if origin is list else tuple(items)
+    if (origin in (dict, Mapping) or hint in (dict, Mapping)) and isinstance(value, Mapping):
+        inner = arguments[1] if arguments else Any
+        return {str(key): coerce(inner, item, _join(where, str(key))) for key, item in value.items()}
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return build(hint, value, where)  # type: ignore[arg-type]  # a dataclass type, as just checked
+    converted = _scalar(hint, value)
+    if converted is _REFUSED:
+        raise DtypeError(
+            f"setting {where}", received=f"{value!r} ({_kind(value)})", expected=_spell(hint), hint=_advice(hint, where)
+        )
+    return converted
+
+
+def plain(value: Any) -> Any:
+    """A settings object as nested dicts, lists and scalars, ready for YAML or JSON.
+
+    Args:
+        value: dataclass instance, mapping, sequence or scalar.
+
+    Returns:
+        The plain form; :func:`build` gives the object back.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mapping to dotted keys.
+
+    Args:
+        values: nested mappings.
+        prefix: put before every key.
+
+    Returns:
+        dotted key -> leaf.
+    """
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = _join(prefix, str(key))
+        if isinstance(value, Mapping) and value:
+            flat.update(flatten(value, name))
+        else:
+            flat[name] = value
+    return flat
+
+
+_REFUSED = object()
+
+
+def _scalar(hint: Any, value: Any) -> Any:
+    if hint in (None, type(None)):
+        return None if value is None else _REFUSED
+    if hint is bool:
+        return value if isinstance(value, bool) else _REFUSED
+    if hint is int:
+        if isinstance(value, float) and value.is_integer():  # 1e4 is a float to YAML, an integer to people
+            return int(value)
+        return value if isinstance(value, int) and not isinstance(value, bool) else _REFUSED
+    if hint is float:
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else _REFUSED
+    if hint is str:  # a folder may be called 2024
+        return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else _REFUSED
+    if isinstance(hint, type) and isinstance(value, hint):
+        return value
+    return _REFUSED
+
+
+def _coerce_union(members: Sequence[Any], hint: Any, value: Any, where: str) -> Any:
+    if value is None and type(None) in members:
+        return None
+    kept = [member for member in members if member is not type(None)]
+    # A string member accepts nearly everything, so it is asked last.
+    for member in sorted(kept, key=lambda member: member is str):
+        try:
+            return coerce(member, value, where)
+        except (DtypeError, SettingsError):
+            if len(kept) == 1:
+                raise
+    raise DtypeError(f"setting {where}", received=f"{value!r} ({_kind(value)})", expected=_spell(hint))
+
+
+def _spell(hint: Any) -> str:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_spell(member) for member in arguments)
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, arguments))
+    if origin in (tuple, list, Sequence):
+        return "a list of values, each " + _spell(arguments[0]) if arguments else "a list"
+    names = {
+        int: "an integer", float: "a number", bool: "true or false", str: "text", type(None): "null", Any: "a value"
+    }  # fmt: skip
+    if hint in names:
+        return names[hint]
+    if dataclasses.is_dataclass(hint) or origin in (dict, Mapping):
+        return "a mapping"
+    return getattr(hint, "__name__", str(hint))
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "a mapping"
+    return {list: "a list", str: "text", float: "a number", int: "an integer", bool: "true or false"}.get(
+        type(value), "null" if value is None else type(value).__name__
+    )
+
+
+def _advice(hint: Any, where: str) -> str:
+    example = {int: "3", float: "0.01", bool: "true"}.get(hint)
+    return f"for example {where}={example}" if example else ""
+
+
+def _join(prefix: str, key: str) -> str:
+    return f"{prefix}.{key}" if prefix else key

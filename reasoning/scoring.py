@@ -1,0 +1,69 @@
+"""From predicted panels to answers: similarities in the spectral domain and the weights of attributes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vsa.errors import UnknownNameError
+
+ATTRIBUTE_WEIGHTINGS = ("none", "entropy", "confidence")
+
+
+def spectral_weights(blocks: int, length: int) -> Tensor:
+    """Parseval weights of flattened half spectra.
+
+    Args:
+        blocks: K.
+        length: L, block length.
+
+    Returns:
+        real (K * (L // 2 + 1),): 1 for the constant (and, if L is even, the last) frequency, 2 for those that
+        stand for a conjugate pair; ``sum(w * Re(u * conj(v))) = L * <x, y>``.
+    """
+    block = torch.full((length // 2 + 1,), 2.0)
+    block[0] = 1.0
+    if length % 2 == 0:
+        block[-1] = 1.0
+    return block.repeat(blocks)
+
+
+def cosine(u: Tensor, v: Tensor, weights: Tensor, epsilon: float = 1e-6) -> Tensor:
+    """Cosines of the vectors behind two sets of spectra.
+
+    Args:
+        u: complex (..., M, W).
+        v: complex (..., N, W); leading axes broadcast.
+        weights: real (W,) from :func:`spectral_weights` (or a subset of the frequencies).
+        epsilon: smallest norm product.
+
+    Returns:
+        real (..., M, N).
+    """
+    double = weights.repeat_interleave(2)
+    u, v = (torch.view_as_real(x.resolve_conj()).flatten(-2) for x in (u, v))
+    norms = (u.square() @ double).sqrt().unsqueeze(-1) * (v.square() @ double).sqrt().unsqueeze(-2)
+    return (u @ (v * double).transpose(-1, -2)) / norms.clamp_min(epsilon)
+
+
+def attribute_weights(kind: str, rule_weights: Tensor, confidence: Tensor) -> Tensor:
+    """How much each attribute counts in the answer, puzzle by puzzle.
+
+    Args:
+        kind: "none" (all alike), "entropy" (divided by the entropy of the rule weights, clipped to [0.1, 10], as
+            ARLC; per puzzle, so that a puzzle's score does not depend on its neighbours) or "confidence" (the
+            square of how well the rules explain the complete rows: an attribute that no rule explains is noise).
+        rule_weights: (..., R) probabilities of the rules.
+        confidence: (...) mean similarity on the complete rows.
+
+    Returns:
+        (...) non-negative weights.
+    """
+    if kind == "none":
+        return torch.ones_like(confidence)
+    if kind == "entropy":
+        entropy = torch.special.entr(rule_weights).sum(-1)
+        return 1 / entropy.clamp(0.1, 10.0)
+    if kind == "confidence":
+        return confidence.clamp(0, 1).square()
+    raise UnknownNameError("attribute_weights", name=kind, known=ATTRIBUTE_WEIGHTINGS, kind="weighting")

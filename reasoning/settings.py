@@ -1,0 +1,237 @@
+"""The settings of the two commands, as frozen dataclasses that refuse what makes no sense.
+
+Each field's comment says what it does; the YAML files of ``conf/`` hold the values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from vsa.errors import SettingsError
+
+__all__ = [
+    "BenchmarkSettings",
+    "CheckpointSettings",
+    "DatasetSettings",
+    "Mode",
+    "ModelSettings",
+    "Named",
+    "TrainingDatasetSettings",
+    "TrainSettings",
+    "named",
+]
+
+Mode = Literal["learned", "programmed", "programmed_then_learned", "pretrained"]
+
+
+@dataclass(frozen=True)
+class Named:
+    """A registered thing and the options of its constructor."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Which learner, how its weights come about, and the options of its constructor."""
+
+    name: str
+    mode: Mode | None = None
+    # What the model recommends; the top-level keys of train.yaml point here.
+    training: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def named(section: str, values: Any, cls: type[Any] = Named) -> dict[str, Any]:
+    """Separate a section's own fields from the options that go to a constructor.
+
+    Args:
+        section: the section's key, for messages.
+        values: the section as composed: ``name`` and options side by side.
+        cls: the dataclass it becomes.
+
+    Returns:
+        A mapping for :func:`reasoning.schema.build`, options under ``options``.
+
+    Raises:
+        SettingsError: the section is no mapping or has no name.
+    """
+    if not isinstance(values, Mapping) or "name" not in values:
+        raise SettingsError(
+            f"setting {section}",
+            received=repr(values),
+            expected=f"a file of conf/{section}, by name",
+            hint=f"for example {section}={'NAME' if values is None else values}",
+        )
+    own = [name for name in cls.__dataclass_fields__ if name != "options"]
+    chosen: dict[str, Any] = {key: values[key] for key in own if key in values}
+    if isinstance(values.get("options"), Mapping):  # already separated: settings.yaml of a run
+        return {**chosen, "options": dict(values["options"])}
+    chosen["options"] = {key: value for key, value in values.items() if key not in own}
+    return chosen
+
+
+@dataclass(frozen=True)
+class DatasetSettings:
+    """Which puzzles."""
+
+    name: Literal["raven", "iraven", "raven_fair", "iraven_x", "files"]
+    n: int | None = None  # puzzles of each set; null: every one (files)
+    columns: int = 3  # panels in a row; I-RAVEN-X only
+    maxval: int | None = None  # largest value; I-RAVEN-X only
+    confounders: int = 0  # attributes without a rule; I-RAVEN-X only
+    path: str | None = None  # folder of npz + xml or JSON files; dataset=files only
+    split: Literal["train", "val", "test", "all"] | None = None  # benchmark: null is test, or every puzzle of files
+    cache_dir: str | None = None  # where generated puzzles are kept; null: the user's cache folder
+    seed: int = 0  # puzzles are a function of this seed, the constellation and their index
+
+    def __post_init__(self) -> None:
+        _at_least("dataset.n", self.n, 1)
+        _at_least("dataset.columns", self.columns, 3)
+        _at_least("dataset.maxval", self.maxval, 1)
+        _at_least("dataset.confounders", self.confounders, 0)
+        if (self.name == "files") != (self.path is not None):
+            raise SettingsError(
+                f"dataset={self.name}",
+                received=f"dataset.path={'null' if self.path is None else self.path}",
+                expected="a path with dataset=files, and with it alone",
+                hint="write dataset=files dataset.path=DIR",
+            )
+        if self.name in ("raven", "iraven", "raven_fair") and (
+            self.columns != 3 or self.maxval is not None or self.confounders
+        ):
+            raise SettingsError(
+                f"dataset={self.name}",
+                received=f"columns={self.columns} maxval={self.maxval} confounders={self.confounders}",
+                expected="3 columns and neither maxval nor confounders",
+                hint="these options belong to dataset=iraven_x",
+            )
+
+
+@dataclass(frozen=True)
+class TrainingDatasetSettings(DatasetSettings):
+    """Which puzzles to train on, and how many to evaluate."""
+
+    test_n: int | None = None  # puzzles of each constellation that the trained model answers; null: every one (files)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _at_least("dataset.test_n", self.test_n, 1)
+        if self.split is not None:
+            raise SettingsError(
+                "setting dataset.split",
+                received=repr(self.split),
+                expected="null: training takes the split train and evaluation the split test",
+                hint="python -m reasoning.benchmark has dataset.split",
+            )
+
+
+@dataclass(frozen=True)
+class CheckpointSettings:
+    """When the state of a training run is saved."""
+
+    every_seconds: float = 60.0
+    every_epochs: int = 1
+    keep: int = 2
+
+    def __post_init__(self) -> None:
+        _positive("checkpoints.every_seconds", self.every_seconds)
+        _at_least("checkpoints.every_epochs", self.every_epochs, 1)
+        _at_least("checkpoints.keep", self.keep, 2)
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """``python -m reasoning.train``."""
+
+    model: ModelSettings
+    dataset: TrainingDatasetSettings
+    perception: Named
+    algebra: Named
+    backend: Named
+    constellation: str | tuple[str, ...] | None  # trained on; null: 2x2, center of I-RAVEN-X, every set of files
+    test_constellation: str | tuple[str, ...]  # evaluated on
+    epochs: int
+    batch_size: int
+    lr: float
+    weight_decay: float
+    schedule: Literal["constant", "cosine"]  # of the learning rate, over all steps
+    test_batch_size: int
+    seed: int  # every random choice descends from it
+    threads: int  # of torch; part of what makes a run repeatable bit for bit
+    device: str
+    checkpoints: CheckpointSettings
+    out: str | None
+    overwrite: bool
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "test_batch_size", "threads"):
+            _at_least(name, getattr(self, name), 1)
+        _positive("lr", self.lr)
+        _at_least("weight_decay", self.weight_decay, 0)
+        _check_device(self.device)
+
+
+@dataclass(frozen=True)
+class BenchmarkSettings:
+    """``python -m reasoning.benchmark``."""
+
+    model: ModelSettings | None
+    dataset: DatasetSettings
+    perception: Named
+    algebra: Named
+    backend: Named
+    constellation: str | tuple[str, ...]
+    checkpoint: str | Mapping[str, str] | None  # a training run's folder (with compare: model -> folder)
+    compare: tuple[str, ...] | None  # several models instead of +model
+    seeds: tuple[int, ...] | None  # several seeds instead of seed
+    test_batch_size: int
+    seed: int
+    threads: int
+    device: str
+    executor: Literal["serial", "processes", "ray", "slurm"]
+    workers: int | None  # of executor=processes; null: one per available core
+    out: str | None
+    overwrite: bool
+
+    def __post_init__(self) -> None:
+        for name in ("test_batch_size", "threads", "workers"):
+            _at_least(name, getattr(self, name), 1)
+        _check_device(self.device)
+        for name in ("compare", "seeds"):
+            chosen = getattr(self, name)
+            if chosen is not None and (not chosen or len(set(chosen)) != len(chosen)):
+                raise SettingsError(
+                    f"setting {name}", received=str(list(chosen)), expected="different entries, at least one"
+                )
+
+
+def _at_least(name: str, value: float | None, smallest: float) -> None:
+    if value is not None and not value >= smallest:
+        raise SettingsError(f"setting {name}", received=repr(value), expected=f"at least {smallest}")
+
+
+def _positive(name: str, value: float) -> None:
+    if not (value > 0 and value < float("inf")):
+        raise SettingsError(f"setting {name}", received=repr(value), expected="a positive, finite number")
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        kind = ""
+    if kind not in ("cpu", "cuda"):
+        raise SettingsError("setting device", received=repr(device), expected="cpu, cuda or cuda:N")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise SettingsError(
+            "setting device",
+            received=repr(device),
+            expected="a CUDA device, but none is available",
+            hint="use device=cpu",
+        )

@@ -1,0 +1,32 @@
+"""A perception front-end and a learner, joined: puzzles in, answers and rules out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from reasoning.learners.base import Learner, Prediction
+from reasoning.perception.base import Perception
+
+if TYPE_CHECKING:
+    from datasets.loaders import PuzzleBatch
+
+
+class Solver(nn.Module):
+    """Solves batches of puzzles.
+
+    Args:
+        perception: puzzles -> Scene.
+        learner: Scene -> Prediction.
+    """
+
+    def __init__(self, perception: Perception, learner: Learner) -> None:
+        super().__init__()
+        self.perception = perception
+        self.learner = learner
+
+    def solve(self, batch: PuzzleBatch) -> Prediction:
+        """Answers and rules of B puzzles; neither target nor rules of the batch are looked at."""
+        prediction: Prediction = self.learner(self.perception(batch))
+        return prediction

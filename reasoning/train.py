@@ -1,0 +1,184 @@
+"""``python -m reasoning.train +model=arlc``: train a reasoner, evaluate it, leave a run folder behind."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from reasoning import build, commands, report, runs, schema, training
+from reasoning.settings import ModelSettings, TrainSettings
+from vsa.errors import SettingsError
+
+__all__ = ["main", "parse"]
+
+log = logging.getLogger(__name__)
+
+MODULE = "reasoning.train"
+USAGE = """python -m reasoning.train +model=NAME [key=value ...]
+python -m reasoning.train resume=RUN_DIR
+
+Trains a reasoner on one constellation (2x2), evaluates it on all seven, and leaves a run folder: settings.yaml,
+run.json, metrics.jsonl, checkpoints/, weights.safetensors, results.json, rules.json.
+
+  +model=arlc                        the learner (left out: the models are listed)
+  experiment=arlc_published          a published protocol
+  constellation=2x2 dataset=iraven dataset.n=2000 dataset.test_n=500
+  epochs=20 batch_size=16 lr=0.05 seed=0 threads=1 device=cpu
+  out=DIR overwrite=true             where the run folder is, and whether it may be replaced
+  resume=RUN_DIR                     go on with a run that was interrupted
+  --cfg                              print the settings and stop
+  --debug                            tracebacks for mistakes too
+
+Every setting is in conf/train.yaml and the folders beside it."""
+
+_KEPT = ("checkpoints", "metrics.jsonl", build.WEIGHTS, "results.json", "rules.json", "run.json", "settings.yaml")
+
+
+def main(arguments: list[str]) -> int:
+    """The command without its error handling.
+
+    Args:
+        arguments: overrides.
+
+    Returns:
+        The exit code.
+    """
+    named = commands.named_keys([argument for argument in arguments if argument != "--cfg"])
+    if "resume" in named:
+        return _resume(arguments, named["resume"])
+    composed = commands.compose_settings("train", [a for a in arguments if a != "--cfg"])
+    if composed["model"] is None:
+        raise commands.no_model(MODULE)
+    settings = parse(composed)
+    if "--cfg" in arguments:
+        report.say(_yaml(settings))
+        return 0
+    folder = Path(settings.out) if settings.out else runs.default_out(settings.model.name, settings.seed)
+    if _is_finished(folder, settings):
+        report.say(f"{folder} holds this very run, finished (same settings, same code):")
+        training.show(folder, settings)
+        return 0
+    prepared = training.prepare(settings)
+    _start(folder, settings, arguments)
+    training.run(folder, prepared)
+    return 0
+
+
+def parse(composed: Mapping[str, Any]) -> TrainSettings:
+    """Settings from their composed form (or from a run's settings.yaml).
+
+    Args:
+        composed: nested mapping.
+
+    Returns:
+        Validated settings, the constellation and the mode filled in.
+
+    Raises:
+        VSAError: an unknown key, a wrong type, a value that makes no sense.
+    """
+    settings = schema.build(TrainSettings, commands.separate(dict(composed), ModelSettings))
+    model = settings.model if settings.model.mode else replace(settings.model, mode="learned")
+    if model.mode not in ("learned", "programmed_then_learned"):
+        raise SettingsError(
+            f"model.mode={model.mode}",
+            received="python -m reasoning.train",
+            expected="learned or programmed_then_learned",
+            hint="python -m reasoning.benchmark evaluates what is not trained",
+        )  # fmt: skip
+    constellation: str | tuple[str, ...] | None = settings.constellation
+    if constellation is None:
+        constellation = {"iraven_x": "center_single", "files": "all"}.get(settings.dataset.name, "distribute_four")
+    build.constellations(constellation, settings.dataset)
+    build.constellations(settings.test_constellation, settings.dataset)
+    return replace(settings, model=model, constellation=constellation)
+
+
+def _start(folder: Path, settings: TrainSettings, arguments: list[str]) -> None:
+    """Claim an empty folder, or empty one of ours that may be replaced."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not folder.is_dir():
+            raise SettingsError(f"out={folder}", received="a file", expected="a folder")
+        if not settings.overwrite:
+            unfinished = (folder / "settings.yaml").is_file() and not (folder / "results.json").is_file()
+            hint = f"go on with resume={folder}, or " if unfinished else ""
+            raise SettingsError(
+                f"out={folder}", received="a folder that is not empty and holds another run", expected="a new one",
+                hint=f"{hint}choose another folder, or say overwrite=true",
+            )  # fmt: skip
+        _clear(folder)
+    runs.prepare_folder(folder)
+    record = {
+        "status": "running",
+        "model": settings.model.name,
+        "seed": settings.seed,
+        "protocol": training.protocol(settings),
+        **runs.environment(arguments, MODULE),
+    }
+    runs.write_json(folder / "run.json", record)
+    runs.write_settings(folder / "settings.yaml", schema.plain(settings))
+
+
+def _clear(folder: Path) -> None:
+    """Remove a run's own files and nothing else."""
+    for name in _KEPT:
+        path = folder / name
+        if path.is_dir():
+            for part in path.iterdir():
+                part.unlink()
+            path.rmdir()
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _is_finished(folder: Path, settings: TrainSettings) -> bool:
+    if settings.overwrite or not (folder / "results.json").is_file() or not (folder / "settings.yaml").is_file():
+        return False
+    stored = {**runs.read_settings(folder), "out": None, "overwrite": False}
+    same = stored == {**schema.plain(settings), "out": None, "overwrite": False}
+    return same and runs.read_json(folder / "run.json").get("code") == runs.code_version()
+
+
+def _resume(arguments: list[str], argument: str) -> int:
+    folder = Path(str(commands.parse([argument])[0].value())).expanduser()
+    stored = runs.read_settings(folder)
+    record = runs.read_json(folder / "run.json")
+    changes = [argument for argument in arguments if not argument.startswith("resume=")]
+    if changes:
+        _refuse_changes(stored, list(record["overrides"]), changes, folder)
+    settings = parse(stored)
+    if record.get("code") != runs.code_version():
+        log.warning("the code has changed since this run began: the result may differ from an uninterrupted run's")
+    if (folder / "results.json").is_file() and record.get("status") == "finished":
+        report.say(f"{folder} is finished already:")
+        training.show(folder, settings)
+        return 0
+    training.run(folder, training.prepare(settings))
+    return 0
+
+
+def _refuse_changes(stored: Mapping[str, Any], before: list[str], changes: list[str], folder: Path) -> None:
+    """Let pass what repeats the run's settings; refuse what would change them."""
+    merged = {**commands.named_keys(before), **commands.named_keys(changes)}
+    asked = schema.flatten(schema.plain(parse(commands.compose_settings("train", list(merged.values())))))
+    had = schema.flatten(stored)
+    different = [f"{key}={asked.get(key)} (the run has {had.get(key)})" for key in sorted({*asked, *had})
+                 if asked.get(key) != had.get(key)]  # fmt: skip
+    if different:
+        raise SettingsError(
+            f"resume={folder}", received=f"changed settings: {', '.join(different)}", expected="the run's own",
+            hint="leave them out, or start a new run",
+        )  # fmt: skip
+
+
+def _yaml(settings: TrainSettings) -> str:
+    import yaml
+
+    return str(yaml.safe_dump(schema.plain(settings), sort_keys=False))
+
+
+if __name__ == "__main__":
+    sys.exit(commands.run_command(main, usage=USAGE))

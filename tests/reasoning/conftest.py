@@ -1,0 +1,58 @@
+"""The fake learner, for tests of the engine and of the commands."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+_SCRIPT = Path(__file__).with_name("fake_learner.py")
+
+
+@pytest.fixture(scope="session")
+def fake() -> ModuleType:
+    """The module tests/reasoning/fake_learner.py; importing it registers the model ``fake``."""
+    if "fake_learner" not in sys.modules:
+        spec = importlib.util.spec_from_file_location("fake_learner", _SCRIPT)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["fake_learner"] = module
+        spec.loader.exec_module(module)
+    return sys.modules["fake_learner"]
+
+
+@pytest.fixture
+def fake_script() -> Path:
+    """The same file, to be run as a program."""
+    return _SCRIPT
+
+
+@pytest.fixture
+def command(fake: ModuleType, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs ``train`` or ``benchmark`` in this process, with the model ``fake`` known: (exit code, stdout, stderr)."""
+    import torch
+
+    from reasoning import benchmark, commands, report, train
+
+    def call(name: str, *arguments: str) -> tuple[int, str, str]:
+        module = {"train": train, "benchmark": benchmark}[name]
+        given = list(arguments)
+        if not any("resume=" in argument for argument in given):
+            given.append(f"hydra.searchpath=[file://{fake.CONF}]")
+        threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+        report._console.cache_clear()  # its streams are those of another test
+        capsys.readouterr()
+        try:
+            code = commands.run_command(module.main, given, module.USAGE)
+        finally:
+            torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(deterministic)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call

@@ -1,0 +1,122 @@
+"""Every settings file is composed, validated and run for one batch; every experiment states command and number."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import conf
+import datasets
+from reasoning import benchmark, build, commands, learners, perception, train
+from vsa.errors import SettingsError
+
+CONF = Path(conf.__file__).parent
+NAMES = {
+    folder.name: sorted(path.stem for path in folder.glob("*.yaml")) for folder in CONF.iterdir() if folder.is_dir()
+}
+MODELS = NAMES["model"]
+
+
+def compose(*arguments):
+    return train.parse(commands.compose_settings("train", arguments))
+
+
+def one_batch(settings, arrays):
+    solver = build.solver(
+        settings.model, settings.algebra, settings.backend, settings.perception,
+        columns=arrays.columns, mode=settings.model.mode, seed=settings.seed,
+    )  # fmt: skip
+    puzzles = datasets.PuzzleDataset(arrays)
+    batch = next(iter(puzzles.batches(4)))
+    scene = solver.perception(batch)
+    loss = solver.learner.training_loss(scene, batch.target, torch.Generator().manual_seed(0))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert solver.solve(batch).scores.shape == (4, 8)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("dataset", ["raven", "iraven", "raven_fair", "iraven_x"])
+def test_every_dataset_runs_one_batch(model, dataset):
+    settings = compose(f"+model={model}", f"dataset={dataset}", "algebra.dim=256")
+    data = settings.dataset
+    options = {} if dataset != "iraven_x" else {"columns": data.columns, "maxval": 40}
+    one_batch(settings, datasets.generate(dataset, settings.constellation, n=4, seed=0, **options))
+
+
+@pytest.mark.parametrize(
+    ("group", "name"), [(group, name) for group in ("perception", "algebra", "backend") for name in NAMES[group]]
+)
+def test_every_part_runs_one_batch(group, name):
+    settings = compose(f"+model={MODELS[0]}", f"{group}={name}")
+    one_batch(settings, datasets.generate("iraven", "center_single", n=4, seed=0))
+
+
+@pytest.mark.parametrize("experiment", NAMES["experiment"])
+def test_every_experiment(experiment):
+    text = (CONF / "experiment" / f"{experiment}.yaml").read_text()
+    comment = "\n".join(line for line in text.splitlines()[:6] if line.startswith("#"))
+    command = re.search(r"python -m reasoning\.(train|benchmark) (\S.*experiment=\S+)", comment)
+    assert command, "the first comment states the command"
+    assert re.search(r"[Ee]xpected.*\d", comment, re.S), "the first comment states the expected number"
+    arguments = command.group(2).split("  ")[0].split()
+    assert arguments[-1].startswith("experiment=") or arguments[-1].startswith("seed=")
+    settings = compose(*arguments)
+    assert compose(f"experiment={experiment}", *(a for a in arguments if a.startswith("seed="))) == settings
+    one_batch(settings, datasets.generate("iraven", "distribute_four", n=4, seed=0))
+    # The command line has the last word, wherever it stands.
+    assert compose("epochs=2", *arguments).epochs == 2
+    assert compose(*arguments, "model.rules=7").model.options["rules"] == 7
+
+
+def test_files_dataset(reference):
+    folder = reference / "I-RAVEN" / "center_single"
+    settings = compose("+model=arlc", "dataset=files", f"dataset.path={folder}", "constellation=center")
+    sets = build.puzzle_sets(settings.dataset, "all", "train", None)
+    assert [len(part) for part in sets.values()] == [18]
+    one_batch(settings, next(iter(sets.values())).arrays)
+
+
+@pytest.mark.parametrize("command", ["train", "benchmark"])
+def test_defaults_do_not_name_a_model(command):
+    text = yaml.safe_load((CONF / f"{command}.yaml").read_text())
+    assert text["model"] == "???"
+    assert not any("model" in entry for entry in text["defaults"] if isinstance(entry, dict))
+
+
+def test_every_registered_model_and_front_end_has_a_file():
+    assert set(MODELS) <= set(learners.names())
+    assert set(NAMES["perception"]) <= set(perception.names())
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_benchmark_default_composes(model):
+    settings = benchmark.parse([f"+model={model}"])
+    assert settings.dataset.n == 2000
+    assert settings.constellation == "all"
+
+
+def test_the_authors_protocol():
+    """Trained on 2x2, tested on all seven; 25 epochs, lr 0.01, batch 8, 5 rules, 12 terms, d = 1024, k = 4."""
+    s = compose("+model=arlc", "experiment=arlc_published")
+    assert (s.constellation, s.test_constellation) == ("2x2", "all")
+    assert (s.epochs, s.lr, s.batch_size) == (25, 0.01, 8)
+    assert (s.model.options["rules"], s.model.options["terms"], s.dataset.n) == (5, 12, 6000)
+    assert s.algebra.options == {"dim": 1024, "blocks": 4}
+
+
+def test_experiment_for_another_model_is_refused(fake):
+    search = f"hydra.searchpath=[file://{fake.CONF}]"
+    with pytest.raises(SettingsError, match="arlc_published"):
+        train.parse(commands.compose_settings("train", ["+model=fake", "experiment=arlc_published", search]))
+
+
+def test_nothing_global_is_left_behind():
+    from hydra.core.global_hydra import GlobalHydra
+
+    compose("+model=arlc")
+    assert not GlobalHydra.instance().is_initialized()

@@ -1,0 +1,91 @@
+"""PMFs and position sets as vectors: expectations of atoms, without a table over position sets."""
+
+import itertools
+import logging
+
+import pytest
+import torch
+
+import vsa
+from reasoning.encoder import SceneEncoder
+from reasoning.scene import AttributeKey, Scene
+from vsa.errors import VSAError
+
+ALGEBRA = vsa.get("gsbc", dim=256, blocks=4)
+
+
+def flat(atoms):
+    return ALGEBRA.spectrum(atoms).flatten(-2)
+
+
+def test_a_sure_value_is_its_atom_and_atoms_add_under_binding():
+    encoder = SceneEncoder(ALGEBRA)
+    atoms = flat(encoder.value_codebook(10).atoms)
+    encoded = encoder.encode_pmf(torch.eye(10))
+    torch.testing.assert_close(encoded, atoms[:10])
+    torch.testing.assert_close(encoded[2] * encoded[5], encoded[7], atol=1e-5, rtol=0)
+    torch.testing.assert_close(encoded[9] * encoded[3].conj(), encoded[6], atol=1e-5, rtol=0)
+
+
+def test_a_pmf_is_the_weighted_sum_and_missing_mass_is_the_atom_of_differing_entities():
+    encoder = SceneEncoder(ALGEBRA)
+    atoms = flat(encoder.value_codebook(5).atoms)
+    pmf = torch.tensor([0.1, 0.0, 0.5, 0.1, 0.0])
+    expected = (torch.cat([pmf, torch.tensor([0.3])]).unsqueeze(-1) * atoms).sum(0)
+    torch.testing.assert_close(encoder.encode_pmf(pmf), expected)
+
+
+def test_smaller_ranges_share_the_atoms_of_larger_ones():
+    encoder = SceneEncoder(ALGEBRA)
+    torch.testing.assert_close(encoder.encode_pmf(torch.eye(5)), encoder.encode_pmf(torch.eye(9))[:5])
+
+
+@pytest.mark.parametrize("slots", [4, 9])
+def test_a_set_is_the_expected_binding_of_its_slot_keys(slots):
+    encoder = SceneEncoder(ALGEBRA, seed=3)
+    keys = flat(encoder.slot_codebook(slots).atoms)
+    p = torch.rand(slots, generator=torch.Generator().manual_seed(1))
+    expected, mass = torch.zeros_like(keys[0]), 0.0
+    for members in itertools.product([False, True], repeat=slots):
+        if not any(members):
+            continue
+        inside = torch.tensor(members)
+        probability = float(torch.where(inside, p, 1 - p).prod())
+        expected = expected + probability * keys[inside].prod(0)
+        mass += probability
+    torch.testing.assert_close(encoder.encode_sets(p), expected / mass, atol=1e-5, rtol=0)
+
+
+def test_disjoint_union_is_binding_and_a_difference_is_unbinding():
+    encoder = SceneEncoder(ALGEBRA)
+    sets = torch.tensor([[1.0, 0, 0, 1], [0, 1, 0, 0], [1, 1, 0, 1]])
+    left, right, union = encoder.encode_sets(sets)
+    torch.testing.assert_close(left * right, union, atol=1e-5, rtol=0)
+    torch.testing.assert_close(union * right.conj(), left, atol=1e-5, rtol=0)
+
+
+def test_encoding_is_a_function_of_the_seed():
+    pmf = torch.rand(4, 7, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    assert torch.equal(SceneEncoder(ALGEBRA, seed=1).encode_pmf(pmf), SceneEncoder(ALGEBRA, seed=1).encode_pmf(pmf))
+    assert not torch.allclose(SceneEncoder(ALGEBRA, seed=1).encode_pmf(pmf), SceneEncoder(ALGEBRA, seed=2).encode_pmf(pmf))
+
+
+def test_a_scene_becomes_one_tensor_in_the_order_of_its_keys():
+    keys, rng = (AttributeKey(0, "Type"), AttributeKey(0, "Position")), torch.Generator().manual_seed(0)
+    scene = Scene(3, 3, {keys[0]: torch.rand(2, 16, 6, generator=rng).softmax(-1)}, {keys[1]: torch.rand(2, 16, 4, generator=rng)})
+    encoder = SceneEncoder(ALGEBRA)
+    encoded = encoder(scene)
+    assert encoded.keys == keys and encoded.spectra.shape == (2, 2, 16, 4 * 33)
+    torch.testing.assert_close(encoded.spectra[:, 1], encoder.encode_sets(scene.sets[keys[1]]))
+    assert encoded.candidates.shape == (2, 2, 8, 4 * 33)
+
+
+def test_values_that_share_an_atom_are_said(caplog):
+    with caplog.at_level(logging.WARNING):
+        SceneEncoder(ALGEBRA).encode_pmf(torch.eye(65))
+    assert "differ by 64 share an atom" in caplog.text and "algebra.dim=260" in caplog.text
+
+
+def test_an_algebra_without_spectra_is_refused():
+    with pytest.raises(VSAError, match="algebra=gsbc"):
+        SceneEncoder("gsbc")

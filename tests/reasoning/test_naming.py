@@ -1,0 +1,43 @@
+"""Formulas are named by what they compute, whatever slot they stand in."""
+
+import pytest
+import torch
+
+from reasoning.learners.formula import coefficients, in_words
+from reasoning.learners.naming import FAMILIES, computed_families, name_choice
+from reasoning.learners.programs import default_terms, program
+
+
+@pytest.mark.parametrize("columns", [3, 5, 10])
+def test_the_program_is_constant_progression_plus_minus_and_distribute(columns):
+    weights = program(columns, default_terms(columns))
+    computed = [
+        {family for family, yes in zip(FAMILIES, row, strict=True) if yes}
+        for row in computed_families(weights, columns).tolist()
+    ]
+    assert computed == [{"Constant"}, {"Constant", "Progression"}, {"Arithmetic"}, {"Arithmetic"}, {"Distribute_Three"}]
+
+
+def test_program_at_three_columns():
+    words = in_words(coefficients(program(3, 12)), 3)
+    assert sorted(words) == sorted(
+        ["x2", "- x1 + 2 x2", "x1 + x2", "x1 - x2", "- x1 - x2 + c1 + c2 + c3"]
+    )
+
+
+def test_shuffling_the_rule_slots_changes_nothing():
+    weights = program(3, 12)
+    order = torch.tensor([2, 0, 4, 3, 1])
+    assert torch.equal(computed_families(weights[order], 3), computed_families(weights, 3)[order])
+
+
+def test_a_random_formula_computes_none():
+    weights = torch.softmax(torch.randn(20, 12, 8, generator=torch.Generator().manual_seed(3)), -1)
+    assert not computed_families(weights, 3).any()
+
+
+def test_constant_only_where_the_rows_are_constant():
+    computed = torch.tensor([[True, True, False, False], [False, False, False, True], [False] * 4])
+    chosen = torch.tensor([0, 0, 1, 2])
+    constant = torch.tensor([True, False, True, True])
+    assert name_choice(computed, chosen, constant).tolist() == [0, 1, 3, -1]

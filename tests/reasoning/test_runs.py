@@ -1,0 +1,250 @@
+"""Run folders: atomic files, metrics cut back to a checkpoint, versions, fingerprints, and the tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+import datasets
+from reasoning import comparison, report, runs
+from reasoning.cells import Cell, CellResult, CellStore, Recipe, compute, data_hash
+from reasoning.checkpoints import RunWriteError
+from reasoning.executors import execute
+from reasoning.metrics import Metrics, RuleKey, RuleTally, Tally
+from reasoning.settings import ModelSettings, Named
+from vsa.errors import CorruptFileError, SettingsError
+
+
+def test_metrics_log_is_cut_back(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    log = runs.MetricsLog(path)
+    log.write(step=0)
+    point = log.sync()
+    log.write(step=1)
+    log.close()
+    with path.open("ab") as file:
+        file.write(b'{"step": 2, "lo')  # what a kill leaves
+    log = runs.MetricsLog(path, keep_bytes=point)
+    log.write(step=1)
+    log.close()
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [0, 1]
+    fresh = runs.MetricsLog(path)
+    fresh.close()
+    assert path.read_bytes() == b""
+
+
+def test_json_and_settings_files(tmp_path):
+    runs.write_json(tmp_path / "a.json", {"x": [1, None]})
+    assert runs.read_json(tmp_path / "a.json") == {"x": [1, None]}
+    runs.write_settings(tmp_path / "settings.yaml", {"a": {"b": "é"}})
+    assert runs.read_settings(tmp_path) == {"a": {"b": "é"}}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "settings.yaml"]
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", ""])
+def test_unreadable_settings(tmp_path, content):
+    (tmp_path / "settings.yaml").write_text(content)
+    with pytest.raises(CorruptFileError, match=r"settings.yaml"):
+        runs.read_settings(tmp_path)
+
+
+def test_missing_files(tmp_path):
+    with pytest.raises(SettingsError, match="no such folder; expected the folder of a training run"):
+        runs.read_settings(tmp_path / "none")
+    with pytest.raises(SettingsError, match=r"a folder without settings.yaml"):
+        runs.read_settings(tmp_path)
+    with pytest.raises(SettingsError, match="no such file"):
+        runs.read_json(tmp_path / "none.json")
+    (tmp_path / "bad.json").write_text('{"a": ')
+    with pytest.raises(CorruptFileError, match="unreadable content"):
+        runs.read_json(tmp_path / "bad.json")
+
+
+def test_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunWriteError, match="make the folder"):
+        runs.prepare_folder(tmp_path / "file" / "run")
+
+
+def test_environment_names_what_a_result_depends_on():
+    record = runs.environment(["+model=arlc", "constellation=[2x2, 3x3]"], "reasoning.train")
+    assert record["command"] == "python -m reasoning.train +model=arlc 'constellation=[2x2, 3x3]'"
+    assert {"python", "torch", "numpy", "safetensors"} <= set(record["versions"])
+    assert len(record["code"]) == 16
+    json.dumps(record)
+
+
+def test_default_out_never_repeats(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = []
+    for _ in range(3):
+        made.append(runs.default_out("arlc", 0))
+        made[-1].mkdir(parents=True)
+    assert len(set(made)) == 3
+    assert made[0].parts[:2] == ("outputs", "arlc")
+
+
+def test_data_hash_sees_every_array():
+    arrays = datasets.generate("iraven", "distribute_four", n=6, seed=0)
+    again = datasets.generate("iraven", "distribute_four", n=6, seed=0)
+    assert data_hash(arrays) == data_hash(again)
+    again.components[0].attributes["Angle"][3, 2, 1] += 1
+    assert data_hash(arrays) != data_hash(again)
+    assert data_hash(arrays[:5]) != data_hash(arrays)
+
+
+def metrics(correct, total):
+    return Metrics(Tally(correct, total), {RuleKey(0, "Type", "Constant"): RuleTally(correct, total, correct, total)})
+
+
+MARKS = {"settings": "s", "code": "c", "data": "d"}
+
+
+def test_cell_store(tmp_path):
+    store = CellStore(tmp_path / "out", overwrite=False)
+    assert store.match({"a": MARKS}) == {}
+    result = CellResult(metrics(3, 4), ("rule",), 1.5, 100.0)
+    store.save("a", MARKS, result)
+    assert store.match({"a": MARKS, "b": MARKS}) == {"a": result}
+    assert store.match({"b": MARKS}) == {"a": result}, "of the same settings and code, so it stays in results.json"
+    for mark in MARKS:
+        with pytest.raises(SettingsError, match=f"a result of a made with other {mark}; choose another"):
+            store.match({"a": {**MARKS, mark: "x"}})
+    with pytest.raises(SettingsError, match="other code"):
+        store.match({"b": {**MARKS, "code": "x"}})
+    replacing = CellStore(tmp_path / "out", overwrite=True)
+    assert replacing.match({"a": {**MARKS, "code": "x"}}) == {}
+    replacing.clear(keep={})
+    assert store.match({"a": MARKS}) == {}
+
+
+def test_cell_store_refuses_foreign_folders(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(SettingsError, match=r"holds thesis.tex, which no benchmark writes"):
+        CellStore(tmp_path, overwrite=False).match({"a": MARKS})
+    assert CellStore(tmp_path, overwrite=True).match({"a": MARKS}) == {}
+    with pytest.raises(SettingsError, match="a file"):
+        CellStore(tmp_path / "thesis.tex", overwrite=True).match({"a": MARKS})
+    (tmp_path / "cells").mkdir()
+    (tmp_path / "cells" / "a.json").write_text("{")
+    with pytest.raises(CorruptFileError):
+        CellStore(tmp_path, overwrite=False).match({"a": MARKS})
+    assert CellStore(tmp_path, overwrite=True).match({"a": MARKS}) == {}
+
+
+def cell(fake, seed=0, **options):
+    puzzles = datasets.PuzzleDataset(datasets.generate("iraven", "center_single", n=20, seed=seed))
+    recipe = Recipe(
+        ModelSettings("fake", options=options), Named("gsbc", {"dim": 64, "blocks": 4}), Named("digital"),
+        Named("oracle"), 3, "learned", 0,
+    )  # fmt: skip
+    return Cell(recipe, "center_single", puzzles, 7, "cpu", 1)
+
+
+def test_marks_change_with_what_matters(fake):
+    base = cell(fake).marks()
+    assert cell(fake).marks() == base
+    assert cell(fake, seed=1).marks() == {**base, "data": cell(fake, seed=1).marks()["data"]} != base
+    assert cell(fake, size=5).marks()["settings"] != base["settings"]
+
+
+def test_batch_size_changes_nothing(fake):
+    from dataclasses import replace
+
+    one = compute(cell(fake))
+    assert replace(compute(replace(cell(fake), batch_size=20)), seconds=0, memory_mb=0) == replace(
+        one, seconds=0, memory_mb=0
+    )
+    assert one.metrics.answers.total == 20
+
+
+def double(x: int) -> int:
+    if x < 0:
+        raise SettingsError("double", received=str(x), expected="a natural number")
+    return 2 * x
+
+
+def test_executors():
+    import operator
+
+    assert dict(execute("serial", double, [1, 2, 3])) == {0: 2, 1: 4, 2: 6}
+    assert dict(execute("processes", operator.neg, [1, 2, 3], workers=2)) == {0: -1, 1: -2, 2: -3}
+    for name in ("ray", "slurm", "threads"):
+        with pytest.raises(SettingsError, match="expected one of serial, processes; nothing was computed"):
+            list(execute(name, double, [1]))
+    with pytest.raises(SettingsError, match="a natural number"):
+        list(execute("serial", double, [1, -1]))
+
+
+RUNS = {
+    ("arlc", 0): {"center_single": metrics(9, 10), "distribute_four": metrics(7, 10)},
+    ("arlc", 1): {"center_single": metrics(10, 10), "distribute_four": metrics(8, 10)},
+    ("best", 0): {"center_single": metrics(10, 10)},
+}
+
+
+def test_comparison_tables(tmp_path):
+    comparison.write_tables(tmp_path, RUNS)
+    table = json.loads((tmp_path / "table.json").read_text())
+    arlc, best = table["summary"]
+    assert arlc["mean"] == {"center_single": 95.0, "distribute_four": 75.0, "average": 85.0}
+    assert arlc["std"]["average"] == pytest.approx(np.std([80, 90], ddof=1))
+    assert best["mean"]["average"] is None
+    assert table["runs"][0]["results"]["center_single"]["answers"] == {"correct": 9, "total": 10}
+    rows = list(csv.reader(io.StringIO((tmp_path / "table.csv").read_text())))
+    assert rows[0] == ["model", "seed", "center_single", "distribute_four", "average"]
+    assert rows[1] == ["arlc", "0", "90.0", "70.0", "80.0"]
+    assert rows[3] == ["best", "0", "100.0", "", ""]
+    text = (tmp_path / "table.tex").read_text()
+    assert "arlc & 95.0 ± 7.1 & 75.0 ± 7.1 & 85.0 ± 7.1" in text
+    assert r"Answers right in \%, mean and standard deviation over 2 seeds" in text
+    assert r"out\_in" not in text
+    comparison.check_folder(tmp_path)
+    (tmp_path / "notes").mkdir()
+    comparison.check_folder(tmp_path)
+    (tmp_path / "notes" / "mine").mkdir()
+    with pytest.raises(SettingsError, match="holds notes"):
+        comparison.check_folder(tmp_path)
+
+
+def test_latex_escapes():
+    assert r"a\_b \& 5\%" in report.to_latex(["x", "y"], [["a_b & 5%", None]], "c")
+
+
+def test_references_are_complete():
+    found = report.references()
+    assert len(found) > 5
+    published = set(datasets.CONSTELLATIONS)
+    for reference in found:
+        assert reference.conditions
+        assert reference.source.split(";")[0] in ("measured", "published")
+        assert all(0 <= value <= 100 for value in reference.answers.values())
+        if reference.dataset == "iraven":
+            assert set(reference.answers) <= published
+    arlc = report.references("arlc", "iraven")[0]
+    assert sum(arlc.answers.values()) / 7 == pytest.approx(92.3, abs=0.05)
+    assert len({(r.name, r.dataset) for r in found}) == len(found)
+
+
+def test_references_may_be_absent_but_not_wrong(tmp_path):
+    assert report.references(path=tmp_path / "none.yaml") == []
+    (tmp_path / "x.yaml").write_text("entries: [{name: x}]")
+    with pytest.raises(CorruptFileError, match="KeyError"):
+        report.references(path=tmp_path / "x.yaml")
+
+
+def test_tables_on_the_screen():
+    from rich.console import Console
+
+    console = Console(width=120, file=io.StringIO())
+    console.print(report.answers_table({"ours": RUNS["arlc", 0]}, report.references("arlc", "iraven")))
+    console.print(report.rules_table(RUNS["arlc", 0]))
+    text = console.file.getvalue()
+    assert "90.00" in text
+    assert "80.00" in text
+    assert "99.65" in text
+    assert "90.0 (100.0)" in text

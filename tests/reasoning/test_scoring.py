@@ -1,0 +1,43 @@
+"""Similarities in the spectral domain equal those of the vectors; attribute weights are per puzzle."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reasoning.scoring import ATTRIBUTE_WEIGHTINGS, attribute_weights, cosine, spectral_weights
+from vsa.errors import UnknownNameError
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 4), st.integers(2, 17), st.integers(0, 2**31))
+def test_cosine_of_spectra_is_cosine_of_vectors(blocks, length, seed):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.rand(3, blocks, length, dtype=torch.float64, generator=generator)
+    y = torch.rand(2, blocks, length, dtype=torch.float64, generator=generator)
+    weights = spectral_weights(blocks, length).double()
+    found = cosine(torch.fft.rfft(x).flatten(-2), torch.fft.rfft(y).flatten(-2), weights)
+    expected = torch.nn.functional.cosine_similarity(x.flatten(1)[:, None], y.flatten(1)[None], dim=-1)
+    torch.testing.assert_close(found, expected)
+
+
+def test_entropy_weights_follow_the_published_clipping():
+    sure = torch.tensor([[1.0, 0.0, 0.0, 0.0, 0.0]])
+    unsure = torch.full((1, 5), 0.2)
+    weights = attribute_weights("entropy", torch.cat([sure, unsure]), torch.ones(2))
+    torch.testing.assert_close(weights, torch.tensor([10.0, 1 / torch.log(torch.tensor(5.0)).item()]))
+
+
+@pytest.mark.parametrize("kind", ATTRIBUTE_WEIGHTINGS)
+def test_weights_of_a_puzzle_do_not_depend_on_its_neighbours(kind):
+    generator = torch.Generator().manual_seed(0)
+    rule_weights = torch.rand(6, 3, 5, generator=generator).softmax(-1)
+    confidence = torch.rand(6, 3, generator=generator)
+    whole = attribute_weights(kind, rule_weights, confidence)
+    assert bool((whole >= 0).all())
+    torch.testing.assert_close(attribute_weights(kind, rule_weights[2:3], confidence[2:3]), whole[2:3])
+
+
+def test_unknown_weighting_says_what_exists():
+    with pytest.raises(UnknownNameError, match="entropy"):
+        attribute_weights("entrpy", torch.ones(1, 5), torch.ones(1))
