@@ -9,10 +9,8 @@ Reference:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .answers import NUMBER, POSITION, AnswerSet, CandidatePanels, binomials, modifiable, permuted, shuffled
 from .arrays import CANDIDATES, MODIFIABLE
@@ -100,14 +98,14 @@ def _tree(selected: Bools) -> tuple[Bools, Bools, Ints]:
     flat[:, :, NUMBER] = False
     flat = flat.reshape(n, -1)
     total = selected.sum(axis=(1, 2))
-    numbered = number.any(axis=1)
-    position = selected[:, :, POSITION].any(axis=1)
+    numbered: Bools = np.any(number, axis=1)
+    position: Bools = np.any(selected[:, :, POSITION], axis=1)
 
     # the attributes other than Number are bits of the candidate's place: 2 ** (how many selected ones come before)
     before: Ints = np.cumsum(flat, axis=1) - flat
-    others: NDArray[Any] = np.asarray(flat[:, None, :] & (((k[None, :, None] >> before[:, None, :]) & 1) == 1))
+    others = flat[:, None, :] & (((k[None, :, None] >> before[:, None, :]) & 1) == 1)
     number_bit = np.where(numbered, total - 1, 0)
-    renumbered: NDArray[Any] = np.asarray(numbered[:, None] & (((k[None, :] >> number_bit[:, None]) & 1) == 1))
+    renumbered = numbered[:, None] & (((k[None, :] >> number_bit[:, None]) & 1) == 1)
     version = np.where(renumbered, _RENUMBERED, 0)
 
     two = np.flatnonzero(total == 2)  # answer and one change, each alone or with one of three numbers

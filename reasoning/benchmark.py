@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reasoning import build, cells, commands, comparison, report, runs, schema
-from reasoning.executors import execute
+from reasoning.executors import check, execute
 from reasoning.jobs import Job, make_jobs
 from reasoning.settings import BenchmarkSettings, DatasetSettings, ModelSettings
 from vsa.errors import SettingsError
@@ -86,6 +86,7 @@ def parse(arguments: Sequence[str]) -> BenchmarkSettings:
         )  # fmt: skip
     if settings.model is None and settings.compare is None and not isinstance(settings.checkpoint, str):
         raise commands.no_model(MODULE)
+    check(settings.executor)
     build.constellations(settings.constellation, settings.dataset)
     return settings
 
@@ -180,7 +181,7 @@ def _cells(settings: BenchmarkSettings, job: Job) -> list[cells.Cell]:
             job.weights,
         )
         if not found:
-            recipe.solver()  # mistakes in the settings show before anything is computed
+            build.try_out(recipe.solver(), puzzles)
         found.append(cells.Cell(recipe, name, puzzles, settings.test_batch_size, settings.device, settings.threads))
     return found
 

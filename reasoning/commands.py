@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -21,7 +22,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from reasoning import report, schema
-from vsa.errors import SettingsError, UnknownNameError, VSAError, closest
+from vsa.errors import CorruptFileError, SettingsError, UnknownNameError, VSAError, closest
 
 __all__ = [
     "NoModelError",
@@ -136,11 +137,18 @@ def compose_settings(config: str, arguments: Sequence[str]) -> dict[str, Any]:
         UnknownNameError: an unknown file of conf/.
     """
     with _hydra():
-        ordered = _arrange(arguments)
         try:
+            ordered = _arrange(arguments)
             composed = compose(config, overrides=ordered)
+        except VSAError:
+            raise
         except MissingConfigException as error:
             raise _unknown_file(error) from error
+        except yaml.YAMLError as error:
+            where = " ".join(str(error).split())
+            raise CorruptFileError(
+                f"compose {config}", received=f"a settings file that is no YAML ({where})"
+            ) from error
         except HydraException as error:
             raise _refused(config, error, ordered) from error
         except (OmegaConfBaseException, ValueError) as error:  # hydra refuses some overrides with a plain ValueError
@@ -265,8 +273,14 @@ def _unknown_file(error: MissingConfigException) -> VSAError:
 
 def _refused(config: str, error: HydraException, arguments: Sequence[str]) -> SettingsError:
     """hydra's refusal of a key as our sentence, with the keys that exist."""
-    match = re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", str(error))
     text = " ".join(str(error).split())
+    doubled = re.search(r"An item is already at '([^']+)'", text)
+    if doubled:
+        key = doubled.group(1)
+        return SettingsError(
+            f"argument +{key}", received="a plus", expected="none, since the setting exists", hint=f"write {key}=VALUE"
+        )
+    match = re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", str(error))
     if not match:
         return SettingsError(f"compose {config}", received=text)
     key = match.group(1) or match.group(2)

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from vsa.errors import SettingsError
 
-__all__ = ["EXECUTORS", "execute"]
+__all__ = ["EXECUTORS", "check", "execute"]
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -38,6 +38,22 @@ def _processes(function: Callable[[C], R], cells: Sequence[C], workers: int | No
 EXECUTORS = {"serial": _serial, "processes": _processes}
 
 
+def check(executor: str) -> None:
+    """Refuse an executor that is not there; none takes another's place in silence.
+
+    Args:
+        executor: its name.
+
+    Raises:
+        SettingsError: there is no such executor.
+    """
+    if executor not in EXECUTORS:
+        raise SettingsError(
+            f"executor={executor}", received="an executor that this version does not have",
+            expected=f"one of {', '.join(EXECUTORS)}", hint="nothing was computed",
+        )  # fmt: skip
+
+
 def execute(
     executor: str, function: Callable[[C], R], cells: Sequence[C], workers: int | None = None
 ) -> Iterator[tuple[int, R]]:
@@ -55,9 +71,5 @@ def execute(
     Raises:
         SettingsError: an executor that is not there.
     """
-    if executor not in EXECUTORS:
-        raise SettingsError(
-            f"executor={executor}", received="an executor that this version does not have",
-            expected=f"one of {', '.join(EXECUTORS)}", hint="nothing was computed",
-        )  # fmt: skip
+    check(executor)
     yield from EXECUTORS[executor](function, cells, workers)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reasoning import build, commands, schema
+from reasoning import commands, schema, weights
 from reasoning.checkpoints import read_tensors
 from reasoning.settings import BenchmarkSettings, Mode, ModelSettings, Named
 from vsa.errors import CorruptFileError, SettingsError
@@ -86,11 +86,11 @@ def _job(
 ) -> Job:
     """Settle on weights; a checkpoint brings its model's and algebra's settings, which the command line overrides."""
     algebra = settings.algebra
-    mode = build.mode_of(model or ModelSettings(""), checkpoint)
+    mode = weights.mode_of(model or ModelSettings(""), checkpoint)
     if checkpoint is not None:
-        path: Path | None = build.find_weights(checkpoint)
+        path: Path | None = weights.find_weights(checkpoint)
     else:
-        path = build.shipped_weights(model.name) if model is not None and mode == "pretrained" else None
+        path = weights.shipped_weights(model.name) if model is not None and mode == "pretrained" else None
     if path is None:
         if model is None:
             raise commands.no_model("reasoning.benchmark")

@@ -147,6 +147,7 @@ class CheckpointSettings:
 class TrainSettings:
     """``python -m reasoning.train``."""
 
+    seed: int  # every random choice descends from it
     model: ModelSettings
     dataset: TrainingDatasetSettings
     perception: Named
@@ -160,7 +161,6 @@ class TrainSettings:
     weight_decay: float
     schedule: Literal["constant", "cosine"]  # of the learning rate, over all steps
     test_batch_size: int
-    seed: int  # every random choice descends from it
     threads: int  # of torch; part of what makes a run repeatable bit for bit
     device: str
     checkpoints: CheckpointSettings
@@ -179,6 +179,7 @@ class TrainSettings:
 class BenchmarkSettings:
     """``python -m reasoning.benchmark``."""
 
+    seed: int  # every random choice descends from it
     model: ModelSettings | None
     dataset: DatasetSettings
     perception: Named
@@ -189,7 +190,6 @@ class BenchmarkSettings:
     compare: tuple[str, ...] | None  # several models instead of +model
     seeds: tuple[int, ...] | None  # several seeds instead of seed
     test_batch_size: int
-    seed: int
     threads: int
     device: str
     executor: Literal["serial", "processes", "ray", "slurm"]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reasoning import build, commands, report, runs, schema, training
+from reasoning import build, commands, report, runs, schema, training, weights
 from reasoning.settings import ModelSettings, TrainSettings
 from vsa.errors import SettingsError
 
@@ -35,7 +35,7 @@ run.json, metrics.jsonl, checkpoints/, weights.safetensors, results.json, rules.
 
 Every setting is in conf/train.yaml and the folders beside it."""
 
-_KEPT = ("checkpoints", "metrics.jsonl", build.WEIGHTS, "results.json", "rules.json", "run.json", "settings.yaml")
+_KEPT = ("checkpoints", "metrics.jsonl", weights.WEIGHTS, "results.json", "rules.json", "run.json", "settings.yaml")
 
 
 def main(arguments: list[str]) -> int:

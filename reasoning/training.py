@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reasoning import build, report, runs, schema
+from reasoning import build, report, runs, schema, weights
 from reasoning.checkpoints import CheckpointFolder, write_tensors
 from reasoning.joined import JoinedPuzzles
 from reasoning.settings import TrainSettings
@@ -63,6 +63,8 @@ def prepare(settings: TrainSettings) -> Prepared:
     training = build.puzzle_sets(data, settings.constellation or "all", "train", data.n)
     testing = build.puzzle_sets(data, settings.test_constellation, "test", data.test_n)
     columns = build.columns({**{f"{name} (train)": part for name, part in training.items()}, **testing})
+    for part in (*training.values(), *testing.values()):
+        build.try_out(build_solver(columns=columns), part)
     return Prepared(settings, build_solver(columns=columns), training, testing)
 
 
@@ -106,7 +108,7 @@ def _train(folder: Path, prepared: Prepared) -> Outcome:
         outcome = trainer.run()
     header = {"model": schema.plain(settings.model), "algebra": schema.plain(settings.algebra), "seed": settings.seed,
               "columns": build.columns(sets), "protocol": protocol(settings)}  # fmt: skip
-    write_tensors(folder / build.WEIGHTS, trainer.weights(), header)
+    write_tensors(folder / weights.WEIGHTS, trainer.weights(), header)
     return outcome
 
 

@@ -81,7 +81,9 @@ class Arithmetic(Rule):
             first = sets_of(order[:, r, 0], count[:, r, 0])
             second = np.zeros_like(first)
             todo = np.arange(k)
-            while len(todo):  # a union must add something, a difference must leave something
+            # A union must add something, a difference must leave something. A difference may take nothing away, though,
+            # and a union may equal its second panel: so in the published data, where a row alone can look constant.
+            while len(todo):
                 order[todo, r, 1] = stream.permutations(slots, rows=rows[todo])
                 count[todo, r, 1] = stream.between(least[todo], slots - 1, rows=rows[todo])
                 second[todo] = sets_of(order[todo, r, 1], count[todo, r, 1])

@@ -106,7 +106,7 @@ class ARLC(Learner):
         code = self.encoder.algebra
         weights = spectral_weights(code.blocks, code.block_length)
         self.register_buffer("spectral_weights", weights, persistent=False)
-        if frequencies is not None and not 1 <= frequencies:
+        if frequencies is not None and not frequencies >= 1:
             raise SettingsError("ARLC", received=f"frequencies={frequencies}", expected="at least 1, or null for all")
         self.frequencies = None if frequencies is None or frequencies >= len(weights) else frequencies
         programmed = program(columns, terms) if mode != "learned" else torch.empty(0)
@@ -176,12 +176,13 @@ class ARLC(Learner):
     def finish(self, scenes: Iterable[tuple[Scene, Tensor]]) -> None:
         """Keep the R formulas of all populations that together explain ``scenes`` best; anneal; learn the prior."""
         weights = torch.softmax(self.logits.flatten(0, 1) / self.term_temperature, dim=-1)
+        generator = torch.Generator().manual_seed(0)  # of the frequencies only, as in a training step
         tables = []
         for scene, target in scenes:
-            encoded = self._encode(scene)
+            encoded, frequency_weights = self._sample_frequencies(self._encode(scene), generator)
             truth = self._row_targets(encoded, target).unsqueeze(-2)
             predicted = self._predict(weights, gather_inputs(encoded.spectra, encoded.rows, encoded.columns))
-            similar = cosine(predicted, truth, self.spectral_weights).squeeze(-1)  # (B, A, 3, G * R)
+            similar = cosine(predicted, truth, frequency_weights).squeeze(-1)  # (B, A, 3, G * R)
             tables.append(similar.flatten(0, 1))
         table = torch.cat(tables)
         if self.logits.shape[0] > 1:

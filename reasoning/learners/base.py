@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from reasoning.scene import AttributeKey, Scene
 
+_EXPLAINED = 0.95  # confidence above which rules count as explaining the complete rows
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -72,7 +74,11 @@ class Learner(nn.Module):
 
 
 def component_rules(prediction: Prediction, component: int) -> Mapping[str, Tensor]:
-    """Families of one component by rule slot, Number and Position joined into the one that is better explained.
+    """Families of one component by rule slot, in the terms of RAVEN's grammar.
+
+    In grids, entities of a panel may differ freely in an attribute, which the grammar calls Constant: so is named there
+    what no rule explains. Number and Position share one rule: that of Position if it explains the rows, since it implies
+    the numbers, else that of whichever is better explained.
 
     Args:
         prediction: of B puzzles.
@@ -86,7 +92,11 @@ def component_rules(prediction: Prediction, component: int) -> Mapping[str, Tens
     result = {name: prediction.families[:, index] for name, index in columns.items()}
     if "Number" in result and "Position" in result:
         number, position = result.pop("Number"), result.pop("Position")
-        by_position = prediction.confidence[:, columns["Position"]] > prediction.confidence[:, columns["Number"]]
+        for name in result:
+            free = prediction.confidence[:, columns[name]] < _EXPLAINED
+            result[name] = torch.where(free, torch.zeros_like(number), result[name])
+        placed = prediction.confidence[:, columns["Position"]]
+        by_position = (placed > _EXPLAINED) | (placed > prediction.confidence[:, columns["Number"]])
         family = torch.where(by_position, position, number)
         governed = torch.where(by_position, 2, 1).to(torch.int8)
         # A constant position implies a constant number: one rule, governing both.

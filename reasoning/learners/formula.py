@@ -175,9 +175,8 @@ def coefficients(weights: Tensor) -> Tensor:
     Returns:
         long (R, I): how often each input is bound minus how often it is unbound; the identity's column is 0.
     """
-    rules, terms, inputs = weights.shape
-    chosen = torch.nn.functional.one_hot(weights.argmax(-1), inputs)
-    half = terms // 2
+    chosen = torch.nn.functional.one_hot(weights.argmax(-1), weights.shape[-1])
+    half = weights.shape[1] // 2
     result = chosen[:, :half].sum(1) - chosen[:, half:].sum(1)
     result[:, -1] = 0
     return result

@@ -1,20 +1,20 @@
 """Two-sample tests of the generator against the published generators' tables (statistics.json, joint.json).
 
-Ours: 20,000 puzzles per constellation; theirs: 2,000 (RAVEN 500). All tables of all constellations and data sets are one
-family: Holm's procedure at a family-wise alpha of 1e-3.
+Ours: 20,000 puzzles per constellation; theirs: 2,000 (RAVEN 500). All tables of all constellations and data sets are
+one family with a family-wise alpha of 1e-3, a third of it for I-RAVEN, RAVEN and I-RAVEN-X each, by Holm's procedure.
 
-Tables that count puzzles: chi-square test of homogeneity, cells with an expected count below 5 merged. Tables that count
-entities: entities of a puzzle are correlated, so the mean histogram per puzzle is compared by a Wald test with the
-covariance between puzzles, estimated on our sample (chi-square by the central limit theorem at n >= 500).
+Tables that count puzzles: chi-square test of homogeneity, cells with an expected count below 5 merged. Tables that
+count entities: entities of a puzzle are correlated, so the mean histogram per puzzle is compared by a Wald test with
+the covariance between puzzles, estimated on our sample (chi-square by the central limit theorem at n >= 500).
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from scipy import stats
 
 import datasets
@@ -22,7 +22,7 @@ from datasets.arrays import GOVERNED, MODIFIABLE, RULE_NAMES, RULE_SLOTS, Puzzle
 from datasets.rules.consistency import panel_values
 
 N = 20_000
-ALPHA = 1e-3
+ALPHA = 1e-3 / 3  # per test; three tests share the family-wise 1e-3
 SEED = 20_001
 
 
@@ -185,7 +185,6 @@ def value_distances(puzzles: PuzzleArrays) -> np.ndarray:
     return np.sort(total, axis=1)[:, 1:]
 
 
-@pytest.mark.slow
 def test_iraven_is_distributed_as_the_original(reference_statistics: Any, reference_joint: Any) -> None:
     found: dict[str, float] = {}
     for constellation, table in reference_statistics["I_RAVEN"].items():
@@ -199,7 +198,6 @@ def test_iraven_is_distributed_as_the_original(reference_statistics: Any, refere
     assert holm(found) == []
 
 
-@pytest.mark.slow
 def test_raven_is_distributed_as_the_original(reference_statistics: Any) -> None:
     found: dict[str, float] = {}
     for constellation, table in reference_statistics["RAVEN"].items():
@@ -219,6 +217,31 @@ def test_distances_of_single_shapes_are_those_of_the_original(reference_statisti
             puzzles = datasets.generate(name, constellation, n=2_000, seed=SEED)
             patterns = {str(row) for row in value_distances(puzzles).tolist()}
             assert patterns == set(table["diff_pattern_answer"]), (name, constellation)
+
+
+def layout_changes(puzzles: PuzzleArrays) -> dict[str, Counter[str]]:
+    """How many candidates of a puzzle hold another number of entities, and how many the same number elsewhere."""
+    arrays = puzzles.components[-1]
+    rows, answer = np.arange(len(puzzles)), puzzles.context + puzzles.target.astype(np.int64)
+    exists = arrays.exists[:, puzzles.context :]
+    other = arrays.numbers[:, puzzles.context :] != arrays.numbers[rows, answer][:, None]
+    moved = (exists != arrays.exists[rows, answer][:, None]).any(axis=2) & ~other
+    return {"Number": Counter(map(str, other.sum(axis=1))), "Position": Counter(map(str, moved.sum(axis=1)))}
+
+
+def test_layouts_change_in_raven_as_in_the_reference_puzzles(reference: Path) -> None:
+    """Ours 20,000; theirs 10 (I-RAVEN 30) puzzles per grid.
+
+    The tables' own distances between grids compare values in a way that they do not state, so these take their place.
+    """
+    found: dict[str, float] = {}
+    for folder, name in (("RAVEN", "raven"), ("I-RAVEN", "iraven")):
+        theirs = datasets.read(reference / folder)
+        for constellation in ("distribute_four", "distribute_nine", "in_distribute_four_out_center_single"):
+            other = layout_changes(theirs[constellation])
+            for key, ours in layout_changes(datasets.generate(name, constellation, n=N, seed=SEED)).items():
+                found[f"{name} {constellation} {key}"] = homogeneity(ours, other[key])
+    assert holm(found) == []
 
 
 def inferred_signs(puzzles: PuzzleArrays, k: int) -> Counter[str]:
@@ -262,7 +285,8 @@ def test_iraven_x_is_distributed_as_the_original(reference_statistics: Any) -> N
             total = np.array([table["values"][name]["mean"] * n])
             found[f"{key} mean {name}"] = wald(levels.mean(axis=1, keepdims=True), total, n)
             if name != "Angle":
-                reached += (levels == table["maxval"]).any(axis=1)
+                grids = puzzles.complete().components[0].attributes[name]
+                reached += (grids == table["maxval"]).any(axis=(1, 2))
         other = table["puzzle_attr_with_value_eq_maxval"]
         found[f"{key} attributes that reach maxval"] = homogeneity(
             {"yes": int(reached.sum()), "no": 3 * N - int(reached.sum())}, {"yes": other, "no": 3 * n - other}
@@ -272,7 +296,7 @@ def test_iraven_x_is_distributed_as_the_original(reference_statistics: Any) -> N
 
 
 def test_the_tests_have_teeth(reference_statistics: Any) -> None:
-    """A wrong sampler is caught: O-IG's rules against 2x2's tables, and values moved by a tenth of a level."""
+    """A wrong sampler is caught: 3x3's rules against 2x2's tables, and one Size a fifth too frequent."""
     table = reference_statistics["I_RAVEN"]["distribute_four"]
     puzzles = datasets.generate("iraven", "distribute_nine", n=4_000, seed=SEED)
     found: dict[str, float] = {}
@@ -282,4 +306,4 @@ def test_the_tests_have_teeth(reference_statistics: Any) -> None:
     counts = histogram(puzzles.complete().components[0].attributes["Size"], 6)
     theirs = np.array([table["values"]["0|Size"][str(v)] for v in range(6)], dtype=float)
     assert wald(counts, theirs, table["n"]) > 1e-3
-    assert wald(counts, theirs * [1.1, 1, 1, 1, 1, 1], table["n"]) < 1e-6
+    assert wald(counts, theirs * [1.2, 1, 1, 1, 1, 1], table["n"]) < 1e-6

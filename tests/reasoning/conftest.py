@@ -42,7 +42,7 @@ def command(fake: ModuleType, capsys: pytest.CaptureFixture[str]) -> Callable[..
     def call(name: str, *arguments: str) -> tuple[int, str, str]:
         module = {"train": train, "benchmark": benchmark}[name]
         given = list(arguments)
-        if not any("resume=" in argument for argument in given):
+        if not any("resume=" in argument or "hydra.searchpath" in argument for argument in given):
             given.append(f"hydra.searchpath=[file://{fake.CONF}]")
         threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
         report._console.cache_clear()  # its streams are those of another test

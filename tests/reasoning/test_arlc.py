@@ -113,22 +113,32 @@ def test_attributes_are_anonymous():
     torch.testing.assert_close(model.learner(hidden).scores, model.learner(scene).scores)
 
 
-def test_training_lowers_the_loss_and_learns_center():
-    data = puzzles(n=400, seed=5)
-    model = solver(populations=3, frequencies=64, seed=1)
-    optimizer = torch.optim.AdamW([model.learner.logits], lr=0.05)
+def train(model, data, epochs, lr=0.05):
+    optimizer = torch.optim.AdamW([model.learner.logits], lr=lr)
     generator = torch.Generator().manual_seed(0)
     losses = []
-    for epoch in range(3):
+    for epoch in range(epochs):
         for part in data.batches(16, shuffle=True, seed=0, epoch=epoch):
             loss = model.learner.training_loss(model.perception(part), part.target, generator)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
-    assert sum(losses[-10:]) < 0.3 * sum(losses[:10])
     model.learner.finish((model.perception(part), part.target) for part in data.batches(64))
-    assert accuracy(model, puzzles(n=300, seed=77)) >= 0.9
+    return losses
+
+
+def test_training_lowers_the_loss():
+    losses = train(solver(populations=1, frequencies=48, seed=1), puzzles(n=320, seed=5), epochs=3)
+    assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
+
+
+@pytest.mark.slow
+def test_center_is_learned_from_1200_puzzles():
+    # Measured: 100.0 % on 2,000 puzzles; the bar is the authors' 99.75 % less 2.5 standard errors at n = 2,000.
+    model = solver(populations=4, frequencies=96, seed=0)
+    train(model, puzzles(n=1200, seed=100), epochs=5)
+    assert accuracy(model, puzzles(n=2000, seed=77)) >= 0.9947
 
 
 def test_the_same_seed_gives_the_same_gradient():
@@ -219,5 +229,5 @@ def test_wrong_settings_are_a_sentence(options, error, words):
 
 def test_rules_for_three_columns_refuse_ten():
     model = solver(mode="programmed")
-    with pytest.raises(ShapeError, match="model.columns=10"):
+    with pytest.raises(ShapeError, match=r"model\.columns=10"):
         model.solve(batch(puzzles("center", n=2, name="iraven_x", columns=10, maxval=20)))

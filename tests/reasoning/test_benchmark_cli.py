@@ -26,7 +26,7 @@ def refused(command, *arguments):
 def trained(command, tmp_path):
     out = tmp_path / "trained"
     code, _, err = command(
-        "train", "+model=fake", "+model.size=5", "dataset.n=16", "dataset.test_n=4", "epochs=1",
+        "train", "+model=fake", "model.size=5", "dataset.n=16", "dataset.test_n=4", "epochs=1",
         "test_constellation=center", f"out={out}",
     )  # fmt: skip
     assert code == 0, err
@@ -167,7 +167,7 @@ def test_executors_agree(command, tmp_path):
 
 
 def test_files_npz_and_xml(command, tmp_path, reference):
-    screen, results = run(
+    _, results = run(
         command,
         tmp_path / "out",
         "+model=arlc",

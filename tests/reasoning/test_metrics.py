@@ -99,7 +99,8 @@ def predict(arrays, family_of, answers, number_first=None):
             columns.append(AttributeKey(c, name))
             families.append(torch.as_tensor(np.asarray(family_of(c, name)).astype(np.int8)))
             by_number = torch.ones(len(arrays)) if number_first is None else torch.as_tensor(number_first).float()
-            confidence.append(1 - by_number if name == "Position" else by_number)
+            sure = {"Number": by_number, "Position": 1 - by_number}.get(name, torch.ones(len(arrays)))
+            confidence.append(sure)
     shape = (len(arrays), len(columns))
     scores = torch.nn.functional.one_hot(torch.as_tensor(np.asarray(answers, dtype=np.int64)), 8).float()
     return Prediction(

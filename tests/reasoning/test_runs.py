@@ -129,6 +129,7 @@ def test_cell_store_refuses_foreign_folders(tmp_path):
     assert CellStore(tmp_path, overwrite=True).match({"a": MARKS}) == {}
     with pytest.raises(SettingsError, match="a file"):
         CellStore(tmp_path / "thesis.tex", overwrite=True).match({"a": MARKS})
+    (tmp_path / "thesis.tex").unlink()
     (tmp_path / "cells").mkdir()
     (tmp_path / "cells" / "a.json").write_text("{")
     with pytest.raises(CorruptFileError):

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from reasoning import build, commands, schema, train
+from reasoning import build, commands, schema, train, weights
 from reasoning.settings import BenchmarkSettings, DatasetSettings, ModelSettings, TrainingDatasetSettings
 from vsa.errors import DtypeError, SettingsError, UnknownNameError
 
@@ -157,12 +157,12 @@ def test_constellations():
     ],
 )
 def test_mode_of_a_benchmark(mode, checkpoint, expected, monkeypatch):
-    monkeypatch.setattr(build, "shipped_weights", lambda model: None)
-    assert build.mode_of(ModelSettings("arlc", mode), checkpoint) == expected
+    monkeypatch.setattr(weights, "shipped_weights", lambda model: None)
+    assert weights.mode_of(ModelSettings("arlc", mode), checkpoint) == expected
 
 
 def test_mode_contradictions(monkeypatch, tmp_path):
-    monkeypatch.setattr(build, "shipped_weights", lambda model: None)
+    monkeypatch.setattr(weights, "shipped_weights", lambda model: None)
     for mode, checkpoint, sentence in (
         ("learned", None, r"no checkpoint; expected checkpoint=RUN_DIR"),
         ("programmed_then_learned", None, "no checkpoint"),
@@ -170,9 +170,9 @@ def test_mode_contradictions(monkeypatch, tmp_path):
         ("programmed", "run", "expected one of the two"),
     ):
         with pytest.raises(SettingsError, match=sentence):
-            build.mode_of(ModelSettings("arlc", mode), checkpoint)
-    monkeypatch.setattr(build, "shipped_weights", lambda model: tmp_path)
-    assert build.mode_of(ModelSettings("arlc", None), None) == "pretrained"
+            weights.mode_of(ModelSettings("arlc", mode), checkpoint)
+    monkeypatch.setattr(weights, "shipped_weights", lambda model: tmp_path)
+    assert weights.mode_of(ModelSettings("arlc", None), None) == "pretrained"
 
 
 def test_benchmark_lists_need_different_entries():

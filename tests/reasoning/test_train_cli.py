@@ -188,6 +188,7 @@ def test_code_that_changed_is_said_on_resume(command, fake, tmp_path, monkeypatc
         (["+model=arlc", "dataset.m=3"], ["setting dataset.m", "dataset.n"]),
         (["+model=arlc", "algebra=gsb"], ["did you mean algebra=gsbc?"]),
         (["+model=arlc", "algebra.dim=1023"], ["1023"]),
+        (["+model=arlc", "+model.rules=7"], ["write model.rules=VALUE"]),
         (["+model=arlc", "lr=fast"], ["setting lr: received 'fast' (text); expected a number"]),
         (["+model=arlc", "epochs=2.5"], ["setting epochs: received 2.5"]),
         (["+model=arlc", "seed=abc"], ["setting seed"]),
@@ -214,6 +215,15 @@ def test_mistakes(command, tmp_path, monkeypatch, arguments, sentences):
     for sentence in sentences:
         assert sentence in text
     assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_file_that_is_no_yaml(command, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text("name: mine\nname: again\n")
+    code, _, err = command("train", "+model=mine", f"hydra.searchpath=[file://{tmp_path}]")
+    assert code == 2
+    assert "a settings file that is no YAML" in " ".join(err.split())
+    assert "mine.yaml" in err.replace("\n", "")
 
 
 def test_folder_that_cannot_be_written(command, tmp_path):
