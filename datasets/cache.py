@@ -81,7 +81,7 @@ class _Kind:
         }
 
     def generate(self, start: int, n: int) -> PuzzleArrays:
-        from . import generate  # here: the package's page loads lazily
+        from .generation import generate  # here: reading a cache needs no generator
 
         return generate(
             self.name,

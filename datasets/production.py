@@ -276,9 +276,7 @@ def _clear(out: Path, held: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _results(
-    order: Order, todo: list[Unit], out: str, workers: int
-) -> Iterator[Iterator[tuple[Unit, dict[str, Any]]]]:
+def _results(order: Order, todo: list[Unit], out: str, workers: int) -> Iterator[Iterator[tuple[Unit, dict[str, Any]]]]:
     if workers == 1 or len(todo) < 2:
         yield ((unit, make(order, unit, out)) for unit in todo)
         return

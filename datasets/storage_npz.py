@@ -294,5 +294,6 @@ def read_images(folder: str | PathLike[str], arrays: PuzzleArrays) -> NDArray[np
             _refuse(path, "target", puzzle.target, f"{arrays.target[i]}, as in the puzzle's arrays")
         if (puzzle.meta_matrix != matrix).any():
             _refuse(path, "meta_matrix", "other rules than the xml", "the rules of the xml beside it")
-        images[i] = puzzle.image
+        if puzzle.image is not None:  # else read_npz has refused
+            images[i] = puzzle.image
     return images

@@ -12,10 +12,11 @@ import os
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
+
 from vsa.errors import VSAError
 
 from .arrays import CANDIDATES, GOVERNED, MODIFIABLE, RULE_NAMES, RULE_SLOTS, PuzzleArrays
-from .attributes import ANGLE, COLOR, SIZE, TYPE
 from .constellations import CONSTELLATIONS
 from .drawing import mask_of, real_box, run_lengths
 from .render import check_drawable, entity_codes, render, split_code
@@ -67,24 +68,23 @@ def xml_texts(arrays: PuzzleArrays) -> list[str]:
         boxes = json.dumps(layout.boxes)
         head = f'<Component id="{c}" name="{layout.name}"><Layout Number="'
         rest = f'" name="{layout.layout}">'
-        texts = []
+        components = []
         for puzzle, levels in zip(codes.tolist(), component.uniformity.tolist(), strict=True):
-            panels = []
-            for panel, level in zip(puzzle, levels, strict=True):
+            texts = []
+            for slots, level in zip(puzzle, levels, strict=True):
                 entities = []
-                for s, code in enumerate(panel):
+                for s, code in enumerate(slots):
                     if code < 0:
                         continue
-                    text = seen[s].get(code)
-                    if text is None:
-                        text = seen[s][code] = _entity(arrays.constellation, c, s, code)
-                    entities.append(text)
-                panels.append(
+                    if code not in seen[s]:
+                        seen[s][code] = _entity(arrays.constellation, c, s, code)
+                    entities.append(seen[s][code])
+                texts.append(
                     f'{head}{len(entities) - 1}" Position="{boxes}" Uniformity="{level}{rest}{"".join(entities)}'
                     "</Layout></Component>"
                 )
-            texts.append(panels)
-        parts.append(texts)
+            components.append(texts)
+        parts.append(components)
     before, after = f'<Panel><Struct name="{known.structure}">', "</Struct></Panel>"
     files = []
     for i in range(len(arrays)):
@@ -111,7 +111,7 @@ def _modified(arrays: PuzzleArrays, i: int) -> str:
     candidates = []
     for k in range(CANDIDATES):
         changed = "".join(
-            f'<Attribute component_id="{c}" name="{MODIFIABLE[m]}" />' for c, m in zip(*arrays.modified[i, k].nonzero())
+            f'<Attribute component_id="{c}" name="{MODIFIABLE[m]}" />' for c, m in np.argwhere(arrays.modified[i, k])
         )
         candidates.append(f'<Candidate id="{k}">{changed}</Candidate>' if changed else f'<Candidate id="{k}" />')
     return f"<Modified_attributes>{''.join(candidates)}</Modified_attributes>"

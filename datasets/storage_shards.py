@@ -136,7 +136,7 @@ class Shards:
         self._files: dict[str, dict[str, dict[str, str]]] = {}
         for name, unit in sorted(manifest["units"].items()):
             constellation, _, number = name.partition("/")
-            files = unit.get("files") if isinstance(unit, dict) else None
+            files: Any = unit.get("files") if isinstance(unit, dict) else None
             if constellation not in CONSTELLATIONS or not _NAME.fullmatch(number) or not self._are_files(files):
                 self._refuse(f"{MANIFEST}, unit {name[:60]!r}", "no shard", "<constellation>/<number> with its files")
             self._files.setdefault(constellation, {})[number] = files
