@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -25,6 +26,8 @@ from .arrays import CANDIDATES, GOVERNED, RULE_NAMES, PuzzleArrays
 from .constellations import CONSTELLATIONS
 from .drawing import IMAGE_SIZE, WHITE
 from .splits import SPLITS
+from .storage_form import clipped
+from .storage_npy import plain_array
 
 __all__ = ["PANELS", "NpzPuzzle", "file_stem", "meta_matrices", "npz_bytes", "read_images", "read_npz", "structure_of"]
 
@@ -186,7 +189,9 @@ def read_npz(path: str | PathLike[str], *, image: bool = True) -> NpzPuzzle:
                 members[name] = _member(archive, path, name) if wanted and f"{name}.npy" in names else None
     except FileNotFoundError:
         raise VSAError("read images", received=f"{path}, which does not exist", expected="an npz of a puzzle") from None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+        if isinstance(error, VSAError):
+            raise
         received = str(error) or type(error).__name__
         raise CorruptFileError(f"read {path}", received=received, expected="a whole npz") from None
     except OSError as error:
@@ -200,13 +205,13 @@ def _member(archive: zipfile.ZipFile, path: Path, name: str) -> Array:
     if info.file_size > most:
         _refuse(path, name, f"{info.file_size} bytes", f"at most {most}")
     try:
-        return np.lib.format.read_array(io.BytesIO(archive.read(info)), allow_pickle=False)
-    except (ValueError, TypeError, KeyError, SyntaxError, MemoryError, OverflowError, zipfile.BadZipFile) as error:
-        _refuse(path, name, str(error).partition("\n")[0] or type(error).__name__, "a plain array")
+        return plain_array(archive.read(info))
+    except (ValueError, zlib.error) as error:
+        _refuse(path, name, error, "a plain array")
 
 
 def _refuse(path: Path, member: str, received: object, expected: object, hint: str = "") -> NoReturn:
-    raise CorruptFileError(f"read {path}, {member}", received=received, expected=expected, hint=hint)
+    raise CorruptFileError(f"read {path}, {member}", received=clipped(received), expected=expected, hint=hint)
 
 
 def _checked(path: Path, members: dict[str, Array | None], wants_image: bool) -> NpzPuzzle:

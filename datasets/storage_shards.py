@@ -25,6 +25,7 @@ from .cache import FORMAT, pack, unpack
 from .constellations import CONSTELLATIONS, resolve_constellation
 from .drawing import IMAGE_SIZE
 from .render import render
+from .storage_form import clipped
 from .storage_npz import PANELS
 from .storage_raven import write_whole
 from .streams import Stream
@@ -148,7 +149,7 @@ class Shards:
         return isinstance(files, dict) and all(isinstance(digest, str) for digest in files.values())
 
     def _refuse(self, field: str, received: object, expected: object, hint: str = "") -> NoReturn:
-        raise CorruptFileError(f"read {self.folder}, {field}", received=received, expected=expected, hint=hint)
+        raise CorruptFileError(f"read {self.folder}, {field}", received=clipped(received), expected=expected, hint=hint)
 
     @property
     def constellations(self) -> tuple[str, ...]:

@@ -163,7 +163,7 @@ def test_a_pickle_is_not_run(tree: Path, tmp_path: Path, name: str) -> None:
 
     bomb = np.empty(1, dtype=object)
     bomb[0] = Bomb()
-    with pytest.raises(CorruptFileError, match=rf"{name}: received .*allow_pickle=False"):
+    with pytest.raises(CorruptFileError, match=rf"{name}: received pickled objects, which are not loaded"):
         read_npz(edited(tree, **{name: bomb}))
     assert not (tmp_path / "ran").exists()
 
