@@ -60,5 +60,5 @@ def plain_array(data: bytes) -> NDArray[Any]:
     claimed = math.prod(shape) * dtype.itemsize
     if claimed != len(data) - start - length:
         raise ValueError(f"{len(data) - start - length} bytes for {dtype} of shape {shape}")
-    order = "F" if header["fortran_order"] is True else "C"
-    return np.frombuffer(data, dtype=dtype, offset=start + length, count=math.prod(shape)).reshape(shape, order=order)
+    flat = np.frombuffer(data, dtype=dtype, offset=start + length, count=math.prod(shape))
+    return flat.reshape(shape[::-1]).T if header["fortran_order"] is True else flat.reshape(shape)
