@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -22,11 +24,15 @@ from vsa.errors import VSAError
 from .attributes import ANGLE, COLOR, SIZE, TYPE
 from .constellations import Box
 
-__all__ = ["IMAGE_SIZE", "OUTLINE", "corners", "draw", "mask_of", "opencv", "real_box", "run_lengths"]
+__all__ = [
+    *("IMAGE_SIZE", "OUTLINE", "corners", "draw", "draw_colors", "mask_of"),
+    *("one_thread", "opencv", "real_box", "run_lengths"),
+]
 
 IMAGE_SIZE = 160  # pixels of a panel, both ways
 OUTLINE = 2  # pixels
 WHITE = 255
+_CHANNELS = 4  # OpenCV rotates up to four channels at once
 
 Pixels = NDArray[np.uint8]
 
@@ -109,8 +115,8 @@ def _rotation(box: Box, angle_level: int) -> Any:
     return opencv().getRotationMatrix2D(centre(box), int(ANGLE.values[angle_level]), 1)
 
 
-def _ink(box: Box, type_level: int, size_level: int, fill: int, angle_level: int) -> Pixels:
-    """A whole panel with one entity, 0 where there is none of it, 255 its outline; ``fill`` 0 leaves it hollow."""
+def _canvas(box: Box, type_level: int, size_level: int, fill: int) -> Pixels:
+    """A whole panel with one entity before it is rotated: 0 where there is none of it, 255 its outline."""
     cv2 = opencv()
     canvas = np.zeros((IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
     if _is_circle(type_level):
@@ -128,8 +134,50 @@ def _ink(box: Box, type_level: int, size_level: int, fill: int, angle_level: int
         if fill:
             cv2.fillConvexPoly(canvas, outline, fill)
         cv2.polylines(canvas, [outline], True, WHITE, OUTLINE)
-    matrix = _rotation(box, angle_level)
-    return np.asarray(cv2.warpAffine(canvas, matrix, (IMAGE_SIZE, IMAGE_SIZE), flags=cv2.INTER_LINEAR))
+    return canvas
+
+
+def _ink(box: Box, type_level: int, size_level: int, fills: Sequence[int], angle_level: int) -> Pixels:
+    """uint8 (K, 160, 160), an entity in up to four fills (0: hollow), which rotate together for the price of one."""
+    cv2 = opencv()
+    canvases = [_canvas(box, type_level, size_level, fill) for fill in fills]
+    channels = canvases[0] if len(fills) == 1 else cv2.merge(canvases)
+    matrix, shape = _rotation(box, angle_level), (IMAGE_SIZE, IMAGE_SIZE)
+    turned = cv2.warpAffine(channels, matrix, shape, flags=cv2.INTER_LINEAR)
+    return np.asarray(turned)[None] if len(fills) == 1 else np.stack(cv2.split(turned))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """OpenCV on one thread while small pictures are drawn: handing out their rows costs more than drawing them."""
+    cv2 = opencv()
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def draw_colors(box: Box, type_level: int, size_level: int, color_levels: Sequence[int], angle_level: int) -> Pixels:
+    """Panels that hold one entity, in several colors.
+
+    Args:
+        box: [y, x, h, w] of its slot.
+        type_level: 1-5.
+        size_level: 0-5.
+        color_levels: each 0-9, white to black; a white entity is hollow.
+        angle_level: 0-7.
+
+    Returns:
+        uint8 (K, 160, 160), 255 the background and the outline 0.
+    """
+    fills = [WHITE - int(COLOR.values[level]) for level in color_levels]
+    parts = [
+        _ink(box, type_level, size_level, fills[k : k + _CHANNELS], angle_level)
+        for k in range(0, len(fills), _CHANNELS)
+    ]
+    return WHITE - np.concatenate(parts)
 
 
 def draw(box: Box, type_level: int, size_level: int, color_level: int, angle_level: int) -> Pixels:
@@ -145,7 +193,7 @@ def draw(box: Box, type_level: int, size_level: int, color_level: int, angle_lev
     Returns:
         uint8 (160, 160), 255 the background and the outline 0.
     """
-    return WHITE - _ink(box, type_level, size_level, WHITE - int(COLOR.values[color_level]), angle_level)
+    return draw_colors(box, type_level, size_level, [color_level], angle_level)[0]
 
 
 def mask_of(box: Box, type_level: int, size_level: int, angle_level: int) -> NDArray[np.bool_]:
@@ -160,7 +208,7 @@ def mask_of(box: Box, type_level: int, size_level: int, angle_level: int) -> NDA
     Returns:
         bool (160, 160).
     """
-    return _ink(box, type_level, size_level, WHITE, angle_level) == WHITE
+    return _ink(box, type_level, size_level, [WHITE], angle_level)[0] == WHITE
 
 
 def run_lengths(mask: NDArray[np.bool_]) -> str:

@@ -17,10 +17,10 @@ from vsa.errors import UnsupportedError, VSAError
 
 from .arrays import ComponentArrays, PuzzleArrays
 from .attributes import ANGLE, ATTRIBUTES, COLOR, SIZE, TYPE
-from .constellations import CONSTELLATIONS, Box, Component
-from .drawing import IMAGE_SIZE, OUTLINE, WHITE, centre, draw, opencv
+from .constellations import CONSTELLATIONS, Box
+from .drawing import IMAGE_SIZE, OUTLINE, WHITE, centre, draw_colors, one_thread, opencv
 
-__all__ = ["IMAGE_SIZE", "entity_codes", "render"]
+__all__ = ["IMAGE_SIZE", "entity_codes", "prepare", "render", "sprites_of"]
 
 _SIZES, _COLORS, _ANGLES = len(SIZE.values), len(COLOR.values), len(ANGLE.values)
 _CODES = len(TYPE.values) * _SIZES * _COLORS * _ANGLES
@@ -73,16 +73,26 @@ class _Sprites:
         self._table = np.empty((0, self.rows.stop - self.rows.start, self.columns.stop - self.columns.start), np.uint8)
         self._lock = threading.Lock()
 
-    def gather(self, codes: Codes) -> Pixels:
-        """uint8 (M, h, w) for M codes; what was not seen before is drawn."""
+    def prepare(self, codes: Codes) -> None:
+        """Draws what was not seen before; the more at once, the fewer rotations."""
+        seen = np.zeros(_CODES, dtype=np.bool_)
+        seen[codes] = True
         with self._lock:
-            seen = np.zeros(_CODES, dtype=np.bool_)
-            seen[codes] = True
-            missing = np.flatnonzero(seen & (self._place < 0))
-            if len(missing):
-                self._add(missing)
-            table, place = self._table, self._place[codes]
-        return table[place]
+            if (self._place[seen] < 0).any():
+                seen |= _blackened(seen)  # masks are cut out of the black ones
+                self._add(np.flatnonzero(seen & (self._place < 0)))
+
+    def gather(self, codes: Codes) -> Pixels:
+        """uint8 (M, h, w) for M codes."""
+        self.prepare(codes)
+        return self._table[self._place[codes]]
+
+    def mask(self, type_: int, size: int, angle: int) -> NDArray[np.bool_]:
+        """bool (160, 160), as :func:`datasets.drawing.mask_of`, from the entity in black."""
+        code = ((type_ * _SIZES + size) * _COLORS + _COLORS - 1) * _ANGLES + angle
+        mask = np.zeros((IMAGE_SIZE, IMAGE_SIZE), dtype=np.bool_)
+        mask[self.rows, self.columns] = self.gather(np.array([code]))[0] == 0
+        return mask
 
     def _add(self, codes: Codes) -> None:
         needed = self._count + len(codes)
@@ -90,18 +100,45 @@ class _Sprites:
             grown = np.empty((max(needed, 2 * len(self._table)), *self._table.shape[1:]), dtype=np.uint8)
             grown[: self._count] = self._table[: self._count]
             self._table = grown
+        # Those that differ in color alone are drawn together.
+        groups: dict[tuple[int, int, int], list[int]] = {}
         for code in codes.tolist():
-            panel = draw(self.box, *split_code(code))
-            sprite = panel[self.rows, self.columns]
-            if np.count_nonzero(panel != WHITE) != np.count_nonzero(sprite != WHITE):
-                raise VSAError(f"draw an entity in {self.box}", received="pixels outside its slot", expected="none")
-            self._table[self._count] = sprite
-            self._place[code] = self._count
-            self._count += 1
+            type_, size, color, angle = split_code(code)
+            groups.setdefault((type_, size, angle), []).append(color)
+        with one_thread():
+            for (type_, size, angle), colors in groups.items():
+                self._keep(type_, size, colors, angle)
+
+    def _keep(self, type_: int, size: int, colors: list[int], angle: int) -> None:
+        panels = draw_colors(self.box, type_, size, colors, angle)
+        sprites = panels[:, self.rows, self.columns]
+        if np.count_nonzero(panels != WHITE) != np.count_nonzero(sprites != WHITE):
+            raise VSAError(f"draw an entity in {self.box}", received="pixels outside its slot", expected="none")
+        places = range(self._count, self._count + len(colors))
+        self._table[places.start : places.stop] = sprites
+        for place, color in zip(places, colors, strict=True):
+            self._place[((type_ * _SIZES + size) * _COLORS + color) * _ANGLES + angle] = place
+        self._count = places.stop
+
+
+def _blackened(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The codes of the same entities in black."""
+    shaped = seen.reshape(-1, _COLORS, _ANGLES)
+    black = np.zeros_like(shaped)
+    black[:, -1] = shaped.any(axis=1)
+    return black.reshape(-1)
 
 
 @functools.cache
-def _sprites(constellation: str) -> tuple[tuple[_Sprites, ...], ...]:
+def sprites_of(constellation: str) -> tuple[tuple[_Sprites, ...], ...]:
+    """What was drawn so far in this process.
+
+    Args:
+        constellation: published name.
+
+    Returns:
+        The sprites of each slot of each component.
+    """
     return tuple(tuple(_Sprites(box) for box in layout.boxes) for layout in CONSTELLATIONS[constellation].components)
 
 
@@ -118,12 +155,29 @@ def render(arrays: PuzzleArrays) -> Pixels:
         UnsupportedError: I-RAVEN-X has no pixels, or the angles are unknown.
         VSAError: OpenCV 4 is not there.
     """
-    check_drawable(arrays)
+    prepare(arrays)
     images = np.empty((len(arrays), arrays.panels, IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
     for start in range(0, len(arrays), _CHUNK):
         part = slice(start, start + _CHUNK)
         _compose(arrays[part], images[part])
     return images
+
+
+def prepare(arrays: PuzzleArrays) -> None:
+    """Draws the entities of puzzles that are to be rendered part by part: all at once is faster.
+
+    Args:
+        arrays: N puzzles of RAVEN's attributes.
+
+    Raises:
+        VSAError: as :func:`render`.
+    """
+    check_drawable(arrays)
+    for component, slots in zip(arrays.components, sprites_of(arrays.constellation), strict=True):
+        codes = entity_codes(component)
+        for s, sprites in enumerate(slots):
+            here = codes[..., s]
+            sprites.prepare(here[here >= 0])
 
 
 def check_drawable(arrays: PuzzleArrays) -> None:
@@ -159,7 +213,7 @@ def _compose(arrays: PuzzleArrays, images: Pixels) -> None:
     flat: Any = images.reshape(-1, IMAGE_SIZE, IMAGE_SIZE)
     flat[...] = WHITE
     constellation = CONSTELLATIONS[arrays.constellation]
-    for c, (component, slots) in enumerate(zip(arrays.components, _sprites(arrays.constellation), strict=True)):
+    for c, (component, slots) in enumerate(zip(arrays.components, sprites_of(arrays.constellation), strict=True)):
         codes = entity_codes(component).reshape(len(flat), -1)
         for s, sprites in enumerate(slots):
             panels = np.flatnonzero(codes[:, s] >= 0)
@@ -178,17 +232,3 @@ def _compose(arrays: PuzzleArrays, images: Pixels) -> None:
 
 def _overlaps(structure: str, component: int) -> bool:
     return structure == "Out_In" and component > 0
-
-
-def cut_out(layout: Component, slot: int) -> tuple[slice, slice]:
-    """The rows and columns of a panel that an entity of a slot can reach.
-
-    Args:
-        layout: the component's table row.
-        slot: which slot.
-
-    Returns:
-        Rows and columns of the panel.
-    """
-    sprites = _Sprites(layout.boxes[slot])
-    return sprites.rows, sprites.columns

@@ -46,7 +46,7 @@ def parse(path: Path) -> dict[str, Any]:
     return puzzles
 
 
-def levels_of(entities: list[Any], name: str, lookup: Mapping[int | str, int]) -> list[int]:
+def levels_of(entities: Any, name: str, lookup: Mapping[int | str, int]) -> list[int]:
     """The levels of one attribute; TypeError or KeyError for what is none."""
     given = [entity[name] for entity in entities]
     if not {*map(type, given)} <= {str, int}:  # True and 1.0 would pass for 1

@@ -18,8 +18,8 @@ from vsa.errors import VSAError
 
 from .arrays import CANDIDATES, GOVERNED, MODIFIABLE, RULE_NAMES, RULE_SLOTS, PuzzleArrays
 from .constellations import CONSTELLATIONS
-from .drawing import mask_of, real_box, run_lengths
-from .render import check_drawable, entity_codes, render, split_code
+from .drawing import real_box, run_lengths
+from .render import entity_codes, prepare, render, split_code, sprites_of
 from .storage_npz import file_stem, npz_bytes
 
 __all__ = ["write_raven", "xml_texts"]
@@ -30,7 +30,7 @@ _CHUNK = 64  # puzzles whose images are held at a time
 @functools.cache
 def _entity_tail(constellation: str, component: int, slot: int, type_: int, size: int, angle: int) -> str:
     box = CONSTELLATIONS[constellation].components[component].boxes[slot]
-    mask = run_lengths(mask_of(box, type_, size, angle))
+    mask = run_lengths(sprites_of(constellation)[component][slot].mask(type_, size, angle))
     real = json.dumps(real_box(box, type_, size, angle))
     return f'Size="{size}" Type="{type_}" bbox="{json.dumps(box)}" mask="{mask}" real_bbox="{real}" />'
 
@@ -54,7 +54,7 @@ def xml_texts(arrays: PuzzleArrays) -> list[str]:
     Raises:
         VSAError: the uniformity is unknown, or the puzzles can't be drawn.
     """
-    check_drawable(arrays)
+    prepare(arrays)
     known = CONSTELLATIONS[arrays.constellation]
     parts = []
     for c, (component, layout) in enumerate(zip(arrays.components, known.components, strict=True)):
@@ -143,6 +143,7 @@ def write_raven(
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        prepare(arrays)
         for start in range(0, len(arrays), _CHUNK):
             part = arrays[start : start + _CHUNK]
             packed, texts = npz_bytes(part, render(part) if images else None), xml_texts(part)

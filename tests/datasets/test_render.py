@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import datasets
 from datasets import drawing
 from datasets.constellations import CONSTELLATIONS
-from datasets.drawing import draw, mask_of, real_box, run_lengths
+from datasets.drawing import draw, draw_colors, mask_of, real_box, run_lengths
 from datasets.loaders import PuzzleBatch
 from datasets.render import entity_codes, render, split_code
 from datasets.storage import read
@@ -84,6 +84,15 @@ def test_batches_and_order_do_not_matter() -> None:
     assert whole.shape == (70, 16, 160, 160)
     assert (whole[:, :, ::159, ::159] == 255).all()
     np.testing.assert_array_equal(PuzzleBatch.of(arrays[3:5]).images().numpy(), whole[3:5])
+
+
+@pytest.mark.parametrize("type_", range(1, 6))
+def test_colors_drawn_together_are_those_drawn_alone(type_: int) -> None:
+    for box in (CONSTELLATIONS["center_single"].components[0].boxes[0], (0.83, 0.16, 0.33, 0.33)):
+        for size, angle in ((0, 1), (2, 4), (3, 0), (5, 6)):
+            together = draw_colors(box, type_, size, range(10), angle)
+            alone = [draw(box, type_, size, color, angle) for color in range(10)]
+            np.testing.assert_array_equal(together, np.stack(alone))
 
 
 def test_levels_2_and_3_of_small_squares_look_the_same() -> None:
