@@ -61,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if key not in settings or not value.isdecimal() or (key == "n" and int(value) < 1):
                 raise SettingsError(f"argument {argument!r}", expected="n=1000 or seed=0", hint="see --help")
             settings[key] = int(value)
-        table = Table(Column("%", no_wrap=True), *(f"{name} {kind}" for name in DATA_SETS for kind in ("vote", "network")))
+        heads = (f"{name} {kind}" for name in DATA_SETS for kind in ("vote", "network"))
+        table = Table(Column("%", no_wrap=True), *heads)
         for name, constellation in CONSTELLATIONS.items():
             cells = [f"{100 * value:.1f}" for dataset in DATA_SETS for value in probe(dataset, name, **settings)]
             table.add_row(constellation.short, *cells)

@@ -106,7 +106,8 @@ def xml_of(data: bytes, draw: random.Random) -> bytes:
             case 1 if child is not parent:
                 parent.append(child)
             case 2 if child is not parent:
-                draw.choice(parents).append(child)
+                inside = set(child.iter())  # an element within itself would have no end
+                draw.choice([node for node in parents if node not in inside]).append(child)
             case 3:
                 child.tag = draw.choice(("Data", "Panel", "Entity", "Rule", "Layout", "Nothing"))
             case 4 if child.attrib:
