@@ -5,6 +5,7 @@ The default run makes a few hundred cases; ``pytest -m slow`` makes more than 5,
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import random
@@ -88,7 +89,7 @@ def json_of(data: bytes, draw: random.Random) -> bytes:
                 case 2 if isinstance(node, dict):
                     node[str(draw.choice(VALUES))] = node.pop(key)
                 case _:
-                    node[key] = draw.choice(VALUES)
+                    node[key] = copy.deepcopy(draw.choice(VALUES))
             break
     return json.dumps(tree).encode()
 
