@@ -178,7 +178,7 @@ class _Reader:
         """The attributes of the first entity."""
         entity = component
         if layout.slots > 1:
-            entities = component["entities"]
+            entities = component.get("entities")
             if not isinstance(entities, list) or not entities or not isinstance(entities[0], dict):
                 self._refuse(f"rpm, panel 0, {layout.name}, entities", shown(entities), "a list of entities")
             entity = entities[0]
