@@ -33,7 +33,8 @@ SETTINGS = {
     "left_right": ("left_right", 3, None, 0, 1024, None),
     "out_in_grid": ("out_in_grid", 3, None, 0, 1024, None),
     "iraven_x, n 10, range 100": ("center", 10, 100, 0, 1024, 38.0),
-    "iraven_x, n 10, range 1000, 10 confounders": ("center", 10, 1000, 10, 4096, 290.0),
+    "iraven_x, n 10, range 1000, 10 confounders": ("center", 10, 1000, 10, 1024, 290.0),
+    "the same, no two values sharing an atom": ("center", 10, 1000, 10, 4096, 290.0),
 }
 
 
@@ -66,6 +67,7 @@ def measure(name: str, puzzles: int, runs: int) -> dict[str, object]:
 
 
 def main() -> None:
+    """Measure every setting."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--puzzles", type=int, default=1000)
     parser.add_argument("--runs", type=int, default=5)

@@ -54,24 +54,23 @@ def row_inputs(rows: int, columns: int) -> tuple[tuple[int, ...], ...]:
     return tuple(result)
 
 
-def gather_inputs(spectra: Tensor, rows: int, columns: int, count: int | None = None) -> Tensor:
-    """Collect the formula inputs of the first ``count`` rows.
+def gather_inputs(spectra: Tensor, rows: int, columns: int) -> Tensor:
+    """Collect the formula inputs of all rows.
 
     Args:
         spectra: complex (..., P, W), spectra of at least the rows * columns - 1 context panels.
         rows: rows shown.
         columns: panels in a row.
-        count: how many rows to gather, from the first (default: all).
 
     Returns:
-        complex (..., count, I, W) with I = 3n - 1; the last input is the identity (all ones).
+        complex (..., rows, I, W) with I = 3n - 1; the last input is the identity (all ones).
     """
     context = rows * columns - 1
     if spectra.shape[-2] < context:
         raise ShapeError(
             "gather_inputs", received=f"{spectra.shape[-2]} panels", expected=f"at least {context} context panels"
         )
-    indices = torch.tensor(row_inputs(rows, columns)[:count], device=spectra.device)
+    indices = torch.tensor(row_inputs(rows, columns), device=spectra.device)
     inputs = spectra[..., indices, :]
     identity = torch.ones_like(inputs[..., :1, :])
     return torch.cat([inputs, identity], dim=-2)
@@ -182,7 +181,7 @@ def coefficients(weights: Tensor) -> Tensor:
     return result
 
 
-def apply_coefficients(chosen: Tensor, inputs: Tensor) -> Tensor:
+def apply_coefficients(chosen: Tensor, spectra: Tensor, rows: int, columns: int) -> Tensor:
     """Predictions of formulas whose terms are pure inputs: binds and unbinds only what is not the identity.
 
     Equal to :func:`apply_formula` on one-hot weights, except that an input which stands among the bound and the
@@ -191,21 +190,35 @@ def apply_coefficients(chosen: Tensor, inputs: Tensor) -> Tensor:
 
     Args:
         chosen: long (R, I) from :func:`coefficients`.
-        inputs: complex (..., I, W).
+        spectra: complex (..., P, W), spectra of at least the rows * columns - 1 context panels.
+        rows: rows shown.
+        columns: panels in a row.
 
     Returns:
-        complex (..., R, W).
+        complex (..., rows, R, W).
     """
-    outputs = []
-    for row in chosen.tolist():
-        product: Tensor | None = None
-        for index, power in enumerate(row[:-1]):
-            factor = inputs[..., index, :]
-            factor = factor if power > 0 else factor.conj()
-            for _ in range(abs(power)):
-                product = factor if product is None else product * factor
-        outputs.append(torch.ones_like(inputs[..., 0, :]) if product is None else product)
-    return torch.stack(outputs, dim=-2)
+    outputs = spectra.new_empty((*spectra.shape[:-2], rows, len(chosen), spectra.shape[-1]))
+    for row, panels in enumerate(row_inputs(rows, columns)):
+        for rule, powers in enumerate(chosen.tolist()):
+            bound, unbound = (
+                [panel for panel, power in zip(panels, powers[:-1], strict=True) for _ in range(sign * power)]
+                for sign in (1, -1)
+            )
+            output = outputs[..., row, rule, :]
+            _multiply(output, spectra, bound, unbound)
+    return outputs
+
+
+def _multiply(output: Tensor, spectra: Tensor, bound: list[int], unbound: list[int]) -> None:
+    """Write the product of some panels, unbound by that of others, into ``output``."""
+    output.fill_(1.0)
+    if unbound:
+        output.copy_(spectra[..., unbound[0], :])
+        for panel in unbound[1:]:
+            output.mul_(spectra[..., panel, :])
+        output.copy_(output.conj())
+    for panel in bound:
+        output.mul_(spectra[..., panel, :])
 
 
 def in_words(chosen: Tensor, columns: int) -> list[str]:
