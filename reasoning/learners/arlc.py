@@ -170,7 +170,7 @@ class ARLC(Learner):
         output = _mixture(choice.unsqueeze(2), predicted.unflatten(3, (populations, rules)))  # (B, A, 3, G, W)
         loss = (1 - cosine(output, truth, frequency_weights).squeeze(-1)).mean(2)  # (B, A, G)
         if self.weighting == "entropy":
-            loss = loss * attribute_weights("entropy", choice, score.amax(-1))
+            loss = loss * attribute_weights("entropy", choice, score.amax(-1)).detach()
         return loss.sum(1).mean(0).sum()
 
     @torch.no_grad()

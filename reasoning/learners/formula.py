@@ -20,7 +20,7 @@ from torch import Tensor
 
 from vsa.errors import ShapeError, VSAError
 
-_PIECE = 512  # columns worked on at a time: terms of 20 rules x 12 terms then take 1 MB
+_ENTRIES = 2**17  # complex entries of the terms that are worked on at a time: 1 MB
 
 
 def input_names(columns: int) -> tuple[str, ...]:
@@ -91,7 +91,8 @@ class _SoftFormulas(torch.autograd.Function):
         ctx.save_for_backward(mixing, inputs)
         ctx.dims = (rules, terms)
         outputs = inputs.new_empty((rules, inputs.shape[1]))
-        for piece, output in zip(inputs.split(_PIECE, 1), outputs.split(_PIECE, 1), strict=True):
+        width = _piece(mixing)
+        for piece, output in zip(inputs.split(width, 1), outputs.split(width, 1), strict=True):
             t = _mix(mixing, piece, terms)
             bound, unbound = t[0].clone(), t[half].clone()
             for i in range(1, half):
@@ -107,8 +108,9 @@ class _SoftFormulas(torch.autograd.Function):
         half = terms // 2
         grad_mixing = torch.zeros_like(mixing)
         grad_inputs = torch.empty_like(inputs) if ctx.needs_input_grad[1] else None
-        for start in range(0, inputs.shape[1], _PIECE):
-            piece, upper = inputs[:, start : start + _PIECE], grad[:, start : start + _PIECE].resolve_conj()
+        width = _piece(mixing)
+        for start in range(0, inputs.shape[1], width):
+            piece, upper = inputs[:, start : start + width], grad[:, start : start + width].resolve_conj()
             t = _mix(mixing, piece.conj().resolve_conj(), terms)  # conjugates: all that gradients need
             grad_terms = torch.empty_like(t)
             products = []
@@ -131,9 +133,14 @@ class _SoftFormulas(torch.autograd.Function):
             grad_mixing.addmm_(flat, torch.view_as_real(piece).reshape(piece.shape[0], -1).T)
             if grad_inputs is not None:
                 mixed = (mixing.T @ flat).unflatten(-1, (-1, 2))
-                grad_inputs[:, start : start + _PIECE] = torch.view_as_complex(mixed)
+                grad_inputs[:, start : start + width] = torch.view_as_complex(mixed)
         weights = grad_mixing.view(terms, rules, -1).transpose(0, 1) if ctx.needs_input_grad[0] else None
         return weights, grad_inputs
+
+
+def _piece(mixing: Tensor) -> int:
+    """How many columns are worked on at a time."""
+    return max(64, _ENTRIES // mixing.shape[0])
 
 
 def _mix(mixing: Tensor, inputs: Tensor, terms: int) -> Tensor:
