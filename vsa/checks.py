@@ -137,7 +137,8 @@ def _check_reads(
         name = f"{read} of {book.stored.kind} {tuple(book.atoms.shape)} at {tuple(x.shape)}"
         error = math.inf
         if left.shape == right.shape:
-            error = float(difference(left, right).norm() / difference(right, torch.zeros_like(right)).norm().clamp_min(1e-12))
+            size = difference(right, torch.zeros_like(right)).norm().clamp_min(1e-12)
+            error = float(difference(left, right).norm() / size)
         if left.shape != right.shape or (tolerance is not None and error > tolerance):
             raise LawError(
                 f"{book.backend.name} {name}",

@@ -1,7 +1,7 @@
 """Structures as single vectors: records, sequences, multisets, scalars, and distributions.
 
-Plain functions over an algebra, or over a codebook where atoms are read (so that they run on its backend). Sets of slots,
-with union, difference and roll, are in :mod:`vsa.slots`.
+Plain functions over an algebra, or over a codebook where atoms are read (so that they run on its backend). Sets of
+slots, with union, difference and roll, are in :mod:`vsa.slots`.
 
 Reference:
     Plate, "Holographic reduced representations", 1995 (records, sequences); Kleyko, Rachkovskij, Osipov, Rahimi, "A
@@ -184,7 +184,7 @@ def kernel_base(
 ) -> Tensor:
     """A base whose powers represent real numbers: similarity of two powers is a kernel of their distance.
 
-    The kernel is the Fourier transform of the distribution of phases: uniform phases give a sinc, normal ones a Gaussian.
+    The kernel is the Fourier transform of the phases' distribution: uniform phases give a sinc, normal ones a Gaussian.
 
     Args:
         algebra: fhrr or hrr.

@@ -316,7 +316,7 @@ ALGEBRA_LAWS: dict[str, Callable[[Case], float]] = {
     law.__name__.removeprefix("_"): law
     for law in (
         _random, _identity, _commutative, _associative, _distributive, _self_inverse, _unbinding, _inverse,
-        _binding_matrix, _embedding, _similarity, _bundle, _negative, _bind_all, _permute, _power, _normalize, _quantize,
-        _crosstalk, _broadcasting, _forms, _gradients, _value,
+        _binding_matrix, _embedding, _similarity, _bundle, _negative, _bind_all, _permute, _power, _normalize,
+        _quantize, _crosstalk, _broadcasting, _forms, _gradients, _value,
     )
 }  # fmt: skip

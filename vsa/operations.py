@@ -130,7 +130,7 @@ class Operations(ABC):
         return a, self._embed(y, a.dtype)
 
     def _check(self, operation: str, *vectors: Tensor) -> None:
-        """Refuse what is no vector of this algebra, and vectors that do not go together. Compiled code is not checked."""
+        """Refuse what is no vector of this algebra, and vectors that do not go together; not in compiled code."""
         if torch.compiler.is_compiling():
             return
         validation.check_vectors(self.name, operation, vectors, self.forms, self.mixes_forms)

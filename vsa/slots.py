@@ -1,8 +1,8 @@
 """Sets of slots as vectors: union, difference and roll, as a reasoner over the positions of a panel needs them.
 
-A set is the bundle of the vectors of its slots; with probabilities as weights it is an uncertain set. Adding two sets counts
-what both have twice: *saturation* reads the counts, cuts them to [0, 1] and writes them back. Both steps are reads of the
-slots' codebook, so they run on its backend. A roll moves every slot on by one binding or one permutation.
+A set is the bundle of the vectors of its slots; with probabilities as weights it is an uncertain set. Adding two sets
+counts what both have twice: *saturation* reads the counts, cuts them to [0, 1] and writes them back. Both steps are
+reads of the slots' codebook, so they run on its backend. A roll moves every slot on by one binding or one permutation.
 """
 
 from __future__ import annotations

@@ -44,8 +44,9 @@ class Crosstalk:
 
 @dataclass(frozen=True)
 class BundleScores:
-    """Similarity of a bundle to an atom that is in it (hit) and to one that is not (miss): normal, for large D (for block codes: for many
-    blocks).
+    """Similarity of a bundle to an atom that is in it (hit) and to one that is not (miss).
+
+    Both are normal for large D; for block codes, for many blocks.
 
     Args:
         hit_mean: mean, for what is in the bundle.
@@ -127,8 +128,7 @@ def retrieval_accuracy(scores: BundleScores, atoms: int) -> float:
 def bundling_accuracy(algebra: Algebra, items: int, atoms: int) -> float:
     """How often the atom at one place of a record of random atoms is read back right.
 
-    n items are bound with n random keys and bundled; one key is unbound, and the most similar of N atoms is taken. Exact
-    unbinding is assumed; the noise is that of n independent atoms, of which one is the hit.
+    n items are bound with n random keys and bundled; one key is unbound, and the most similar of N atoms is taken.
 
     Args:
         algebra: of the vectors, with exact unbinding (``laws.exact_keys`` not "none").

@@ -143,7 +143,7 @@ def test_kernels(name: str, kind: str) -> None:
 
 def test_wrong_kernels() -> None:
     for bandwidth in (0.0, 1.5, math.nan):
-        with pytest.raises(vsa.VSAError, match="kernel: received bandwidth .*; expected above 0, at most 1"):
+        with pytest.raises(vsa.VSAError, match=r"kernel: received bandwidth .*; expected above 0, at most 1"):
             encoding.kernel_base(vsa.get("fhrr"), bandwidth=bandwidth, seed=0)
     with pytest.raises(vsa.VSAError, match="kernel: received kind 'box'; expected one of sinc, gaussian"):
         encoding.kernel("box", torch.ones(1))
@@ -250,7 +250,7 @@ def test_sets_that_cannot_move_are_refused() -> None:
         SlotSets(vsa.get("map", dim=64), 9, seed=0)
     with pytest.raises(vsa.VSAError, match="gsbc cyclic_base: received period 9 for blocks of length 16"):
         SlotSets(GSBC(64, 4), 9, motion="bind", seed=0)
-    with pytest.raises(vsa.DtypeError, match="SlotSets roll: received steps 0.5; expected an integer"):
+    with pytest.raises(vsa.DtypeError, match=r"SlotSets roll: received steps 0.5; expected an integer"):
         SLOTS["gsbc"].roll(torch.zeros(1440), 0.5)
     with pytest.raises(vsa.VSAError, match="SlotSets: received motion 'jump'; expected bind, permute, or None"):
         SlotSets(of("gsbc"), 9, motion="jump", seed=0)

@@ -256,7 +256,8 @@ def test_gradients_reach_every_argument(name: str) -> None:
     if name in ("map_real", "hrr", "fhrr"):
         assert check(algebra.normalize, x.detach().mul(1.5).requires_grad_())
     if name in ("hrr", "fhrr"):
-        assert check(lambda t: algebra.power(x.detach(), t), torch.tensor([0.5, 1.5], dtype=torch.float64).requires_grad_())
+        exponents = torch.tensor([0.5, 1.5], dtype=torch.float64, requires_grad=True)
+        assert check(lambda t: algebra.power(x.detach(), t), exponents)
 
 
 @pytest.mark.parametrize("algebra", [MAP(16), BSC(16)], ids=str)

@@ -91,7 +91,7 @@ def test_limits() -> None:
 
 
 def test_what_has_no_formula_says_so() -> None:
-    with pytest.raises(vsa.UnsupportedError, match="sbc vote_similarity: .*no closed form; measure it"):
+    with pytest.raises(vsa.UnsupportedError, match=r"sbc vote_similarity: .*no closed form; measure it"):
         bundle_scores(SBC(64, 4), 3)
-    with pytest.raises(vsa.UnsupportedError, match="hrr bundling_accuracy: .*unbinding is approximate"):
+    with pytest.raises(vsa.UnsupportedError, match=r"hrr bundling_accuracy: .*unbinding is approximate"):
         bundling_accuracy(vsa.get("hrr", dim=64), 3, 10)

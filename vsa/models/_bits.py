@@ -1,7 +1,7 @@
 """Bits as booleans (..., D) and as words (..., W): int64, 64 bits each, bit i of a word is entry i of its 64.
 
-Counting bits is what packed similarity costs. Torch has no instruction for it: where the words are on the CPU and numpy is
-there with its hardware count (numpy 2), that is used, elsewhere shifts and masks.
+Counting bits is what packed similarity costs. Torch has no instruction for it: where the words are on the CPU and numpy
+is there with its hardware count (numpy 2), that is used, elsewhere shifts and masks.
 """
 
 from __future__ import annotations

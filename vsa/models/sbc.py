@@ -1,7 +1,7 @@
 """Sparse block codes: K blocks, each with a single 1. A vector is its positions, and stays one under every operation.
 
-Bundling is a vote block by block, so a set is kept as sparsely as an atom, at the price of capacity. Where sums must stay
-sums (distributions, gradients), use ``gsbc``, whose index form has the same atoms.
+Bundling is a vote block by block, so a set is kept as sparsely as an atom, at the price of capacity. Where sums must
+stay sums (distributions, gradients), use ``gsbc``, whose index form has the same atoms.
 
 Reference:
     Laiho et al., "High-dimensional computing with sparse vectors", BioCAS 2015.
