@@ -106,7 +106,7 @@ class ARLC(Learner):
         code = self.encoder.algebra
         weights = spectral_weights(code.blocks, code.block_length)
         self.register_buffer("spectral_weights", weights, persistent=False)
-        if frequencies is not None and not frequencies >= 1:
+        if frequencies is not None and not 1 <= frequencies:
             raise SettingsError("ARLC", received=f"frequencies={frequencies}", expected="at least 1, or null for all")
         self.frequencies = None if frequencies is None or frequencies >= len(weights) else frequencies
         programmed = program(columns, terms) if mode != "learned" else torch.empty(0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["WORD", "count", "distances", "pack", "unpack", "words_for"]
+__all__ = ["WORD", "count", "distances", "pack", "signs", "unpack", "words_for"]
 
 WORD = 64
 _PAIRS, _FOURS, _EIGHTS, _ONES = 0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F, 0x0101010101010101
@@ -35,6 +35,15 @@ def unpack(words: Tensor, dim: int) -> Tensor:
     octets = words.contiguous().view(torch.uint8)
     shifts = torch.arange(8, dtype=torch.uint8, device=words.device)
     return ((octets.unsqueeze(-1) >> shifts) & 1).flatten(-2)[..., :dim].bool()
+
+
+def signs(words: Tensor, dim: int, dtype: torch.dtype) -> Tensor:
+    """Words (..., W) to +1 for a 0 and -1 for a 1, (..., D), by a table of the 256 octets."""
+    octets = torch.arange(256, dtype=torch.uint8, device=words.device).unsqueeze(-1)
+    shifts = torch.arange(8, dtype=torch.uint8, device=words.device)
+    table = 1 - 2 * ((octets >> shifts) & 1).to(dtype)
+    rows = words.contiguous().view(torch.uint8).to(torch.int32)
+    return torch.nn.functional.embedding(rows, table).flatten(-2)[..., :dim]
 
 
 def count(words: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ __all__ = [
     "spectrum",
     "take",
     "unit_positions",
+    "wrap",
 ]
 
 
@@ -51,6 +52,11 @@ def check_positions(owner: str, operation: str, positions: Tensor, length: int) 
             expected=f"positions from 0 to {length - 1}",
             hint="take them modulo the block length with to_index",
         )
+
+
+def wrap(positions: Tensor, length: int) -> Tensor:
+    """Positions modulo L; where L is a power of two by a mask, which is several times faster than a division."""
+    return positions & (length - 1) if length & (length - 1) == 0 else positions.remainder(length)
 
 
 def unit_positions(length: int, blocks: int, generator: torch.Generator) -> Tensor:

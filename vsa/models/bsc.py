@@ -24,7 +24,7 @@ from . import ALGEBRAS, _bits, _votes
 
 __all__ = ["BSC"]
 
-_UNPACK_FROM = 48  # batch from which a float product beats counting bits (measured; benchmarks/algebra.py)
+_UNPACK_FROM = 24  # batch from which a float product beats counting bits (measured; benchmarks/algebra.py)
 
 
 @ALGEBRAS.register("bsc", "spatter_codes")
@@ -173,7 +173,8 @@ class BSC(Algebra):
         return mean, math.sqrt((1 - mean * mean) / self.dim)
 
     def _embed(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-        return 1 - 2 * self.unpack(x).to(dtype or torch.get_default_dtype())
+        dtype = dtype or torch.get_default_dtype()
+        return _bits.signs(x, self.dim, dtype) if _is_packed(x) else 1 - 2 * x.to(dtype)
 
     def _unembed(self, e: Tensor) -> Tensor:
         return e < 0

@@ -132,6 +132,11 @@ class FHRR(Algebra):
     def _similarity(self, x: Tensor, y: Tensor) -> Tensor:
         return (x.real * y.real + x.imag * y.imag).sum(-1) / self.dim
 
+    def _similarity_to_set(self, x: Tensor, atoms: Tensor) -> Tensor:
+        """Real and imaginary parts as they lie in memory are one float vector: no copy, half of a complex product."""
+        a, b = (torch.view_as_real(t.resolve_conj()).flatten(-2) for t in (x, atoms))
+        return a @ b.mT / self.dim
+
     def _embed(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         return torch.cat((x.real, x.imag), -1)
 

@@ -91,19 +91,19 @@ class SBC(Algebra):
         return torch.zeros(self.blocks, dtype=torch.int64, device=device)
 
     def _bind(self, x: Tensor, y: Tensor) -> Tensor:
-        return (x + y).remainder(self.block_length)
+        return self._wrap(x + y)
 
     def _unbind(self, x: Tensor, y: Tensor) -> Tensor:
-        return (x - y).remainder(self.block_length)
+        return self._wrap(x - y)
 
     def _inverse(self, x: Tensor) -> Tensor:
-        return (-x).remainder(self.block_length)
+        return self._wrap(-x)
 
     def _bind_all(self, vectors: Tensor) -> Tensor:
-        return vectors.remainder(self.block_length).sum(0).remainder(self.block_length)
+        return self._wrap(self._wrap(vectors).sum(0))
 
     def _bundle(self, vectors: Tensor, weights: Tensor | None) -> Tensor:
-        positions = vectors.remainder(self.block_length).mT  # (..., K, N)
+        positions = self._wrap(vectors).mT  # (..., K, N)
         if weights is None:
             weights = torch.ones(positions.shape[-1], device=vectors.device)
         weights = weights.unsqueeze(-2)
@@ -125,17 +125,17 @@ class SBC(Algebra):
                 self._refuse("fractional power")
             exponents = exponents.to(torch.int64)
         steps = exponents.remainder(self.block_length).unsqueeze(-1)
-        return (base.remainder(self.block_length) * steps).remainder(self.block_length)
+        return self._wrap(self._wrap(base) * steps)
 
     def _normalize(self, x: Tensor) -> Tensor:
-        return x.remainder(self.block_length)
+        return self._wrap(x)
 
     def _quantize(self, x: Tensor) -> Tensor:
-        return x.remainder(self.block_length)
+        return self._wrap(x)
 
     def _similarity(self, x: Tensor, y: Tensor) -> Tensor:
-        same = (x - y).remainder(self.block_length) == 0
-        return same.to(torch.get_default_dtype()).mean(-1)
+        same = self._wrap(x) == self._wrap(y)
+        return same.sum(-1).to(torch.get_default_dtype()) / self.blocks
 
     def _similarity_to_set(self, x: Tensor, atoms: Tensor) -> Tensor:
         return self._similarity(x.unsqueeze(-2), atoms)
@@ -147,7 +147,7 @@ class SBC(Algebra):
         return e.unflatten(-1, (self.blocks, self.block_length)).argmax(-1)
 
     def _storage(self, atoms: Tensor) -> Storage:
-        return Storage(atoms.remainder(self.block_length), "onehot_blocks", self.block_length)
+        return Storage(self._wrap(atoms), "onehot_blocks", self.block_length)
 
     def check_values(self, operation: str, x: Tensor) -> None:
         super().check_values(operation, x)
@@ -166,3 +166,6 @@ class SBC(Algebra):
 
     def _power_period(self, base: Tensor) -> int | None:
         return _blocks.period(base, self.block_length)
+
+    def _wrap(self, positions: Tensor) -> Tensor:
+        return _blocks.wrap(positions, self.block_length)
