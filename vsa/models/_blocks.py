@@ -43,14 +43,14 @@ def check_geometry(owner: str, dim: int, blocks: int) -> None:
         )
 
 
-def check_positions(owner: str, operation: str, positions: Tensor, length: int) -> None:
-    """Refuse positions (..., K) outside 0 to L - 1."""
+def check_positions(owner: str, operation: str, positions: Tensor, length: int, remedy: str) -> None:
+    """Refuse positions (..., K) outside 0 to L - 1; ``remedy`` is the operation that takes them modulo L."""
     if positions.numel() and bool(((positions < 0) | (positions >= length)).any()):
         raise VSAError(
             f"{owner} {operation}",
             received=f"positions from {int(positions.min())} to {int(positions.max())}",
             expected=f"positions from 0 to {length - 1}",
-            hint="take them modulo the block length with to_index",
+            hint=f"take them modulo the block length with {remedy}",
         )
 
 

@@ -332,7 +332,7 @@ class GSBC(Algebra):
     def check_values(self, operation: str, x: Tensor) -> None:
         super().check_values(operation, x)
         if _is_index(x):
-            _blocks.check_positions(self.name, operation, x, self.block_length)
+            _blocks.check_positions(self.name, operation, x, self.block_length, "to_index")
 
     def _is_valid(self, x: Tensor, tolerance: float) -> Tensor:
         if _is_index(x):

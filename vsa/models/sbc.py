@@ -151,7 +151,7 @@ class SBC(Algebra):
 
     def check_values(self, operation: str, x: Tensor) -> None:
         super().check_values(operation, x)
-        _blocks.check_positions(self.name, operation, x, self.block_length)
+        _blocks.check_positions(self.name, operation, x, self.block_length, "normalize")
 
     def _is_valid(self, x: Tensor, tolerance: float) -> Tensor:
         return ((x >= 0) & (x < self.block_length)).all(-1)
