@@ -38,7 +38,11 @@ SENTENCES: list[tuple[Callable[[], object], type[VSAError], str]] = [
         "for this dim use 1 or 3 or 7 or 9",
     ),
     (lambda: HRR.bind(X, X[:, :60]), ShapeError, f"hrr bind: received (3, 60) of float32; expected {DENSE}; {SAME}"),
-    (lambda: FHRR.bind(Z, Z[:, :9]), ShapeError, f"fhrr bind: received (3, 9) of complex64; expected {PHASORS}; {SAME}"),
+    (
+        lambda: FHRR.bind(Z, Z[:, :9]),
+        ShapeError,
+        f"fhrr bind: received (3, 9) of complex64; expected {PHASORS}; {SAME}",
+    ),
     (
         lambda: BSC.bind(WORDS, WORDS[:, :1]),
         ShapeError,
@@ -48,7 +52,11 @@ SENTENCES: list[tuple[Callable[[], object], type[VSAError], str]] = [
     (lambda: MAP.bind(Z, Z), DtypeError, f"map bind: received (3, 64) of complex64; expected {SIGNS}"),
     (lambda: HRR.normalize(Z), DtypeError, f"hrr normalize: received (3, 64) of complex64; expected {DENSE}"),
     (lambda: FHRR.bind(X, X), DtypeError, f"fhrr bind: received (3, 64) of float32; expected {PHASORS}"),
-    (lambda: FHRR.unembed(Z), DtypeError, "fhrr unembed: received (3, 64) of complex64; expected a float tensor (..., 128)"),
+    (
+        lambda: FHRR.unembed(Z),
+        DtypeError,
+        "fhrr unembed: received (3, 64) of complex64; expected a float tensor (..., 128)",
+    ),
     (
         lambda: HRR.bundle(X, torch.ones(3, dtype=torch.complex64)),
         DtypeError,
@@ -72,7 +80,11 @@ SENTENCES: list[tuple[Callable[[], object], type[VSAError], str]] = [
         ShapeError,
         f"bsc bind: received (3, 4) of int64; expected packed (..., 2) of int64; {SAME}",
     ),
-    (lambda: BOOK.superpose(torch.ones(4)), ShapeError, "Codebook.superpose: received (4,) of float32; expected (..., 3)"),
+    (
+        lambda: BOOK.superpose(torch.ones(4)),
+        ShapeError,
+        "Codebook.superpose: received (4,) of float32; expected (..., 3)",
+    ),
     # integers that would overflow
     (
         lambda: vsa.Codebook(MAP, torch.full((2, 64), 100, dtype=torch.int8)),
@@ -175,7 +187,7 @@ def test_sentence(wrong: Callable[[], object], kind: type[VSAError], sentence: s
 
 
 def test_a_codebook_of_one_algebra_refuses_the_vectors_of_another(algebra_name: str) -> None:
-    """Where the form differs it is refused; where it cannot be told apart (two real algebras of one width) it is not."""
+    """Where the form differs it is refused; two real algebras of one width cannot be told apart."""
     book = vsa.Codebook.random(vsa.get(algebra_name, dim=96), 3, seed=0)
     for other in vsa.ALGEBRAS.names():
         foreign = vsa.get(other, dim=48)
