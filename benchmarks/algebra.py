@@ -235,9 +235,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--quick", action="store_true", help="one small size, to see that it runs")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
+    parser.add_argument("--dims", type=int, nargs="+", default=DIMS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    batches, dims = ((1,), (512,)) if arguments.quick else (BATCHES, DIMS)
+    batches, dims = ((1,), (512,)) if arguments.quick else (tuple(arguments.batches), tuple(arguments.dims))
     rows = [] if torchhd is None else peers(batches, dims)
     rows += blocks(batches, dims) + packed(dims) + seam(batches, dims)
     about = {

@@ -24,7 +24,9 @@ from . import ALGEBRAS, _bits, _votes
 
 __all__ = ["BSC"]
 
-_UNPACK_FROM = 24  # batch from which a float product beats counting bits (measured; benchmarks/algebra.py)
+# From this batch on a float product beats counting bits, for vectors of fewer words than _WIDE; for wider ones it never
+# does (measured with benchmarks/algebra.py).
+_UNPACK_FROM, _WIDE = 24, 64
 
 
 @ALGEBRAS.register("bsc", "spatter_codes")
@@ -158,7 +160,7 @@ class BSC(Algebra):
     def _similarity_to_set(self, x: Tensor, atoms: Tensor) -> Tensor:
         x, atoms = self._alike(x, atoms)
         batch = x.shape[:-1].numel()
-        if not _is_packed(x) or batch >= _UNPACK_FROM:
+        if not _is_packed(x) or (batch >= _UNPACK_FROM and x.shape[-1] < _WIDE):
             a, b = self._embed_pair(x, atoms)
             return a @ b.mT / self.dim
         return self._from_distance(_bits.distances(x.reshape(batch, -1), atoms)).reshape(*x.shape[:-1], len(atoms))

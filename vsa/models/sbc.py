@@ -135,7 +135,7 @@ class SBC(Algebra):
 
     def _similarity(self, x: Tensor, y: Tensor) -> Tensor:
         same = self._wrap(x) == self._wrap(y)
-        return same.sum(-1).to(torch.get_default_dtype()) / self.blocks
+        return same.sum(-1, dtype=torch.get_default_dtype()) / self.blocks
 
     def _similarity_to_set(self, x: Tensor, atoms: Tensor) -> Tensor:
         return self._similarity(x.unsqueeze(-2), atoms)
