@@ -14,6 +14,7 @@ import argparse
 import json
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -243,7 +244,7 @@ def main() -> None:
     rows = [] if torchhd is None else peers(batches, dims)
     rows += blocks(batches, dims) + packed(dims) + seam(batches, dims)
     about = {
-        "command": f"python benchmarks/algebra.py --threads {arguments.threads}",
+        "command": " ".join(["python benchmarks/algebra.py", *sys.argv[1:]]),
         "torch": torch.__version__,
         "torchhd": "absent" if torchhd is None else "5.8.4",
         "processor": platform.machine() + ", " + torch.backends.cpu.get_cpu_capability(),

@@ -83,7 +83,9 @@ def _with_numpy(x: Tensor, atoms: Tensor) -> Tensor | None:
     step = max(1, _CHUNK // max(1, right.shape[-1]))
     for start in range(0, len(right), step):
         part = right[start : start + step]
+        differ, counts = np.empty_like(part), np.empty(part.shape, dtype=np.uint8)
         for row in range(len(left)):
+            bit_count(np.bitwise_xor(part, left[row], out=differ), out=counts)
             # Torch sums rows of bytes several times faster than numpy.
-            result[row, start : start + step] = torch.from_numpy(bit_count(part ^ left[row])).sum(-1).numpy()
+            result[row, start : start + step] = torch.from_numpy(counts).sum(-1, dtype=torch.int32).numpy()
     return torch.from_numpy(result)
