@@ -18,11 +18,15 @@ __all__ = [
     "PuzzleArrays",
     "PuzzleBatch",
     "PuzzleDataset",
+    "Shards",
     "generate",
     "load",
     "read",
+    "read_images",
     "resolve_constellation",
+    "show",
     "write_json",
+    "write_raven",
 ]
 
 _HOME = {
@@ -33,7 +37,11 @@ _HOME = {
     "generate": "generation",
     "Puzzle": "puzzle",
     "read": "storage",
+    "read_images": "storage_npz",
+    "Shards": "storage_shards",
+    "show": "views",
     "write_json": "storage",
+    "write_raven": "storage_raven",
     "PuzzleBatch": "loaders",
     "PuzzleDataset": "loaders",
     "load": "loaders",

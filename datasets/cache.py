@@ -39,7 +39,11 @@ FORMAT = 1
 SHARD_PUZZLES = 1000
 SHARD_VALUES = 4_000_000  # int16 levels in a shard at most, about 8 MB: puzzles with 300 confounders are large
 STALE_SECONDS = 3600.0  # a temporary file older than this was left by a killed process
-NOT_THE_GENERATOR = {"cache.py", "loaders.py", "panels.py", "pmf.py", "puzzle.py", "render.py", "show.py", "splits.py"}
+NOT_THE_GENERATOR = {
+    *("cache.py", "loaders.py", "panels.py", "pmf.py", "puzzle.py", "splits.py"),
+    *("drawing.py", "render.py", "views.py", "picture.py"),
+    *("generate.py", "production.py", "probe.py", "context_blind.py"),
+}
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class _Kind:
         }
 
     def generate(self, start: int, n: int) -> PuzzleArrays:
-        from . import generate  # here: the package's page loads lazily
+        from .generation import generate  # here: reading a cache needs no generator
 
         return generate(
             self.name,
@@ -190,10 +194,10 @@ def _shard(kind: _Kind, folder: Path, number: int) -> PuzzleArrays:
             log.warning("cached puzzles %s can't be read (%s): made again", path, error.strerror)
         else:
             if hashlib.sha256(data).hexdigest() == entry:
-                return _unpack(data, kind)
+                return unpack(data, kind.name, kind.constellation, columns=kind.columns, maxval=kind.maxval)
             log.warning("cached puzzles %s are damaged (their hash is not the manifest's): made again", path)
     arrays = kind.generate(number * kind.shard_puzzles, kind.shard_puzzles)
-    data = _pack(arrays)
+    data = pack(arrays)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
@@ -254,7 +258,15 @@ def _sweep(folder: Path) -> None:
             continue  # another process was quicker
 
 
-def _pack(arrays: PuzzleArrays) -> bytes:
+def pack(arrays: PuzzleArrays) -> bytes:
+    """Labels as an npz; the same puzzles give the same bytes.
+
+    Args:
+        arrays: N puzzles of any kind.
+
+    Returns:
+        The file.
+    """
     members: dict[str, Any] = {"target": arrays.target, "index": arrays.index}
     if arrays.modified is not None:
         members["modified"] = arrays.modified
@@ -268,11 +280,23 @@ def _pack(arrays: PuzzleArrays) -> bytes:
     return buffer.getvalue()
 
 
-def _unpack(data: bytes, kind: _Kind) -> PuzzleArrays:
+def unpack(data: bytes, dataset: str, constellation: str, *, columns: int, maxval: int | None) -> PuzzleArrays:
+    """Reads what :func:`pack` wrote; nothing is unpickled.
+
+    Args:
+        data: the file.
+        dataset: which data set it is of.
+        constellation: published name.
+        columns: n.
+        maxval: value range of I-RAVEN-X, or None.
+
+    Returns:
+        The puzzles, not validated.
+    """
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
         members = {name: file[name] for name in file.files}
     components = []
-    for c in range(len(CONSTELLATIONS[kind.constellation].components)):
+    for c in range(len(CONSTELLATIONS[constellation].components)):
         prefix = f"{c}.attributes."
         attributes = {name.removeprefix(prefix): v for name, v in members.items() if name.startswith(prefix)}
         components.append(
@@ -286,10 +310,10 @@ def _unpack(data: bytes, kind: _Kind) -> PuzzleArrays:
             )
         )
     return PuzzleArrays(
-        dataset=kind.name,
-        constellation=kind.constellation,
-        columns=kind.columns,
-        maxval=kind.maxval,
+        dataset=dataset,
+        constellation=constellation,
+        columns=columns,
+        maxval=maxval,
         components=tuple(components),
         target=members["target"],
         index=members["index"],

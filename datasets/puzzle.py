@@ -231,14 +231,19 @@ class Puzzle:
         return self.candidates[self.target]
 
     def __str__(self) -> str:
-        from .show import text  # here: a batch of puzzles should not pay for it
+        from .views import text  # here: a batch of puzzles should not pay for it
 
         return text(self)
 
     def _repr_html_(self) -> str:
-        from .show import html
+        from .views import html
 
         return html(self)
+
+    def _repr_png_(self) -> bytes | None:
+        from .views import picture
+
+        return picture(self)
 
 
 def _panel(arrays: PuzzleArrays, i: int, p: int) -> Panel:

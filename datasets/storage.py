@@ -10,6 +10,7 @@ from vsa.errors import CorruptFileError, SettingsError, VSAError
 
 from .arrays import PuzzleArrays
 from .storage_json import read_json
+from .storage_shards import MANIFEST, is_shards, read_shards
 from .storage_write import write_json
 from .storage_xml import read_xml
 
@@ -22,7 +23,8 @@ def read(
     """Reads whatever puzzles are at a path.
 
     A folder with xml files anywhere below is a tree of npz + xml, whose constellations may be mixed; else its JSON
-    files are read, each of which holds one constellation. A single JSON, xml or npz file does as well.
+    files are read, each of which holds one constellation. Shards are known by their manifest. A single JSON, xml or
+    npz file does as well.
 
     Args:
         path: a folder or a file.
@@ -46,10 +48,16 @@ def read(
             hint="check the path",
         )
     if path.is_dir():
+        if is_shards(path):
+            if maxval is not None or columns is not None:
+                raise SettingsError(
+                    f"read {path}", received="maxval or columns with shards", expected="neither: the manifest says"
+                )
+            return dict(read_shards(path))
         xml = sorted(path.rglob("*.xml"))
         if xml:
             return _tree(xml, maxval, columns)
-        found = sorted(path.glob("*.json"))
+        found = sorted(file for file in path.glob("*.json") if file.name != MANIFEST)
         if not found:
             raise VSAError(
                 "read puzzles",

@@ -12,7 +12,7 @@ from vsa.errors import CorruptFileError, VSAError
 
 from .constellations import CONSTELLATIONS
 
-__all__ = ["fits", "level_table", "levels_of", "parse", "shown"]
+__all__ = ["clipped", "fits", "level_table", "levels_of", "parse", "shown"]
 
 
 def parse(path: Path) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def parse(path: Path) -> dict[str, Any]:
     return puzzles
 
 
-def levels_of(entities: list[Any], name: str, lookup: Mapping[int | str, int]) -> list[int]:
+def levels_of(entities: Any, name: str, lookup: Mapping[int | str, int]) -> list[int]:
     """The levels of one attribute; TypeError or KeyError for what is none."""
     given = [entity[name] for entity in entities]
     if not {*map(type, given)} <= {str, int}:  # True and 1.0 would pass for 1
@@ -75,6 +75,12 @@ def fits(panel: Any, constellation: str) -> bool:
             if tuple(positions[0]) not in layout.boxes:
                 return False
     return True
+
+
+def clipped(value: object, most: int = 200) -> str:
+    """A value's text, short enough for one sentence on one line."""
+    text = " ".join(str(value)[: 2 * most].split())
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def shown(value: Any) -> str:

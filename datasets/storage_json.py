@@ -24,7 +24,7 @@ from vsa.errors import CorruptFileError, SettingsError
 from .arrays import CANDIDATES, GOVERNED, RULE_NAMES, RULE_SLOTS, ComponentArrays, PuzzleArrays
 from .attributes import ATTRIBUTES
 from .constellations import CONSTELLATIONS, SHORT_NAMES, Component
-from .storage_form import fits, level_table, levels_of, parse, shown
+from .storage_form import clipped, fits, level_table, levels_of, parse, shown
 
 __all__ = ["read_json"]
 
@@ -127,7 +127,11 @@ class _Reader:
         )
 
     def _refuse(self, field: str, received: object, expected: object) -> NoReturn:
-        raise CorruptFileError(f"read {self.path}, puzzle {self.number}, {field}", received=received, expected=expected)
+        raise CorruptFileError(
+            f"read {self.path}, puzzle {clipped(self.number, 40)}, {clipped(field)}",
+            received=clipped(received),
+            expected=expected,
+        )
 
     def _check_puzzle(self, puzzle: Any) -> None:
         if not isinstance(puzzle, dict) or puzzle.keys() != {"rules", "rpm", "target"}:
@@ -174,7 +178,7 @@ class _Reader:
         """The attributes of the first entity."""
         entity = component
         if layout.slots > 1:
-            entities = component["entities"]
+            entities = component.get("entities")
             if not isinstance(entities, list) or not entities or not isinstance(entities[0], dict):
                 self._refuse(f"rpm, panel 0, {layout.name}, entities", shown(entities), "a list of entities")
             entity = entities[0]

@@ -9,10 +9,10 @@ Reference:
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -27,6 +27,8 @@ from vsa.errors import CorruptFileError, VSAError
 from .arrays import CANDIDATES, GOVERNED, MODIFIABLE, RULE_NAMES, RULE_SLOTS, ComponentArrays, PuzzleArrays
 from .attributes import ATTRIBUTES, UNIFORMITY_LEVELS
 from .constellations import CONSTELLATIONS, Component
+from .storage_form import clipped
+from .storage_npy import plain_array
 
 __all__ = ["read_xml"]
 
@@ -117,7 +119,7 @@ class _Puzzle:
         self.target = _target(path.with_suffix(".npz"))
 
     def _refuse(self, field: str, received: object, expected: object) -> NoReturn:
-        raise CorruptFileError(f"read {self.path}, {field}", received=received, expected=expected)
+        raise CorruptFileError(f"read {self.path}, {clipped(field)}", received=clipped(received), expected=expected)
 
     def _constellation(self, struct: Element | None) -> str:
         layouts = [] if struct is None else [node.get("name") for node in struct.findall("Component/Layout")]
@@ -213,15 +215,15 @@ def _parse(path: Path) -> Element:
         raise VSAError("read puzzles", received=f"{path}, which does not exist", expected="the xml of an npz") from None
     except OSError as error:
         raise VSAError(f"read {path}", received=error.strerror, expected="a file that may be read") from error
-    except ParseError as error:
-        raise CorruptFileError(
-            f"read {path}", received=f"xml that breaks ({error})", expected="whole xml", hint="copy or make it again"
-        ) from None
     except DefusedXmlException as error:
         raise CorruptFileError(
             f"read {path}",
             received=f"xml with a document type or entities ({type(error).__name__})",
             expected="plain xml",
+        ) from None
+    except (ParseError, LookupError, ValueError) as error:
+        raise CorruptFileError(
+            f"read {path}", received=f"xml that breaks ({error})", expected="whole xml", hint="copy or make it again"
         ) from None
 
 
@@ -232,7 +234,7 @@ def _target(path: Path) -> int:
             member = archive.getinfo("target.npy")
             if member.file_size > _TARGET_BYTES:
                 raise ValueError(f"a target of {member.file_size} bytes")
-            target = np.lib.format.read_array(io.BytesIO(archive.read(member)), allow_pickle=False)
+            target = plain_array(archive.read(member))
     except FileNotFoundError:
         raise CorruptFileError(
             f"read {path.with_suffix('.xml')}",
@@ -242,7 +244,7 @@ def _target(path: Path) -> int:
         ) from None
     except KeyError:
         raise CorruptFileError(f"read {path}", received="no member target", expected="target.npy") from None
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
         raise CorruptFileError(
             f"read {path}, target", received=str(error) or type(error).__name__, expected="an npz with one number"
         ) from None

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import yaml
-from hydra import compose, initialize_config_module
+from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -22,6 +22,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from reasoning import report, schema
+from reasoning._rooms import conf_folder
 from vsa.errors import CorruptFileError, SettingsError, UnknownNameError, VSAError, closest
 
 __all__ = [
@@ -210,7 +211,7 @@ class _hydra:  # used as a function
     def __enter__(self) -> None:
         self._outer = GlobalHydra.instance().is_initialized()
         if not self._outer:
-            self._context = initialize_config_module("conf", version_base="1.3")
+            self._context = initialize_config_dir(str(conf_folder()), version_base="1.3")
             self._context.__enter__()
 
     def __exit__(self, *exception: Any) -> None:

@@ -119,7 +119,7 @@ def test_the_wheel_holds_every_module_and_config(tmp_path: Path) -> None:
     ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for room in ROOMS:
         shutil.copytree(ROOT / room, source / room, ignore=ignore)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(tmp_path), str(source)],
@@ -128,8 +128,10 @@ def test_the_wheel_holds_every_module_and_config(tmp_path: Path) -> None:
     )
     (wheel,) = tmp_path.glob("vsa_reasoning-*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
+    unique = {"datasets": "vsa_reasoning_datasets", "conf": "vsa_reasoning_conf"}
+    assert not {name.split("/")[0] for name in held} & set(unique), "these names belong to others too"
     wanted = {
-        path.relative_to(ROOT).as_posix()
+        "/".join([unique.get(room, room), *path.relative_to(ROOT / room).parts])
         for room in ROOMS
         for path in (ROOT / room).rglob("*")
         if path.suffix in (".py", ".yaml", ".typed") or path.name.endswith(".safetensors")

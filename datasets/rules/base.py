@@ -23,10 +23,10 @@ __all__ = ["RULES", "LinearForm", "Placement", "Rule", "all_rules", "sets_of"]
 RULES: Registry[Rule] = Registry(
     "rule",
     {
-        "Constant": "datasets.rules.constant",
-        "Progression": "datasets.rules.progression",
-        "Arithmetic": "datasets.rules.arithmetic",
-        "Distribute_Three": "datasets.rules.distribute_three",
+        "Constant": f"{__package__}.constant",
+        "Progression": f"{__package__}.progression",
+        "Arithmetic": f"{__package__}.arithmetic",
+        "Distribute_Three": f"{__package__}.distribute_three",
     },
 )
 

@@ -405,7 +405,7 @@ class Opens:
 def test_a_pickle_in_the_npz_is_not_run(tree: Path, tmp_path: Path) -> None:
     trap = tmp_path / "trap"
     np.savez(tree / f"{NAME}.npz", target=np.array([Opens(trap)], dtype=object))
-    with pytest.raises(CorruptFileError, match="target: received Object arrays cannot be loaded"):
+    with pytest.raises(CorruptFileError, match="target: received pickled objects, which are not loaded"):
         read(tree)
     assert not trap.exists()
 

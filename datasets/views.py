@@ -1,22 +1,32 @@
-"""Puzzles for the eye: text for a terminal, drawings for a notebook (not the pixels of the data sets)."""
+"""Puzzles for the eye: text for a terminal, a picture for a notebook, the rules in words with both."""
 
 from __future__ import annotations
 
+import base64
 import html as escaping
 import math
+import os
+from os import PathLike
+from pathlib import Path
 
+from vsa.errors import DtypeError, UnsupportedError, VSAError
+
+from .arrays import PuzzleArrays
 from .attributes import ANGLE, COLOR, SIZE, TYPE
 from .constellations import CONSTELLATIONS, Box
+from .drawing import opencv
+from .picture import arrays_of, contact_sheet, page, png
 from .puzzle import Entity, Panel, Puzzle, RuleInstance
+from .render import render
 
-__all__ = ["html", "text"]
+__all__ = ["View", "html", "picture", "show", "text"]
 
 SHOWN_ROWS = 3
 _CORNERS = {"triangle": 3, "square": 4, "pentagon": 5, "hexagon": 6}
 _SIDE = 100  # of a drawn panel
 
 
-def text(puzzle: Puzzle) -> str:
+def text(puzzle: Puzzle, *, answer: bool = False) -> str:
     """A puzzle for a terminal: matrix, candidates, rules.
 
     An entity is the first letter of its shape, its size and its color level (``P37``: a pentagon, size 3, color 7), or
@@ -24,6 +34,7 @@ def text(puzzle: Puzzle) -> str:
 
     Args:
         puzzle: the puzzle.
+        answer: whether the right candidate is marked.
 
     Returns:
         Lines without a newline at the end.
@@ -40,34 +51,145 @@ def text(puzzle: Puzzle) -> str:
     # As many beside each other as the matrix is wide, so that nothing grows wider than it.
     step = min(8, max(4, len(cells[0])))
     for first in range(0, len(answers), step):
-        names = [f"{k}{' right' if k == puzzle.target else ''}" for k in range(first, min(first + step, len(answers)))]
+        names = [
+            f"{k}{' right' if answer and k == puzzle.target else ''}"
+            for k in range(first, min(first + step, len(answers)))
+        ]
         lines.append(" " + " ".join(f" {name:<{width}} " for name in names).rstrip())
         lines += _beside(answers[first : first + step], width)
     return "\n".join([*lines, "rules:", *(f"  {line}" for line in _rules(puzzle))])
 
 
-def html(puzzle: Puzzle) -> str:
-    """A puzzle for a notebook: drawings, or a table of values for I-RAVEN-X.
+def html(puzzle: Puzzle, *, answer: bool = False, pixels: bool = True) -> str:
+    """A puzzle for a notebook: its picture, drawings where OpenCV is not installed, a table of values for I-RAVEN-X.
 
     Args:
         puzzle: the puzzle.
+        answer: whether the right candidate is marked.
+        pixels: whether the picture is that of the data sets; else vector drawings.
 
     Returns:
         HTML without scripts or references.
     """
+    drawn = picture(puzzle, answer=answer) if pixels else None
+    if drawn is None:
+        body = _tables(puzzle, answer)
+    else:
+        body = f'<img alt="matrix and candidates" src="data:image/png;base64,{base64.b64encode(drawn).decode()}"/>'
+    rules = "".join(f"<li>{escaping.escape(line)}</li>" for line in _rules(puzzle))
+    return f"<div><p>{escaping.escape(_title(puzzle))}</p>{body}<ul>{rules}</ul></div>"
+
+
+def picture(puzzle: Puzzle, *, answer: bool = False) -> bytes | None:
+    """A puzzle as a PNG file.
+
+    Args:
+        puzzle: the puzzle.
+        answer: whether the right candidate is marked.
+
+    Returns:
+        The file; None where the puzzle has no pixels or OpenCV is not installed.
+    """
+    try:
+        opencv()
+        arrays = arrays_of(puzzle)
+    except VSAError:
+        return None
+    return png(page(render(arrays)[0], puzzle.target if answer else None))
+
+
+class View:
+    """Something to look at: a picture in a notebook, text in a terminal.
+
+    Args:
+        words: the text.
+        page: the HTML.
+        drawn: a PNG file, or None.
+    """
+
+    def __init__(self, words: str, page: str, drawn: bytes | None) -> None:
+        self._words, self._page, self._drawn = words, page, drawn
+
+    def __repr__(self) -> str:
+        return self._words
+
+    def _repr_html_(self) -> str:
+        return self._page
+
+    def _repr_png_(self) -> bytes | None:
+        return self._drawn
+
+    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
+        """Writes the picture.
+
+        Args:
+            path: a PNG file.
+            overwrite: whether an existing file may be replaced.
+
+        Returns:
+            The file.
+
+        Raises:
+            VSAError: there is no picture, or the file exists or can't be written.
+        """
+        path = Path(path)
+        if self._drawn is None:
+            opencv()  # says what to install, if that is why
+            raise UnsupportedError(f"write {path}", received="a puzzle without pixels", expected="RAVEN's levels")
+        if path.exists() and not overwrite:
+            raise VSAError(
+                f"write {path}", received="a file that exists", expected="a new name", hint="or overwrite=True"
+            )
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self._drawn)
+        except OSError as error:
+            raise VSAError(f"write {path}", received=os.strerror(error.errno or 0), expected="a folder") from error
+        return path
+
+
+def show(puzzles: Puzzle | PuzzleArrays, *, answer: bool = False, columns: int = 4) -> View:
+    """Puzzles to look at: the last line of a notebook's cell, or at a terminal's prompt.
+
+    Args:
+        puzzles: a puzzle, or many as arrays (a contact sheet).
+        answer: whether right candidates are marked.
+        columns: of a contact sheet.
+
+    Returns:
+        What shows itself; ``save("puzzle.png")`` keeps the picture.
+
+    Raises:
+        DtypeError: neither a puzzle nor arrays.
+        VSAError: no puzzles, or many that have no pixels.
+    """
+    if isinstance(puzzles, Puzzle):
+        drawn = picture(puzzles, answer=answer)
+        return View(text(puzzles, answer=answer), html(puzzles, answer=answer), drawn)
+    if not isinstance(puzzles, PuzzleArrays):
+        raise DtypeError(
+            "show", received=type(puzzles).__name__, expected="a Puzzle or PuzzleArrays", hint="of a data set: .arrays"
+        )
+    each = [Puzzle.from_arrays(puzzles, k) for k in range(len(puzzles))]
+    if puzzles.maxval is not None:
+        drawn = None
+        body = "".join(html(puzzle, answer=answer) for puzzle in each)
+    else:
+        drawn = png(contact_sheet(puzzles, columns, answer=answer))
+        body = f'<img alt="contact sheet" src="data:image/png;base64,{base64.b64encode(drawn).decode()}"/>'
+    return View("\n\n".join(text(puzzle, answer=answer) for puzzle in each), body, drawn)
+
+
+def _tables(puzzle: Puzzle, answer: bool) -> str:
     draw = _svg if puzzle.maxval is None else _values
     rows = [[draw(puzzle, panel) for panel in row] for row in _rows(puzzle)]
     rows[-1].append("<b>?</b>")
     matrix = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     answers = "".join(
-        f"<td>{k}{' <b>right</b>' if k == puzzle.target else ''}<br>{draw(puzzle, panel)}</td>"
+        f"<td>{k}{' <b>right</b>' if answer and k == puzzle.target else ''}<br/>{draw(puzzle, panel)}</td>"
         for k, panel in enumerate(puzzle.candidates)
     )
-    rules = "".join(f"<li>{escaping.escape(line)}</li>" for line in _rules(puzzle))
-    return (
-        f"<div><p>{escaping.escape(_title(puzzle))}</p><table>{matrix}</table>"
-        f"<table><tr>{answers}</tr></table><ul>{rules}</ul></div>"
-    )
+    return f"<table>{matrix}</table><table><tr>{answers}</tr></table>"
 
 
 def _rows(puzzle: Puzzle) -> list[list[Panel]]:

@@ -1,0 +1,195 @@
+"""``python -m datasets.generate``: folders of puzzles, made by any number of processes.
+
+The function ``datasets.generate`` lives in :mod:`datasets.generation`; this module answers to a call like it, because
+importing a module of a package binds its name there.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from vsa.errors import SettingsError, VSAError
+
+from .constellations import CONSTELLATIONS, resolve_constellation
+from .generation import generate
+from .production import FORMS, Order, produce
+
+__all__ = ["main", "order_of"]
+
+USAGE = f"""python -m datasets.generate dataset=iraven constellation=all n=1000 seed=0 out=DIR [key=value ...]
+
+Makes puzzles: files of the published forms, or shards. The same settings give the same files for any number of workers.
+An interrupted command goes on where it stopped; puzzles of other settings are never replaced silently.
+
+  dataset=raven|iraven|raven_fair|iraven_x
+  constellation=all                  published or short name, or a list: [center,2x2]
+  n=1000 start=0 seed=0              puzzles of each constellation, number of the first
+  format={"|".join(FORMS)}           npz + xml as published, JSON as published, or arrays
+  images=true                        pixels (not for json)
+  workers=2                          processes
+  overwrite=true                     remove the puzzles of other settings that are in DIR
+  dataset.columns=10 dataset.maxval=1000 dataset.confounders=0   (iraven_x)
+
+Every setting is in conf/generate.yaml."""
+
+_USED = ("name", "columns", "maxval", "confounders")
+_USER_ERROR, _INTERRUPTED = 2, 130
+
+
+def order_of(arguments: Sequence[str]) -> tuple[Order, dict[str, Any]]:
+    """Reads a command line.
+
+    Args:
+        arguments: hydra overrides.
+
+    Returns:
+        What is to be made, and the settings of the making: out, workers, overwrite.
+
+    Raises:
+        SettingsError: an unknown key or a value that makes no sense.
+    """
+    composed = compose_settings(arguments)
+    dataset = composed["dataset"]
+    if dataset["name"] == "files":
+        raise SettingsError(
+            "generate puzzles", received="dataset=files", expected="raven, iraven, raven_fair or iraven_x"
+        )
+    if not composed["out"]:
+        raise SettingsError("generate puzzles", received="no out", expected="a folder", hint="add out=DIR")
+    for key, kind in (("n", int), ("start", int), ("seed", int), ("workers", int), ("images", bool)):
+        value = composed[key]
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise SettingsError(f"setting {key}", received=repr(value), expected=f"{kind.__name__}")
+    order = Order(
+        dataset=dataset["name"],
+        constellations=_constellations(composed["constellation"], dataset["name"]),
+        n=composed["n"],
+        start=composed["start"],
+        seed=composed["seed"],
+        columns=dataset.get("columns", 3),
+        maxval=dataset.get("maxval"),
+        confounders=dataset.get("confounders", 0),
+        form=str(composed["format"]),
+        images=composed["images"],
+    )
+    return order, {"out": composed["out"], "workers": composed["workers"], "overwrite": bool(composed["overwrite"])}
+
+
+def _constellations(asked: Any, dataset: str) -> tuple[str, ...]:
+    every = tuple(CONSTELLATIONS)
+    if asked == "all":
+        return every[:1] if dataset == "iraven_x" else every
+    names = [resolve_constellation(str(name)) for name in (asked if isinstance(asked, list) else [asked])]
+    return tuple(name for name in every if name in names)
+
+
+def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
+    """Composes conf/generate.yaml.
+
+    Args:
+        arguments: hydra overrides.
+
+    Returns:
+        Plain settings.
+
+    Raises:
+        SettingsError: hydra refuses them.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        for override in OverridesParser.create().parse_overrides(list(arguments)):
+            section, _, key = override.key_or_group.partition(".")
+            if section == "dataset" and key and key not in _USED[1:]:
+                raise SettingsError(
+                    f"setting {override.key_or_group}", received="a key that has no effect here",
+                    expected="dataset.columns, dataset.maxval or dataset.confounders", hint=f"did you mean {key}?",
+                )  # fmt: skip
+        with initialize_config_dir(str(_conf()), version_base="1.3"):
+            composed = compose("generate", overrides=list(arguments))
+            return OmegaConf.to_container(composed, resolve=True)  # type: ignore[return-value]
+    except (HydraException, OmegaConfBaseException) as error:
+        text = str(error).splitlines()[0]
+        raise SettingsError(f"settings {' '.join(arguments)}", received=text, hint="see --help") from error
+
+
+def _conf() -> Path:
+    """The settings files: beside this package, under the wheel's name where it was installed from one."""
+    here = Path(__file__).resolve().parent.parent
+    found = [here / name for name in ("conf", "vsa_reasoning_conf") if (here / name / "generate.yaml").is_file()]
+    if not found:
+        raise VSAError("generate puzzles", received=f"no conf/generate.yaml in {here}", expected="a whole installation")
+    return found[0]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command.
+
+    Args:
+        arguments: by default those of the process.
+
+    Returns:
+        0, 2 for a mistake of the user, 130 when interrupted.
+    """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    if {"-h", "--help"} & set(given):
+        console.print(USAGE, markup=False)
+        return 0
+    try:
+        order, making = order_of(given)
+        out = Path(making["out"])
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bars:
+            task = bars.add_task(f"{order.dataset} as {order.form}", total=None)
+            produce(
+                order,
+                out,
+                workers=making["workers"],
+                overwrite=making["overwrite"],
+                progress=lambda done, total: bars.update(task, completed=done, total=total),
+            )
+        console.print(f"{order.n * len(order.constellations)} puzzles in {out}", markup=False)
+    except (VSAError, OSError) as error:
+        console.print(str(error), markup=False)
+        return _USER_ERROR
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on where it stopped", markup=False)
+        return _INTERRUPTED
+    return 0
+
+
+class _Module(ModuleType):
+    """A module that may be called: ``datasets.generate(...)`` works whether or not this module was imported."""
+
+    __signature__ = inspect.signature(generate)
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return generate(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Module
+
+if __name__ == "__main__":
+    sys.exit(main())
