@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 AVERAGE = "average"
+_LONG_NAME = 16
 _WIDTH = 110
 _REFERENCE = Path(__file__).resolve().parent.parent / "benchmarks" / "reference.yaml"
 
@@ -169,22 +170,31 @@ def answers_table(
         title: above the table.
 
     Returns:
-        A table with one line per model and the mean over the puzzle sets in the last column.
+        A table with one line per model and the mean over the puzzle sets in the last column; where sets have long
+        names, with one line per set.
     """
     sets = list(dict.fromkeys(name for row in rows.values() for name in row))
-    table = Table(title=title, title_justify="left", caption_justify="left", header_style="bold")
-    table.add_column("", overflow="fold")
-    for name in sets:
-        table.add_column(short_name(name), justify="right", no_wrap=True)
-    if len(sets) > 1:
-        table.add_column(AVERAGE, justify="right", style="bold")
+    lines: list[tuple[str, list[str], str | None]] = []
     for label, row in rows.items():
         values = [row[name].answers.percent if name in row else None for name in sets]
-        table.add_row(escape(label), *_cells(values, len(sets) > 1), style="green")
+        lines.append((escape(label), _cells(values, len(sets) > 1), "green"))
     for reference in beside:
         values = [reference.answers.get(name) for name in sets]
         if any(value is not None for value in values):
-            table.add_row(escape(reference.name), *_cells(values, len(sets) > 1))
+            lines.append((escape(reference.name), _cells(values, len(sets) > 1), None))
+    names = [short_name(name) for name in sets] + ([AVERAGE] if len(sets) > 1 else [])
+    table = Table(title=title, title_justify="left", caption_justify="left", header_style="bold")
+    table.add_column("", overflow="fold")
+    if max(map(len, names), default=0) > _LONG_NAME:  # names of files: they need a line each
+        for label, _, _ in lines:
+            table.add_column(label, justify="right", overflow="fold")
+        for index, name in enumerate(names):
+            table.add_row(escape(name), *(cells[index] for _, cells, _ in lines))
+        return table
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True, style="bold" if name == AVERAGE else None)
+    for label, cells, style in lines:
+        table.add_row(label, *cells, style=style)
     return table
 
 

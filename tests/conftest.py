@@ -170,6 +170,7 @@ def _private_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test reads or fills the user's cache; the tests of one run share a cache of their own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAVEN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("HYDRA_FULL_ERROR", raising=False)  # it turns sentences into tracebacks
         yield
 
 

@@ -114,7 +114,11 @@ def wrong_directions(source: str, module: str, package: bool = False) -> list[st
         elif top not in sys.stdlib_module_names:
             if module in (*GROUND, "vsa") or (package and module in ("vsa.models", "vsa.backends") and not found.lazy):
                 wrong.append(f"{module}:{found.line} imports {top}; only the standard library loads with `import vsa`")
-            elif home.startswith("vsa") and not (top in ("torch", "einops") or (top == "safetensors" and found.lazy)):
+            elif home.startswith("vsa") and not (
+                top in ("torch", "einops")
+                or (top == "safetensors" and found.lazy)
+                or (top == "numpy" and found.lazy and module == "vsa.models._bits")  # docs/decisions/0004
+            ):
                 wrong.append(f"{module}:{found.line} imports {top}; vsa needs torch and einops alone")
             elif top == "torch" and home == "datasets" and module != "datasets.loaders":
                 wrong.append(f"{module}:{found.line} imports torch; in datasets only loaders.py does")

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from .checks import check_algebra, check_backend
     from .codebook import Cleanup, Codebook
     from .laws import Embedding, Form, Laws
+    from .learnable import LearnableCodebook
     from .models import ALGEBRAS, get
+    from .slots import SlotSets
 
 __all__ = [
     "ALGEBRAS",
@@ -51,9 +53,11 @@ __all__ = [
     "Embedding",
     "Form",
     "Laws",
+    "LearnableCodebook",
     "Registry",
     "SettingsError",
     "ShapeError",
+    "SlotSets",
     "StoredMatrix",
     "UnknownNameError",
     "UnsupportedError",
@@ -75,6 +79,8 @@ _LAZY = {
     "Embedding": "vsa.laws",
     "Form": "vsa.laws",
     "Laws": "vsa.laws",
+    "LearnableCodebook": "vsa.learnable",
+    "SlotSets": "vsa.slots",
     "StoredMatrix": "vsa.backends.base",
     "check_algebra": "vsa.checks",
     "check_backend": "vsa.checks",
@@ -82,7 +88,10 @@ _LAZY = {
 }
 
 
-_MODULES = ("algebra", "backends", "checks", "codebook", "laws", "models", "validation")
+_MODULES = (
+    "algebra", "backends", "checks", "codebook", "encoding", "laws", "learnable", "models", "slots", "statistics",
+    "validation",
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

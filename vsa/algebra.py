@@ -6,6 +6,7 @@ dictionary key. Vectors are plain tensors whose last axis is the vector; every o
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -139,7 +140,7 @@ class Algebra(Operations):
         return self._bind_all(validation.axis_to_front(self.name, "bind_all", vectors, dim))
 
     def bundle(self, vectors: Tensor, weights: Tensor | None = None, dim: int = -2) -> Tensor:
-        """Superpose the vectors along an axis into one that resembles each. Nothing is normalised.
+        """Superpose the vectors along an axis into one that resembles each. A sum is not normalised.
 
         Args:
             vectors: (..., N, D), N at least 1.
@@ -148,7 +149,7 @@ class Algebra(Operations):
             dim: the axis of N.
 
         Returns:
-            (..., D): the weighted sum.
+            (..., D): the weighted sum; where ``laws.linear`` is false, the vector that wins the weighted vote.
 
         Reference:
             Kanerva, "Hyperdimensional computing", Cognitive Computation 2009.
@@ -158,6 +159,18 @@ class Algebra(Operations):
         if weights is not None:
             validation.check_weights(self.name, "bundle", weights, stacked)
         return self._bundle(stacked, weights)
+
+    def negative(self, x: Tensor) -> Tensor:
+        """The vector that cancels ``x`` in a bundle.
+
+        Args:
+            x: (..., D).
+
+        Returns:
+            (..., D), of similarity -1 with an atom ``x``.
+        """
+        self._check("negative", x)
+        return self._negative(x)
 
     def permute(self, x: Tensor, shifts: int = 1) -> Tensor:
         """Reorder the entries of a vector by the algebra's fixed permutation.
@@ -190,7 +203,8 @@ class Algebra(Operations):
         """
         self._check("power", base)
         if not isinstance(exponents, Tensor):
-            wide = torch.float64 if base.is_floating_point() and isinstance(exponents, float) else None
+            inexact = base.is_floating_point() or base.is_complex()
+            wide = torch.float64 if inexact and isinstance(exponents, float) else None
             exponents = torch.as_tensor(exponents, dtype=wide, device=base.device)
         if exponents.is_complex() or exponents.dtype == torch.bool:
             raise DtypeError(f"{self.name} power", received=f"exponents of {exponents.dtype}", expected="real numbers")
@@ -210,17 +224,23 @@ class Algebra(Operations):
         self._check("normalize", x)
         return self._normalize(x)
 
-    def quantize(self, x: Tensor) -> Tensor:
-        """The nearest vector that :meth:`random` could have made.
+    def quantize(self, x: Tensor, temperature: float | None = None) -> Tensor:
+        """The nearest vector that :meth:`random` could have made, hard or soft.
 
         Args:
             x: (..., D).
+            temperature: None is hard. A positive number gives a smooth form with a gradient, which becomes the hard one
+                as the temperature falls to zero.
 
         Returns:
-            (..., D), without gradient.
+            (..., D), without gradient when hard.
         """
         self._check("quantize", x)
-        return self._quantize(x)
+        if temperature is None:
+            return self._quantize(x)
+        if not 0 < temperature < math.inf:
+            raise VSAError(f"{self.name} quantize", received=f"temperature {temperature}", expected="a positive number")
+        return self._soften(x, temperature)
 
     # ------------------------------------------------------------------ comparing
 
@@ -273,6 +293,18 @@ class Algebra(Operations):
         a, b = self._embed_pair(x, y)
         norms = (a.square().sum(-1).clamp_min(eps) * b.square().sum(-1).clamp_min(eps)).sqrt()
         return (a * b).sum(-1) / norms
+
+    def vote_similarity(self, items: int) -> tuple[float, float]:
+        """Similarity of a bundle of random atoms to one of them, where bundling is a vote.
+
+        Args:
+            items: how many atoms are bundled.
+
+        Returns:
+            Mean and standard deviation.
+        """
+        validation.check_count(self.name, "items", items)
+        return self._vote_similarity(items)
 
     # ------------------------------------------------------------------ the bridge to arrays
 
@@ -372,6 +404,21 @@ class Algebra(Operations):
             (D,), or the width of the form that is exact under powers.
         """
         return self.random(generator=generator)
+
+    def cyclic_base(self, period: int, *, generator: torch.Generator) -> Tensor:
+        """A random vector whose powers repeat after ``period``: binding moves around a circle of that many places.
+
+        Args:
+            period: S.
+            generator: the source of randomness.
+
+        Returns:
+            (D,), or the width of the form that is exact under powers.
+
+        Raises:
+            VSAError: the algebra has no vector of this period.
+        """
+        self._refuse("cyclic_base")
 
     def power_period(self, base: Tensor) -> int | None:
         """The smallest n > 0 with ``power(base, n) = identity``; None when the powers never repeat.

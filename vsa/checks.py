@@ -18,7 +18,8 @@ from .algebra import Algebra
 from .backends.base import Backend
 from .codebook import Codebook
 from .errors import UnknownNameError
-from .law_suite import ALGEBRA_LAWS, Case, LawError, Skipped
+from .law_suite import ALGEBRA_LAWS, Case, LawError, Skipped, difference
+from .validation import default_dtype, real_dtype
 
 __all__ = ["ALGEBRA_LAWS", "LawError", "LawResult", "check_algebra", "check_backend", "check_law"]
 
@@ -99,7 +100,7 @@ def check_backend(
     generator = torch.Generator().manual_seed(seed)
     results = []
     for form in algebra.forms:
-        dtype = torch.get_default_dtype() if torch.get_default_dtype() in form.dtypes else form.dtypes[0]
+        dtype = default_dtype(form)
         # Few atoms, a stack, and more atoms than dimensions: a backend may read each in another way.
         for shape in ((11,), (2, 11), (algebra.embedding.width + 1,)):
             book = Codebook(algebra, algebra.random(*shape, generator=generator, dtype=dtype), backend=backend)
@@ -108,11 +109,17 @@ def check_backend(
     return tuple(results)
 
 
+def _query_dtype(algebra: Algebra, embedded: torch.dtype) -> torch.dtype:
+    """The canonical form's dtype that goes with the embedding's; any where vectors are no floats."""
+    dtypes = algebra.forms[0].dtypes
+    return next((d for d in dtypes if real_dtype(d) == embedded), dtypes[0])
+
+
 def _check_reads(
     book: Codebook, stack: tuple[int, ...], lead: tuple[int, ...], generator: torch.Generator, tolerance: float | None
 ) -> list[LawResult]:
     algebra, atoms = book.algebra, book.algebra.embed(book.atoms)
-    x = algebra.random(*lead, *stack, generator=generator, dtype=atoms.dtype)
+    x = algebra.random(*lead, *stack, generator=generator, dtype=_query_dtype(algebra, atoms.dtype))
     w = torch.rand(*lead, *stack, len(book), generator=generator, dtype=atoms.dtype)
     e = algebra.embedding
     scores = (algebra.embed(x).unsqueeze(-2) * atoms).sum(-1) * e.scale + e.offset
@@ -128,7 +135,10 @@ def _check_reads(
     results = []
     for read, (left, right) in pairs.items():
         name = f"{read} of {book.stored.kind} {tuple(book.atoms.shape)} at {tuple(x.shape)}"
-        error = float((left - right).norm() / right.norm().clamp_min(1e-12)) if left.shape == right.shape else math.inf
+        error = math.inf
+        if left.shape == right.shape:
+            size = difference(right, torch.zeros_like(right)).norm().clamp_min(1e-12)
+            error = float(difference(left, right).norm() / size)
         if left.shape != right.shape or (tolerance is not None and error > tolerance):
             raise LawError(
                 f"{book.backend.name} {name}",

@@ -14,12 +14,14 @@ from . import codebook_files
 from .algebra import Algebra
 from .backends import get as get_backend
 from .backends.base import Backend, StoredMatrix
-from .errors import DtypeError, ShapeError, UnknownNameError, VSAError
+from .errors import CorruptFileError, DtypeError, ShapeError, UnknownNameError, VSAError
 from .validation import check_count, check_device, check_float, describe, make_generator
 
 __all__ = ["Cleanup", "Codebook"]
 
 _DEVICE = "device."  # prefix, in the state dict, of the state of the device that holds the atoms
+_IDENTITY = "identity"  # in the state dict: a hash of algebra and labels, which must be those of the reader
+_CHECKSUM = "checksum"  # in the state dict: a hash of the atoms, which must have arrived as they were sent
 
 
 @dataclass(frozen=True)
@@ -298,12 +300,32 @@ class Codebook(nn.Module):
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[prefix + _IDENTITY] = codebook_files.digest(f"{self.algebra!r} {self.labels!r}".encode())
+        destination[prefix + _CHECKSUM] = codebook_files.digest(codebook_files.content(self.atoms))
         for name, value in self.stored.handle.state_dict().items():
             destination[f"{prefix}{_DEVICE}{name}"] = value
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any, **kwargs: Any) -> None:
         start = f"{prefix}{_DEVICE}"
         device = {key[len(start) :]: state_dict.pop(key) for key in list(state_dict) if key.startswith(start)}
+        identity, checksum = (state_dict.pop(prefix + key, None) for key in (_IDENTITY, _CHECKSUM))
+        expected = codebook_files.digest(f"{self.algebra!r} {self.labels!r}".encode())
+        if identity is not None and not torch.equal(identity.cpu(), expected):
+            raise VSAError(
+                "Codebook.load_state_dict",
+                received="the state of a codebook with another algebra or other labels",
+                expected=f"one of {self.algebra} with the labels of this codebook",
+                hint="make the codebook as it was when the state was saved",
+            )
+        sent = state_dict.get(prefix + "atoms")
+        found = codebook_files.digest(codebook_files.content(sent)) if isinstance(sent, Tensor) else None
+        if checksum is not None and found is not None and not torch.equal(checksum.cpu(), found):
+            raise CorruptFileError(
+                "Codebook.load_state_dict",
+                received="atoms that do not match their checksum",
+                expected="the atoms as they were saved",
+                hint="copy the file again; if you changed the atoms on purpose, leave out the entry checksum",
+            )
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         self._stored = self._store()
         self._stored.handle.load_state_dict(device)

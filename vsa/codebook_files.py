@@ -15,7 +15,7 @@ from . import models
 from .algebra import Algebra
 from .errors import CorruptFileError, DtypeError
 
-__all__ = ["fingerprint", "load", "save"]
+__all__ = ["content", "digest", "fingerprint", "load", "save"]
 
 _FORMAT = "vsa.codebook/1"
 
@@ -32,9 +32,20 @@ def fingerprint(algebra: Algebra, labels: Sequence[Hashable], atoms: Tensor) -> 
         64 hexadecimal digits.
     """
     digest = hashlib.sha256(_header(algebra, labels).encode())
-    digest.update(f"{atoms.dtype}{tuple(atoms.shape)}".encode())
-    digest.update(atoms.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    digest.update(content(atoms))
     return digest.hexdigest()
+
+
+def content(atoms: Tensor) -> bytes:
+    """Dtype, shape and values of a tensor as bytes."""
+    flat = atoms.detach().cpu().contiguous().flatten()
+    values: bytes = flat.view(torch.uint8).numpy().tobytes()
+    return f"{atoms.dtype}{tuple(atoms.shape)}".encode() + values
+
+
+def digest(data: bytes) -> Tensor:
+    """SHA-256 as a tensor (32,), uint8, as state dicts hold it."""
+    return torch.tensor(list(hashlib.sha256(data).digest()), dtype=torch.uint8)
 
 
 def save(path: str | PathLike[str], algebra: Algebra, labels: Sequence[Hashable], atoms: Tensor) -> None:

@@ -72,10 +72,13 @@ class Laws:
         exact_keys: the vectors y for which unbind(bind(x, y), y) = x for all x: ``"all"``, ``"random"`` (those that
             :meth:`Algebra.random` makes), or ``"none"``.
         unbinding_similarity: expected similarity of unbind(bind(x, y), y) to x for random x, y; 1 where exact.
+        unbinding_cosine: expected cosine of unbind(bind(x, y), y) to x, in the limit of large D; 1 where exact.
         crosstalk_mean: expected similarity of two independent random vectors.
         crosstalk_std: its standard deviation.
         permutation_distributes: permute(bind(x, y)) = bind(permute(x), permute(y)).
         permutation_order: the number of permutations after which every vector is itself again.
+        linear: bundling is the weighted sum; otherwise it is a vote, whose result is again a vector that
+            :meth:`Algebra.random` could have made.
         lacks: operations that the algebra does not have, each with the reason.
     """
 
@@ -90,6 +93,8 @@ class Laws:
     permutation_distributes: bool
     permutation_order: int
     lacks: tuple[tuple[str, str], ...] = ()
+    linear: bool = True
+    unbinding_cosine: float = 1.0
 
     def reason(self, operation: str) -> str | None:
         """Why an operation is missing; None when the algebra has it."""

@@ -70,6 +70,9 @@ class Operations(ABC):
     def _inverse(self, x: Tensor) -> Tensor:
         self._refuse("inverse")
 
+    def _negative(self, x: Tensor) -> Tensor:
+        self._refuse("negative")
+
     def _permute(self, x: Tensor, shifts: int) -> Tensor:
         self._refuse("permute")
 
@@ -82,6 +85,9 @@ class Operations(ABC):
     def _quantize(self, x: Tensor) -> Tensor:
         self._refuse("quantize")
 
+    def _soften(self, x: Tensor, temperature: float) -> Tensor:
+        self._refuse("soft quantize")
+
     def _binding_matrix(self, x: Tensor) -> Tensor:
         self._refuse("binding_matrix")
 
@@ -90,6 +96,9 @@ class Operations(ABC):
 
     def _power_period(self, base: Tensor) -> int | None:
         return None
+
+    def _vote_similarity(self, items: int) -> tuple[float, float]:
+        self._refuse("vote_similarity")
 
     def _bind_all(self, vectors: Tensor) -> Tensor:
         """(N, ..., D) -> (..., D)."""
@@ -102,7 +111,7 @@ class Operations(ABC):
         """(..., N, D), (..., N) -> (..., D)."""
         if weights is None:
             return vectors.sum(-2)
-        return (weights.unsqueeze(-2) @ vectors).squeeze(-2)
+        return (weights.to(vectors.dtype).unsqueeze(-2) @ vectors).squeeze(-2)
 
     def _similarity(self, x: Tensor, y: Tensor) -> Tensor:
         a, b = self._embed_pair(x, y)
@@ -121,7 +130,9 @@ class Operations(ABC):
         return a, self._embed(y, a.dtype)
 
     def _check(self, operation: str, *vectors: Tensor) -> None:
-        """Refuse what is no vector of this algebra, and vectors that do not go together."""
+        """Refuse what is no vector of this algebra, and vectors that do not go together; not in compiled code."""
+        if torch.compiler.is_compiling():
+            return
         validation.check_vectors(self.name, operation, vectors, self.forms, self.mixes_forms)
 
     def _refuse(self, operation: str) -> NoReturn:

@@ -23,6 +23,7 @@ __all__ = [
     "form_for",
     "form_of",
     "make_generator",
+    "real_dtype",
 ]
 
 
@@ -75,7 +76,17 @@ def form_for(owner: str, operation: str, dtype: torch.dtype | None, forms: Seque
 def default_dtype(form: Form) -> torch.dtype:
     """Torch's default dtype where the form admits it, else the form's first."""
     dtype = torch.get_default_dtype()
-    return dtype if dtype in form.dtypes else form.dtypes[0]
+    for wanted in (dtype, dtype.to_complex()):
+        if wanted in form.dtypes:
+            return wanted
+    return form.dtypes[0]
+
+
+def real_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The float dtype that goes with a dtype: of its parts if complex, torch's default for booleans and integers."""
+    if dtype.is_complex:
+        return dtype.to_real()
+    return dtype if dtype.is_floating_point else torch.get_default_dtype()
 
 
 def check_vectors(owner: str, operation: str, vectors: Sequence[Tensor], forms: Sequence[Form], mix: bool) -> None:
@@ -146,7 +157,8 @@ def check_weights(owner: str, operation: str, weights: object, vectors: Tensor) 
             received=f"weights {describe(weights)} for {vectors.shape[-2]} vectors",
             expected=f"(..., {vectors.shape[-2]})",
         )
-    if vectors.is_floating_point() and weights.dtype != vectors.dtype:
+    inexact = vectors.is_floating_point() or vectors.is_complex()
+    if inexact and weights.dtype != real_dtype(vectors.dtype):
         raise DtypeError(
             f"{owner} {operation}",
             received=f"weights {describe(weights)} and vectors {describe(vectors)}",

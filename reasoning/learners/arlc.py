@@ -41,7 +41,8 @@ log = logging.getLogger(__name__)
 
 MODES = ("learned", "programmed", "programmed_then_learned")
 _PROGRAM_LOGIT = 3.0  # initial logit of a programmed term: likely enough to work, soft enough to learn
-_ELEMENTS = 600_000  # spectral entries of the panels that are worked on at a time
+_ELEMENTS = 400_000  # spectral entries of the panels that are worked on at a time
+_PURE = 0.999  # probability above which a term is its likeliest input
 _CONSTANT = 0.9  # similarity of neighbouring panels above which a row counts as constant
 
 
@@ -169,7 +170,7 @@ class ARLC(Learner):
         output = _mixture(choice.unsqueeze(2), predicted.unflatten(3, (populations, rules)))  # (B, A, 3, G, W)
         loss = (1 - cosine(output, truth, frequency_weights).squeeze(-1)).mean(2)  # (B, A, G)
         if self.weighting == "entropy":
-            loss = loss * attribute_weights("entropy", choice, score.amax(-1))
+            loss = loss * attribute_weights("entropy", choice, score.amax(-1)).detach()
         return loss.sum(1).mean(0).sum()
 
     @torch.no_grad()
@@ -181,7 +182,7 @@ class ARLC(Learner):
         for scene, target in scenes:
             encoded, frequency_weights = self._sample_frequencies(self._encode(scene), generator)
             truth = self._row_targets(encoded, target).unsqueeze(-2)
-            predicted = self._predict(weights, gather_inputs(encoded.spectra, encoded.rows, encoded.columns))
+            predicted = self._predict(weights, encoded)
             similar = cosine(predicted, truth, frequency_weights).squeeze(-1)  # (B, A, 3, G * R)
             tables.append(similar.flatten(0, 1))
         table = torch.cat(tables)
@@ -205,8 +206,7 @@ class ARLC(Learner):
     def _solve(self, scene: Scene) -> Prediction:
         encoded = self._encode(scene)
         weights = self.rule_weights()
-        inputs = gather_inputs(encoded.spectra, encoded.rows, encoded.columns)
-        predicted = self._predict(weights, inputs)  # (B, A, 3, R, W)
+        predicted = self._predict(weights, encoded)  # (B, A, 3, R, W)
         known = self._known_targets(encoded)  # (B, A, 2, W)
         similar = cosine(predicted[:, :, :2], known.unsqueeze(-2), self.spectral_weights)
         score = similar.squeeze(-1).mean(2)  # (B, A, R)
@@ -260,11 +260,11 @@ class ARLC(Learner):
         return torch.cat([self._known_targets(encoded), answer], dim=2)
 
     @staticmethod
-    def _predict(weights: Tensor, inputs: Tensor) -> Tensor:
-        pure = weights.amax(-1)
-        if bool((pure > 0.999).all()):
-            return apply_coefficients(coefficients(weights), inputs)
-        return apply_formula(weights, inputs)
+    def _predict(weights: Tensor, encoded: EncodedScene) -> Tensor:
+        """complex (B, A, 3, R, W)."""
+        if bool((weights.amax(-1) > _PURE).all()):
+            return apply_coefficients(coefficients(weights), encoded.spectra, encoded.rows, encoded.columns)
+        return apply_formula(weights, gather_inputs(encoded.spectra, encoded.rows, encoded.columns))
 
     def _constant_rows(self, encoded: EncodedScene) -> Tensor:
         """bool (B, A): all panels of each complete row equal its first."""

@@ -76,9 +76,9 @@ class Learner(nn.Module):
 def component_rules(prediction: Prediction, component: int) -> Mapping[str, Tensor]:
     """Families of one component by rule slot, in the terms of RAVEN's grammar.
 
-    In grids, entities of a panel may differ freely in an attribute, which the grammar calls Constant: so is named there
-    what no rule explains. Number and Position share one rule: that of Position if it explains the rows, since it implies
-    the numbers, else that of whichever is better explained.
+    In grids, entities of a panel may differ freely in an attribute, which the grammar calls Constant: so is named
+    there what no rule explains. Number and Position share one rule: that of Position if it explains the rows, since
+    it implies the numbers, else that of whichever is better explained.
 
     Args:
         prediction: of B puzzles.

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from vsa.errors import ShapeError, VSAError
 
-_PIECE = 512  # columns worked on at a time: terms of 20 rules x 12 terms then take 1 MB
+_ENTRIES = 2**17  # complex entries of the terms that are worked on at a time: 1 MB
 
 
 def input_names(columns: int) -> tuple[str, ...]:
@@ -54,24 +54,23 @@ def row_inputs(rows: int, columns: int) -> tuple[tuple[int, ...], ...]:
     return tuple(result)
 
 
-def gather_inputs(spectra: Tensor, rows: int, columns: int, count: int | None = None) -> Tensor:
-    """Collect the formula inputs of the first ``count`` rows.
+def gather_inputs(spectra: Tensor, rows: int, columns: int) -> Tensor:
+    """Collect the formula inputs of all rows.
 
     Args:
         spectra: complex (..., P, W), spectra of at least the rows * columns - 1 context panels.
         rows: rows shown.
         columns: panels in a row.
-        count: how many rows to gather, from the first (default: all).
 
     Returns:
-        complex (..., count, I, W) with I = 3n - 1; the last input is the identity (all ones).
+        complex (..., rows, I, W) with I = 3n - 1; the last input is the identity (all ones).
     """
     context = rows * columns - 1
     if spectra.shape[-2] < context:
         raise ShapeError(
             "gather_inputs", received=f"{spectra.shape[-2]} panels", expected=f"at least {context} context panels"
         )
-    indices = torch.tensor(row_inputs(rows, columns)[:count], device=spectra.device)
+    indices = torch.tensor(row_inputs(rows, columns), device=spectra.device)
     inputs = spectra[..., indices, :]
     identity = torch.ones_like(inputs[..., :1, :])
     return torch.cat([inputs, identity], dim=-2)
@@ -92,7 +91,8 @@ class _SoftFormulas(torch.autograd.Function):
         ctx.save_for_backward(mixing, inputs)
         ctx.dims = (rules, terms)
         outputs = inputs.new_empty((rules, inputs.shape[1]))
-        for piece, output in zip(inputs.split(_PIECE, 1), outputs.split(_PIECE, 1), strict=True):
+        width = _piece(mixing)
+        for piece, output in zip(inputs.split(width, 1), outputs.split(width, 1), strict=True):
             t = _mix(mixing, piece, terms)
             bound, unbound = t[0].clone(), t[half].clone()
             for i in range(1, half):
@@ -108,8 +108,9 @@ class _SoftFormulas(torch.autograd.Function):
         half = terms // 2
         grad_mixing = torch.zeros_like(mixing)
         grad_inputs = torch.empty_like(inputs) if ctx.needs_input_grad[1] else None
-        for start in range(0, inputs.shape[1], _PIECE):
-            piece, upper = inputs[:, start : start + _PIECE], grad[:, start : start + _PIECE].resolve_conj()
+        width = _piece(mixing)
+        for start in range(0, inputs.shape[1], width):
+            piece, upper = inputs[:, start : start + width], grad[:, start : start + width].resolve_conj()
             t = _mix(mixing, piece.conj().resolve_conj(), terms)  # conjugates: all that gradients need
             grad_terms = torch.empty_like(t)
             products = []
@@ -132,9 +133,14 @@ class _SoftFormulas(torch.autograd.Function):
             grad_mixing.addmm_(flat, torch.view_as_real(piece).reshape(piece.shape[0], -1).T)
             if grad_inputs is not None:
                 mixed = (mixing.T @ flat).unflatten(-1, (-1, 2))
-                grad_inputs[:, start : start + _PIECE] = torch.view_as_complex(mixed)
+                grad_inputs[:, start : start + width] = torch.view_as_complex(mixed)
         weights = grad_mixing.view(terms, rules, -1).transpose(0, 1) if ctx.needs_input_grad[0] else None
         return weights, grad_inputs
+
+
+def _piece(mixing: Tensor) -> int:
+    """How many columns are worked on at a time."""
+    return max(64, _ENTRIES // mixing.shape[0])
 
 
 def _mix(mixing: Tensor, inputs: Tensor, terms: int) -> Tensor:
@@ -182,7 +188,7 @@ def coefficients(weights: Tensor) -> Tensor:
     return result
 
 
-def apply_coefficients(chosen: Tensor, inputs: Tensor) -> Tensor:
+def apply_coefficients(chosen: Tensor, spectra: Tensor, rows: int, columns: int) -> Tensor:
     """Predictions of formulas whose terms are pure inputs: binds and unbinds only what is not the identity.
 
     Equal to :func:`apply_formula` on one-hot weights, except that an input which stands among the bound and the
@@ -191,21 +197,35 @@ def apply_coefficients(chosen: Tensor, inputs: Tensor) -> Tensor:
 
     Args:
         chosen: long (R, I) from :func:`coefficients`.
-        inputs: complex (..., I, W).
+        spectra: complex (..., P, W), spectra of at least the rows * columns - 1 context panels.
+        rows: rows shown.
+        columns: panels in a row.
 
     Returns:
-        complex (..., R, W).
+        complex (..., rows, R, W).
     """
-    outputs = []
-    for row in chosen.tolist():
-        product: Tensor | None = None
-        for index, power in enumerate(row[:-1]):
-            factor = inputs[..., index, :]
-            factor = factor if power > 0 else factor.conj()
-            for _ in range(abs(power)):
-                product = factor if product is None else product * factor
-        outputs.append(torch.ones_like(inputs[..., 0, :]) if product is None else product)
-    return torch.stack(outputs, dim=-2)
+    outputs = spectra.new_empty((*spectra.shape[:-2], rows, len(chosen), spectra.shape[-1]))
+    for row, panels in enumerate(row_inputs(rows, columns)):
+        for rule, powers in enumerate(chosen.tolist()):
+            bound, unbound = (
+                [panel for panel, power in zip(panels, powers[:-1], strict=True) for _ in range(sign * power)]
+                for sign in (1, -1)
+            )
+            output = outputs[..., row, rule, :]
+            _multiply(output, spectra, bound, unbound)
+    return outputs
+
+
+def _multiply(output: Tensor, spectra: Tensor, bound: list[int], unbound: list[int]) -> None:
+    """Write the product of some panels, unbound by that of others, into ``output``."""
+    output.fill_(1.0)
+    if unbound:
+        output.copy_(spectra[..., unbound[0], :])
+        for panel in unbound[1:]:
+            output.mul_(spectra[..., panel, :])
+        output.copy_(output.conj())
+    for panel in bound:
+        output.mul_(spectra[..., panel, :])
 
 
 def in_words(chosen: Tensor, columns: int) -> list[str]:

@@ -56,9 +56,9 @@ def test_names_match_the_inputs():
 def test_pure_terms_are_integer_sums(case):
     columns, chosen, values = case
     weights = torch.nn.functional.one_hot(torch.tensor(chosen), 3 * columns - 1).float().unsqueeze(0)
-    inputs = gather_inputs(spectra(torch.tensor(values)), 3, columns)
-    soft = apply_formula(weights, inputs)
-    hard = apply_coefficients(coefficients(weights), inputs)
+    panels = spectra(torch.tensor(values))
+    soft = apply_formula(weights, gather_inputs(panels, 3, columns))
+    hard = apply_coefficients(coefficients(weights), panels, 3, columns)
     for row, indices in enumerate(row_inputs(3, columns)):
         terms = [0 if c == 3 * columns - 2 else values[indices[c]] for c in chosen]
         expected = spectra(torch.tensor(sum(terms[:6]) - sum(terms[6:])))

@@ -163,3 +163,24 @@ def test_a_digital_device_has_no_state() -> None:
             handle.advance(wrong)
     with pytest.raises(vsa.VSAError, match="load_state_dict: received entries conductance; expected no entries"):
         handle.load_state_dict({"conductance": torch.ones(1)})
+
+
+@pytest.mark.parametrize("named", [0, 1, 3])
+def test_superpositions_that_name_few_of_many_atoms_equal_the_product(named: int) -> None:
+    atoms = torch.randn(200, 24, generator=generator(1))
+    weights = torch.zeros(5, 7, 200)
+    chosen = torch.randint(200, (5, 7, named), generator=generator(2))
+    weights.scatter_(-1, chosen, torch.rand(chosen.shape, generator=generator(3)) + 0.1)
+    weights[2, 3] = 0  # a row that names nothing
+    found = vsa.backends.get("digital").store(atoms).rmatvec(weights)
+    torch.testing.assert_close(found, weights @ atoms)
+
+
+def test_a_sparse_superposition_has_the_gradient_of_the_product() -> None:
+    atoms = torch.randn(200, 8, generator=generator(1))
+    weights = torch.zeros(3, 200)
+    weights[:, 5] = 1.0
+    weights.requires_grad_()
+    vsa.backends.get("digital").store(atoms).rmatvec(weights).sum().backward()
+    assert weights.grad is not None
+    torch.testing.assert_close(weights.grad, atoms.sum(-1).expand(3, -1))

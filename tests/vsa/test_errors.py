@@ -32,6 +32,7 @@ DENSE = "dense (..., 64) of float32/float64/bfloat16/float16"
 FORMS = f"{DENSE} or index (..., 4) of int64"
 SAME = "check that the vector was made by an algebra of the same dimension and blocks"
 META = torch.device("meta")
+KNOWN = ", ".join((*vsa.ALGEBRAS.names(), *sorted(vsa.ALGEBRAS.aliases())))
 NAN = torch.full((1, 64), float("nan"))
 
 SENTENCES: list[tuple[Callable[[], object], type[VSAError], str]] = [
@@ -39,7 +40,7 @@ SENTENCES: list[tuple[Callable[[], object], type[VSAError], str]] = [
     (
         lambda: vsa.get("gsbx"),
         UnknownNameError,
-        "get algebra: received algebra 'gsbx'; expected one of gsbc, block_codes; did you mean 'gsbc'?",
+        f"get algebra: received algebra 'gsbx'; expected one of {KNOWN}; did you mean 'gsbc'?",
     ),
     (
         lambda: vsa.get("gsbc", block=4),

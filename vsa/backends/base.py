@@ -242,6 +242,32 @@ class Backend(ABC):
             _check_entries(atoms, kind, block_length)
         return self._store(atoms, kind, block_length, seed)
 
+    def train_view(
+        self, atoms: Tensor, kind: Kind = "dense", *, block_length: int | None = None, seed: int = 0
+    ) -> StoredMatrix:
+        """What atoms that are being learned look like on this backend: fresh noise, the gradient of the exact matrix.
+
+        Call it once per batch, with another seed each time. A backend that is exact shows the atoms as they are.
+
+        Args:
+            atoms: (*stack, N, E) float, with or without gradient.
+            kind: as for :meth:`store`.
+            block_length: as for :meth:`store`.
+            seed: of the noise.
+
+        Returns:
+            A matrix to read, and to differentiate, once.
+        """
+        from . import get
+        from .train_view import StraightThrough
+
+        exact = self if self.exact else get("digital")
+        seen = exact.store(atoms, kind, block_length=block_length, seed=seed, check_values=False)
+        if self.exact:
+            return seen
+        noisy = self.store(atoms.detach(), kind, block_length=block_length, seed=seed, check_values=False)
+        return StraightThrough(noisy, seen)
+
     @abstractmethod
     def _store(self, atoms: Tensor, kind: Kind, block_length: int | None, seed: int) -> StoredMatrix: ...
 

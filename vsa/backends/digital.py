@@ -22,6 +22,12 @@ __all__ = ["Digital"]
 _ROWS_FROM = 16  # batch from which gathering rows of the transposed argument beats gathering its columns (measured)
 _CACHED_BYTES = 2**28  # largest float copy that a bipolar matrix keeps; beyond it is converted piece by piece
 
+# A superposition of a large codebook that names few atoms (a PMF over a wide range) gathers them instead of
+# multiplying: measured 2x to 4x faster at N = 101 and 15x to 20x at N = 1001 with 1 to 6 of them named, slower from
+# one in ten on.
+_SPARSE_COUNT = 96
+_SPARSE_SHARE = 0.05
+
 
 @BACKENDS.register("digital")
 @dataclass(frozen=True)
@@ -93,6 +99,11 @@ class _Dense(_Chunked):
         return _batched(x, self.atoms[:, start:stop].mT)
 
     def _rmatvec(self, weights: Tensor, generator: torch.Generator | None) -> Tensor:
+        differentiable = torch.is_grad_enabled() and (weights.requires_grad or self.atoms.requires_grad)
+        if len(self.atoms) == 1 and self.count >= _SPARSE_COUNT and not differentiable:
+            rows, columns = weights[:, 0].nonzero(as_tuple=True)
+            if len(columns) <= weights.numel() * _SPARSE_SHARE:
+                return _sparse_superposition(weights[:, 0], rows, columns, self.atoms[0]).unsqueeze(1)
         return _batched(weights, self.atoms)
 
     def _block_matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -233,6 +244,13 @@ def _batched(x: Tensor, matrices: Tensor) -> Tensor:
     if matrices.shape[0] == 1:
         return x @ matrices[0]
     return (x.transpose(0, 1) @ matrices).transpose(0, 1)
+
+
+def _sparse_superposition(weights: Tensor, rows: Tensor, columns: Tensor, atoms: Tensor) -> Tensor:
+    """(B, N) with few entries that are not zero, at (rows, columns), times (N, E) -> (B, E)."""
+    starts = torch.searchsorted(rows, torch.arange(len(weights), device=rows.device))
+    values = weights[rows, columns]
+    return torch.nn.functional.embedding_bag(columns, atoms, starts, mode="sum", per_sample_weights=values)
 
 
 def _block_products(x: Tensor, atoms: Tensor, blocks: int) -> Tensor:

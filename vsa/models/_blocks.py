@@ -7,17 +7,81 @@ import math
 import torch
 from torch import Tensor
 
+from .. import validation
+from ..errors import VSAError
+
 __all__ = [
+    "check_geometry",
+    "check_positions",
     "circulant",
+    "cyclic_positions",
     "from_spectrum",
     "frequency_weights",
     "one_hot",
+    "period",
     "position_powers",
     "position_spectrum",
     "roll",
     "spectrum",
     "take",
+    "unit_positions",
+    "wrap",
 ]
+
+
+def check_geometry(owner: str, dim: int, blocks: int) -> None:
+    """Refuse a number of blocks that does not divide D, or leaves blocks of length 1."""
+    validation.check_count(owner, "blocks", blocks)
+    if dim % blocks or dim < 2 * blocks:
+        fits = [k for k in range(1, dim // 2 + 1) if dim % k == 0]
+        near = sorted(sorted(fits, key=lambda k: abs(k - blocks))[:4])
+        raise VSAError(
+            f"{owner} blocks",
+            received=f"dim {dim} and blocks {blocks}",
+            expected="blocks that divide dim, of length 2 or more",
+            hint=f"for this dim use {' or '.join(map(str, near))}" if near else "use a larger dim",
+        )
+
+
+def check_positions(owner: str, operation: str, positions: Tensor, length: int, remedy: str) -> None:
+    """Refuse positions (..., K) outside 0 to L - 1; ``remedy`` is the operation that takes them modulo L."""
+    if positions.numel() and bool(((positions < 0) | (positions >= length)).any()):
+        raise VSAError(
+            f"{owner} {operation}",
+            received=f"positions from {int(positions.min())} to {int(positions.max())}",
+            expected=f"positions from 0 to {length - 1}",
+            hint=f"take them modulo the block length with {remedy}",
+        )
+
+
+def wrap(positions: Tensor, length: int) -> Tensor:
+    """Positions modulo L; where L is a power of two by a mask, which is several times faster than a division."""
+    return positions & (length - 1) if length & (length - 1) == 0 else positions.remainder(length)
+
+
+def unit_positions(length: int, blocks: int, generator: torch.Generator) -> Tensor:
+    """Random positions (K,) that share no factor with L: their first L multiples are distinct in every block."""
+    units = torch.tensor([p for p in range(length) if math.gcd(p, length) == 1])
+    draw = torch.randint(len(units), (blocks,), generator=generator, device=generator.device)
+    return units.to(draw.device)[draw]
+
+
+def cyclic_positions(owner: str, period: int, length: int, blocks: int, generator: torch.Generator) -> Tensor:
+    """Random positions (K,) whose multiples repeat after S = ``period``, which divides L."""
+    validation.check_count(owner, "period", period)
+    if length % period:
+        raise VSAError(
+            f"{owner} cyclic_base",
+            received=f"period {period} for blocks of length {length}",
+            expected="a period that divides the block length",
+            hint="choose dim and blocks so that dim / blocks is a multiple of the period",
+        )
+    return unit_positions(period, blocks, generator) * (length // period)
+
+
+def period(positions: Tensor, length: int) -> int:
+    """Block k with position p repeats after L / gcd(p, L) multiples, all blocks after the least common multiple."""
+    return math.lcm(*(length // math.gcd(int(p), length) for p in positions.flatten()))
 
 
 def one_hot(positions: Tensor, length: int, dtype: torch.dtype) -> Tensor:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from .. import validation
 from ..algebra import Algebra
-from ..errors import DtypeError, ShapeError, VSAError
+from ..errors import DtypeError, ShapeError
 from ..laws import Embedding, Form, Laws, Storage
 from . import ALGEBRAS, _blocks
 
@@ -50,16 +50,7 @@ class GSBC(Algebra):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        validation.check_count(self.name, "blocks", self.blocks)
-        if self.dim % self.blocks or self.dim < 2 * self.blocks:
-            fits = [k for k in range(1, self.dim // 2 + 1) if self.dim % k == 0]
-            near = sorted(sorted(fits, key=lambda k: abs(k - self.blocks))[:4])
-            raise VSAError(
-                f"{self.name} blocks",
-                received=f"dim {self.dim} and blocks {self.blocks}",
-                expected="blocks that divide dim, of length 2 or more",
-                hint=f"for this dim use {' or '.join(map(str, near))}" if near else "use a larger dim",
-            )
+        _blocks.check_geometry(self.name, self.dim, self.blocks)
 
     @property
     def block_length(self) -> int:
@@ -73,7 +64,7 @@ class GSBC(Algebra):
             Form("index", self.blocks, (torch.int64,)),
         )
 
-    @cached_property
+    @property
     def embedding(self) -> Embedding:
         return Embedding(width=self.dim, scale=1.0 / self.blocks, offset=0.0)
 
@@ -91,6 +82,7 @@ class GSBC(Algebra):
             crosstalk_std=math.sqrt(chance * (1.0 - chance) / self.blocks),
             permutation_distributes=True,
             permutation_order=self.blocks,
+            lacks=(("negative", "entries of a block code are not negative; give bundle a weight of -1"),),
         )
 
     @property
@@ -245,7 +237,7 @@ class GSBC(Algebra):
 
     def _bind(self, x: Tensor, y: Tensor) -> Tensor:
         if _is_index(x) and _is_index(y):
-            return (x + y).remainder(self.block_length)
+            return _blocks.wrap(x + y, self.block_length)
         if _is_index(x):
             return self._roll(y, x)
         if _is_index(y):
@@ -254,14 +246,14 @@ class GSBC(Algebra):
 
     def _unbind(self, x: Tensor, y: Tensor) -> Tensor:
         if _is_index(y):
-            return (x - y).remainder(self.block_length) if _is_index(x) else self._roll(x, -y)
+            return _blocks.wrap(x - y, self.block_length) if _is_index(x) else self._roll(x, -y)
         if _is_index(x):
             return self._roll(self._inverse(y), x)
         return self._from_spectrum(self._spectrum(x) * self._spectrum(y).conj(), x.dtype)
 
     def _inverse(self, x: Tensor) -> Tensor:
         if _is_index(x):
-            return (-x).remainder(self.block_length)
+            return _blocks.wrap(-x, self.block_length)
         return self._split(x).flip(-1).roll(1, -1).flatten(-2)
 
     def _bind_all(self, vectors: Tensor) -> Tensor:
@@ -306,6 +298,9 @@ class GSBC(Algebra):
     def _quantize(self, x: Tensor) -> Tensor:
         return self.to_index(x) if _is_index(x) else self._embed(self.to_index(x), x.dtype)
 
+    def _soften(self, x: Tensor, temperature: float) -> Tensor:
+        return x if _is_index(x) else (self._split(x) / temperature).softmax(-1).flatten(-2)
+
     def _similarity(self, x: Tensor, y: Tensor) -> Tensor:
         if _is_index(x) or _is_index(y):
             return self.block_similarity(x, y).mean(-1)
@@ -336,13 +331,8 @@ class GSBC(Algebra):
 
     def check_values(self, operation: str, x: Tensor) -> None:
         super().check_values(operation, x)
-        if _is_index(x) and x.numel() and bool(((x < 0) | (x >= self.block_length)).any()):
-            raise VSAError(
-                f"{self.name} {operation}",
-                received=f"positions from {int(x.min())} to {int(x.max())}",
-                expected=f"positions from 0 to {self.block_length - 1}",
-                hint="take them modulo the block length with to_index",
-            )
+        if _is_index(x):
+            _blocks.check_positions(self.name, operation, x, self.block_length, "to_index")
 
     def _is_valid(self, x: Tensor, tolerance: float) -> Tensor:
         if _is_index(x):
@@ -359,10 +349,19 @@ class GSBC(Algebra):
         Returns:
             (K,), int64.
         """
-        length = self.block_length
-        units = torch.tensor([p for p in range(length) if math.gcd(p, length) == 1])
-        draw = torch.randint(len(units), (self.blocks,), generator=generator, device=generator.device)
-        return units.to(draw.device)[draw]
+        return _blocks.unit_positions(self.block_length, self.blocks, generator)
+
+    def cyclic_base(self, period: int, *, generator: torch.Generator) -> Tensor:
+        """One-hot blocks whose powers repeat after ``period``, a divisor of L, and differ in every block before.
+
+        Args:
+            period: S.
+            generator: the source of randomness.
+
+        Returns:
+            (K,), int64.
+        """
+        return _blocks.cyclic_positions(self.name, period, self.block_length, self.blocks, generator)
 
     def _power_period(self, base: Tensor) -> int | None:
         """Block k with position p repeats after L / gcd(p, L) powers, all blocks after the least common multiple."""
@@ -370,7 +369,7 @@ class GSBC(Algebra):
             if not bool((self._quantize(base) == base).all()):
                 return None
             base = self.to_index(base)
-        return math.lcm(*(self.block_length // math.gcd(int(p), self.block_length) for p in base.flatten()))
+        return _blocks.period(base, self.block_length)
 
     # ------------------------------------------------------------------ helpers
 
