@@ -192,7 +192,7 @@ def read_npz(path: str | PathLike[str], *, image: bool = True) -> NpzPuzzle:
     except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
         if isinstance(error, VSAError):
             raise
-        received = str(error) or type(error).__name__
+        received = clipped(error) or type(error).__name__
         raise CorruptFileError(f"read {path}", received=received, expected="a whole npz") from None
     except OSError as error:
         raise VSAError(f"read {path}", received=error.strerror, expected="a file that may be read") from error

@@ -223,7 +223,10 @@ def _parse(path: Path) -> Element:
         ) from None
     except (ParseError, LookupError, ValueError) as error:
         raise CorruptFileError(
-            f"read {path}", received=f"xml that breaks ({error})", expected="whole xml", hint="copy or make it again"
+            f"read {path}",
+            received=f"xml that breaks ({clipped(error)})",
+            expected="whole xml",
+            hint="copy or make it again",
         ) from None
 
 
@@ -246,7 +249,7 @@ def _target(path: Path) -> int:
         raise CorruptFileError(f"read {path}", received="no member target", expected="target.npy") from None
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
         raise CorruptFileError(
-            f"read {path}, target", received=str(error) or type(error).__name__, expected="an npz with one number"
+            f"read {path}, target", received=clipped(error) or type(error).__name__, expected="an npz with one number"
         ) from None
     except OSError as error:
         raise VSAError(f"read {path}", received=error.strerror, expected="a file that may be read") from error

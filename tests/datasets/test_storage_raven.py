@@ -177,6 +177,18 @@ def test_a_member_that_claims_gigabytes_is_not_unpacked(tree: Path) -> None:
         read_npz(tree)
 
 
+def test_a_damaged_directory_of_the_zip_stays_a_short_sentence(tree: Path) -> None:
+    """zipfile quotes the whole name that a local header claims: up to 64 kB of bytes."""
+    data = bytearray(tree.read_bytes())
+    assert data[:4] == b"PK\x03\x04"
+    data[26:28] = b"\xff\xff"  # the length of the first member's name
+    tree.write_bytes(data)
+    for read_it in (lambda: read_npz(tree), lambda: read(tree.parent)):
+        with pytest.raises(CorruptFileError) as caught:
+            read_it()
+        assert len(str(caught.value)) < 1000
+
+
 def test_files_of_different_puzzles_do_not_pass_for_one(tmp_path: Path) -> None:
     for name in ("left_right", "up_down"):
         arrays = datasets.generate("iraven", name, n=1)
