@@ -74,7 +74,7 @@ class SceneEncoder(nn.Module):
         self.algebra = algebra
         self.backend = get_backend("digital") if backend is None else backend
         self.seed = seed
-        self._stored: dict[tuple[str, int, torch.device], StoredMatrix] = {}
+        self._stored: dict[tuple[str, int, torch.device, torch.dtype], StoredMatrix] = {}
 
     def value_codebook(self, values: int) -> Codebook:
         """Atoms 0..values-1 of the fractional-power codebook, then one random atom for "the entities differ"."""
@@ -120,7 +120,7 @@ class SceneEncoder(nn.Module):
 
     def _read(self, kind: str, size: int, weights: Tensor) -> Tensor:
         """Superposition of transformed atoms; the array is stored at its first use."""
-        place = (kind, size, weights.device)
+        place = (kind, size, weights.device, weights.dtype)
         if place not in self._stored:
             book = self.value_codebook(size) if kind == "values" else self.slot_codebook(size)
             spectra = torch.view_as_real(self.algebra.spectrum(book.atoms).flatten(-2)).flatten(-2)

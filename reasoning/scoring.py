@@ -10,31 +10,13 @@ from vsa.errors import UnknownNameError
 ATTRIBUTE_WEIGHTINGS = ("none", "entropy", "confidence")
 
 
-def spectral_weights(blocks: int, length: int) -> Tensor:
-    """Parseval weights of flattened half spectra.
-
-    Args:
-        blocks: K.
-        length: L, block length.
-
-    Returns:
-        real (K * (L // 2 + 1),): 1 for the constant (and, if L is even, the last) frequency, 2 for those that
-        stand for a conjugate pair; ``sum(w * Re(u * conj(v))) = L * <x, y>``.
-    """
-    block = torch.full((length // 2 + 1,), 2.0)
-    block[0] = 1.0
-    if length % 2 == 0:
-        block[-1] = 1.0
-    return block.repeat(blocks)
-
-
 def cosine(u: Tensor, v: Tensor, weights: Tensor, epsilon: float = 1e-6) -> Tensor:
     """Cosines of the vectors behind two sets of spectra.
 
     Args:
         u: complex (..., M, W).
         v: complex (..., N, W); leading axes broadcast.
-        weights: real (W,) from :func:`spectral_weights` (or a subset of the frequencies).
+        weights: real (W,), how much each frequency counts (``GSBC.spectral_weights`` for every block or a part).
         epsilon: smallest norm product.
 
     Returns:

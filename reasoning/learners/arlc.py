@@ -32,7 +32,7 @@ from reasoning.learners.naming import FAMILIES, computed_families, name_choice
 from reasoning.learners.programs import default_terms, program
 from reasoning.learners.registry import LEARNERS
 from reasoning.scene import Scene
-from reasoning.scoring import ATTRIBUTE_WEIGHTINGS, attribute_weights, cosine, spectral_weights
+from reasoning.scoring import ATTRIBUTE_WEIGHTINGS, attribute_weights, cosine
 from vsa import Algebra, Backend
 from vsa.errors import SettingsError, ShapeError, UnknownNameError
 from vsa.seeding import child_seed
@@ -105,7 +105,7 @@ class ARLC(Learner):
         self.columns, self.mode, self.terms = columns, mode, terms
         self.temperature, self.term_temperature, self.weighting = temperature, term_temperature, weighting
         code = self.encoder.algebra
-        weights = spectral_weights(code.blocks, code.block_length)
+        weights = code.spectral_weights().repeat(code.blocks)
         self.register_buffer("spectral_weights", weights, persistent=False)
         if frequencies is not None and not frequencies >= 1:
             raise SettingsError("ARLC", received=f"frequencies={frequencies}", expected="at least 1, or null for all")

@@ -7,12 +7,13 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from datasets.arrays import RULE_NAMES
 from reasoning.learners.formula import apply_formula, gather_inputs
 from reasoning.scoring import cosine
 from vsa.seeding import child_seed
 
-# The rule families in the order in which ties are broken: a constant row is also a progression by zero.
-FAMILIES = ("Constant", "Progression", "Arithmetic", "Distribute_Three")
+# The rule families, also in the order in which ties are broken: a constant row is a progression by zero, too.
+FAMILIES = RULE_NAMES
 
 _SAMPLES = 64
 _FREQUENCIES = 64

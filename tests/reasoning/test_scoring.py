@@ -5,8 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reasoning.scoring import ATTRIBUTE_WEIGHTINGS, attribute_weights, cosine, spectral_weights
+from reasoning.scoring import ATTRIBUTE_WEIGHTINGS, attribute_weights, cosine
 from vsa.errors import UnknownNameError
+from vsa.models.gsbc import GSBC
 
 
 @settings(max_examples=40, deadline=None)
@@ -15,7 +16,7 @@ def test_cosine_of_spectra_is_cosine_of_vectors(blocks, length, seed):
     generator = torch.Generator().manual_seed(seed)
     x = torch.rand(3, blocks, length, dtype=torch.float64, generator=generator)
     y = torch.rand(2, blocks, length, dtype=torch.float64, generator=generator)
-    weights = spectral_weights(blocks, length).double()
+    weights = GSBC(dim=blocks * length, blocks=blocks).spectral_weights(torch.float64).repeat(blocks)
     found = cosine(torch.fft.rfft(x).flatten(-2), torch.fft.rfft(y).flatten(-2), weights)
     expected = torch.nn.functional.cosine_similarity(x.flatten(1)[:, None], y.flatten(1)[None], dim=-1)
     torch.testing.assert_close(found, expected)
