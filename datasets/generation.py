@@ -13,7 +13,9 @@ from .constellations import resolve_constellation
 from .iraven_x import generate_iraven_x
 from .raven import ANSWER_SETS, generate_raven
 
-__all__ = ["generate"]
+__all__ = ["MOST_NUMBER", "generate"]
+
+MOST_NUMBER = 10**18  # numbers have at most 18 digits in the names of files
 
 
 def generate(
@@ -60,6 +62,8 @@ def generate(
             raise DtypeError(f"generate {name}", received=f"{label}={value!r}", expected="an integer") from None
         if least is not None and number < least:
             raise VSAError(f"generate {name}", received=f"{label}={number}", expected=f"at least {least}")
+    if start + n > MOST_NUMBER:
+        raise VSAError(f"generate {name}", received=f"start={start}, n={n}", expected="numbers below 10 ** 18")
     place = resolve_constellation(constellation)
     index = np.arange(start, start + n, dtype=np.int64)
     if name == "iraven_x":

@@ -21,7 +21,7 @@ from vsa.errors import SettingsError, UnknownNameError, VSAError
 
 from .cache import FORMAT, generator_version
 from .constellations import CONSTELLATIONS
-from .generation import generate
+from .generation import MOST_NUMBER, generate
 from .storage_npz import file_stem
 from .storage_raven import write_raven, write_whole
 from .storage_shards import MANIFEST, SHARD_PUZZLES, read_manifest, write_shard
@@ -70,6 +70,9 @@ class Order:
         if self.n < 1 or self.start < 0:
             received = f"n={self.n}, start={self.start}"
             raise SettingsError("generate puzzles", received=received, expected="n at least 1, start at least 0")
+        if self.start + self.n > MOST_NUMBER:  # generate would say so too, but after the folder was begun
+            received = f"n={self.n}, start={self.start}"
+            raise SettingsError("generate puzzles", received=received, expected="numbers below 10 ** 18")
         if self.maxval is not None and (self.form == "raven" or (self.images and self.form == "shards")):
             raise SettingsError(
                 f"generate {self.dataset}", received=f"format={self.form} images={str(self.images).lower()}",

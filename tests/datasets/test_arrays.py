@@ -119,6 +119,8 @@ def test_constellation_names() -> None:
         ({"name": "iravn", "n": 1}, UnknownNameError, "did you mean 'iraven'"),
         ({"name": "iraven", "n": 0}, VSAError, "n=0; expected at least 1"),
         ({"name": "iraven", "n": 1, "start": -1}, VSAError, "start=-1"),
+        ({"name": "iraven", "n": 1, "start": 10**18}, VSAError, "numbers below 10 ** 18"),
+        ({"name": "iraven_x", "n": 1, "start": 10**30}, VSAError, "numbers below 10 ** 18"),
         ({"name": "iraven", "n": 2.5}, DtypeError, "n=2.5"),
         ({"name": "iraven", "n": 1, "columns": 10}, SettingsError, "options of iraven_x"),
         ({"name": "iraven_x", "constellation": "2x2", "n": 1}, SettingsError, "expected center_single"),
