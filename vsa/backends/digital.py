@@ -150,12 +150,17 @@ class _Bipolar(_Chunked):
         if len(self.atoms) == 1 and _int8_is_faster(x.shape[0], stop - start, self.width, x.device.type):
             product: Tensor = torch._int_mm(x[:, 0], self.atoms[0, start:stop].t())
             return product.unsqueeze(1)
-        # float32 counts exactly up to 2^24, float64 beyond.
-        exact = torch.float32 if self.width < 2**24 else torch.float64
+        exact = _exact_float(self.width)
         return _batched(x.to(exact), self._float(exact, start, stop).mT).to(torch.int32)
 
     def _rmatvec(self, weights: Tensor, generator: torch.Generator | None) -> Tensor:
-        return _batched(weights, self._float(weights.dtype))
+        if weights.dtype != torch.int8:
+            return _batched(weights, self._float(weights.dtype))
+        if len(self.atoms) == 1 and _int8_is_faster(weights.shape[0], self.width, self.count, weights.device.type):
+            product: Tensor = torch._int_mm(weights[:, 0], self.atoms[0])
+            return product.unsqueeze(1)
+        exact = _exact_float(self.count)
+        return _batched(weights.to(exact), self._float(exact)).to(torch.int32)
 
     def _block_matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         return _block_products(x, self._float(x.dtype), self._blocks("block_matvec"))
@@ -266,6 +271,11 @@ def _least_block(x: Tensor, atoms: Tensor, blocks: int) -> Tensor:
     for k in range(1, blocks):
         least = torch.minimum(least, _batched(a[..., k, :], b[..., k, :].mT))
     return least
+
+
+def _exact_float(terms: int) -> torch.dtype:
+    """A float type in which a sum of so many products of int8 with signs is exact: float32 counts up to 2^24."""
+    return torch.float32 if terms * 128 < 2**24 else torch.float64
 
 
 @lru_cache(maxsize=64)
