@@ -61,7 +61,7 @@ class Asymmetric(Iterative):
         check_update(self.name, self.update)
         if self.problem.algebra.name not in ("map", "bsc"):
             raise UnsupportedError(
-                self.name, received=f"codebooks of {self.problem.algebra.name}", expected="map or bsc, whose entries flip",
+                self.name, received=f"codebooks of {self.problem.algebra.name}", expected="map or bsc",
                 hint="use in_memory, or block_code for block codes",
             )  # fmt: skip
         if self.flips not in ("sign", "zero_two"):

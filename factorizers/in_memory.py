@@ -1,7 +1,7 @@
 """The in-memory factorizer: noise and a threshold take the resonator out of its limit cycles.
 
 A threshold leaves a few atoms alive by chance; noise changes which. The estimate wanders over superpositions of few
-atoms until the right ones meet, and stays there. On a crossbar the reads themselves are the noise.
+atoms until the right ones meet, and stays there. On analog hardware the reads themselves are the noise.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class InMemory(Iterative):
             :func:`chance_threshold`.
         noise: standard deviation of the noise on similarities, in units of the crosstalk's. 0: none.
         noise_from: ``"activation"``: drawn; ``"columns"``: read from as many extra random atoms as the codebook has, as
-            a crossbar with spare columns would; ``"reads"``: none is added, for a backend with noise of its own.
+            an array with spare columns would; ``"reads"``: none is added, for a backend with noise of its own.
         update: sequential or parallel.
         converge: similarity of the last factor's best atom from which an answer is examined. Default: the
             certificate's tau.

@@ -74,6 +74,10 @@ def test_bipolar_is_exact_in_integers_and_equals_dense(
     assert torch.equal(stored.matvec(x.double()), dense.matvec(x.double()))
     w = torch.rand(*lead, *stack, count, generator=generator(seed), dtype=torch.float64)
     assert torch.equal(stored.rmatvec(w), dense.rmatvec(w))
+    steps = torch.randint(-128, 128, w.shape, generator=generator(seed), dtype=torch.int8)
+    whole = stored.rmatvec(steps)
+    assert whole.dtype == torch.int32
+    assert torch.equal(whole.double(), dense.rmatvec(steps.double()))
     values, rows = stored.topk(x, 1)
     assert torch.equal(values, integers.amax(-1, keepdim=True))
     assert torch.equal(integers.gather(-1, rows), values)

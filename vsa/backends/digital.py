@@ -284,4 +284,5 @@ def _int8_is_faster(batch: int, count: int, width: int, device: str) -> bool:
     if device == "cuda":
         return batch > 16 and width % 8 == 0 and count % 8 == 0
     supported = getattr(torch.cpu, "_is_vnni_supported", None)
-    return device == "cpu" and supported is not None and bool(supported())
+    # torch 2.13 misreads a transposed matrix with one column: the products of a width of 1 are wrong.
+    return device == "cpu" and width > 1 and supported is not None and bool(supported())
