@@ -141,6 +141,8 @@ class _Bipolar(_Chunked):
 
     def _matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         step = max(1, _CACHED_BYTES // (4 * self.atoms.shape[0] * self.width))
+        if step >= self.count:
+            return self._range(x, 0, self.count)
         starts = range(0, self.count, step)
         return torch.cat([self._range(x, start, min(start + step, self.count)) for start in starts], -1)
 
