@@ -10,6 +10,7 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -228,8 +229,8 @@ def _check_distinct(book: Codebook, factor: int) -> None:
     )
 
 
-def as_books(operation: str, books: Sequence[Codebook]) -> tuple[Codebook, ...]:
-    """A tuple of what the caller gave; refuse a single codebook."""
+def as_books(operation: str, books: Sequence[Any]) -> tuple[Any, ...]:
+    """A tuple of what the caller gave, to be checked by :class:`Problem`; refuse a single codebook."""
     if isinstance(books, Codebook):
         raise DtypeError(operation, received="one codebook", expected="a list with one codebook for each factor")
     return tuple(books)
