@@ -88,6 +88,29 @@ def test_the_integer_unit_and_its_fallback_agree(monkeypatch: pytest.MonkeyPatch
     assert torch.equal(*answers)
 
 
+@pytest.mark.parametrize(("count", "width"), [(1, 64), (24, 1), (24, 2), (24, 64)])
+@pytest.mark.parametrize("batch", [1, 2, 3, 20])
+def test_int8_vectors_are_read_right_however_they_lie_in_memory(batch: int, count: int, width: int) -> None:
+    stored = Digital().store(signs(count, width), "bipolar")
+    for x in (
+        signs(batch, width),
+        signs(width).expand(batch, width),
+        signs(width, batch).t(),
+        signs(batch, 2 * width)[:, ::2],
+        signs(3 * batch, width + 3)[::3, 2:-1],
+    ):
+        assert torch.equal(stored.matvec(x).float(), stored.matvec(x.float()))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4, 5])
+def test_few_int8_vectors_are_read_one_by_one(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored, x = Digital().store(signs(24, 64), "bipolar"), signs(batch, 64, seed=1)
+    monkeypatch.setattr(digital_module, "_int8_is_faster", lambda *shape: True)
+    monkeypatch.setattr(digital_module, "_COPIED_FROM", 1)
+    read = stored.matvec(x)
+    assert read.dtype == torch.int32 and torch.equal(read.float(), stored.matvec(x.float()))
+
+
 def test_large_bipolar_matrices_are_converted_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     atoms, x = signs(50, 32), torch.rand(3, 32, generator=generator())
     expected = Digital().store(atoms, "bipolar").matvec(x)
