@@ -237,7 +237,7 @@ class GSBC(Algebra):
 
     def _bind(self, x: Tensor, y: Tensor) -> Tensor:
         if _is_index(x) and _is_index(y):
-            return _blocks.wrap(x + y, self.block_length)
+            return _blocks.wrap_sum(x + y, self.block_length)
         if _is_index(x):
             return self._roll(y, x)
         if _is_index(y):
@@ -246,14 +246,14 @@ class GSBC(Algebra):
 
     def _unbind(self, x: Tensor, y: Tensor) -> Tensor:
         if _is_index(y):
-            return _blocks.wrap(x - y, self.block_length) if _is_index(x) else self._roll(x, -y)
+            return _blocks.wrap_sum(x - y, self.block_length) if _is_index(x) else self._roll(x, -y)
         if _is_index(x):
             return self._roll(self._inverse(y), x)
         return self._from_spectrum(self._spectrum(x) * self._spectrum(y).conj(), x.dtype)
 
     def _inverse(self, x: Tensor) -> Tensor:
         if _is_index(x):
-            return _blocks.wrap(-x, self.block_length)
+            return _blocks.wrap_sum(-x, self.block_length)
         return self._split(x).flip(-1).roll(1, -1).flatten(-2)
 
     def _bind_all(self, vectors: Tensor) -> Tensor:
@@ -305,6 +305,11 @@ class GSBC(Algebra):
         if _is_index(x) or _is_index(y):
             return self.block_similarity(x, y).mean(-1)
         return (x * y).sum(-1) / self.blocks
+
+    def _similarity_to_set(self, x: Tensor, atoms: Tensor) -> Tensor:
+        if _is_index(x) and _is_index(atoms):
+            return _blocks.agreement(x, atoms, self.block_length)
+        return super()._similarity_to_set(x, atoms)
 
     def _embed(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         if not _is_index(x):
