@@ -7,7 +7,7 @@ needs N * D multiplications. All reads have gradients with respect to their argu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import torch
 from torch import Tensor
@@ -71,8 +71,11 @@ class _Chunked(StoredMatrix):
         """(B, G, E) -> (B, G, stop - start)."""
         raise NotImplementedError
 
+    def _rows_at_once(self, x: Tensor) -> int:
+        return self.topk_elements // max(x.shape[0] * x.shape[1], 1)
+
     def _topk(self, x: Tensor, k: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        step = max(k, self.topk_elements // max(x.shape[0] * x.shape[1], 1))
+        step = max(k, self._rows_at_once(x))
         best, rows = self._range(x, 0, min(step, self.count)).topk(min(k, self.count), dim=-1)
         for start in range(step, self.count, step):
             stop = min(start + step, self.count)
@@ -144,17 +147,22 @@ class _Bipolar(_Chunked):
             self._copy = self.atoms.to(dtype)
         return self._copy[:, start:stop]
 
-    def _matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+    def _pieces(self) -> list[tuple[int, int]]:
+        """Ranges of rows whose float copies are small enough to be made and dropped."""
         step = max(1, _CACHED_BYTES // (4 * self.atoms.shape[0] * self.width))
-        if step >= self.count:
-            return self._range(x, 0, self.count)
-        starts = range(0, self.count, step)
-        return torch.cat([self._range(x, start, min(start + step, self.count)) for start in starts], -1)
+        return [(start, min(start + step, self.count)) for start in range(0, self.count, step)]
+
+    def _rows_at_once(self, x: Tensor) -> int:
+        return min(super()._rows_at_once(x), self._pieces()[0][1])
+
+    def _matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        parts = [self._range(x, start, stop) for start, stop in self._pieces()]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
 
     def _range(self, x: Tensor, start: int, stop: int) -> Tensor:
         if x.dtype != torch.int8:
             return _batched(x, self._float(x.dtype, start, stop).mT)
-        if len(self.atoms) == 1 and _int8_is_faster(x.shape[0], stop - start, self.width, x.device.type):
+        if len(self.atoms) == 1 and _int8_is_faster(x, stop - start):
             columns = self._columns if stop - start == self.count else self._columns[:, start:stop]
             return _int8_product(x.flatten(1), columns).unsqueeze(1)
         # float32 counts exactly up to 2^24, float64 beyond.
@@ -162,13 +170,18 @@ class _Bipolar(_Chunked):
         return _batched(x.to(exact), self._float(exact, start, stop).mT).to(torch.int32)
 
     def _rmatvec(self, weights: Tensor, generator: torch.Generator | None) -> Tensor:
-        return _batched(weights, self._float(weights.dtype))
+        parts = ((weights[..., a:b], self._float(weights.dtype, a, b)) for a, b in self._pieces())
+        return reduce(torch.add, (_batched(share, rows) for share, rows in parts))
 
     def _block_matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        return _block_products(x, self._float(x.dtype), self._blocks("block_matvec"))
+        blocks = self._blocks("block_matvec")
+        parts = [_block_products(x, self._float(x.dtype, start, stop), blocks) for start, stop in self._pieces()]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, -2)
 
     def _block_min(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        return _least_block(x, self._float(x.dtype), self._blocks("block_min"))
+        blocks = self._blocks("block_min")
+        parts = [_least_block(x, self._float(x.dtype, start, stop), blocks) for start, stop in self._pieces()]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
 
 
 class _OneHotBlocks(_Chunked):
@@ -290,17 +303,27 @@ def _int8_product(x: Tensor, columns: Tensor) -> Tensor:
     return product
 
 
-def _int8_is_faster(batch: int, count: int, width: int, device: str) -> bool:
-    """Whether the integer matrix unit takes this shape; elsewhere an int8 product runs in a slow reference loop.
+def _int8_is_faster(x: Tensor, count: int) -> bool:
+    """Whether the integer matrix unit takes (B, G, E) and N rows; elsewhere an int8 product is a slow loop.
 
-    On the CPU not for vectors of one entry, and not in compiled code, whose strides torch chooses: see _int8_product.
+    Not in compiled code, whose strides torch chooses (see _int8_product); not under vmap, where torch takes the vectors
+    one by one; on the CPU not for vectors of one entry.
     """
-    if device == "cuda":
+    if torch.compiler.is_compiling() or _is_batched(x):
+        return False
+    batch, width = x.shape[0], x.shape[-1]
+    if x.device.type == "cuda":
         return batch > 16 and width % 8 == 0 and count % 8 == 0
-    return device == "cpu" and width > 1 and _has_vnni() and not torch.compiler.is_compiling()
+    return x.device.type == "cpu" and width > 1 and _has_vnni()
 
 
 @lru_cache(maxsize=1)
 def _has_vnni() -> bool:
     supported = getattr(torch.cpu, "_is_vnni_supported", None)
     return supported is not None and bool(supported())
+
+
+def _is_batched(x: Tensor) -> bool:
+    """Whether a tensor stands for many, inside vmap."""
+    asks = getattr(torch._C._functorch, "is_batchedtensor", None)
+    return asks is not None and bool(asks(x))

@@ -6,6 +6,8 @@ is there with its hardware count (numpy 2), that is used, elsewhere shifts and m
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -61,8 +63,8 @@ def distances(x: Tensor, atoms: Tensor) -> Tensor:
     """Hamming distances of words (B, W) to words (N, W): (B, N), int32."""
     (batch, words), number = x.shape, len(atoms)
     rows, step = max(1, _CHUNK // max(1, number * words)), max(1, _CHUNK // max(1, words))
-    if torch.compiler.is_compiling():  # compiled, the whole is one loop that keeps nothing
-        rows, step = max(1, batch), number
+    if (batch <= rows and number <= step) or torch.compiler.is_compiling():  # compiled, nothing is kept anyhow
+        return _distances(x, atoms)
     parts = [
         torch.cat([_distances(x[row : row + rows], atoms[at : at + step]) for at in range(0, number, step)], -1)
         for row in range(0, max(1, batch), rows)
@@ -76,17 +78,27 @@ def _distances(x: Tensor, atoms: Tensor) -> Tensor:
 
 def counts_fast(words: Tensor) -> bool:
     """Whether these words are counted by the processor's instruction."""
-    return _hardware_count(words[..., :0]) is not None
+    return words.device.type == "cpu" and _numpy_counts()
+
+
+@lru_cache(maxsize=1)
+def _numpy_counts() -> bool:
+    try:
+        import numpy as np
+    except ImportError:
+        return False
+    return hasattr(np, "bitwise_count")
 
 
 def _hardware_count(words: Tensor) -> Tensor | None:
     """:func:`count` by numpy's hardware count; None where that is not to be had."""
-    if words.device.type != "cpu" or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or not counts_fast(words):
         return None
-    try:
-        import numpy as np
+    import numpy as np
 
-        # Of a signed number numpy counts the bits of its magnitude.
-        return torch.from_numpy(np.bitwise_count(words.numpy().view(np.uint64)))
-    except (ImportError, AttributeError, RuntimeError):  # no numpy, numpy 1, or tensors inside a transform
+    try:
+        array = words.numpy()
+    except RuntimeError:  # a tensor inside a transform, such as vmap
         return None
+    # Of a signed number numpy counts the bits of its magnitude.
+    return torch.from_numpy(np.bitwise_count(array.view(np.uint64)))

@@ -158,7 +158,8 @@ class BSC(Algebra):
         if not _is_packed(x) or _product_is_faster(x, batch):
             a, b = self._embed_pair(x, atoms)
             return a @ b.mT / self.dim
-        return self._from_distance(_bits.distances(x.reshape(batch, -1), atoms)).reshape(*x.shape[:-1], len(atoms))
+        distances = _bits.distances(x.reshape(batch, -1), atoms)
+        return self._from_distance(distances).reshape(*x.shape[:-1], len(atoms))
 
     def _vote_similarity(self, items: int) -> tuple[float, float]:
         """An atom decides a bit where the n - 1 others are tied: C(n - 1, (n - 1) / 2) / 2^(n - 1) for odd n.
@@ -216,7 +217,7 @@ class BSC(Algebra):
         return self.pack(x), self.pack(y)
 
     def _from_distance(self, distance: Tensor) -> Tensor:
-        return 1 - distance.to(torch.get_default_dtype()) * (2.0 / self.dim)
+        return 1 - distance * (2.0 / self.dim)
 
 
 def _is_packed(x: Tensor) -> bool:
