@@ -74,6 +74,10 @@ def test_bipolar_is_exact_in_integers_and_equals_dense(
     assert torch.equal(stored.matvec(x.double()), dense.matvec(x.double()))
     w = torch.rand(*lead, *stack, count, generator=generator(seed), dtype=torch.float64)
     assert torch.equal(stored.rmatvec(w), dense.rmatvec(w))
+    steps = torch.randint(-128, 128, w.shape, generator=generator(seed), dtype=torch.int8)
+    whole = stored.rmatvec(steps)
+    assert whole.dtype == torch.int32
+    assert torch.equal(whole.double(), dense.rmatvec(steps.double()))
     values, rows = stored.topk(x, 1)
     assert torch.equal(values, integers.amax(-1, keepdim=True))
     assert torch.equal(integers.gather(-1, rows), values)
@@ -92,22 +96,23 @@ def test_the_integer_unit_and_its_fallback_agree(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("batch", [1, 2, 3, 20])
 def test_int8_vectors_are_read_right_however_they_lie_in_memory(batch: int, count: int, width: int) -> None:
     stored = Digital().store(signs(count, width), "bipolar")
-    for x in (
-        signs(batch, width),
-        signs(width).expand(batch, width),
-        signs(width, batch).t(),
-        signs(batch, 2 * width)[:, ::2],
-        signs(3 * batch, width + 3)[::3, 2:-1],
-    ):
-        assert torch.equal(stored.matvec(x).float(), stored.matvec(x.float()))
-        assert torch.equal(torch.vmap(stored.matvec)(x), stored.matvec(x))
+    for read, size in ((stored.matvec, width), (stored.rmatvec, count)):
+        for x in (
+            signs(batch, size),
+            signs(size).expand(batch, size),
+            signs(size, batch).t(),
+            signs(batch, 2 * size)[:, ::2],
+            signs(3 * batch, size + 3)[::3, 2:-1],
+        ):
+            assert torch.equal(read(x).float(), read(x.float()))
+            assert torch.equal(torch.vmap(read)(x), read(x))
 
 
 @pytest.mark.parametrize("batch", [1, 2, 4, 5])
 def test_few_int8_vectors_are_read_one_by_one(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     stored, x = Digital().store(signs(24, 64), "bipolar"), signs(batch, 64, seed=1)
     monkeypatch.setattr(digital_module, "_int8_is_faster", lambda *_: True)
-    monkeypatch.setattr(digital_module, "_COPIED_FROM", 1)
+    monkeypatch.setattr(digital_module, "_TURNED_FROM", 1)
     read = stored.matvec(x)
     assert read.dtype == torch.int32 and torch.equal(read.float(), stored.matvec(x.float()))
 

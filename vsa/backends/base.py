@@ -80,7 +80,7 @@ class StoredMatrix(ABC):
         """Weighted sum of the rows: superposition.
 
         Args:
-            weights: (..., *stack, N), float.
+            weights: (..., *stack, N), float; or int8 for a bipolar matrix, which gives exact int32.
             generator: of read noise. Default: the device's own.
 
         Returns:
@@ -180,7 +180,7 @@ class StoredMatrix(ABC):
         """Refuse what does not fit; return the leading axes."""
         if not isinstance(x, Tensor):
             raise DtypeError(operation, received=describe(x), expected="a tensor")
-        integer = x.dtype == torch.int8 and self.kind == "bipolar" and operation in ("matvec", "topk")
+        integer = x.dtype == torch.int8 and self.kind == "bipolar" and operation in ("matvec", "rmatvec", "topk")
         if not x.is_floating_point() and not integer:
             raise DtypeError(operation, received=describe(x), expected=f"a float tensor (..., {width})")
         if not integer and self.dtype is not None and x.dtype != self.dtype:

@@ -22,9 +22,9 @@ __all__ = ["Digital"]
 _ROWS_FROM = 16  # batch from which gathering rows of the transposed argument beats gathering its columns (measured)
 _CACHED_BYTES = 2**28  # largest float copy that a bipolar matrix keeps; beyond it is converted piece by piece
 
-# Up to this many int8 vectors are read one by one from a matrix of at least so many entries (measured).
+# Up to this many int8 vectors are read one by one from a transposed matrix of at least so many entries (measured).
 _ONE_BY_ONE = 4
-_COPIED_FROM = 2**19
+_TURNED_FROM = 2**19
 
 # A superposition of a large codebook that names few atoms (a PMF over a wide range) gathers them instead of
 # multiplying: measured 2x to 4x faster at N = 101 and 15x to 20x at N = 1001 with 1 to 6 of them named, slower from
@@ -165,13 +165,17 @@ class _Bipolar(_Chunked):
         if len(self.atoms) == 1 and _int8_is_faster(x, stop - start):
             columns = self._columns if stop - start == self.count else self._columns[:, start:stop]
             return _int8_product(x.flatten(1), columns).unsqueeze(1)
-        # float32 counts exactly up to 2^24, float64 beyond.
-        exact = torch.float32 if self.width < 2**24 else torch.float64
+        exact = _exact_float(self.width)
         return _batched(x.to(exact), self._float(exact, start, stop).mT).to(torch.int32)
 
     def _rmatvec(self, weights: Tensor, generator: torch.Generator | None) -> Tensor:
-        parts = ((weights[..., a:b], self._float(weights.dtype, a, b)) for a, b in self._pieces())
-        return reduce(torch.add, (_batched(share, rows) for share, rows in parts))
+        integers = weights.dtype == torch.int8
+        if integers and len(self.atoms) == 1 and _int8_is_faster(weights, self.width):
+            return _int8_product(weights.flatten(1), self.atoms[0]).unsqueeze(1)
+        exact = _exact_float(self.count) if integers else weights.dtype
+        parts = ((weights[..., a:b].to(exact), self._float(exact, a, b)) for a, b in self._pieces())
+        total = reduce(torch.add, (_batched(share, rows) for share, rows in parts))
+        return total.to(torch.int32) if integers else total
 
     def _block_matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         blocks = self._blocks("block_matvec")
@@ -291,16 +295,22 @@ def _least_block(x: Tensor, atoms: Tensor, blocks: int) -> Tensor:
 def _int8_product(x: Tensor, columns: Tensor) -> Tensor:
     """(B, E), (E, N) in int8 -> (B, N) in int32.
 
-    For two vectors or more torch first copies the matrix into another layout. Where that costs more than it saves, the
+    Torch first turns a transposed matrix around, for two vectors or more. Where that costs more than it saves, the
     vectors are read one by one (measured: up to 7x faster). Rows must lie one behind the other: other strides, such as
     those of ``expand``, torch answers on the CPU with what was in memory (its issue 195066, seen with 2.13).
     """
     if x.stride() != (x.shape[1], 1):
         x = torch.empty_like(x, memory_format=torch.contiguous_format).copy_(x)
-    if x.device.type == "cpu" and 1 < len(x) <= _ONE_BY_ONE and columns.numel() >= _COPIED_FROM:
+    turned = x.device.type == "cpu" and len(x) > 1 and columns.stride(-1) != 1
+    if turned and len(x) <= _ONE_BY_ONE and columns.numel() >= _TURNED_FROM:
         return torch.cat([torch._int_mm(row, columns) for row in x.split(1)])
     product: Tensor = torch._int_mm(x, columns)
     return product
+
+
+def _exact_float(terms: int) -> torch.dtype:
+    """A float type in which a sum of so many products of int8 with signs is exact: float32 counts up to 2^24."""
+    return torch.float32 if terms * 128 < 2**24 else torch.float64
 
 
 def _int8_is_faster(x: Tensor, count: int) -> bool:

@@ -1,0 +1,88 @@
+"""Factorizers: split a product vector into its factors without comparing it with every product.
+
+>>> import vsa, factorizers
+>>> algebra = vsa.get("map", dim=256)
+>>> books = [vsa.Codebook.random(algebra, 20, seed=seed) for seed in range(3)]
+>>> product = algebra.bind_all(vsa.torch.stack([book[7] for book in books]))  # doctest: +SKIP
+>>> factorizers.InMemory(books)(product).labels  # doctest: +SKIP
+(7, 7, 7)
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from vsa import Registry, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vsa import Codebook
+
+    from .asymmetric import Asymmetric
+    from .base import Factorizer
+    from .in_memory import InMemory
+    from .resonator import Resonator
+    from .result import Factorization, Trace
+
+__all__ = [
+    "FACTORIZERS",
+    "Asymmetric",
+    "Factorization",
+    "Factorizer",
+    "InMemory",
+    "Resonator",
+    "Trace",
+    "get",
+]
+
+_LAZY = {
+    "Asymmetric": "factorizers.asymmetric",
+    "Factorization": "factorizers.result",
+    "Factorizer": "factorizers.base",
+    "InMemory": "factorizers.in_memory",
+    "Resonator": "factorizers.resonator",
+    "Trace": "factorizers.result",
+}
+
+FACTORIZERS: Registry[type[Factorizer]] = Registry("factorizer", modules={
+    "resonator": "factorizers.resonator",
+    "in_memory": "factorizers.in_memory",
+    "asymmetric": "factorizers.asymmetric",
+})  # fmt: skip
+
+
+def get(name: str, books: Sequence[Codebook], **options: Any) -> Factorizer:
+    """A factorizer by name.
+
+    Args:
+        name: a registered name, such as ``"in_memory"``.
+        books: F codebooks of one algebra.
+        **options: further arguments of that factorizer's constructor.
+
+    Returns:
+        The factorizer.
+
+    Raises:
+        UnknownNameError: no factorizer has this name, or the factorizer has no such option.
+    """
+    cls = FACTORIZERS.get(name)
+    known = tuple(parameter for parameter in inspect.signature(cls).parameters if parameter != "books")
+    for option in options:
+        if option not in known:
+            raise UnknownNameError(f"get {name}", name=option, known=known, kind="option")
+    return cls(books, **options)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'factorizers' has no attribute {name!r}; it has {', '.join(__all__)}")
+    value = getattr(importlib.import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,148 @@
+"""Certificates: how similar a re-bound product must be to the query before it is taken for the answer.
+
+tau is set so that the expected number of wrong combinations that reach it is below 1e-3 over the whole search space.
+Block codes have few outcomes per block: there even exact re-binding can leave ``false_expected`` wrong combinations.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from .problem import Problem
+
+__all__ = ["Certificate", "block_certificate", "cosine_certificate"]
+
+EXPECTED_FALSE = 1e-3
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The bar for one batch of queries.
+
+    Args:
+        problem: whose products are compared.
+        queries: (B, D') in a form that can be compared with products.
+        tau: (B,), the least similarity that certifies.
+        false_expected: (B,), lambda: wrong combinations expected to reach tau by chance.
+        norms: (B,), Euclidean norms of the queries; None for block codes.
+    """
+
+    problem: Problem
+    queries: Tensor
+    tau: Tensor
+    false_expected: Tensor
+    norms: Tensor | None = None
+
+    def similarity(self, rows: Tensor, indices: Tensor) -> Tensor:
+        """Similarity of queries to re-bound products.
+
+        Args:
+            rows: (R,), which queries.
+            indices: (R, F).
+
+        Returns:
+            (R,): the cosine; for block codes the share of the query's informative blocks that agree.
+        """
+        queries = self.queries[rows]
+        if self.norms is None:
+            return _agreement(self.problem, queries, indices)
+        parts = [atoms[indices[:, f]] for f, atoms in enumerate(self.problem.atoms)]
+        if parts[0].dtype == torch.int8:
+            product = parts[0]
+            for part in parts[1:]:
+                product = product * part
+            inner = (queries * product).sum(-1, dtype=torch.int32 if queries.dtype == torch.int8 else None)
+            return inner / (self.norms[rows] * math.sqrt(product.shape[-1]))
+        product = self.problem.algebra.embed(self.problem.product(indices))
+        length = product.square().sum(-1).sqrt().clamp_min(torch.finfo(product.dtype).tiny)
+        return (queries * product).sum(-1) / (self.norms[rows] * length)
+
+    def valid(self, rows: Tensor, similarity: Tensor) -> Tensor:
+        """(R,): whether similarities reach tau."""
+        return similarity >= self.tau[rows] - 1e-6
+
+
+def cosine_certificate(problem: Problem, queries: Tensor) -> Certificate:
+    """By cosine: that of independent vectors is normal with variance 1 over the degrees of freedom.
+
+    Args:
+        problem: the codebooks.
+        queries: (B, D).
+    """
+    algebra = problem.algebra
+    if algebra.name in ("map", "bsc"):
+        compared = queries if queries.dtype == torch.int8 else algebra.embed(queries)
+        if algebra.name == "bsc":
+            compared = compared.to(torch.int8)
+    else:
+        compared = algebra.embed(queries)
+    norms = compared.to(torch.float32).square().sum(-1).sqrt()
+    # The cosine of independent vectors with E independent real parts has variance 1/E, phasors 1/(2D) = 1/E too.
+    z = NormalDist().inv_cdf(1 - min(EXPECTED_FALSE / problem.combinations, 0.5)) if problem.combinations > 1 else 0.0
+    tau = min(z / math.sqrt(algebra.embedding.width), 1.0)
+    false = problem.combinations * (1 - NormalDist().cdf(tau * math.sqrt(algebra.embedding.width)))
+    rows = queries.shape[0]
+    return Certificate(
+        problem, compared, torch.full((rows,), tau, device=queries.device),
+        torch.full((rows,), false, device=queries.device), norms,
+    )  # fmt: skip
+
+
+def block_certificate(problem: Problem, queries: Tensor) -> Certificate:
+    """By the number of blocks in which the product points at a largest entry of the query.
+
+    A block whose entries are all equal is missing: it agrees with everything and says nothing.
+
+    Args:
+        problem: the codebooks.
+        queries: (B, D) or (B, K) positions.
+
+    Reference:
+        TARGETS: lambda = N^F / L^K wrong combinations pass exact re-binding of K blocks.
+    """
+    length = problem.block_length or 1
+    if queries.dtype == torch.int64:
+        informative = torch.full((queries.shape[0],), queries.shape[-1], device=queries.device)
+    else:
+        split = queries.unflatten(-1, (-1, length))
+        informative = (split.amax(-1) > split.amin(-1)).sum(-1)
+    tau = torch.ones(queries.shape[0], device=queries.device)
+    false = torch.zeros(queries.shape[0], device=queries.device)
+    for blocks in informative.unique().tolist():
+        here = informative == blocks
+        needed, chance = _blocks_needed(problem.combinations, blocks, length)
+        tau[here] = needed / blocks if blocks else 1.0
+        false[here] = problem.combinations * chance
+    return Certificate(problem, queries, tau, false)
+
+
+def _blocks_needed(combinations: int, blocks: int, length: int) -> tuple[int, float]:
+    """The fewest agreeing blocks that chance reaches less than 1e-3 times in all; all blocks where none does."""
+    chance = 0.0
+    for needed in range(blocks, 0, -1):
+        with_one_less = chance + math.comb(blocks, needed) * length**-needed * (1 - 1 / length) ** (blocks - needed)
+        if combinations * with_one_less >= EXPECTED_FALSE:
+            return (needed + 1, chance) if needed < blocks else (blocks, with_one_less)
+        chance = with_one_less
+    return (1, chance) if blocks else (0, 1.0)
+
+
+def _agreement(problem: Problem, queries: Tensor, indices: Tensor) -> Tensor:
+    product = problem.product(indices)
+    length = problem.block_length or 1
+    if product.dtype != torch.int64:
+        product = product.unflatten(-1, (-1, length)).argmax(-1)
+    if queries.dtype == torch.int64:
+        return ((product - queries).remainder(length) == 0).float().mean(-1)
+    split = queries.unflatten(-1, (-1, length))
+    top = split.amax(-1)
+    informative = top > split.amin(-1)
+    agree = (split.gather(-1, product.unsqueeze(-1)).squeeze(-1) >= top - 1e-6 * top.abs()) & informative
+    return agree.sum(-1) / informative.sum(-1).clamp_min(1)
