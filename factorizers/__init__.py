@@ -2,10 +2,10 @@
 
 >>> import vsa, factorizers
 >>> algebra = vsa.get("map", dim=256)
->>> books = [vsa.Codebook.random(algebra, 20, seed=seed) for seed in range(3)]
->>> product = algebra.bind_all(vsa.torch.stack([book[7] for book in books]))  # doctest: +SKIP
->>> factorizers.InMemory(books)(product).labels  # doctest: +SKIP
-(7, 7, 7)
+>>> shapes, colors = (vsa.Codebook.random(algebra, 50, seed=seed) for seed in (0, 1))
+>>> product = algebra.bind(shapes[7], colors[21])
+>>> factorizers.InMemory([shapes, colors])(product).labels
+(7, 21)
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from .asymmetric import Asymmetric
     from .base import Factorizer
+    from .checks import check_factorizer
     from .in_memory import InMemory
     from .resonator import Resonator
     from .result import Factorization, Trace
@@ -35,6 +36,7 @@ __all__ = [
     "InMemory",
     "Resonator",
     "Trace",
+    "check_factorizer",
     "get",
 ]
 
@@ -45,6 +47,7 @@ _LAZY = {
     "InMemory": "factorizers.in_memory",
     "Resonator": "factorizers.resonator",
     "Trace": "factorizers.result",
+    "check_factorizer": "factorizers.checks",
 }
 
 FACTORIZERS: Registry[type[Factorizer]] = Registry("factorizer", modules={

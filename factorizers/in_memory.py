@@ -51,6 +51,10 @@ class InMemory(Iterative):
         update: sequential or parallel.
         converge: similarity of the last factor's best atom from which an answer is examined. Default: the
             certificate's tau.
+        restart: iterations after which a row starts again from a random place. The search forgets what it did within
+            some ten iterations, so it costs little and frees rows that are caught.
+        second_noise: standard deviation of a second noise, on the weights after the threshold, as published.
+        as_published: see :meth:`published`.
 
     Reference:
         Langenegger et al., "In-memory factorization of holographic perceptual representations", Nature
@@ -62,6 +66,7 @@ class InMemory(Iterative):
     noise_from: NoiseFrom = field(default="activation", kw_only=True)
     update: Update = field(default="sequential", kw_only=True)
     converge: float | None = field(default=None, kw_only=True)
+    restart: int | None = field(default=50, kw_only=True)
     second_noise: float = field(default=0.0, kw_only=True)
     as_published: bool = field(default=False, kw_only=True)
     name: ClassVar[str] = "in_memory"
@@ -108,7 +113,7 @@ class InMemory(Iterative):
             threshold = PUBLISHED["threshold"]
         return cls(
             books, threshold=threshold, noise=released * math.sqrt(dim), second_noise=PUBLISHED["second_noise"],
-            converge=PUBLISHED["converge"], stop="converged", as_published=True, seed=seed, slots=slots,
+            converge=PUBLISHED["converge"], stop="converged", as_published=True, restart=None, seed=seed, slots=slots,
             budget=budget if budget is not None else max(1, math.prod(sizes) // max(sizes) // len(sizes)),
         )  # fmt: skip
 
@@ -210,20 +215,20 @@ class _Published(ResonatorDynamics):
 
 
 def chance_threshold(problem: Problem, size: int) -> float:
-    """The similarity that about four of N unrelated atoms exceed by chance.
+    """The similarity that about four of N unrelated atoms exceed by chance, a few more in more than 256 dimensions.
 
     Args:
         problem: the codebooks.
         size: N.
 
     Returns:
-        crosstalk mean + std * PPF(1 - k / N), at least half a std above the mean.
+        crosstalk mean + std * PPF(1 - k / N) with k = 4 (D / 256)^(1/4), at least half a std above the mean.
 
     Reference:
         The rule gives .135 at D = N = 256, where Langenegger et al. tuned .136.
     """
     laws = problem.algebra.laws
-    alive = 4.0
+    alive = 4 * (problem.algebra.embedding.width / 256) ** 0.25
     quantile = NormalDist().inv_cdf(max(0.5, 1 - alive / size)) if size > alive else 0.0
     return laws.crosstalk_mean + laws.crosstalk_std * max(quantile, 0.5)
 

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+import vsa
 from vsa import StoredMatrix
 
 from .activations import int8_shift
@@ -178,7 +179,10 @@ class Vectors(Space):
     """
 
     def __init__(self, problem: Problem, queries: Tensor) -> None:
-        self._algebra = problem.algebra
+        algebra = problem.algebra
+        if algebra.name == "sbc":  # its vectors are hard; estimates need the soft blocks of gsbc, which bind alike
+            algebra = vsa.get("gsbc", dim=algebra.dim, blocks=algebra.dim // (problem.block_length or 1))
+        self._algebra = algebra
         embedding = self._algebra.embedding
         dtype = problem.books[0].stored.dtype or (
             queries.dtype if queries.is_floating_point() else torch.get_default_dtype()
