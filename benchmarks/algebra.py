@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -229,7 +230,10 @@ def seam(batches: tuple[int, ...], dims: tuple[int, ...]) -> list[Row]:
 
 
 def few_int8(dims: tuple[int, ...] = (256, 512, 1024)) -> list[Row]:
-    """The int8 path at the sizes of factorizers, and where calling costs more than computing."""
+    """The int8 path at the sizes of factorizers, and where calling costs more than computing.
+
+    Beside a float matrix twice: with floats made before, and with the same int8 vectors turned into floats and back.
+    """
     rows = []
     algebras = {dim: vsa.get("map", dim=dim) for dim in dims}
     for dim, algebra in algebras.items():
@@ -240,42 +244,48 @@ def few_int8(dims: tuple[int, ...] = (256, 512, 1024)) -> list[Row]:
                 x = algebra.random(batch, generator=generator(1), dtype=torch.int8)
                 f = x.float()
                 group = "int8 at the sizes of factorizers, beside a float matrix"
-                rows.append(
-                    compare(group, f"matvec, N {count}", batch, dim, lambda: bipolar.matvec(x), lambda: dense.matvec(f),
-                            lambda a, b: float((a - b).abs().max()))
-                )  # fmt: skip
+                ways = (("", lambda: dense.matvec(f)), (" and conversion", lambda: dense.matvec(x.float()).int()))
+                for way, peer in ways:
+                    operation = f"matvec, N {count}{way}"
+                    rows.append(
+                        compare(group, operation, batch, dim, lambda: bipolar.matvec(x), peer,
+                                lambda a, b: float((a - b).abs().max()))
+                    )  # fmt: skip
     return rows
 
 
 LARGE = """
-import json, resource, sys, time
+import json, sys, time
+from pathlib import Path
 import torch, vsa
 kind, batch, k = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 torch.set_num_threads(int(sys.argv[4]))
-def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+def memory(line):
+    return int(Path("/proc/self/status").read_text().split(line + ":")[1].split()[0]) / 2**20
 g = torch.Generator().manual_seed(0)
 algebra = vsa.get("gsbc", dim=1024, blocks=4) if kind == "index" else vsa.get("map", dim=1024)
-empty = peak()
+empty = memory("VmRSS")
 book = vsa.Codebook.random(algebra, 10**6, generator=g)
-made = peak()
+made, held = memory("VmHWM") - empty, memory("VmRSS")
 rows = torch.randint(10**6, (batch,), generator=g)
 x = book.atoms[rows]
 x = algebra.embed(x) if kind == "index" else x.float() if kind == "float query" else x
+Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
 start = time.perf_counter()
 found, at = book.topk(x, k)
 first = time.perf_counter() - start
 start = time.perf_counter()
 book.topk(x, k)
-again = time.perf_counter() - start
+again, read = time.perf_counter() - start, memory("VmHWM") - held
 assert torch.equal(book.similarity(x[:1]).amax(-1), found[:1, 0]) and torch.equal(found[:, 0], torch.ones(batch))
 size = book.atoms.numel() * book.atoms.element_size() / 2**30
 right = kind == "index" or torch.equal(at[:, 0], rows)
-print(json.dumps([kind, batch, k, size, made - empty, first, again, peak() - empty, right]))
+print(json.dumps([kind, batch, k, size, made, read, first, again, right]))
 """
 
 
 def large(threads: int) -> list[list[object]]:
-    """Top-k among a million atoms of dimension 1024: seconds, and how much memory the process grew by."""
+    """Top-k among a million atoms of dimension 1024: seconds, and by how much memory the process grew (Linux)."""
     cells = []
     for kind in ("int8 query", "float query", "index"):
         for batch, k in ((1, 1), (1, 10), (64, 10)):
@@ -304,8 +314,8 @@ def as_markdown(rows: list[Row], about: dict[str, object], cells: list[list[obje
                 )
     if cells:
         lines += ["", "## top-k among 1,000,000 atoms of dimension 1024, in a process of its own", ""]
-        lines += ["Memory in GiB: the atoms, then by how much the process grew with making the codebook, and at most."]
-        lines += ["", "| atoms and query | batch | k | atoms | made | first s | again s | peak | the right atom |"]
+        lines += ["Memory in GiB: the atoms, what making the codebook took at most, what top-k took beyond it at most."]
+        lines += ["", "| atoms and query | batch | k | atoms | made | top-k | first s | again s | the right atom |"]
         lines += ["|---|---|---|---|---|---|---|---|---|"]
         for cell in cells:
             lines.append("| " + " | ".join(f"{c:.3f}" if isinstance(c, float) else str(c) for c in cell) + " |")
@@ -324,6 +334,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     batches, dims = ((1,), (512,)) if arguments.quick else (tuple(arguments.batches), tuple(arguments.dims))
+    before = os.getloadavg()[0]
     rows = [] if torchhd is None else peers(batches, dims)
     rows += blocks(batches, dims) + packed(dims) + seam(batches, dims) + ([] if arguments.quick else few_int8())
     cells = large(arguments.threads) if arguments.large else []
@@ -333,6 +344,7 @@ def main() -> None:
         "torchhd": "absent" if torchhd is None else "5.8.4",
         "processor": platform.machine() + ", " + torch.backends.cpu.get_cpu_capability(),
         "threads": arguments.threads,
+        "load": f"{before:.1f} before, {os.getloadavg()[0]:.1f} after, this run included, on {os.cpu_count()} processors",
         "clock": "CPU time of the process" if arguments.threads == 1 else "wall",
         "pairs": f"{PAIRS}, 5 for calls longer than {LONG} s; three times as many where the ratio was above {AGAIN}",
     }

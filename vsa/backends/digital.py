@@ -6,6 +6,7 @@ needs N * D multiplications. All reads have gradients with respect to their argu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 
@@ -25,6 +26,9 @@ _CACHED_BYTES = 2**28  # largest float copy that a bipolar matrix keeps; beyond 
 # Up to this many int8 vectors are read one by one from a transposed matrix of at least so many entries (measured).
 _ONE_BY_ONE = 4
 _TURNED_FROM = 2**19
+
+# Whether a tensor stands for many, inside vmap: torch has no public name for the question.
+_stands_for_many: Callable[[Tensor], bool] = getattr(torch._C._functorch, "is_batchedtensor", lambda x: False)
 
 # A superposition of a large codebook that names few atoms (a PMF over a wide range) gathers them instead of
 # multiplying: measured 2x to 4x faster at N = 101 and 15x to 20x at N = 1001 with 1 to 6 of them named, slower from
@@ -137,6 +141,9 @@ class _Bipolar(_Chunked):
         self.topk_elements = topk_elements
         self.atoms = atoms.detach().to(torch.int8).reshape(-1, self.count, self.width)
         self._columns = self.atoms[0].t()
+        # Ranges of rows whose float copies are small enough to be made and dropped.
+        step = max(1, _CACHED_BYTES // (4 * self.atoms.shape[0] * self.width))
+        self._pieces = [(start, min(start + step, self.count)) for start in range(0, self.count, step)]
         self._copy: Tensor | None = None
 
     def _float(self, dtype: torch.dtype, start: int = 0, stop: int | None = None) -> Tensor:
@@ -147,16 +154,11 @@ class _Bipolar(_Chunked):
             self._copy = self.atoms.to(dtype)
         return self._copy[:, start:stop]
 
-    def _pieces(self) -> list[tuple[int, int]]:
-        """Ranges of rows whose float copies are small enough to be made and dropped."""
-        step = max(1, _CACHED_BYTES // (4 * self.atoms.shape[0] * self.width))
-        return [(start, min(start + step, self.count)) for start in range(0, self.count, step)]
-
     def _rows_at_once(self, x: Tensor) -> int:
-        return min(super()._rows_at_once(x), self._pieces()[0][1])
+        return min(super()._rows_at_once(x), self._pieces[0][1])
 
     def _matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        parts = [self._range(x, start, stop) for start, stop in self._pieces()]
+        parts = [self._range(x, start, stop) for start, stop in self._pieces]
         return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
 
     def _range(self, x: Tensor, start: int, stop: int) -> Tensor:
@@ -173,18 +175,18 @@ class _Bipolar(_Chunked):
         if integers and len(self.atoms) == 1 and _int8_is_faster(weights, self.width):
             return _int8_product(weights.flatten(1), self.atoms[0]).unsqueeze(1)
         exact = _exact_float(self.count) if integers else weights.dtype
-        parts = ((weights[..., a:b].to(exact), self._float(exact, a, b)) for a, b in self._pieces())
+        parts = ((weights[..., a:b].to(exact), self._float(exact, a, b)) for a, b in self._pieces)
         total = reduce(torch.add, (_batched(share, rows) for share, rows in parts))
         return total.to(torch.int32) if integers else total
 
     def _block_matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         blocks = self._blocks("block_matvec")
-        parts = [_block_products(x, self._float(x.dtype, start, stop), blocks) for start, stop in self._pieces()]
+        parts = [_block_products(x, self._float(x.dtype, start, stop), blocks) for start, stop in self._pieces]
         return parts[0] if len(parts) == 1 else torch.cat(parts, -2)
 
     def _block_min(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         blocks = self._blocks("block_min")
-        parts = [_least_block(x, self._float(x.dtype, start, stop), blocks) for start, stop in self._pieces()]
+        parts = [_least_block(x, self._float(x.dtype, start, stop), blocks) for start, stop in self._pieces]
         return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
 
 
@@ -319,7 +321,7 @@ def _int8_is_faster(x: Tensor, count: int) -> bool:
     Not in compiled code, whose strides torch chooses (see _int8_product); not under vmap, where torch takes the vectors
     one by one; on the CPU not for vectors of one entry.
     """
-    if torch.compiler.is_compiling() or _is_batched(x):
+    if torch.compiler.is_compiling() or _stands_for_many(x):
         return False
     batch, width = x.shape[0], x.shape[-1]
     if x.device.type == "cuda":
@@ -331,9 +333,3 @@ def _int8_is_faster(x: Tensor, count: int) -> bool:
 def _has_vnni() -> bool:
     supported = getattr(torch.cpu, "_is_vnni_supported", None)
     return supported is not None and bool(supported())
-
-
-def _is_batched(x: Tensor) -> bool:
-    """Whether a tensor stands for many, inside vmap."""
-    asks = getattr(torch._C._functorch, "is_batchedtensor", None)
-    return asks is not None and bool(asks(x))
