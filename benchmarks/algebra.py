@@ -344,7 +344,7 @@ def main() -> None:
         "torchhd": "absent" if torchhd is None else "5.8.4",
         "processor": platform.machine() + ", " + torch.backends.cpu.get_cpu_capability(),
         "threads": arguments.threads,
-        "load": f"{before:.1f} before, {os.getloadavg()[0]:.1f} after, this run included, on {os.cpu_count()} processors",
+        "load": f"{before:.1f} before, {os.getloadavg()[0]:.1f} after (with this run), {os.cpu_count()} processors",
         "clock": "CPU time of the process" if arguments.threads == 1 else "wall",
         "pairs": f"{PAIRS}, 5 for calls longer than {LONG} s; three times as many where the ratio was above {AGAIN}",
     }
