@@ -43,6 +43,7 @@ class Asymmetric(Iterative):
         update: sequential or parallel.
         converge: similarity of the last factor's best atom from which an answer is examined. Default: the
             certificate's tau.
+        restart: iterations after which a row starts again from a random place; None, as published, is never.
 
     Reference:
         Karunaratne et al., "On the role of noise in factorizers for disentangling distributed representations", 2024.
@@ -54,6 +55,7 @@ class Asymmetric(Iterative):
     threshold: float | None = field(default=None, kw_only=True)
     update: Update = field(default="sequential", kw_only=True)
     converge: float | None = field(default=None, kw_only=True)
+    restart: int | None = field(default=50, kw_only=True)
     name: ClassVar[str] = "asymmetric"
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -23,10 +23,9 @@ from .certificate import Certificate
 from .problem import Problem, as_books
 from .result import Factorization, Trace, concatenate
 
-__all__ = ["Dynamics", "Factorizer", "Iterative", "Outcome", "Pool", "Stop", "Watch"]
+__all__ = ["Dynamics", "Factorizer", "Iterative", "Outcome", "Pool", "Watch"]
 
 Pool = dict[str, Tensor]  # the state of R rows: every tensor has R as its first axis
-Stop = Literal["certified", "converged"]
 
 
 @dataclass(frozen=True)
@@ -202,7 +201,7 @@ class Iterative(Factorizer):
     budget: int | None = field(default=None, kw_only=True)
     restart: int | None = field(default=None, kw_only=True)
     slots: int = field(default=512, kw_only=True)
-    stop: Stop = field(default="certified", kw_only=True)
+    stop: str = field(default="certified", kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -25,7 +25,7 @@ from .problem import Problem
 from .resonator import ResonatorDynamics, Update, check_update, examine_from
 from .spaces import NoisePool, Signs, Vectors, for_problem
 
-__all__ = ["PUBLISHED", "InMemory", "chance_threshold"]
+__all__ = ["PUBLISHED", "InMemory", "alive_atoms", "chance_threshold", "noise_level"]
 
 NoiseFrom = Literal["activation", "columns", "reads"]
 
@@ -215,22 +215,50 @@ class _Published(ResonatorDynamics):
 
 
 def chance_threshold(problem: Problem, size: int) -> float:
-    """The similarity that about four of N unrelated atoms exceed by chance, a few more in more than 256 dimensions.
+    """The similarity above which few of N unrelated atoms stay alive by chance.
 
     Args:
         problem: the codebooks.
         size: N.
 
     Returns:
-        crosstalk mean + std * PPF(1 - k / N) with k = 4 (D / 256)^(1/4), at least half a std above the mean.
+        crosstalk mean + std * PPF(1 - k / N), with the number k of :func:`alive_atoms`.
 
     Reference:
-        The rule gives .135 at D = N = 256, where Langenegger et al. tuned .136.
+        The rule gives .138 at D = N = 256 and F = 3, where Langenegger et al. tuned .136.
     """
     laws = problem.algebra.laws
-    alive = 4 * (problem.algebra.embedding.width / 256) ** 0.25
-    quantile = NormalDist().inv_cdf(max(0.5, 1 - alive / size)) if size > alive else 0.0
-    return laws.crosstalk_mean + laws.crosstalk_std * max(quantile, 0.5)
+    alive = alive_atoms(size, problem.factors, laws.crosstalk_std)
+    return laws.crosstalk_mean + laws.crosstalk_std * _quantile(alive, size)
+
+
+def alive_atoms(size: int, factors: int, sigma: float) -> float:
+    """How many atoms of a factor may be superposed so that the right one is still read.
+
+    An estimate that superposes k atoms, the right one among them, resembles it by sqrt(2 / (pi k)). Where this holds
+    for all other factors, the right atom is read at the power F - 1 of it. That must exceed the threshold, which k of N
+    unrelated atoms exceed, by a margin. More atoms alive means a faster search, until the margin is spent.
+
+    Args:
+        size: N.
+        factors: F.
+        sigma: standard deviation of the crosstalk.
+
+    Returns:
+        k, from 1 to N / 2.
+    """
+    margin = 2.0 if factors <= 2 else 0.7  # in standard deviations; measured on other seeds than the benchmarks'
+    alive = 1.0
+    while alive * 1.02 < size / 2:
+        read = math.sqrt(2 / (math.pi * alive * 1.02)) ** (factors - 1) / sigma
+        if read < _quantile(alive * 1.02, size) + margin:
+            break
+        alive *= 1.02
+    return min(alive, size / 2)
+
+
+def _quantile(alive: float, size: int) -> float:
+    return NormalDist().inv_cdf(1 - alive / size) if 2 * alive < size else 0.0
 
 
 def noise_level(combinations: int) -> float:

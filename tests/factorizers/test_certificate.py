@@ -25,7 +25,7 @@ def test_unrelated_products_have_the_cosine_spread_that_tau_counts_on(name: str,
     indices = torch.randint(60, (4000, 2), generator=draw)
     cosines = certificate.similarity(rows, indices).double()
     width = algebra.embedding.width
-    # 4,000 cosines: the standard error of the mean is std / 63, of the variance sqrt(2 / 4000) of it. Kept to 5 of each.
+    # 4,000 cosines: standard error std / 63 of the mean, sqrt(2 / 4000) of the variance. Kept to 5 of each.
     assert abs(float(cosines.mean())) < 5 / math.sqrt(4000 * width)
     spread = float(cosines.var()) * width
     assert abs(spread - 1) < 5 * math.sqrt(2 / 4000) * (3 if name in ("hrr", "map_real") else 1)
@@ -54,7 +54,7 @@ def test_lambda_counts_the_wrong_products_that_pass(blocks: int, length: int, si
     expected = 400 * float(certificate.false_expected[0])
     assert float(certificate.tau[0]) == 1  # so few outcomes that even all blocks do not rule out chance
     assert expected == pytest.approx(400 * size**3 / length**blocks, rel=1e-6)
-    # Products of one problem share atoms, so counts vary more than Poisson's: kept to 5 of its standard errors, doubled.
+    # Products share atoms, so counts vary more than Poisson's: kept to 5 of its standard errors, doubled.
     assert abs(passed - expected) < 10 * math.sqrt(expected)
 
 

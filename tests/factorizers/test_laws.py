@@ -17,7 +17,7 @@ TAKES = {
     "resonator": ("map", "bsc", "map_real", "fhrr", "hrr", "gsbc", "sbc"),
 }
 OPTIONS: dict[str, dict[str, Any]] = {
-    "asymmetric": {"budget": 120, "restart": 30},
+    "asymmetric": {"budget": 120, "restart": 20},
     "in_memory": {"budget": 120, "restart": 30},
     "resonator": {"budget": 120, "restart": 30},
 }
