@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DtypeError, ShapeError, UnsupportedError, VSAError
-from ..validation import check_count, describe
+from ..validation import are_signs, check_count, describe
 from .device import Cost, DeviceHandle
 
 __all__ = ["Backend", "Cost", "DeviceHandle", "Kind", "StoredMatrix"]
@@ -307,7 +307,7 @@ def _check_entries(atoms: Tensor, kind: Kind, block_length: int | None) -> None:
                 "store", received=f"positions from {low} to {high}", expected=f"positions in blocks of {block_length}"
             )
     elif kind == "bipolar":
-        if not bool((values.abs() == 1).all()):
+        if not are_signs(values):
             raise VSAError("store", received="bipolar atoms with other entries", expected="+1 and -1 only")
     elif not bool(torch.isfinite(values).all()):
         raise VSAError("store", received="atoms with NaN or infinite entries", expected="finite atoms")
