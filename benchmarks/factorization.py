@@ -133,7 +133,8 @@ def measure(row: Row, queries: int) -> dict[str, object]:
     low, high = wilson(right, total)
     ceiling = (1 - math.exp(-false)) / false if row.blocks and false > 1e-9 else None
     return {
-        "part": row.part, "method": row.method, "dim": row.dim, "blocks": row.blocks, "N": f"{row.sizes[0]}^{len(row.sizes)}",
+        "part": row.part, "method": row.method, "dim": row.dim, "blocks": row.blocks,
+        "N": f"{row.sizes[0]}^{len(row.sizes)}",
         "flips": row.flips, "queries": total, "right": right, "valid": valid,
         "right_interval": [round(low, 4), round(high, 4)], "ceiling": None if ceiling is None else round(ceiling, 4),
         "iterations_mean": round(float(spent.mean()), 1), "iterations_median": float(spent.median()),
@@ -208,7 +209,8 @@ def main() -> None:
     if arguments.out:
         asked = f"--part {' '.join(arguments.part)} --queries {arguments.queries}"
         about = {
-            "command": f"python benchmarks/factorization.py {asked}", "date": str(date.today()), "machine": platform.machine(), "torch": torch.__version__, "threads": 1,
+            "command": f"python benchmarks/factorization.py {asked}", "date": str(date.today()),
+            "machine": platform.machine(), "torch": torch.__version__, "threads": 1,
             "capability": torch.backends.cpu.get_cpu_capability(),
         }  # fmt: skip
         arguments.out.parent.mkdir(parents=True, exist_ok=True)

@@ -25,6 +25,7 @@ from .result import Factorization, Trace, concatenate
 
 __all__ = ["Dynamics", "Factorizer", "Iterative", "Outcome", "Pool", "Watch"]
 
+_BUSY = 128  # slots kept busy with copies of the last queries: fewer rows cost hardly less time per iteration
 Pool = dict[str, Tensor]  # the state of R rows: every tensor has R as its first axis
 
 
@@ -192,7 +193,8 @@ class Iterative(Factorizer):
     Args:
         budget: iterations a query may take in all, at least 1. Default: what the method's rule says.
         restart: start again from elsewhere after so many iterations without a certified answer, and when the method
-            converges to a wrong one. None: never.
+            converges to a wrong one. Where slots are idle, several such attempts at a query run side by side; all their
+            iterations count. None: never.
         slots: rows in work at once.
         stop: ``"certified"``: a row is done when re-binding certifies its answer. ``"converged"``: when the method
             itself says so, right or wrong, as published.
@@ -229,7 +231,7 @@ class Iterative(Factorizer):
         dynamics = self._dynamics(queries, certificate, generator)
         answers = _Answers(len(queries), self.problem.factors, queries.device)
         waiting = min(self.slots, len(queries))  # the next query that has no slot yet
-        rows = torch.arange(waiting, device=queries.device)
+        rows = torch.arange(waiting, device=queries.device)  # which query is in which slot
         age = torch.zeros_like(rows)
         pool = dynamics.start(rows, 0)
         tables: list[dict[str, Tensor]] = []
@@ -239,17 +241,14 @@ class Iterative(Factorizer):
             candidates = dynamics.step(pool, watch)
             age += 1
             step += 1
+            answers.iterations.index_add_(0, rows, torch.ones_like(rows))
             if watch is not None:
                 tables.append(watch.table(rows, age))
-            done, rejected = self._examine(dynamics, pool, candidates, rows, certificate, answers)
-            spent = age >= self.iterations
-            if step >= self.iterations and bool(spent.any()):
-                last = spent if done is None else spent & ~done
-                self._guess(dynamics, pool, last.nonzero().squeeze(-1), rows, certificate, answers)
-                done = spent if done is None else done | spent
-            if done is not None and bool(done.any()):
-                leaving = done.nonzero().squeeze(-1)
-                answers.iterations[rows[leaving]] = age[leaving]
+            rejected = self._examine(dynamics, pool, candidates, rows, certificate, answers)
+            self._spend(dynamics, pool, rows, certificate, answers, step)
+            if answers.news:
+                answers.news = False
+                leaving = answers.done[rows].nonzero().squeeze(-1)
                 fresh = leaving[: len(queries) - waiting]
                 if len(fresh):
                     rows[fresh] = torch.arange(waiting, waiting + len(fresh), device=rows.device)
@@ -260,41 +259,62 @@ class Iterative(Factorizer):
                     keep = torch.ones(len(rows), dtype=torch.bool, device=rows.device)
                     keep[leaving[len(fresh) :]] = False
                     rows, age = rows[keep], age[keep]
+                    rejected = None if rejected is None else rejected[keep]
                     for key, value in pool.items():
                         pool[key] = value[keep]
-                    rejected = None if rejected is None else rejected[keep]
-            if self.restart is not None and len(rows):
-                again = (age > 0) & (age % self.restart == 0)
-                again = again if rejected is None else again | (rejected & (age > 0))
-                if bool(again.any()):
-                    stuck = again.nonzero().squeeze(-1)
-                    _put(pool, stuck, dynamics.start(rows[stuck], 1))
+            if self.restart is None or not len(rows):
+                continue
+            again = (age > 0) & (age % self.restart == 0)
+            again = again if rejected is None else again | (rejected & (age > 0))
+            if bool(again.any()):
+                stuck = again.nonzero().squeeze(-1)
+                _put(pool, stuck, dynamics.start(rows[stuck], 1))
+            if waiting == len(queries) and step % self.restart == 0 and not trace:
+                copies = self._copies(rows)
+                if len(copies):
+                    rows, age = torch.cat((rows, copies)), torch.cat((age, torch.zeros_like(copies)))
+                    for key, value in dynamics.start(copies, 1).items():
+                        pool[key] = torch.cat((pool[key], value))
         macs = answers.iterations * dynamics.macs_per_iteration + answers.decodes * dynamics.macs_per_decode
         kept = concatenate(tables, self.problem.factors) if trace else None
         return Outcome(answers.indices, answers.similarities, answers.iterations, answers.converged, macs, kept)
 
+    def _copies(self, rows: Tensor) -> Tensor:
+        """Queries that deserve another slot, where slots are idle: restarts that need not wait for one another."""
+        queries, held = rows.unique(return_counts=True)
+        each = min(min(self.slots, _BUSY) // len(queries), self.iterations // (self.restart or 1))
+        return queries.repeat_interleave((each - held).clamp_min(0))
+
     def _examine(
         self, dynamics: Dynamics, pool: Pool, candidates: Tensor | None, rows: Tensor, certificate: Certificate,
         answers: _Answers,
-    ) -> tuple[Tensor | None, Tensor | None]:  # fmt: skip
-        """Decode the candidates; (R,) those that are done, and those whose answer was refused."""
+    ) -> Tensor | None:  # fmt: skip
+        """Decode the candidates; (R,), bool: those whose answer was refused."""
         if candidates is None or not bool(candidates.any()):
-            return None, None
+            return None
         at = candidates.nonzero().squeeze(-1)
         accepted = answers.offer(dynamics, pool, at, rows, certificate)
         if self.stop == "converged":
             accepted = torch.ones_like(accepted)
-        answers.converged[rows[at[accepted]]] = True
-        done = torch.zeros_like(candidates)
-        done[at[accepted]] = True
-        return done, candidates & ~done
+        done = rows[at[accepted]]
+        answers.converged[done] = True
+        answers.finish(done)
+        rejected = torch.zeros_like(candidates)
+        rejected[at[~accepted]] = True
+        return rejected
 
-    def _guess(
-        self, dynamics: Dynamics, pool: Pool, at: Tensor, rows: Tensor, certificate: Certificate, answers: _Answers
+    def _spend(
+        self, dynamics: Dynamics, pool: Pool, rows: Tensor, certificate: Certificate, answers: _Answers, step: int
     ) -> None:
-        """The best guess of rows whose budget is spent."""
+        """Take the best guess of queries that cannot afford another iteration."""
+        if int(answers.iterations.max()) < self.iterations - _BUSY and step < self.iterations:
+            return
+        held = torch.bincount(rows, minlength=len(answers.done))
+        spent = (answers.iterations + held > self.iterations) & ~answers.done
+        at = spent[rows].nonzero().squeeze(-1)
         if len(at):
             answers.offer(dynamics, pool, at, rows, certificate)
+            answers.finish(rows[at])
 
 
 class _Answers:
@@ -306,7 +326,15 @@ class _Answers:
         self.iterations = torch.zeros(count, dtype=torch.int64, device=device)
         self.converged = torch.zeros(count, dtype=torch.bool, device=device)
         self.decodes = torch.zeros(count, dtype=torch.int64, device=device)
+        self.done = torch.zeros(count, dtype=torch.bool, device=device)
+        self.news = False  # whether queries were done since this was last cleared
         self._product = torch.full((count,), -math.inf, device=device)
+
+    def finish(self, queries: Tensor) -> None:
+        """Take queries off the list."""
+        self.done[queries] = True
+        self.news = self.news or len(queries) > 0
+
 
     def offer(
         self, dynamics: Dynamics, pool: Pool, at: Tensor, rows: Tensor, certificate: Certificate
@@ -315,13 +343,19 @@ class _Answers:
         indices, similarities = dynamics.decode(pool, at)
         queries = rows[at]
         product = certificate.similarity(queries, indices).float()
-        better = product > self._product[queries]
-        self.decodes[queries] += 1
-        chosen = queries[better]
-        self.indices[chosen] = indices[better]
-        self.similarities[chosen] = similarities[better].float()
-        self._product[chosen] = product[better]
+        self.decodes.index_add_(0, queries, torch.ones_like(queries))
+        # Copies of a query may answer at once: in ascending order, the best is written last.
+        order = product.argsort(stable=True)
+        for better in order[product[order] > self._product[queries[order]]].split(1 if _repeats(queries) else len(at)):
+            chosen = queries[better]
+            self.indices[chosen] = indices[better]
+            self.similarities[chosen] = similarities[better].float()
+            self._product[chosen] = product[better]
         return certificate.valid(queries, product)
+
+
+def _repeats(queries: Tensor) -> bool:
+    return len(queries) > 1 and len(queries.unique()) < len(queries)
 
 
 def _put(pool: Pool, at: Tensor, fresh: Pool) -> None:

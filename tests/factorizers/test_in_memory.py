@@ -170,4 +170,4 @@ def test_an_array_with_noisy_reads_supplies_the_noise() -> None:
     assert int((answer.indices == indices).all(-1).sum()) >= 38
     stored = made.problem.books[0].stored
     assert isinstance(stored, _Noisy)
-    assert stored.reads >= int(answer.iterations.max())
+    assert stored.reads > 50

@@ -90,7 +90,9 @@ def test_restarts_begin_elsewhere() -> None:
     assert again >= {row for row in range(40) if row % 5 >= 2}
     refused = (torch.arange(40) % 7 == 3) & (torch.arange(40) % 5 > 0)
     assert torch.equal(answer.valid, (torch.arange(40) % 5 < 2) & ~refused)
-    assert int(answer.iterations.max()) == 8
+    assert 6 <= int(answer.iterations.max()) <= 8  # four attempts side by side cannot afford a third step together
+    copies = [row for row, attempt in factorizer.made.starts if attempt == 1 and row == 4]
+    assert len(copies) > 3
 
 
 def test_slots_of_real_methods_do_not_change_certified_answers() -> None:
