@@ -24,16 +24,22 @@ if TYPE_CHECKING:
     from .asymmetric import Asymmetric
     from .base import Factorizer
     from .checks import check_factorizer
+    from .exhaustive import Exhaustive
+    from .group_search import GroupSearch
     from .in_memory import InMemory
+    from .join import Join
     from .resonator import Resonator
     from .result import Factorization, Trace
 
 __all__ = [
     "FACTORIZERS",
     "Asymmetric",
+    "Exhaustive",
     "Factorization",
     "Factorizer",
+    "GroupSearch",
     "InMemory",
+    "Join",
     "Resonator",
     "Trace",
     "check_factorizer",
@@ -42,9 +48,12 @@ __all__ = [
 
 _LAZY = {
     "Asymmetric": "factorizers.asymmetric",
+    "Exhaustive": "factorizers.exhaustive",
     "Factorization": "factorizers.result",
     "Factorizer": "factorizers.base",
+    "GroupSearch": "factorizers.group_search",
     "InMemory": "factorizers.in_memory",
+    "Join": "factorizers.join",
     "Resonator": "factorizers.resonator",
     "Trace": "factorizers.result",
     "check_factorizer": "factorizers.checks",
@@ -54,6 +63,9 @@ FACTORIZERS: Registry[type[Factorizer]] = Registry("factorizer", modules={
     "resonator": "factorizers.resonator",
     "in_memory": "factorizers.in_memory",
     "asymmetric": "factorizers.asymmetric",
+    "group_search": "factorizers.group_search",
+    "exhaustive": "factorizers.exhaustive",
+    "join": "factorizers.join",
 })  # fmt: skip
 
 

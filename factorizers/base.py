@@ -4,8 +4,6 @@ The loop keeps a pool of rows busy: a query whose answer is certified leaves, an
 so a batch costs what its queries need and not what its slowest needs.
 """
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -287,7 +285,7 @@ class Iterative(Factorizer):
 
     def _examine(
         self, dynamics: Dynamics, pool: Pool, candidates: Tensor | None, rows: Tensor, certificate: Certificate,
-        answers: _Answers,
+        answers: "_Answers",
     ) -> Tensor | None:  # fmt: skip
         """Decode the candidates; (R,), bool: those whose answer was refused."""
         if candidates is None or not bool(candidates.any()):
@@ -304,7 +302,7 @@ class Iterative(Factorizer):
         return rejected
 
     def _spend(
-        self, dynamics: Dynamics, pool: Pool, rows: Tensor, certificate: Certificate, answers: _Answers, step: int
+        self, dynamics: Dynamics, pool: Pool, rows: Tensor, certificate: Certificate, answers: "_Answers", step: int
     ) -> None:
         """Take the best guess of queries that cannot afford another iteration."""
         if int(answers.iterations.max()) < self.iterations - _BUSY and step < self.iterations:

@@ -11,10 +11,14 @@ import factorizers
 import vsa
 
 # What a method does not take is refused; the sentence is in test_errors.py or in the method's own tests.
+ALL = ("map", "bsc", "map_real", "fhrr", "hrr", "gsbc", "sbc")
 TAKES = {
     "asymmetric": ("map", "bsc"),
-    "in_memory": ("map", "bsc", "map_real", "fhrr", "hrr", "gsbc", "sbc"),
-    "resonator": ("map", "bsc", "map_real", "fhrr", "hrr", "gsbc", "sbc"),
+    "exhaustive": ALL,
+    "group_search": ("map", "bsc"),
+    "in_memory": ALL,
+    "join": ("map", "bsc", "gsbc", "sbc"),
+    "resonator": ALL,
 }
 OPTIONS: dict[str, dict[str, Any]] = {
     "asymmetric": {"budget": 120, "restart": 20},
