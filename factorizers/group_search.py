@@ -2,7 +2,7 @@
 
 A group is the sum of g atoms of one factor. The query times a group and a product of the other factors reads the right
 atom at D (1 - 2 p), for a share p of flipped bits, against crosstalk of sqrt(g D). g is the largest group for which few
-enough others pass the bar that the right one misses less than once in a thousand queries.
+enough others pass the bar that the right one misses less than once in ten thousand queries.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .exhaustive import digits
 
 __all__ = ["GroupSearch"]
 
-_MISS = 1e-3  # chance that the right group stays below the bar
+_MISS = 1e-4  # chance that the right group stays below the bar
 _OPENED = 0.003  # share of wrong groups that may pass it
 
 
@@ -34,7 +34,7 @@ _OPENED = 0.003  # share of wrong groups that may pass it
 class GroupSearch(Factorizer):
     """Exhaustive search by groups, for bipolar and binary codebooks on an exact backend.
 
-    The right product is missed with probability below 1e-3 where no more than ``noise`` of a query's bits are flipped.
+    The right product is missed with probability below 1e-4 where no more than ``noise`` of a query's bits are flipped.
 
     Args:
         books: F codebooks of map or bsc, F at least 2 for groups to help.

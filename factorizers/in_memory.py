@@ -225,7 +225,7 @@ def chance_threshold(problem: Problem, size: int) -> float:
         crosstalk mean + std * PPF(1 - k / N), with the number k of :func:`alive_atoms`.
 
     Reference:
-        The rule gives .138 at D = N = 256 and F = 3, where Langenegger et al. tuned .136.
+        The rule gives .135 at D = N = 256 and F = 3, where Langenegger et al. tuned .136.
     """
     laws = problem.algebra.laws
     alive = alive_atoms(size, problem.factors, laws.crosstalk_std)
@@ -245,16 +245,19 @@ def alive_atoms(size: int, factors: int, sigma: float) -> float:
         sigma: standard deviation of the crosstalk.
 
     Returns:
-        k, from 1 to N / 2.
+        k, at most N / 2; with three factors and more at most 4 (D / 256)^(1/4).
     """
-    margin = 2.0 if factors <= 2 else 0.7  # in standard deviations; measured on other seeds than the benchmarks'
+    # Margins in standard deviations, and the limit of what helps with three factors and more: measured on other seeds
+    # than the benchmarks'.
+    margin = 2.0 if factors <= 2 else 0.4
+    most = size / 2 if factors <= 2 else min(size / 2, 4 * (256 * sigma**2) ** -0.25)
     alive = 1.0
-    while alive * 1.02 < size / 2:
+    while alive * 1.02 < most:
         read = math.sqrt(2 / (math.pi * alive * 1.02)) ** (factors - 1) / sigma
         if read < _quantile(alive * 1.02, size) + margin:
             break
         alive *= 1.02
-    return min(alive, size / 2)
+    return min(alive, most)
 
 
 def _quantile(alive: float, size: int) -> float:

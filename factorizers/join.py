@@ -42,7 +42,7 @@ class Join(Factorizer):
         elements: keys held at once; it bounds the memory.
     """
 
-    trials: int = field(default=64, kw_only=True)
+    trials: int = field(default=256, kw_only=True)
     elements: int = field(default=2**22, kw_only=True)
     name: ClassVar[str] = "join"
 
