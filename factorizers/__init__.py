@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from .asymmetric import Asymmetric
     from .base import Factorizer
+    from .block_code import BlockCode
     from .checks import check_factorizer
     from .exhaustive import Exhaustive
     from .group_search import GroupSearch
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FACTORIZERS",
     "Asymmetric",
+    "BlockCode",
     "Exhaustive",
     "Factorization",
     "Factorizer",
@@ -48,6 +50,7 @@ __all__ = [
 
 _LAZY = {
     "Asymmetric": "factorizers.asymmetric",
+    "BlockCode": "factorizers.block_code",
     "Exhaustive": "factorizers.exhaustive",
     "Factorization": "factorizers.result",
     "Factorizer": "factorizers.base",
@@ -63,6 +66,7 @@ FACTORIZERS: Registry[type[Factorizer]] = Registry("factorizer", modules={
     "resonator": "factorizers.resonator",
     "in_memory": "factorizers.in_memory",
     "asymmetric": "factorizers.asymmetric",
+    "block_code": "factorizers.block_code",
     "group_search": "factorizers.group_search",
     "exhaustive": "factorizers.exhaustive",
     "join": "factorizers.join",

@@ -14,6 +14,7 @@ import vsa
 ALL = ("map", "bsc", "map_real", "fhrr", "hrr", "gsbc", "sbc")
 TAKES = {
     "asymmetric": ("map", "bsc"),
+    "block_code": ("gsbc", "sbc"),
     "exhaustive": ALL,
     "group_search": ("map", "bsc"),
     "in_memory": ALL,
