@@ -51,6 +51,7 @@ class BlockCode(Iterative):
         similarity: ``"linf"``: the least block; ``"dot"``: the mean of blocks, which stands a missing or a wrong block.
             Default: linf for one-hot queries, dot for others.
         update: sequential or parallel.
+        restart: iterations after which a row starts again from random subsets.
         exact_subsets: draw every subset afresh, as published; else windows of 64 random permutations.
 
     Reference:
@@ -62,7 +63,7 @@ class BlockCode(Iterative):
     converge: float = field(default=0.5, kw_only=True)
     similarity: str | None = field(default=None, kw_only=True)
     update: str = field(default="sequential", kw_only=True)
-    restart: int | None = field(default=200, kw_only=True)
+    restart: int | None = field(default=50, kw_only=True)
     exact_subsets: bool = field(default=False, kw_only=True)
     name: ClassVar[str] = "block_code"
 
@@ -96,7 +97,7 @@ class BlockCode(Iterative):
 
         Args:
             books: F codebooks of one of the published sizes.
-            budget: iterations. Default: N^(F-1)/F, at least 1,000.
+            budget: iterations. Default: as for ours.
             seed: of a call without generator.
             slots: rows in work at once.
 
@@ -119,6 +120,10 @@ class BlockCode(Iterative):
             books, sample=sample, threshold=threshold, stop="converged", restart=None, exact_subsets=True,
             budget=budget, seed=seed, slots=slots, similarity="linf",
         )  # fmt: skip
+
+    def _default_budget(self) -> int:
+        """Four times the customary one, at least 4,000: rows are cheap, and few need many iterations."""
+        return max(4000, 4 * super()._default_budget())
 
     def _dynamics(self, queries: Tensor, certificate: Certificate, generator: torch.Generator) -> Dynamics:
         return BlockDynamics(self, queries, generator)
@@ -276,10 +281,11 @@ def subset_rule(size: int, factors: int, blocks: int, length: int) -> tuple[int,
     """A and T: the subset that finds the right atom most often, with a threshold that narrows the search.
 
     With A atoms of equal weight in each of the F - 1 other estimates, A^(F-1) products fall on the L positions of a
-    block, Poisson with mean A^(F-1) / L. Where the right ones are among them, with probability (A / N)^(F-1), the right
+    block, Poisson with mean A^(F-1) / L. Where the right ones are among them, probability (A / N)^(F-1), the right
     atom has one more in all K blocks. An atom survives that is hit t times in every block. A and t are those for which
-    the right atom survives most often, provided that S others survive by chance with S^(F-1) < .9 L: their products must
-    not fill the blocks when they are superposed next. A is at most a fifth of N.
+    the right atom survives most often, provided that those that survive by chance are fewer than half a subset, else
+    the search does not narrow, and fewer than .8 L, else their superposition fills the blocks. A is at most N / 5 for two
+    factors, N / 2 for more.
 
     Args:
         size: N.
@@ -297,7 +303,7 @@ def subset_rule(size: int, factors: int, blocks: int, length: int) -> tuple[int,
         return 0, 0.0
     best = (0.0, 1, 0.5)
     for sample in sorted({max(1, round(1.05**power)) for power in range(200)}):
-        if sample > max(2, size // 5):
+        if sample > max(2, size // (5 if factors == 2 else 2)):
             break
         products = sample ** (factors - 1)
         for hits in range(1, 60):
@@ -306,7 +312,7 @@ def subset_rule(size: int, factors: int, blocks: int, length: int) -> tuple[int,
             false = size * _at_least(hits, products / length) ** blocks
             right = _at_least(hits - 1, (products - 1) / length) ** blocks
             rate = (sample / size) ** (factors - 1) * right
-            if false <= sample and false ** (factors - 1) <= 0.9 * length and rate > best[0]:
+            if false <= min(sample / 2, 0.8 * length) and rate > best[0]:
                 best = (rate, sample, (hits - 0.5) / products)
     return best[1], best[2]
 
