@@ -284,8 +284,8 @@ def subset_rule(size: int, factors: int, blocks: int, length: int) -> tuple[int,
     block, Poisson with mean A^(F-1) / L. Where the right ones are among them, probability (A / N)^(F-1), the right
     atom has one more in all K blocks. An atom survives that is hit t times in every block. A and t are those for which
     the right atom survives most often, provided that those that survive by chance are fewer than half a subset, else
-    the search does not narrow, and fewer than .8 L, else their superposition fills the blocks. A is at most N / 5 for two
-    factors, N / 2 for more.
+    the search does not narrow, and fewer than .8 L, else their superposition fills the blocks. A is at most N / 5 for
+    two factors, N / 2 for more.
 
     Args:
         size: N.

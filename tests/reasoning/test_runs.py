@@ -13,7 +13,7 @@ import datasets
 from reasoning import comparison, report, runs
 from reasoning.cells import Cell, CellResult, CellStore, Recipe, compute, data_hash
 from reasoning.checkpoints import RunWriteError
-from reasoning.executors import execute
+from vsa.executors import execute
 from reasoning.metrics import Metrics, RuleKey, RuleTally, Tally
 from reasoning.settings import ModelSettings, Named
 from vsa.errors import CorruptFileError, SettingsError
