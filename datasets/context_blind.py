@@ -33,21 +33,20 @@ def shared_counts(arrays: PuzzleArrays) -> Counts:
         arrays: N puzzles.
 
     Returns:
-        int64 (N, 8, A), 1 to 8 for each attribute: Type, Size, Color of each component, in grids
-        the set of slots and the number of entities. A panel's value is the set of levels in it.
+        int64 (N, 8, A), 1 to 8 for each attribute: Type, Size, Color of each component, in grids the set of slots and
+        the number of entities. A panel's value is the levels of its entities in the order of their slots.
     """
     columns = []
     for c, name in attribute_keys(arrays, confounders=False):
         component = arrays.components[c]
+        exists = component.exists[:, arrays.context :]
         if name == "Number":
-            exists = component.exists[:, arrays.context :]
-            columns.append((exists[:, :, None] == exists[:, None, :]).all(axis=-1).sum(axis=2))
-            values = exists.sum(axis=-1)
+            values = [exists, exists.sum(axis=-1, keepdims=True)]
         else:
-            levels = component.attributes[name][:, arrays.context :].astype(np.int64)
-            bits = np.where(levels >= 0, np.int64(1) << np.maximum(levels, 0), 0)
-            values = np.bitwise_or.reduce(bits, axis=-1)  # the set of levels that occur in the panel
-        columns.append((values[:, :, None] == values[:, None, :]).sum(axis=2))
+            levels = np.where(exists, component.attributes[name][:, arrays.context :], -1)
+            first = np.argsort(~exists, axis=-1, kind="stable")  # the slots taken, then the others
+            values = [np.take_along_axis(levels, first, axis=-1)]
+        columns += [(v[:, :, None] == v[:, None, :]).all(axis=-1).sum(axis=2) for v in values]
     return np.stack(columns, axis=-1)
 
 

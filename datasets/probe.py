@@ -17,7 +17,7 @@ USAGE = """python -m datasets.probe [n=1000] [seed=0]
 
 Prints the accuracy of two solvers that see the eight candidates only: a majority vote, and a small network trained on
 n other puzzles. Chance is 12.5 %."""
-DATA_SETS = ("raven", "iraven", "raven_fair")
+DATA_SETS = {"raven": "RAVEN", "iraven": "I-RAVEN", "raven_fair": "FAIR"}
 
 
 def probe(dataset: str, constellation: str, n: int, seed: int) -> tuple[float, float]:
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if key not in settings or not value.isdecimal() or (key == "n" and int(value) < 1):
                 raise SettingsError(f"argument {argument!r}", expected="n=1000 or seed=0", hint="see --help")
             settings[key] = int(value)
-        heads = (f"{name} {kind}" for name in DATA_SETS for kind in ("vote", "network"))
+        heads = (f"{label} {kind}" for label in DATA_SETS.values() for kind in ("vote", "network"))
         table = Table(Column("%", no_wrap=True), *heads)
         for name, constellation in CONSTELLATIONS.items():
             cells = [f"{100 * value:.1f}" for dataset in DATA_SETS for value in probe(dataset, name, **settings)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import math
 import re
 from typing import Any
@@ -36,12 +37,24 @@ def plain_array(data: bytes) -> NDArray[Any]:
     width = {1: 2, 2: 4}.get(data[6])
     if width is None:
         raise ValueError(f"npy format {data[6]}")
-    start = 8 + width
-    length = int.from_bytes(data[8:start], "little")
-    if length > _LONGEST_HEADER or start + length > len(data):
+    length = int.from_bytes(data[8 : 8 + width], "little")
+    start = 8 + width + length
+    if length > _LONGEST_HEADER or start > len(data):
         raise ValueError(f"an npy header of {length} bytes")
+    dtype, shape, fortran = _described(data[8 + width : start])
+    if any(n > len(data) for n in shape):
+        raise ValueError(f"an array of shape {str(shape)[:40]}")
+    if math.prod(shape) * dtype.itemsize != len(data) - start:
+        raise ValueError(f"{len(data) - start} bytes for {dtype} of shape {shape}")
+    flat = np.frombuffer(data, dtype=dtype, offset=start, count=math.prod(shape))
+    return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
+
+
+@functools.lru_cache(maxsize=256)  # the files of a data set have the same few
+def _described(text: bytes) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
+    """Dtype, shape and whether the first axis runs fastest."""
     try:
-        header = ast.literal_eval(data[start : start + length].decode("latin-1").strip())
+        header = ast.literal_eval(text.decode("latin-1").strip())
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         raise ValueError("an npy header that can't be read") from None
     if not isinstance(header, dict) or header.keys() != {"descr", "fortran_order", "shape"}:
@@ -51,14 +64,9 @@ def plain_array(data: bytes) -> NDArray[Any]:
         raise ValueError("pickled objects, which are not loaded")
     if not isinstance(descr, str) or not _PLAIN.fullmatch(descr):
         raise ValueError(f"an array of {str(descr)[:40]!r}")
-    if not isinstance(shape, tuple) or not all(type(n) is int and 0 <= n <= len(data) for n in shape) or len(shape) > 8:
+    if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape) or len(shape) > 8:
         raise ValueError(f"an array of shape {str(shape)[:40]}")
     try:
-        dtype = np.dtype(descr)
+        return np.dtype(descr), shape, header["fortran_order"] is True
     except TypeError:
         raise ValueError(f"an array of {descr!r}") from None
-    claimed = math.prod(shape) * dtype.itemsize
-    if claimed != len(data) - start - length:
-        raise ValueError(f"{len(data) - start - length} bytes for {dtype} of shape {shape}")
-    flat = np.frombuffer(data, dtype=dtype, offset=start + length, count=math.prod(shape))
-    return flat.reshape(shape[::-1]).T if header["fortran_order"] is True else flat.reshape(shape)

@@ -9,7 +9,9 @@ Reference:
 
 from __future__ import annotations
 
+import functools
 import io
+import math
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ from .drawing import IMAGE_SIZE, WHITE
 from .splits import SPLITS
 from .storage_form import clipped
 from .storage_npy import plain_array
+from .storage_zip import Members
 
 __all__ = ["PANELS", "NpzPuzzle", "file_stem", "meta_matrices", "npz_bytes", "read_images", "read_npz", "structure_of"]
 
@@ -99,6 +102,9 @@ def structure_of(constellation: str) -> tuple[str, ...]:
     return (*tokens, "/", "/")
 
 
+_STRUCTURES = frozenset(structure_of(name) for name in CONSTELLATIONS)
+
+
 def meta_matrices(arrays: PuzzleArrays) -> Array:
     """The rules as the npz has them.
 
@@ -138,7 +144,7 @@ def npz_bytes(arrays: PuzzleArrays, images: Array | None) -> list[bytes]:
     structure = structure_of(arrays.constellation)
     meta_structure = np.array([name in structure for name in META_STRUCTURE], dtype=np.uint8)
     common = {"meta_structure": _npy(meta_structure), "structure": _npy(np.array([t.encode() for t in structure]))}
-    header = _npy(np.empty(_IMAGE_SHAPE, dtype=np.uint8))[: -np.prod(_IMAGE_SHAPE)]
+    header = _image_header()
     targets = [_npy(np.array(t, dtype=np.int64)) for t in range(CANDIDATES)]
     files = []
     for i, matrix in enumerate(meta_matrices(arrays)):
@@ -156,6 +162,11 @@ def npz_bytes(arrays: PuzzleArrays, images: Array | None) -> list[bytes]:
                 archive.writestr(zipfile.ZipInfo(f"{name}.npy"), data)  # dated 1980: the bytes depend on nothing else
         files.append(buffer.getvalue())
     return files
+
+
+@functools.cache
+def _image_header() -> bytes:
+    return _npy(np.empty(_IMAGE_SHAPE, dtype=np.uint8))[: -math.prod(_IMAGE_SHAPE)]
 
 
 def _npy(array: Array) -> bytes:
@@ -179,14 +190,17 @@ def read_npz(path: str | PathLike[str], *, image: bool = True) -> NpzPuzzle:
             polarity than published; the sentence names the member.
         VSAError: the file can't be read.
     """
-    path = Path(path)
+    return _read(Path(path), np.empty(_IMAGE_SHAPE, dtype=np.uint8) if image else None)
+
+
+def _read(path: Path, out: NDArray[np.uint8] | None) -> NpzPuzzle:
+    """The members, checked; the image goes into ``out``, None leaves it out."""
     members: dict[str, Array | None] = {}
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = set(archive.namelist())
+        with open(path, "rb") as file, Members(file) as archive:
             for name in ("target", "predict", "meta_matrix", "meta_target", "structure", "meta_structure", "image"):
-                wanted = image if name == "image" else True
-                members[name] = _member(archive, path, name) if wanted and f"{name}.npy" in names else None
+                wanted = f"{name}.npy" in archive.names and (out is not None or name != "image")
+                members[name] = _member(archive, path, name, out) if wanted else None
     except FileNotFoundError:
         raise VSAError("read images", received=f"{path}, which does not exist", expected="an npz of a puzzle") from None
     except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
@@ -196,16 +210,17 @@ def read_npz(path: str | PathLike[str], *, image: bool = True) -> NpzPuzzle:
         raise CorruptFileError(f"read {path}", received=received, expected="a whole npz") from None
     except OSError as error:
         raise VSAError(f"read {path}", received=error.strerror, expected="a file that may be read") from error
-    return _checked(path, members, image)
+    return _checked(path, members, out)
 
 
-def _member(archive: zipfile.ZipFile, path: Path, name: str) -> Array:
-    info = archive.getinfo(f"{name}.npy")
-    most = _MOST_BYTES.get(name, _FEW_BYTES)
-    if info.file_size > most:
-        _refuse(path, name, f"{info.file_size} bytes", f"at most {most}")
+def _member(archive: Members, path: Path, name: str, out: NDArray[np.uint8] | None) -> Array:
+    size, most = archive.size(f"{name}.npy"), _MOST_BYTES.get(name, _FEW_BYTES)
+    if size > most:
+        _refuse(path, name, f"{size} bytes", f"at most {most}")
     try:
-        return plain_array(archive.read(info))
+        if name == "image" and out is not None and archive.read_into(f"{name}.npy", _image_header(), out):
+            return out
+        return plain_array(archive.read(f"{name}.npy"))
     except (ValueError, zlib.error) as error:
         _refuse(path, name, error, "a plain array")
 
@@ -214,7 +229,7 @@ def _refuse(path: Path, member: str, received: object, expected: object, hint: s
     raise CorruptFileError(f"read {path}, {member}", received=clipped(received), expected=expected, hint=hint)
 
 
-def _checked(path: Path, members: dict[str, Array | None], wants_image: bool) -> NpzPuzzle:
+def _checked(path: Path, members: dict[str, Array | None], out: NDArray[np.uint8] | None) -> NpzPuzzle:
     numbers = {}
     for name in ("target", "predict"):
         number = members[name]
@@ -226,7 +241,8 @@ def _checked(path: Path, members: dict[str, Array | None], wants_image: bool) ->
     bits = {}
     for name, shape in (("meta_matrix", (8, 9)), ("meta_target", (9,)), ("meta_structure", (len(META_STRUCTURE),))):
         array = members[name]
-        if array is None or array.shape != shape or array.dtype.kind not in "biu" or not np.isin(array, (0, 1)).all():
+        plain = array is not None and array.shape == shape and array.dtype.kind in "biu"
+        if array is None or not plain or (array.astype(bool) != array).any():
             _refuse(path, name, _described(array), f"zeros and ones of shape {shape}")
         bits[name] = array
     if (np.bitwise_or.reduce(bits["meta_matrix"]) != bits["meta_target"]).any():
@@ -235,9 +251,11 @@ def _checked(path: Path, members: dict[str, Array | None], wants_image: bool) ->
     if [name in structure for name in META_STRUCTURE] != bits["meta_structure"].astype(bool).tolist():
         _refuse(path, "meta_structure", bits["meta_structure"].tolist(), "the nodes that structure names")
     pixels = members["image"]
-    if wants_image:
-        _check_image(path, pixels)
-    return NpzPuzzle(pixels, numbers["target"], numbers["predict"], **bits, structure=structure)
+    if out is not None:
+        checked = _check_image(path, pixels)
+        if checked is not out:
+            out[:] = checked
+    return NpzPuzzle(out, numbers["target"], numbers["predict"], **bits, structure=structure)
 
 
 def _tokens(path: Path, array: Array | None) -> tuple[str, ...]:
@@ -247,12 +265,12 @@ def _tokens(path: Path, array: Array | None) -> tuple[str, ...]:
         tokens = tuple(token.decode("ascii") if isinstance(token, bytes) else str(token) for token in array.tolist())
     except UnicodeDecodeError:
         _refuse(path, "structure", "bytes that are no text", "names of nodes")
-    if tokens not in {structure_of(name) for name in CONSTELLATIONS}:
+    if tokens not in _STRUCTURES:
         _refuse(path, "structure", " ".join(tokens)[:80], "the tree of one of the seven constellations")
     return tokens
 
 
-def _check_image(path: Path, image: Array | None) -> None:
+def _check_image(path: Path, image: Array | None) -> Array:
     expected = f"uint8 of shape {_IMAGE_SHAPE}"
     if image is None:
         _refuse(path, "image", "no such member", expected, "the file was made without images: draw them")
@@ -264,6 +282,7 @@ def _check_image(path: Path, image: Array | None) -> None:
         inverted = not corners.any()
         received = "a black background" if inverted else f"a corner of grey level {corners[corners != WHITE][0]}"
         _refuse(path, "image", received, f"white corners ({WHITE})", "invert it: 255 - image" if inverted else "")
+    return image
 
 
 def _described(array: Array | None) -> str:
@@ -292,13 +311,11 @@ def read_images(folder: str | PathLike[str], arrays: PuzzleArrays) -> NDArray[np
     structure = structure_of(arrays.constellation)
     for i, matrix in enumerate(meta_matrices(arrays)):
         path = folder / f"{file_stem(int(arrays.index[i]))}.npz"
-        puzzle = read_npz(path)
+        puzzle = _read(path, images[i])
         if puzzle.structure != structure:
             _refuse(path, "structure", " ".join(puzzle.structure), f"that of {arrays.constellation}, as in the xml")
         if puzzle.target != arrays.target[i]:
             _refuse(path, "target", puzzle.target, f"{arrays.target[i]}, as in the puzzle's arrays")
         if (puzzle.meta_matrix != matrix).any():
             _refuse(path, "meta_matrix", "other rules than the xml", "the rules of the xml beside it")
-        if puzzle.image is not None:  # else read_npz has refused
-            images[i] = puzzle.image
     return images

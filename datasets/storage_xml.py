@@ -9,6 +9,7 @@ Reference:
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import zipfile
@@ -16,19 +17,19 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 
-import defusedxml.ElementTree
 import numpy as np
-from defusedxml.common import DefusedXmlException
 
 from vsa.errors import CorruptFileError, VSAError
 
 from .arrays import CANDIDATES, GOVERNED, MODIFIABLE, RULE_NAMES, RULE_SLOTS, ComponentArrays, PuzzleArrays
-from .attributes import ATTRIBUTES, UNIFORMITY_LEVELS
+from .attributes import ANGLE, UNIFORMITY_LEVELS
 from .constellations import CONSTELLATIONS, Component
 from .storage_form import clipped
 from .storage_npy import plain_array
+from .storage_tree import parse_xml
+from .storage_zip import Members
 
 __all__ = ["read_xml"]
 
@@ -36,6 +37,8 @@ PANELS = 16
 _NUMBER = re.compile(r"RAVEN_([0-9]{1,18})_(train|val|test)")
 _TARGET_BYTES = 4096  # the target is one number; a member that claims more is no target
 _NEAR = 1e-3
+_LEVELS = ("Type", "Size", "Color", "Angle")
+_DIGITS: dict[str | None, int] = {str(digit): digit for digit in range(10)}
 
 
 def read_xml(files: Sequence[Path]) -> dict[str, PuzzleArrays]:
@@ -52,11 +55,10 @@ def read_xml(files: Sequence[Path]) -> dict[str, PuzzleArrays]:
         VSAError: a file can't be read.
     """
     found: dict[str, dict[int, _Puzzle]] = {}
-    for file in files:
-        puzzle = _Puzzle(file)
+    for puzzle in map(_Puzzle, files):
         siblings = found.setdefault(puzzle.constellation, {})
         if puzzle.number in siblings:
-            both = f"{siblings[puzzle.number].path} and {file}"
+            both = f"{siblings[puzzle.number].path} and {puzzle.path}"
             raise CorruptFileError(
                 "read puzzles",
                 received=f"{both}, both puzzle {puzzle.number} of {puzzle.constellation}",
@@ -75,7 +77,7 @@ def _join(constellation: str, puzzles: list[_Puzzle]) -> PuzzleArrays:
         components.append(
             ComponentArrays(
                 exists=np.stack([p["exists"] for p in parts]),
-                attributes={name: np.stack([p[name] for p in parts]) for name in ATTRIBUTES},
+                attributes={name: np.stack([p[name] for p in parts]) for name in _LEVELS},
                 uniformity=np.stack([p["uniformity"] for p in parts]),
                 rules=np.stack([p["rules"] for p in parts]),
                 governed=np.array([p["governed"] for p in parts], dtype=np.int8),
@@ -104,16 +106,14 @@ class _Puzzle:
         if name is None:
             raise CorruptFileError("read puzzles", received=str(path), expected="a name as RAVEN_12_train.xml")
         self.number = int(name[1])
-        root = _parse(path)
+        root = parse_xml(path)
         panels = root.findall("Panels/Panel")
         if root.tag != "Data" or len(panels) != PANELS:
             self._refuse("Panels", f"{len(panels)} panels under {root.tag}", f"{PANELS} under Data")
-        structs = [panel.find("Struct") for panel in panels]
-        self.constellation = self._constellation(structs[0])
+        self.constellation = self._constellation(panels[0].find("Struct"))
         self.layouts = CONSTELLATIONS[self.constellation].components
         self.components = [self._empty(layout) for layout in self.layouts]
-        for p, struct in enumerate(structs):
-            self._panel(p, struct)
+        self._panels([panel.find("Struct") for panel in panels])
         self._rules(root.findall("Rules/Rule_Group"))
         self.modified = self._modified(root.find("Modified_attributes"))
         self.target = _target(path.with_suffix(".npz"))
@@ -135,31 +135,58 @@ class _Puzzle:
             "uniformity": np.zeros(PANELS, dtype=np.int8),
             "rules": np.zeros(len(RULE_SLOTS), dtype=np.int8),
             "governed": 0,
-            **{name: np.full(shape, -1, dtype=np.int16) for name in ATTRIBUTES},
+            **{name: np.full(shape, -1, dtype=np.int16) for name in _LEVELS},
         }
 
-    def _panel(self, p: int, struct: Element | None) -> None:
-        nodes = [] if struct is None else struct.findall("Component/Layout")
-        names = [node.get("name") for node in nodes]
-        if names != [layout.layout for layout in self.layouts]:
-            self._refuse(f"Panel {p}", f"layouts {names}", f"those of {self.constellation}, as in panel 0")
-        for node, layout, arrays in zip(nodes, self.layouts, self.components, strict=True):
-            field = f"Panel {p}, {layout.layout}"
-            arrays["uniformity"][p] = self._int(node, "Uniformity", 0, UNIFORMITY_LEVELS - 1, field)
-            entities = node.findall("Entity")
-            if self._int(node, "Number", 0, layout.slots - 1, field) != len(entities) - 1:
-                self._refuse(f"{field}, Number", node.get("Number"), f"{len(entities) - 1}, one less than its entities")
-            for entity in entities:
-                s = self._slot(entity, layout, field)
-                if arrays["exists"][p, s]:
-                    self._refuse(f"{field}, bbox", f"a second entity in slot {s}", "different slots")
-                arrays["exists"][p, s] = True
-                for name, attribute in ATTRIBUTES.items():
-                    low, high = (attribute.low, attribute.high) if name == "Angle" else layout.range(name)
-                    arrays[name][p, s] = self._int(entity, name, low, high, field)
+    def _panels(self, structs: list[Element | None]) -> None:
+        cells: list[list[tuple[int, ...]]] = [[] for _ in self.layouts]  # panel, slot, levels: one for each entity
+        wanted = [layout.layout for layout in self.layouts]
+        known = list(zip(self.layouts, map(_usual, self.layouts), cells, self.components, strict=True))
+        for p, struct in enumerate(structs):
+            parts = () if struct is None else [node for node in struct if node.tag == "Component"]
+            nodes = [node for part in parts for node in part if node.tag == "Layout"]
+            names = [node.get("name") for node in nodes]
+            if names != wanted:
+                self._refuse(f"Panel {p}", f"layouts {names}", f"those of {self.constellation}, as in panel 0")
+            for node, (layout, usual, found, arrays) in zip(nodes, known, strict=True):
+                field = f"Panel {p}, {layout.layout}"
+                arrays["uniformity"][p] = self._int(node, "Uniformity", 0, UNIFORMITY_LEVELS - 1, field)
+                before = len(found)
+                boxes, types, sizes, colors, angles = usual
+                for entity in node:
+                    if entity.tag != "Entity":
+                        continue
+                    get = entity.get
+                    try:
+                        found.append(
+                            (p, boxes[get("bbox")], types[get("Type")], sizes[get("Size")], colors[get("Color")],
+                             angles[get("Angle")])
+                        )  # fmt: skip
+                    except KeyError:  # another way to write it, or nothing good
+                        found.append((p, *self._entity(entity, layout, field)))
+                slots = [entity[1] for entity in found[before:]]
+                if self._int(node, "Number", 0, layout.slots - 1, field) != len(slots) - 1:
+                    expected = f"{len(slots) - 1}, one less than its entities"
+                    self._refuse(f"{field}, Number", node.get("Number"), expected)
+                if len({*slots}) != len(slots):
+                    twice = next(slot for slot in slots if slots.count(slot) > 1)
+                    self._refuse(f"{field}, bbox", f"a second entity in slot {twice}", "different slots")
+        for _, _, found, arrays in known:
+            at, slot, *levels = np.array(found).T
+            arrays["exists"][at, slot] = True
+            for name, values in zip(_LEVELS, levels, strict=True):
+                arrays[name][at, slot] = values
+
+    def _entity(self, entity: Element, layout: Component, field: str) -> tuple[int, ...]:
+        """Slot and levels, each looked at with care."""
+        levels = [self._int(entity, name, *_range(layout, name), field) for name in _LEVELS]
+        return self._slot(entity, layout, field), *levels
 
     def _int(self, node: Element, name: str, low: int, high: int, field: str) -> int:
         text = node.get(name)
+        level = _DIGITS.get(text, -1)
+        if low <= level <= high:
+            return level
         if text is None or not re.fullmatch(r"[0-9]{1,4}", text) or not low <= int(text) <= high:
             self._refuse(f"{field}, {name}", "nothing" if text is None else repr(text[:60]), f"{low} to {high}")
         return int(text)
@@ -208,36 +235,28 @@ class _Puzzle:
         return modified
 
 
-def _parse(path: Path) -> Element:
-    try:
-        return defusedxml.ElementTree.fromstring(path.read_bytes(), forbid_dtd=True)
-    except FileNotFoundError:
-        raise VSAError("read puzzles", received=f"{path}, which does not exist", expected="the xml of an npz") from None
-    except OSError as error:
-        raise VSAError(f"read {path}", received=error.strerror, expected="a file that may be read") from error
-    except DefusedXmlException as error:
-        raise CorruptFileError(
-            f"read {path}",
-            received=f"xml with a document type or entities ({type(error).__name__})",
-            expected="plain xml",
-        ) from None
-    except (ParseError, LookupError, ValueError) as error:
-        raise CorruptFileError(
-            f"read {path}",
-            received=f"xml that breaks ({clipped(error)})",
-            expected="whole xml",
-            hint="copy or make it again",
-        ) from None
+def _range(layout: Component, name: str) -> tuple[int, int]:
+    return (ANGLE.low, ANGLE.high) if name == "Angle" else layout.range(name)
+
+
+@functools.cache
+def _usual(layout: Component) -> tuple[dict[str | None, int], ...]:
+    """The usual texts of bbox and of each attribute, with what they mean."""
+    boxes: dict[str | None, int] = {json.dumps(box): slot for slot, box in enumerate(layout.boxes)}
+    forms = [boxes]
+    for low, high in (_range(layout, name) for name in _LEVELS):
+        forms.append({str(level): level for level in range(low, high + 1)})
+    return tuple(forms)
 
 
 def _target(path: Path) -> int:
     """The target out of an npz; nothing else of it is read, and nothing unpickled."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            member = archive.getinfo("target.npy")
-            if member.file_size > _TARGET_BYTES:
-                raise ValueError(f"a target of {member.file_size} bytes")
-            target = plain_array(archive.read(member))
+        with open(path, "rb") as file, Members(file) as archive:
+            size = archive.size("target.npy")
+            if size > _TARGET_BYTES:
+                raise ValueError(f"a target of {size} bytes")
+            target = plain_array(archive.read("target.npy"))
     except FileNotFoundError:
         raise CorruptFileError(
             f"read {path.with_suffix('.xml')}",

@@ -24,6 +24,7 @@ CODEBOOK = ("vsa.codebook", "vsa.codebook_files")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "vsa": ("vsa",),  # the public page, and what stands on all of vsa: checks, encoding, nn
     **dict.fromkeys(GROUND, GROUND),
+    "vsa.executors": GROUND,
     "vsa.laws": GROUND,
     "vsa.validation": WORDS,
     **dict.fromkeys(ALGEBRA, (*WORDS, *ALGEBRA)),
@@ -36,7 +37,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "conf": (),
 }
 
-COMMAND_LINES = ("factorizers.capacity",)  # started with python -m; nothing imports them, so they may need hydra
+# Started with python -m, or only from there: they may need hydra and rich.
+COMMAND_LINES = ("factorizers.capacity", "factorizers.screen")
 
 NUMPY_RANDOM = {"default_rng", "Generator", "SeedSequence", "BitGenerator", "Philox", "PCG64", "SFC64"}
 TORCH_STATE = {"manual_seed", "seed", "set_rng_state", "manual_seed_all", "fork_rng"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import textwrap
 import zipfile
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -132,6 +134,61 @@ TRAIN = (
 )
 
 
+NOTEBOOK = (
+    """
+from reasoning import datasets
+arrays = datasets.generate("iraven", "2x2", n=2)
+datasets.Puzzle.from_arrays(arrays, 0)
+""",
+    """
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+os.chdir(os.sep)  # workers start here; nothing of the notebook is imported again in them
+with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+    puzzles = list(pool.map(datasets.Puzzle.from_arrays, [arrays, arrays], [0, 1]))
+    where = pool.submit(os.getcwd).result()
+print(where == os.sep, [puzzle.constellation for puzzle in puzzles])
+""",
+    """
+import datasets as named
+from datasets.puzzle import Puzzle
+print(named.generate is not None, hasattr(named, "THEIRS"), all(isinstance(puzzle, Puzzle) for puzzle in puzzles))
+""",
+)
+
+
+def executed(environment: Environment, elsewhere: Path, cells: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A notebook in a folder, its kernel a process of the environment."""
+    nbformat = pytest.importorskip("nbformat", reason="notebooks need the extra: pip install -e '.[notebooks]'")
+    nbclient = pytest.importorskip("nbclient", reason="notebooks need the extra: pip install -e '.[notebooks]'")
+    kernel = elsewhere / "share" / "kernels" / "beside"
+    kernel.mkdir(parents=True, exist_ok=True)
+    launch = [str(environment.python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    (kernel / "kernel.json").write_text(json.dumps({"argv": launch, "display_name": "beside", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(elsewhere / "share"))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    nbformat.write(notebook, elsewhere / "page.ipynb")
+    page = nbformat.read(elsewhere / "page.ipynb", as_version=4)
+    at = {"metadata": {"path": str(elsewhere)}}
+    nbclient.NotebookClient(page, timeout=100, kernel_name="beside", resources=at, allow_errors=True).execute()
+    return [cell.outputs for cell in page.cells]
+
+
+def use_ours_in_a_notebook(environment: Environment, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, workers, named = executed(environment, elsewhere, NOTEBOOK, monkeypatch)
+    assert "<svg" in shown[0]["data"]["text/html"] or "<img" in shown[0]["data"]["text/html"], shown
+    assert workers[0].get("text") == "True ['distribute_four', 'distribute_four']\n", workers
+    assert named[0].get("text") == "True False True\n", named
+    theirs, wrong = executed(
+        environment, elsewhere, ("import datasets\ndatasets.THEIRS", "import reasoning"), monkeypatch
+    )
+    assert theirs[0]["data"]["text/plain"] == "True"
+    assert "import reasoning first" in wrong[0]["evalue"]
+
+
 def use_ours(environment: Environment, elsewhere: Path) -> None:
     """All ways in, from a folder that is not the checkout."""
     elsewhere.mkdir()
@@ -153,7 +210,10 @@ def copy_of_the_source(folder: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_a_wheel_beside_the_other_package(tmp_path: Path) -> None:
+@pytest.mark.notebook
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # the kernel's client: its sockets
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_wheel_beside_the_other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = Environment(tmp_path / "venv")
     environment.pip("install", "--no-deps", "--no-index", str(stand_in(tmp_path)))
     before = environment.theirs()
@@ -165,6 +225,7 @@ def test_a_wheel_beside_the_other_package(tmp_path: Path) -> None:
     assert environment.theirs() == before
     assert "True" in environment.run("-c", "import datasets; print(datasets.THEIRS)", cwd=tmp_path)
     use_ours(environment, tmp_path / "elsewhere")
+    use_ours_in_a_notebook(environment, tmp_path / "elsewhere", monkeypatch)
     made = ("-m", "vsa_reasoning_datasets.generate", "constellation=center", "n=3", "images=false", "out=made")
     environment.run(*made, "workers=2", cwd=tmp_path / "elsewhere")
     assert len(list(tmp_path.glob("elsewhere/made/center_single/*.xml"))) == 3
@@ -181,7 +242,10 @@ def test_a_wheel_beside_the_other_package(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_editable_install_beside_the_other_package(tmp_path: Path) -> None:
+@pytest.mark.notebook
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # the kernel's client: its sockets
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_editable_install_beside_the_other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = Environment(tmp_path / "venv")
     environment.pip("install", "--no-deps", "--no-index", str(stand_in(tmp_path)))
     before = environment.theirs()
@@ -189,5 +253,6 @@ def test_an_editable_install_beside_the_other_package(tmp_path: Path) -> None:
     environment.pip("install", "--quiet", "--no-deps", "-e", str(source))
     assert environment.theirs() == before
     use_ours(environment, tmp_path / "elsewhere")
+    use_ours_in_a_notebook(environment, tmp_path / "elsewhere", monkeypatch)
     environment.pip("uninstall", "-y", "vsa-reasoning")
     assert environment.theirs() == before

@@ -1,7 +1,7 @@
 """Where independent cells are computed. The result is the same whatever the executor; only the time differs.
 
-Serial and processes need the standard library alone. ``ray`` and ``slurm`` (through submitit) are optional extras; where
-they are missing, a sentence says so and nothing is computed.
+Serial and processes need the standard library alone. ``ray`` and ``slurm`` (through submitit) are optional extras;
+where they are missing, a sentence says so and nothing is computed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ R = TypeVar("R")
 
 # Settings of executor=slurm and what they are unless given; the names are submitit's without their prefix.
 SLURM: Mapping[str, Any] = {
-    "folder": "slurm", "partition": None, "time_minutes": 60, "memory_gb": 4, "cpus_per_task": 1, "array_parallelism": 32,
+    "folder": "slurm", "partition": None, "time_minutes": 60, "memory_gb": 4, "cpus_per_task": 1,
+    "array_parallelism": 32,
 }  # fmt: skip
 _RETRIES = 5  # of a cell whose worker died
 

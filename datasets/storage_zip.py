@@ -1,0 +1,120 @@
+"""Members of an npz, checked and without copies: what a directory entry claims is compared before memory is taken."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Members"]
+
+_LOCAL_HEADER = 30
+_ENCRYPTED = 0x1
+
+
+class Members:
+    """The members of a zip file that is open.
+
+    A stored member, which the published files have, is read in one piece and its checksum compared; any other goes
+    through :mod:`zipfile`, which does both by small blocks and takes three times as long.
+
+    Args:
+        file: a file open for reading; closed by the caller.
+
+    Raises:
+        zipfile.BadZipFile: it is no zip file.
+    """
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        self._file = file
+        self._archive = zipfile.ZipFile(file)
+        self.names = frozenset(self._archive.namelist())
+
+    def __enter__(self) -> Members:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._archive.close()
+
+    def size(self, name: str) -> int:
+        """How many bytes a member claims to have.
+
+        Args:
+            name: of the member.
+
+        Returns:
+            The uncompressed size.
+
+        Raises:
+            KeyError: there is no such member.
+        """
+        return self._archive.getinfo(name).file_size
+
+    def read(self, name: str) -> bytes:
+        """A member's bytes; ask for its size first.
+
+        Args:
+            name: of the member.
+
+        Returns:
+            As many as :meth:`size` said.
+
+        Raises:
+            KeyError: there is no such member.
+            ValueError: its bytes are not those of the checksum.
+            zipfile.BadZipFile: it is damaged in another way.
+        """
+        info = self._archive.getinfo(name)
+        if not self._enter(info):
+            return self._archive.read(info)
+        data = self._file.read(info.file_size)
+        if len(data) != info.file_size or zlib.crc32(data) != info.CRC:
+            raise ValueError(f"{len(data)} bytes that don't fit their checksum")
+        return data
+
+    def read_into(self, name: str, header: bytes, out: NDArray[Any]) -> bool:
+        """Reads a stored member that begins with a known header straight into an array.
+
+        Args:
+            name: of the member.
+            header: its first bytes.
+            out: contiguous, for the bytes after the header.
+
+        Returns:
+            False where the member is not stored, or is not the header and as many bytes: read it the other way then.
+
+        Raises:
+            KeyError: there is no such member.
+            ValueError: its bytes are not those of the checksum.
+        """
+        info = self._archive.getinfo(name)
+        if info.file_size != len(header) + out.nbytes or not self._enter(info):
+            return False
+        if self._file.read(len(header)) != header:
+            return False
+        view = out.reshape(-1).view(np.uint8).data
+        count = self._file.readinto(view)
+        if count != out.nbytes or zlib.crc32(view, zlib.crc32(header)) != info.CRC:
+            raise ValueError(f"{len(header) + count} bytes that don't fit their checksum")
+        return True
+
+    def _enter(self, info: zipfile.ZipInfo) -> bool:
+        """Moves to the first byte of a stored member; False where it is none, or has damage zipfile has words for."""
+        if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
+            return False
+        self._file.seek(info.header_offset)
+        header = self._file.read(_LOCAL_HEADER)
+        length = int.from_bytes(header[26:28], "little")
+        if info.flag_bits & _ENCRYPTED or header[:4] != b"PK\x03\x04":
+            return False
+        if self._file.read(length) != info.orig_filename.encode("ascii", "replace"):
+            return False
+        self._file.seek(int.from_bytes(header[28:30], "little"), 1)
+        return True
