@@ -194,7 +194,8 @@ def check(cell: Cell) -> None:
     few = min(cell.size, 3) if not dict(cell.options).get("published") or cell.factorizer == "in_memory" else cell.size
     books = [vsa.Codebook.random(algebra, few, generator=source) for _ in range(cell.factors)]
     made = cell.make(books)
-    damage(cell.damage, algebra, made.problem.product(torch.zeros(1, cell.factors, dtype=torch.int64)), cell.noise, source)
+    product = made.problem.product(torch.zeros(1, cell.factors, dtype=torch.int64))
+    damage(cell.damage, algebra, product, cell.noise, source)
     if cell.size > 2**algebra.dim or not math.isfinite(cell.noise):
         raise SettingsError("setting size", received=cell.size, expected="fewer atoms than there are vectors")
 

@@ -1,4 +1,4 @@
-"""Formulas beside which measurements are put: crosstalk, false certificates, the ceiling of block codes, brute force."""
+"""Formulas beside which measurements are put: crosstalk, false certificates, the ceiling of block codes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def ceiling(expected: float) -> float:
         expected: lambda.
 
     Returns:
-        (1 - exp(-lambda)) / lambda: the mean of 1 / (1 + n) for n drawn from Poisson(lambda), a blind choice among them.
+        (1 - exp(-lambda)) / lambda: the mean of 1 / (1 + n) for n from Poisson(lambda), a blind choice among them.
     """
     return -math.expm1(-expected) / expected if expected > 0 else 1.0
 
