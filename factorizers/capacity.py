@@ -154,11 +154,20 @@ def cells_of(settings: dict[str, Any]) -> list[Cell]:
         for dim, factors, size, blocks, noise, seed in itertools.product(*(axes[key] for key in _SWEPT)):
             cells.append(
                 Cell(
-                    factorizer=name, options=tuple(sorted(pairs.items())), algebra=algebra, dim=dim,
-                    blocks=blocks if algebra in ("gsbc", "sbc") else None, factors=factors, size=size,
-                    queries=settings["queries"], draws=min(settings["draws"], settings["queries"]), seed=seed,
-                    noise=float(noise), damage=str(settings["damage"]), threads=settings["threads"],
-                )  # fmt: skip
+                    factorizer=name,
+                    options=tuple(sorted(pairs.items())),
+                    algebra=algebra,
+                    dim=dim,
+                    blocks=blocks if algebra in ("gsbc", "sbc") else None,
+                    factors=factors,
+                    size=size,
+                    queries=settings["queries"],
+                    draws=min(settings["draws"], settings["queries"]),
+                    seed=seed,
+                    noise=float(noise),
+                    damage=str(settings["damage"]),
+                    threads=settings["threads"],
+                )
             )
     return list(dict.fromkeys(cells))
 
