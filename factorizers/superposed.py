@@ -98,9 +98,16 @@ def explain_away(
 def _choose(keep: Tensor, before: Factorization, now: Factorization) -> Factorization:
     """Row by row the one or the other; the work is that of now."""
 
-    def pick(name: str) -> Tensor:
-        old, new = getattr(before, name), getattr(now, name)
+    def pick(old: Tensor, new: Tensor) -> Tensor:
         return torch.where(keep.unsqueeze(-1) if old.ndim > keep.ndim else keep, old, new)
 
-    fields = ("indices", "similarities", "product_similarity", "converged", "valid", "tau", "false_expected")
-    return replace(now, **{name: pick(name) for name in fields})
+    return replace(
+        now,
+        indices=pick(before.indices, now.indices),
+        similarities=pick(before.similarities, now.similarities),
+        product_similarity=pick(before.product_similarity, now.product_similarity),
+        converged=pick(before.converged, now.converged),
+        valid=pick(before.valid, now.valid),
+        tau=pick(before.tau, now.tau),
+        false_expected=pick(before.false_expected, now.false_expected),
+    )

@@ -141,7 +141,7 @@ def test_wrong_uses() -> None:
         with pytest.raises(vsa.UnsupportedError, match=f"{cls.name}: received codebooks of fhrr; expected map"):
             cls(floats)
     signs = books(vsa.get("map", dim=64), [4, 4])
-    with pytest.raises(vsa.VSAError, match="group_search noise: received 0.5; expected a share of flipped bits"):
+    with pytest.raises(vsa.VSAError, match=r"group_search noise: received 0.5; expected a share of flipped bits"):
         GroupSearch(signs, noise=0.5)
     with pytest.raises(vsa.VSAError, match="exhaustive elements: received 0; expected at least 1"):
         Exhaustive(signs, elements=0)
