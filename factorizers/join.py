@@ -21,7 +21,7 @@ from vsa import UnsupportedError
 from . import FACTORIZERS
 from .base import Factorizer, Outcome
 from .certificate import Certificate
-from .exhaustive import digits
+from .sweeps import digits
 
 __all__ = ["Join"]
 
