@@ -36,7 +36,7 @@ class Exhaustive(Factorizer):
         books: F codebooks of one algebra.
         early_exit: a query is done with the chunk in which a product equals it; nothing can beat that. On a backend
             that is not exact no query leaves early.
-        elements: similarities held at once; it bounds the memory.
+        elements: similarities, and entries of unbound vectors, held at once; it bounds the memory.
     """
 
     early_exit: bool = field(default=True, kw_only=True)
@@ -59,7 +59,7 @@ class Exhaustive(Factorizer):
     def _solve(self, queries: Tensor, certificate: Certificate, generator: torch.Generator, trace: bool) -> Outcome:
         count, size = len(queries), self.problem.sizes[self._last]
         reader = reader_for(self.problem, queries, self._last)
-        rows = max(1, self.elements // size)  # products unbound at once
+        rows = max(1, self.elements // max(size, self.problem.algebra.embedding.width))  # products unbound at once
         best = torch.full((count,), -float("inf"), device=queries.device)
         where = torch.zeros(count, dtype=torch.int64, device=queries.device)
         macs = torch.zeros_like(where)

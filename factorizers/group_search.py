@@ -45,7 +45,7 @@ class GroupSearch(Factorizer):
         books: F codebooks of map or bsc; with F = 1 there are no groups.
         noise: the share of flipped bits that the search must stand, below .5.
         group: g. Default: from D, N and ``noise``.
-        elements: similarities held at once; it bounds the memory.
+        elements: similarities, and entries of unbound vectors, held at once; it bounds the memory.
     """
 
     noise: float = field(default=0.0, kw_only=True)
@@ -91,8 +91,10 @@ class GroupSearch(Factorizer):
             size: g.
 
         Returns:
-            One read per group, and the reads of the groups that pass the bar by chance.
+            One read per group, and the reads of the groups that pass the bar by chance. Single products need no opening.
         """
+        if size == 1:
+            return 1.0
         members = self.problem.sizes[self._grouped] if self._grouped is not None else 1
         return (1 + _OPENING * members * self.opened(size)) / size
 
@@ -149,14 +151,12 @@ class GroupSearch(Factorizer):
         best = torch.full((len(queries),), -self._width - 1, dtype=torch.int64, device=queries.device)
         reads = torch.zeros_like(best)
         active = torch.arange(len(queries), device=queries.device)
-        rows = max(1, self.elements // size)
+        rows = max(1, self.elements // max(size, self._width))
         for start, products in self._groups.chunks(rows):
             for part in active.split(max(1, rows // len(products))):
                 raw = stored.matvec((signs[part].unsqueeze(1) * products).flatten(0, 1))  # (R * M, N)
                 reads[part] += len(products) * size
-                lines = (raw.amax(-1) >= bar).nonzero().squeeze(-1)
-                line, atom = (raw[lines] >= bar).nonzero(as_tuple=True)
-                where = lines[line]
+                where, atom = self._promising(raw, len(part), bar)
                 owner, number = where // len(products), where % len(products) + start
                 for some in torch.arange(len(owner), device=owner.device).split(rows):
                     self._open(part, owner[some], number[some], atom[some], signs, indices, best, reads)
@@ -169,6 +169,16 @@ class GroupSearch(Factorizer):
             converged=best >= -self._width, macs=reads * self.problem.read_macs,
         )  # fmt: skip
 
+    def _promising(self, raw: Tensor, queries: int, bar: float) -> tuple[Tensor, Tensor]:
+        """Lines and atoms above the bar; where groups are single products, the best of each query."""
+        if self.group_size == 1:
+            peaks = raw.amax(-1).unflatten(0, (queries, -1))
+            lines = peaks.argmax(-1) + torch.arange(queries, device=raw.device) * peaks.shape[-1]
+            return lines, raw[lines].argmax(-1)
+        lines = (raw.amax(-1) >= bar).nonzero().squeeze(-1)
+        line, atom = (raw[lines] >= bar).nonzero(as_tuple=True)
+        return lines[line], atom
+
     def _open(
         self, part: Tensor, owner: Tensor, number: Tensor, atom: Tensor, signs: Tensor, indices: Tensor, best: Tensor,
         reads: Tensor,
@@ -179,9 +189,9 @@ class GroupSearch(Factorizer):
         found[:, list(self._groups.factors)] = self._groups.indices(number)
         target = signs[part[owner]]
         for factor, atoms in enumerate(self.problem.atoms):
-            if factor != self._grouped:
+            if factor != self._grouped or self.group_size == 1:
                 target = target * atoms[found[:, factor]]
-        if self._grouped is None:
+        if self._grouped is None or self.group_size == 1:
             score = target.sum(-1, dtype=torch.int64)
         else:
             score, found[:, self._grouped] = self._stored(self._grouped).matvec(target).to(torch.int64).max(-1)

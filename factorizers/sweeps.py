@@ -248,6 +248,8 @@ class IndexReader(Reader):
         if dense == blocks:
             return _peak(agree.unsqueeze(1), floor * blocks, torch.full_like(floor, blocks), macs)
         query, where = agree.nonzero(as_tuple=True)
+        if not len(where):
+            return torch.zeros_like(floor), torch.zeros_like(rows), macs
         product, atom = where // size, where % size
         total = torch.zeros_like(where)
         for block in range(blocks):
