@@ -91,7 +91,8 @@ class GroupSearch(Factorizer):
             size: g.
 
         Returns:
-            One read per group, and the reads of the groups that pass the bar by chance. Single products need no opening.
+            One read per group, and the reads of the groups that pass the bar by chance. Single
+            products need no opening.
         """
         if size == 1:
             return 1.0

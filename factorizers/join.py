@@ -34,8 +34,8 @@ class Join(Factorizer):
     """Exact factorization of noise-free products of map, bsc and block codes; trials for slightly noisy ones.
 
     Where block codes admit several right products (see ``false_expected``), it answers with one of them. A real query
-    is read by its signs, a dense block by its largest entry. Noise that spares one of the tried keys does no harm; where
-    it spares none, the answer is not valid, and its indices are those of the best chance hit, or the first atoms.
+    is read by its signs, a dense block by its largest entry. Noise that spares one of the tried keys does no harm;
+    where it spares none, the answer is not valid, its indices are those of the best chance hit, or the first atoms.
 
     The sorted keys of the first trial are kept. Multiply-accumulates count an entry of each key that is made or looked
     up, and those that are kept in every call.

@@ -69,7 +69,7 @@ def test_the_norms_of_products_do_not_decide(name: str) -> None:
     search = made(name, 64, (12, 12, 12))
     queries = vectors(search.problem, 40, False, 7)
     answer = search(queries)
-    combinations, similarity = every_similarity(search.problem, queries)
+    _, similarity = every_similarity(search.problem, queries)
     best = similarity.amax(-1)
     assert torch.allclose(best, torch.ones_like(best), atol=1e-5)
     column = answer.indices @ torch.tensor([144, 12, 1])
@@ -134,7 +134,7 @@ def test_products_are_numbered_in_mixed_radix(monkeypatch: pytest.MonkeyPatch) -
     assert len(pieces._inner) == 5
     for rows in (1, 3, 5, 12, 100):
         seen = torch.cat([chunk for _, chunk in pieces.chunks(rows)])
-        assert [start for start, _ in pieces.chunks(rows)][0] == 0
+        assert next(start for start, _ in pieces.chunks(rows)) == 0
         assert max(len(chunk) for _, chunk in pieces.chunks(rows)) <= max(rows, 1)
         assert torch.equal(seen, torch.cat([chunk for _, chunk in whole.chunks(rows)]))
     at = whole.indices(torch.arange(60))
