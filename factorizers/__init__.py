@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .join import Join
     from .resonator import Resonator
     from .result import Factorization, Trace
+    from .superposed import explain_away
 
 __all__ = [
     "FACTORIZERS",
@@ -45,7 +46,10 @@ __all__ = [
     "Resonator",
     "Trace",
     "check_factorizer",
+    "damage",
+    "explain_away",
     "get",
+    "theory",
 ]
 
 _LAZY = {
@@ -60,7 +64,9 @@ _LAZY = {
     "Resonator": "factorizers.resonator",
     "Trace": "factorizers.result",
     "check_factorizer": "factorizers.checks",
+    "explain_away": "factorizers.superposed",
 }
+_MODULES = ("activations", "damage", "theory")
 
 FACTORIZERS: Registry[type[Factorizer]] = Registry("factorizer", modules={
     "resonator": "factorizers.resonator",
@@ -96,6 +102,8 @@ def get(name: str, books: Sequence[Codebook], **options: Any) -> Factorizer:
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"factorizers.{name}")
     if name not in _LAZY:
         raise AttributeError(f"module 'factorizers' has no attribute {name!r}; it has {', '.join(__all__)}")
     value = getattr(importlib.import_module(_LAZY[name]), name)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from statistics import NormalDist
 from typing import ClassVar
 
 import torch
@@ -34,6 +35,7 @@ PUBLISHED = {
     (512, 4, 3, 209): (49, 0.0084), (512, 8, 2, 348): (123, 0.0056), (512, 8, 3, 94): (33, 0.0127),
     (1024, 4, 2, 1155): (199, 0.0031), (1024, 4, 3, 94): (16, 0.003),
 }  # fmt: skip
+_ALIVE = 4  # atoms that exceed the threshold on the mean of blocks by chance
 _SHUFFLES = 64  # permutations whose windows are our random subsets
 
 
@@ -48,8 +50,7 @@ class BlockCode(Iterative):
             :func:`subset_rule`.
         threshold: T, similarity up to which an atom is left out. Default: :func:`subset_rule`.
         converge: similarity from which the best atom is kept alone.
-        similarity: ``"linf"``: the least block; ``"dot"``: the mean of blocks, which stands a missing or a wrong block.
-            Default: linf for one-hot queries, dot for others.
+        similarity: ``"linf"``: the least block; ``"dot"``: the mean of blocks, slower, which stands a wrong block.
         update: sequential or parallel.
         restart: iterations after which a row starts again from random subsets.
         exact_subsets: draw every subset afresh, as published; else windows of 64 random permutations.
@@ -61,7 +62,7 @@ class BlockCode(Iterative):
     sample: int | None = field(default=None, kw_only=True)
     threshold: float | None = field(default=None, kw_only=True)
     converge: float = field(default=0.5, kw_only=True)
-    similarity: str | None = field(default=None, kw_only=True)
+    similarity: str = field(default="linf", kw_only=True)
     update: str = field(default="sequential", kw_only=True)
     restart: int | None = field(default=50, kw_only=True)
     exact_subsets: bool = field(default=False, kw_only=True)
@@ -86,7 +87,7 @@ class BlockCode(Iterative):
             raise VSAError(f"{self.name} threshold", received=self.threshold, expected="a similarity in [0, 1)")
         if not 0 < self.converge <= 1:
             raise VSAError(f"{self.name} converge", received=self.converge, expected="a similarity in (0, 1]")
-        if self.similarity not in (None, "linf", "dot"):
+        if self.similarity not in ("linf", "dot"):
             raise VSAError(f"{self.name} similarity", received=repr(self.similarity), expected="'linf' or 'dot'")
 
     @classmethod
@@ -118,7 +119,7 @@ class BlockCode(Iterative):
         sample, threshold = PUBLISHED[size]
         return cls(
             books, sample=sample, threshold=threshold, stop="converged", restart=None, exact_subsets=True,
-            budget=budget, seed=seed, slots=slots, similarity="linf",
+            budget=budget, seed=seed, slots=slots,
         )  # fmt: skip
 
     def _default_budget(self) -> int:
@@ -147,10 +148,14 @@ class BlockDynamics(Dynamics):
         algebra = self.problem.algebra
         dense = algebra.embed(queries)
         self._dtype = self.problem.books[0].stored.dtype or dense.dtype
-        self.queries = dense.to(self._dtype)
         self.blocks = dense.shape[-1] // self.length
-        hard = queries.dtype == torch.int64 or bool((dense.unflatten(-1, (-1, self.length)).amax(-1) == 1).all())
-        self.similarity = settings.similarity or ("linf" if hard else "dot")
+        if queries.dtype != torch.int64:
+            # Entries of at least half a block's largest become 1, others 0. Noise goes, the n peaks of a superposition
+            # of n products are read as perfect matches, and a uniform block becomes all ones, which every atom matches.
+            split = dense.unflatten(-1, (-1, self.length))
+            dense = (split >= 0.5 * split.amax(-1, keepdim=True)).to(dense.dtype).flatten(-2)
+        self.queries = dense.to(self._dtype)
+        self.similarity = settings.similarity
         self.stored = [book.stored for book in self.problem.books]
         rules = [subset_rule(n, self.problem.factors, self.blocks, self.length) for n in self.problem.sizes]
         self.samples = [
@@ -246,8 +251,9 @@ class BlockDynamics(Dynamics):
         """T: that of the rule for the least block; for the mean of blocks, what few atoms exceed in each read."""
         if self.similarity == "linf" or self.settings.threshold is not None:
             return self.thresholds[factor]
-        spread = similarities.std(-1, keepdim=True, correction=0)
-        return similarities.mean(-1, keepdim=True) + 2.0 * spread
+        size = similarities.shape[-1]
+        quantile = NormalDist().inv_cdf(1 - min(0.3, _ALIVE / size))
+        return similarities.mean(-1, keepdim=True) + quantile * similarities.std(-1, keepdim=True, correction=0)
 
     # ------------------------------------------------------------------ helpers
 

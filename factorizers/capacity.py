@@ -25,6 +25,7 @@ certifies, iterations, time, and brute force beside it. A query is a product of 
   +factorizer=resonator|in_memory|asymmetric|block_code|group_search|exhaustive|join
   factorizer.OPTION=VALUE            options of that method, in conf/factorizer/NAME.yaml
   experiment=NAME                    a published setting, in conf/experiment; brings its factorizer
+  algebra=map                        gsbc for block_code, else map, unless named
   dim=256 factors=3 size=[46,100,256] blocks=4 queries=1000 draws=10 seed=7
   noise=0.1 damage=flips|gaussian|blocks|missing
   executor=serial|processes|ray|slurm workers=2 threads=1
@@ -68,7 +69,9 @@ def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
                 key, _, value = argument.partition("=")
                 raise SettingsError(f"argument {argument!r}", received="a sweep", expected=f"{key}=[{value}]")
             named = named or override.key_or_group == "factorizer"
-            if override.key_or_group == "experiment":
+            if override.key_or_group == "algebra":  # conf/algebra is of the reasoners: with its own dimension
+                plain.append(f"algebra_name={override.value()}")
+            elif override.key_or_group == "experiment":
                 experiments.append(_experiment(conf, str(override.value())))
             else:
                 plain.append(argument)
@@ -147,18 +150,27 @@ def cells_of(settings: dict[str, Any]) -> list[Cell]:
     for value in axes["noise"]:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
             raise SettingsError("setting noise", received=repr(value), expected="a level that is not negative")
-    algebra = settings["algebra"] or ("gsbc" if name == "block_code" else "map")
+    algebra = settings["algebra_name"] or ("gsbc" if name == "block_code" else "map")
     cells = []
     for combined in itertools.product(*options.values()):
         pairs = _effective(dict(zip(options, combined, strict=True)))
         for dim, factors, size, blocks, noise, seed in itertools.product(*(axes[key] for key in _SWEPT)):
             cells.append(
                 Cell(
-                    factorizer=name, options=tuple(sorted(pairs.items())), algebra=algebra, dim=dim,
-                    blocks=blocks if algebra in ("gsbc", "sbc") else None, factors=factors, size=size,
-                    queries=settings["queries"], draws=min(settings["draws"], settings["queries"]), seed=seed,
-                    noise=float(noise), damage=str(settings["damage"]), threads=settings["threads"],
-                )  # fmt: skip
+                    factorizer=name,
+                    options=tuple(sorted(pairs.items())),
+                    algebra=algebra,
+                    dim=dim,
+                    blocks=blocks if algebra in ("gsbc", "sbc") else None,
+                    factors=factors,
+                    size=size,
+                    queries=settings["queries"],
+                    draws=min(settings["draws"], settings["queries"]),
+                    seed=seed,
+                    noise=float(noise),
+                    damage=str(settings["damage"]),
+                    threads=settings["threads"],
+                )
             )
     return list(dict.fromkeys(cells))
 
