@@ -27,6 +27,7 @@ MEASURED = {"marker": "o", "linestyle": "none", "markersize": 4, "capsize": 2}
 
 
 def books(algebra: vsa.Algebra, sizes: tuple[int, ...], seed: int = 0) -> list[vsa.Codebook]:
+    """Codebooks of random atoms."""
     return [vsa.Codebook.random(algebra, size, seed=1000 * seed + factor) for factor, size in enumerate(sizes)]
 
 
@@ -38,6 +39,7 @@ def drawn(made: factorizers.Factorizer, count: int, seed: int) -> tuple[Tensor, 
 
 
 def crosstalk(axes: Axes) -> None:
+    """Standard deviation of the similarity of unrelated atoms against D."""
     dims = [64, 128, 256, 512, 1024, 2048, 4096]
     pairs = 20_000
     for name, factor in (("map", 1.0), ("fhrr", math.sqrt(0.5))):
@@ -49,7 +51,8 @@ def crosstalk(axes: Axes) -> None:
             others = [algebra.random(pairs // 10, generator=generator) for _ in range(10)]
             similar = torch.cat([algebra.similarity(a, b) for a, b in zip(parts, others, strict=True)]).double()
             measured.append(float(similar.std()))
-        print("crosstalk", name, [f"{m / (factor * theory.crosstalk_std(d)):.3f}" for m, d in zip(measured, dims)])  # noqa: B905
+        shares = [m / (factor * theory.crosstalk_std(d)) for m, d in zip(measured, dims, strict=True)]
+        print("crosstalk", name, [f"{share:.3f}" for share in shares])
         errors = [2 * m / math.sqrt(2 * pairs) for m in measured]
         line = axes.plot(dims, [factor * theory.crosstalk_std(d) for d in dims], linewidth=1)[0]
         label = {"map": "map: $1/\\sqrt{D}$", "fhrr": "fhrr: $1/\\sqrt{2D}$"}[name]
@@ -59,9 +62,11 @@ def crosstalk(axes: Axes) -> None:
 
 
 def certificates(axes: Axes) -> None:
+    """Wrong products that reach tau, of random queries to 27,000 products."""
     size, dims, queries = 30, (64, 128, 256), 400
-    taus = [0.05 * step for step in range(2, 13)]
     for dim in dims:
+        # similarities come in steps of 2 / D: half way between two of them a continuous formula means what it says
+        taus = [(2 * round(0.025 * step * dim) + 1) / dim for step in range(2, 13)]
         algebra = vsa.get("map", dim=dim)
         made = factorizers.Exhaustive(books(algebra, (size,) * 3))
         generator = torch.Generator().manual_seed(dim)
@@ -74,7 +79,8 @@ def certificates(axes: Axes) -> None:
                 counts[at, row : row + 100] = (similar >= tau - 1e-6).sum(-1).double()
         expected = [theory.false_certificates(size**3, dim, tau) for tau in taus]
         line = axes.plot(taus, expected, linewidth=1)[0]
-        seen = [(t, float(c.mean()), 2 * float(c.std()) / math.sqrt(queries)) for t, c in zip(taus, counts, strict=True)]
+        errors = (2 * counts.std(-1) / math.sqrt(queries)).tolist()
+        seen = list(zip(taus, counts.mean(-1).tolist(), errors, strict=True))
         shown = [point for point in seen if point[1] > 0]
         x, y, error = zip(*shown, strict=True)
         axes.errorbar(x, y, yerr=error, color=line.get_color(), label=f"D = {dim}", **MEASURED)
@@ -86,6 +92,7 @@ def certificates(axes: Axes) -> None:
 
 
 def ceilings(axes: Axes) -> None:
+    """Accuracy of exhaustive search where wrong products equal the query by chance."""
     outcomes, blocks, length = 256, 2, 16
     algebra = vsa.get("gsbc", dim=blocks * length, blocks=blocks)
     grid = [10 ** (step / 20 - 2) for step in range(67)]
@@ -103,7 +110,9 @@ def ceilings(axes: Axes) -> None:
                 queries, indices = drawn(made, 50, seed)
                 right += int((made(queries).indices == indices).all(-1).sum())
                 total += len(queries)
-            points.append((theory.false_factorizations(size**factors - 1, blocks, length), right, total))
+            # atoms are distinct, so products that differ in one factor are, too: only the others can coincide
+            others = size**factors - 1 - factors * (size - 1)
+            points.append((theory.false_factorizations(others, blocks, length), right, total))
         x = [value for value, _, _ in points]
         y = [r / t for _, r, t in points]
         print("ceiling", factors, [f"{v:.3g}: {r / t:.3f} / {theory.ceiling(v):.3f}" for v, r, t in points])
@@ -114,6 +123,7 @@ def ceilings(axes: Axes) -> None:
 
 
 def cost(axes: Axes) -> None:
+    """Multiply-accumulates of exact queries against the size of the search space."""
     dim, queries = 256, 24
     algebra = vsa.get("map", dim=dim)
     sizes = (16, 32, 64, 128, 256)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 import factorizers
 import vsa
 from factorizers import Join
-from factorizers.sweeps import digits
 from factorizers.join import _halves
+from factorizers.sweeps import digits
+
 
 def books(algebra: vsa.Algebra, sizes: list[int], seed: int = 0) -> list[vsa.Codebook]:
     return [vsa.Codebook.random(algebra, size, seed=100 * seed + f) for f, size in enumerate(sizes)]
