@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--flips", type=float, nargs="+", default=[0.0, 0.2])
     given = parser.parse_args()
     torch.set_num_threads(1)
-    print("D, N (F = 3), flips, method: right, ms per query in a batch, single, share of exhaustive, time over its floor")
+    print("D, N (F = 3), flips, method: right, ms per query in a batch, single, share of exhaustive, time over floor")
     for dim, size in ((256, 100), (256, 256), (512, 256)):
         algebra = vsa.get("map", dim=dim)
         books = [vsa.Codebook.random(algebra, size, seed=factor) for factor in range(3)]
