@@ -1,14 +1,16 @@
 """Group search: one read tests a whole group of products, and only promising groups are opened. It is a sweep.
 
 A group is the sum of g atoms of one factor. The query times a group and a product of the other factors reads the right
-atom at D (1 - 2 p), for a share p of flipped bits, against crosstalk of sqrt(g D). g is the largest group for which few
-enough others pass the bar that the right one misses less than once in ten thousand queries.
+atom at D (1 - 2p), for a share p of flipped bits, against a crosstalk of sqrt((g - 1) D). The bar lies so low that the
+right group stays below it less than once in two thousand queries; g is the size for which reads and opened groups
+together cost least.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from statistics import NormalDist
 from typing import ClassVar
 
@@ -21,12 +23,13 @@ from vsa import UnsupportedError, VSAError
 from . import FACTORIZERS
 from .base import Factorizer, Outcome
 from .certificate import Certificate
-from .exhaustive import digits
+from .sweeps import Products, best_of_each, widest
 
 __all__ = ["GroupSearch"]
 
-_MISS = 1e-4  # chance that the right group stays below the bar
-_OPENED = 0.003  # share of wrong groups that may pass it
+_MISS = 5e-4  # chance that the right group stays below the bar
+_OPENING = 2.0  # cost of a multiply-accumulate in an opened group, where rows are gathered, over that in a read
+_LARGEST = 127  # int8
 
 
 @FACTORIZERS.register("group_search")
@@ -34,18 +37,20 @@ _OPENED = 0.003  # share of wrong groups that may pass it
 class GroupSearch(Factorizer):
     """Exhaustive search by groups, for bipolar and binary codebooks on an exact backend.
 
-    The right product is missed with probability below 1e-4 where no more than ``noise`` of a query's bits are flipped.
+    The right product is missed with probability below 1e-3 where ``noise`` of a query's bits are flipped at most: half
+    of that is the bar's, the rest covers that crosstalk is only nearly normal. It holds for atoms that are drawn at
+    random. A real query is searched by its signs. A query is done when a product is certified.
 
     Args:
-        books: F codebooks of map or bsc, F at least 2 for groups to help.
+        books: F codebooks of map or bsc; with F = 1 there are no groups.
         noise: the share of flipped bits that the search must stand, below .5.
-        group: g. Default: from D and ``noise``.
-        elements: similarities held at once; it bounds the memory.
+        group: g. Default: from D, N and ``noise``.
+        elements: similarities, and entries of unbound vectors, held at once; it bounds the memory.
     """
 
     noise: float = field(default=0.0, kw_only=True)
     group: int | None = field(default=None, kw_only=True)
-    elements: int = field(default=2**17, kw_only=True)
+    elements: int = field(default=2**19, kw_only=True)
     name: ClassVar[str] = "group_search"
 
     def __post_init__(self) -> None:
@@ -64,98 +69,138 @@ class GroupSearch(Factorizer):
         vsa.validation.check_count(self.name, "elements", self.elements)
         if self.group is not None:
             vsa.validation.check_count(self.name, "group", self.group)
-            if self.group > 127:
-                raise VSAError(f"{self.name} group", received=self.group, expected="at most 127, the range of int8")
+            if self.group > _LARGEST:
+                raise VSAError(
+                    f"{self.name} group", received=self.group, expected=f"at most {_LARGEST}, the range of int8"
+                )
+
+    # ------------------------------------------------------------------ statistics
+
+    @cached_property
+    def group_size(self) -> int:
+        """g in force: as given, else the one of least cost; at most the atoms of the factor that is grouped."""
+        if self._grouped is None:
+            return 1
+        most = min(self.problem.sizes[self._grouped], _LARGEST)
+        return min(self.group, most) if self.group is not None else min(range(1, most + 1), key=self.expected_share)
+
+    def expected_share(self, size: int) -> float:
+        """Cost of a search to the end with groups of so many, as a share of exhaustive search.
+
+        Args:
+            size: g.
+
+        Returns:
+            One read per group, and the reads of the groups that pass the bar by chance. Single
+            products need no opening.
+        """
+        if size == 1:
+            return 1.0
+        members = self.problem.sizes[self._grouped] if self._grouped is not None else 1
+        return (1 + _OPENING * members * self.opened(size)) / size
+
+    def bar(self, size: int) -> float:
+        """The least raw similarity of a group that is opened: the right one's mean less what chance takes away.
+
+        Args:
+            size: g.
+        """
+        width = self._width
+        spread = math.sqrt((size - 1) * width + 4 * self.noise * (1 - self.noise) * width)
+        return math.floor(width * (1 - 2 * self.noise) - NormalDist().inv_cdf(1 - _MISS) * spread)
+
+    def opened(self, size: int) -> float:
+        """The share of wrong groups that pass the bar.
+
+        Args:
+            size: g.
+        """
+        return 1 - NormalDist().cdf(self.bar(size) / math.sqrt(size * self._width))
+
+    # ------------------------------------------------------------------ the search
 
     @property
-    def group_size(self) -> int:
-        """g in force."""
-        smallest = min(self.problem.sizes) if self.problem.factors > 1 else 1
-        if self.group is not None:
-            return min(self.group, smallest)
-        size = 1
-        while size + 1 <= min(smallest, 127) and self._opened(size + 1) <= _OPENED:
-            size += 1
-        return size
+    def _width(self) -> int:
+        return self.problem.algebra.embedding.width
 
-    def _bar(self, size: int) -> float:
-        """The least raw similarity of a group that is opened: the right one's mean less what noise takes away."""
-        width = self.problem.algebra.embedding.width
-        spread = math.sqrt((size - 1) * width + 4 * self.noise * (1 - self.noise) * width)
-        return width * (1 - 2 * self.noise) - NormalDist().inv_cdf(1 - _MISS) * spread
+    @cached_property
+    def _last(self) -> int:
+        return widest(self.problem)
 
-    def _opened(self, size: int) -> float:
-        """The share of wrong groups above the bar."""
-        return 1 - NormalDist().cdf(self._bar(size) / math.sqrt(size * self.problem.algebra.embedding.width))
+    @cached_property
+    def _grouped(self) -> int | None:
+        rest = [f for f in range(self.problem.factors) if f != self._last]
+        return max(rest, key=lambda f: self.problem.sizes[f]) if rest else None
+
+    @cached_property
+    def _groups(self) -> Products:
+        """Products of all factors but the last, in which group sums stand for the atoms of one."""
+        atoms = list(self.problem.atoms)
+        if self._grouped is not None:
+            size = self.group_size
+            grouped = atoms[self._grouped]
+            padded = torch.nn.functional.pad(grouped, (0, 0, 0, -len(grouped) % size))
+            atoms[self._grouped] = padded.unflatten(0, (-1, size)).sum(1, dtype=torch.int8)
+        rest = tuple(f for f in range(self.problem.factors) if f != self._last)
+        return Products(self.problem, rest, tuple(atoms))
 
     def _solve(self, queries: Tensor, certificate: Certificate, generator: torch.Generator, trace: bool) -> Outcome:
-        problem, width = self.problem, self.problem.algebra.embedding.width
-        signs = queries if queries.dtype == torch.int8 else problem.algebra.embed(queries)
+        signs = queries if queries.dtype == torch.int8 else self.problem.algebra.embed(queries)
         signs = torch.where(signs < 0, -1, 1).to(torch.int8)
-        order = sorted(range(problem.factors), key=lambda f: problem.sizes[f])
-        last, rest = order[-1], order[:-1]
-        groups, size, bar = self._groups(rest, width)
-        sizes = [len(groups), *(problem.sizes[f] for f in rest[1:])] if rest else [1]
-        others, count = math.prod(sizes), problem.sizes[last]
-        indices = torch.zeros(len(queries), problem.factors, dtype=torch.int64, device=queries.device)
-        best = torch.full((len(queries),), -math.inf, device=queries.device)
-        reads = torch.zeros(len(queries), dtype=torch.int64, device=queries.device)
-        active, start = torch.arange(len(queries), device=queries.device), 0
-        while start < others and len(active):
-            stop = min(others, start + max(1, self.elements // (count * len(active))))
-            numbers = torch.arange(start, stop, device=queries.device)
-            columns = digits(numbers, sizes)
-            product = groups[columns[0]]
-            for factor, column in zip(rest[1:], columns[1:], strict=True):
-                product = product * problem.atoms[factor][column]
-            for rows in active.split(max(1, self.elements // count)):
-                scores = problem.books[last].stored.matvec(signs[rows].unsqueeze(1) * product)
-                reads[rows] += len(numbers) * count
-                at = (scores >= bar).nonzero()
-                if len(at):
-                    self._open(at, rows, columns, rest, last, size, signs, indices, best, reads)
-            start = stop
-            active = active[~certificate.valid(active, best[active] / width)]
-        similarity = (best / width).clamp_min(0).unsqueeze(-1).expand(-1, problem.factors)
-        ones = torch.ones_like(reads)
-        return Outcome(indices, similarity, ones, best > -math.inf, reads * problem.read_macs)
+        size, bar, stored = self.problem.sizes[self._last], self.bar(self.group_size), self._stored(self._last)
+        indices = torch.zeros(len(queries), self.problem.factors, dtype=torch.int64, device=queries.device)
+        best = torch.full((len(queries),), -self._width - 1, dtype=torch.int64, device=queries.device)
+        reads = torch.zeros_like(best)
+        active = torch.arange(len(queries), device=queries.device)
+        rows = max(1, self.elements // max(size, self._width))
+        for start, products in self._groups.chunks(rows):
+            for part in active.split(max(1, rows // len(products))):
+                raw = stored.matvec((signs[part].unsqueeze(1) * products).flatten(0, 1))  # (R * M, N)
+                reads[part] += len(products) * size
+                where, atom = self._promising(raw, len(part), bar)
+                owner, number = where // len(products), where % len(products) + start
+                for some in torch.arange(len(owner), device=owner.device).split(rows):
+                    self._open(part, owner[some], number[some], atom[some], signs, indices, best, reads)
+            active = active[~certificate.valid(active, best[active] / self._width)]
+            if not len(active):
+                break
+        similarity = (best / self._width).clamp_min(0).unsqueeze(-1).expand(-1, self.problem.factors)
+        return Outcome(
+            indices=indices, similarities=similarity.clone(), iterations=torch.ones_like(reads),
+            converged=best >= -self._width, macs=reads * self.problem.read_macs,
+        )  # fmt: skip
 
-    def _groups(self, rest: list[int], width: int) -> tuple[Tensor, int, int]:
-        """(G, D) int8 sums of the first factor's atoms, g, and the bar."""
-        if not rest:
-            return torch.ones(1, width, dtype=torch.int8, device=self.problem.device), 1, math.ceil(self._bar(1))
-        atoms, size = self.problem.atoms[rest[0]], self.group_size
-        missing = -len(atoms) % size
-        padded = torch.nn.functional.pad(atoms, (0, 0, 0, missing))
-        groups = padded.unflatten(0, (-1, size)).sum(1, dtype=torch.int32).to(torch.int8)
-        return groups, size, math.ceil(self._bar(size))
+    def _promising(self, raw: Tensor, queries: int, bar: float) -> tuple[Tensor, Tensor]:
+        """Lines and atoms above the bar; where groups are single products, the best of each query."""
+        if self.group_size == 1:
+            peaks = raw.amax(-1).unflatten(0, (queries, -1))
+            lines = peaks.argmax(-1) + torch.arange(queries, device=raw.device) * peaks.shape[-1]
+            return lines, raw[lines].argmax(-1)
+        lines = (raw.amax(-1) >= bar).nonzero().squeeze(-1)
+        line, atom = (raw[lines] >= bar).nonzero(as_tuple=True)
+        return lines[line], atom
 
     def _open(
-        self, at: Tensor, rows: Tensor, columns: list[Tensor], rest: list[int], last: int, size: int, signs: Tensor,
-        indices: Tensor, best: Tensor, reads: Tensor,
+        self, part: Tensor, owner: Tensor, number: Tensor, atom: Tensor, signs: Tensor, indices: Tensor, best: Tensor,
+        reads: Tensor,
     ) -> None:  # fmt: skip
-        """Compare the query with each product of the groups above the bar, and keep what is better."""
-        problem = self.problem
-        for some in at.split(max(1, 2**22 // (size * problem.algebra.embedding.width))):
-            query = rows[some[:, 0]]
-            found = torch.zeros(len(some), problem.factors, dtype=torch.int64, device=at.device)
-            found[:, last] = some[:, 2]
-            target = signs[query] * problem.atoms[last][some[:, 2]]
-            for factor, column in zip(rest[1:], columns[1:], strict=True):
-                found[:, factor] = column[some[:, 1]]
-                target = target * problem.atoms[factor][found[:, factor]]
-            if rest:
-                members = columns[0][some[:, 1]].unsqueeze(-1) * size + torch.arange(size, device=at.device)
-                present = members < problem.sizes[rest[0]]
-                atoms = problem.atoms[rest[0]][members.clamp_max(problem.sizes[rest[0]] - 1)]
-                inner = (target.unsqueeze(1) * atoms).sum(-1, dtype=torch.int32)
-                inner = inner.masked_fill(~present, torch.iinfo(torch.int32).min)
-                score, which = inner.max(-1)
-                found[:, rest[0]] = members.gather(-1, which.unsqueeze(-1)).squeeze(-1)
-            else:
-                score = target.sum(-1, dtype=torch.int32)
-            reads.index_add_(0, query, torch.full_like(query, size))
-            order = score.argsort(stable=True)
-            for better in order[score[order] > best[query[order]]]:
-                indices[query[better]] = found[better]
-                best[query[better]] = score[better].float()
+        """Read the grouped factor with all others known, for groups above the bar, and keep what is better."""
+        found = torch.zeros(len(owner), self.problem.factors, dtype=torch.int64, device=owner.device)
+        found[:, self._last] = atom
+        found[:, list(self._groups.factors)] = self._groups.indices(number)
+        target = signs[part[owner]]
+        for factor, atoms in enumerate(self.problem.atoms):
+            if factor != self._grouped or self.group_size == 1:
+                target = target * atoms[found[:, factor]]
+        if self._grouped is None or self.group_size == 1:
+            score = target.sum(-1, dtype=torch.int64)
+        else:
+            score, found[:, self._grouped] = self._stored(self._grouped).matvec(target).to(torch.int64).max(-1)
+            reads.index_add_(0, part[owner], torch.full_like(owner, self.problem.sizes[self._grouped]))
+        top, place = best_of_each(len(part), owner, score)
+        better = ((place >= 0) & (top > best[part])).nonzero().squeeze(-1)
+        best[part[better]] = top[better]
+        indices[part[better]] = found[place[better]]
+
+    def _stored(self, factor: int) -> vsa.StoredMatrix:
+        return self.problem.books[factor].stored

@@ -21,7 +21,7 @@ from vsa import UnsupportedError
 from . import FACTORIZERS
 from .base import Factorizer, Outcome
 from .certificate import Certificate
-from .exhaustive import digits
+from .sweeps import digits
 
 __all__ = ["Join"]
 
@@ -33,7 +33,12 @@ _WORD = 62  # bits of a key
 class Join(Factorizer):
     """Exact factorization of noise-free products of map, bsc and block codes; trials for slightly noisy ones.
 
-    Where block codes admit several right products (see ``false_expected``), it answers with one of them.
+    Where block codes admit several right products (see ``false_expected``), it answers with one of them. A real query
+    is read by its signs, a dense block by its largest entry. Noise that spares one of the tried keys does no harm;
+    where it spares none, the answer is not valid, its indices are those of the best chance hit, or the first atoms.
+
+    The sorted keys of the first trial are kept. Multiply-accumulates count an entry of each key that is made or looked
+    up, and those that are kept in every call.
 
     Args:
         books: F codebooks of map, bsc, sbc or gsbc.
@@ -48,6 +53,7 @@ class Join(Factorizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._sorted: tuple[Tensor, Tensor] | None = None  # keys of the first trial, the same in every call
         vsa.validation.check_count(self.name, "trials", self.trials)
         vsa.validation.check_count(self.name, "elements", self.elements)
         if self.problem.algebra.name not in ("map", "bsc") and self.problem.block_length is None:
@@ -66,9 +72,9 @@ class Join(Factorizer):
         macs = torch.zeros(len(queries), dtype=torch.int64, device=queries.device)
         open_ = torch.arange(len(queries), device=queries.device)
         for trial in range(self.trials):
-            parts = keys.parts(trial, generator)
+            parts = keys.parts(trial, generator) if trial else keys.parts(0, torch.Generator().manual_seed(self.seed))
             tables = [keys.atoms(factor, parts) for factor in range(self.problem.factors)]
-            for row, found in self._look_up(keys, tables, parts, open_, left, right):
+            for row, found in self._look_up(keys, tables, parts, open_, left, right, keep=trial == 0):
                 similarity = certificate.similarity(row, found).float()
                 order = similarity.argsort(stable=True)
                 order = order[similarity[order] > best[row[order]]]
@@ -87,15 +93,20 @@ class Join(Factorizer):
         return Outcome(indices, similarity, torch.ones_like(macs), converged, macs)
 
     def _look_up(
-        self, keys: _Keys, tables: list[Tensor], parts: Tensor, rows: Tensor, left: list[int], right: list[int]
-    ) -> list[tuple[Tensor, Tensor]]:
+        self, keys: _Keys, tables: list[Tensor], parts: Tensor, rows: Tensor, left: list[int], right: list[int],
+        keep: bool,
+    ) -> list[tuple[Tensor, Tensor]]:  # fmt: skip
         """Pairs (query, indices) whose keys agree."""
         sizes = self.problem.sizes
         found = []
         everything = math.prod(sizes[f] for f in right)
         for start in range(0, everything, self.elements):
             numbers = torch.arange(start, min(everything, start + self.elements), device=rows.device)
-            made, order = keys.key(keys.product(tables, right, numbers)).sort(stable=True)
+            if keep and everything <= self.elements and self._sorted is not None:
+                made, order = self._sorted
+            else:
+                made, order = keys.key(keys.product(tables, right, numbers)).sort(stable=True)
+                self._sorted = (made, order) if keep else self._sorted
             count = math.prod(sizes[f] for f in left)
             for some in rows.split(max(1, self.elements // count)):
                 every = torch.arange(count, device=rows.device)

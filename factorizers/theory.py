@@ -5,7 +5,12 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-__all__ = ["ceiling", "crosstalk_std", "exhaustive_macs", "false_certificates", "false_factorizations", "wilson"]
+from .in_memory import chance_threshold
+
+__all__ = [
+    "ceiling", "chance_threshold", "crosstalk_std", "exhaustive_macs", "false_certificates", "false_factorizations",
+    "wilson",
+]  # fmt: skip
 
 
 def crosstalk_std(width: int) -> float:
