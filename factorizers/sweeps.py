@@ -150,6 +150,7 @@ class SignReader(Reader):
         self._book = problem.books[last]
         self._integer = reads_integers(self._book.stored, self._book.backend.exact)
         self.size = len(self._book)
+        self.bipolar = self._integer and space.unit == atoms[0].shape[-1]  # whether a product can equal a query
         self._float = self._book.stored.dtype or torch.get_default_dtype()
         # a product of signs has the norm sqrt(D), a rounded query its own
         width = atoms[0].shape[-1]
