@@ -124,6 +124,8 @@ class Exhaustive(Factorizer):
                 raw = book.stored.matvec((queries[part].unsqueeze(1) * products).flatten(0, 1))  # (R * M, N)
                 macs[part] += len(products) * size * _PREFIX
                 lines = (raw.amax(-1) == _PREFIX).nonzero().squeeze(-1)
+                if not len(lines):
+                    continue
                 line, atom = (raw[lines] == _PREFIX).nonzero(as_tuple=True)
                 line = lines[line]
                 owner, number = line // len(products), line % len(products) + start
