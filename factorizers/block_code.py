@@ -26,7 +26,7 @@ from .base import Dynamics, Iterative, Pool, Watch
 from .certificate import Certificate
 from .resonator import check_update
 
-__all__ = ["PUBLISHED", "BlockCode", "subset_rule"]
+__all__ = ["PUBLISHED", "BlockCode", "subset_rule", "threshold_rule"]
 
 # Hersche et al. 2024: (D, K, F, N) -> (A, T), tuned for each size.
 PUBLISHED = {
@@ -53,7 +53,8 @@ class BlockCode(Iterative):
         similarity: ``"linf"``: the least block; ``"dot"``: the mean of blocks, slower, which stands a wrong block.
         update: sequential or parallel.
         restart: iterations after which a row starts again from random subsets.
-        exact_subsets: draw every subset afresh, as published; else windows of 64 random permutations.
+        as_published: draw every subset afresh, and take soft queries as they are; else subsets are windows of 64 random
+            permutations, and soft queries become ones and zeros.
 
     Reference:
         Hersche et al., "Factorizers for distributed sparse block codes", Neurosymbolic Artificial Intelligence 2024.
@@ -65,7 +66,7 @@ class BlockCode(Iterative):
     similarity: str = field(default="linf", kw_only=True)
     update: str = field(default="sequential", kw_only=True)
     restart: int | None = field(default=50, kw_only=True)
-    exact_subsets: bool = field(default=False, kw_only=True)
+    as_published: bool = field(default=False, kw_only=True)
     name: ClassVar[str] = "block_code"
 
     def __post_init__(self) -> None:
@@ -108,17 +109,18 @@ class BlockCode(Iterative):
         Raises:
             VSAError: nothing was published for this size.
         """
-        algebra = books[0].algebra
-        size = (algebra.dim, algebra.dim // int(getattr(algebra, "block_length", 1)), len(books), len(books[0]))
-        if size not in PUBLISHED or any(len(book) != len(books[0]) for book in books):
+        problem = cls(books).problem  # refuses what no block-code factorizer takes
+        dim, sizes = problem.algebra.dim, problem.sizes
+        size = (dim, dim // (problem.block_length or 1), len(sizes), sizes[0])
+        if size not in PUBLISHED or len(set(sizes)) > 1:
             raise VSAError(
                 "block_code published",
-                received=f"(D, K, F, N) = {size}",
+                received=f"(D, K, F, N) = {size[:3]} and {sizes}" if len(set(sizes)) > 1 else f"(D, K, F, N) = {size}",
                 expected=f"one of {', '.join(map(str, PUBLISHED))}",
             )
         sample, threshold = PUBLISHED[size]
         return cls(
-            books, sample=sample, threshold=threshold, stop="converged", restart=None, exact_subsets=True,
+            books, sample=sample, threshold=threshold, stop="converged", restart=None, as_published=True,
             budget=budget, seed=seed, slots=slots,
         )  # fmt: skip
 
@@ -133,8 +135,8 @@ class BlockCode(Iterative):
 class BlockDynamics(Dynamics):
     """One call of the block-code factorizer.
 
-    A multiply-accumulate is one entry gathered and compared, or added: N K reads and A K additions a factor, and
-    D log2 L for the transforms of an unbinding.
+    A multiply-accumulate is one entry gathered and compared, or added: N K reads and A K additions for each factor;
+    D log2 L for each of two transforms, and 2 (F - 1) D for the products of spectra.
 
     Args:
         settings: the factorizer.
@@ -149,7 +151,7 @@ class BlockDynamics(Dynamics):
         dense = algebra.embed(queries)
         self._dtype = self.problem.books[0].stored.dtype or dense.dtype
         self.blocks = dense.shape[-1] // self.length
-        if queries.dtype != torch.int64:
+        if queries.dtype != torch.int64 and not settings.as_published:
             # Entries of at least half a block's largest become 1, others 0. Noise goes, the n peaks of a superposition
             # of n products are read as perfect matches, and a uniform block becomes all ones, which every atom matches.
             split = dense.unflatten(-1, (-1, self.length))
@@ -157,18 +159,18 @@ class BlockDynamics(Dynamics):
         self.queries = dense.to(self._dtype)
         self.similarity = settings.similarity
         self.stored = [book.stored for book in self.problem.books]
-        rules = [subset_rule(n, self.problem.factors, self.blocks, self.length) for n in self.problem.sizes]
         self.samples = [
-            min(n, rule[0] if settings.sample is None else settings.sample)
-            for rule, n in zip(rules, self.problem.sizes, strict=True)
+            min(n, self._rule(n) if settings.sample is None else settings.sample) for n in self.problem.sizes
         ]
-        self.thresholds = [rule[1] if settings.threshold is None else settings.threshold for rule in rules]
+        self.thresholds = [self._threshold(factor) for factor in range(self.problem.factors)]
         self._windows: list[Tensor | None] = [
-            None if settings.exact_subsets or not a else self._shuffles(n)
+            None if settings.as_published or not a else self._shuffles(n)
             for a, n in zip(self.samples, self.problem.sizes, strict=True)
         ]
         reads = sum(self.problem.sizes) * self.blocks
-        transforms = self.problem.factors * self.blocks * self.length * max(1, round(math.log2(self.length)))
+        width = self.blocks * self.length
+        each = 2 * width * max(1, round(math.log2(self.length))) + 2 * (self.problem.factors - 1) * width
+        transforms = self.problem.factors * each
         self.macs_per_decode = reads + transforms
         self.macs_per_iteration = reads + sum(self.samples) * self.blocks + transforms
 
@@ -257,6 +259,16 @@ class BlockDynamics(Dynamics):
 
     # ------------------------------------------------------------------ helpers
 
+    def _rule(self, size: int) -> int:
+        return subset_rule(size, self.problem.factors, self.blocks, self.length)[0]
+
+    def _threshold(self, factor: int) -> float:
+        """T of one factor: what is given, else by the hits that the subsets of the others leave."""
+        if self.settings.threshold is not None:
+            return self.settings.threshold
+        products = math.prod(max(1, a) for other, a in enumerate(self.samples) if other != factor)
+        return threshold_rule(self.problem.sizes[factor], self.samples[factor], products, self.blocks, self.length)
+
     def _random(self, factor: int, rows: int) -> Tensor:
         """(R, N): equal weights on a random subset."""
         size, count, device = self.problem.sizes[factor], self.samples[factor], self.queries.device
@@ -309,18 +321,37 @@ def subset_rule(size: int, factors: int, blocks: int, length: int) -> tuple[int,
         return 0, 0.0
     best = (0.0, 1, 0.5)
     for sample in sorted({max(1, round(1.05**power)) for power in range(200)}):
-        if sample > max(2, size // (5 if factors == 2 else 2)):
-            break
         products = sample ** (factors - 1)
-        for hits in range(1, 60):
-            if products / length > 60:
-                break
-            false = size * _at_least(hits, products / length) ** blocks
-            right = _at_least(hits - 1, (products - 1) / length) ** blocks
-            rate = (sample / size) ** (factors - 1) * right
-            if false <= min(sample / 2, 0.8 * length) and rate > best[0]:
-                best = (rate, sample, (hits - 0.5) / products)
+        if sample > max(2, size // (5 if factors == 2 else 2)) or products / length > 60:
+            break
+        threshold = threshold_rule(size, sample, products, blocks, length)
+        right = _at_least(round(threshold * products - 0.5), (products - 1) / length) ** blocks
+        rate = (sample / size) ** (factors - 1) * right
+        if threshold < 1 and rate > best[0]:
+            best = (rate, sample, threshold)
     return best[1], best[2]
+
+
+@cache
+def threshold_rule(size: int, sample: int, products: int, blocks: int, length: int) -> float:
+    """T: half a hit below the least t for which few enough atoms are hit t times in every block by chance.
+
+    Args:
+        size: N.
+        sample: A of this factor.
+        products: that the subsets of the other factors make.
+        blocks: K.
+        length: L.
+
+    Returns:
+        (t - 1/2) / products; 0 where no subsets are drawn.
+    """
+    if not sample:
+        return 0.0
+    for hits in range(1, min(products, 400) + 1):
+        if size * _at_least(hits, products / length) ** blocks <= min(sample / 2, 0.8 * length):
+            return (hits - 0.5) / products
+    return 1.0
 
 
 def _at_least(hits: int, mean: float) -> float:

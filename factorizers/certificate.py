@@ -96,38 +96,48 @@ def cosine_certificate(problem: Problem, queries: Tensor) -> Certificate:
 
 
 def block_certificate(problem: Problem, queries: Tensor) -> Certificate:
-    """By the number of blocks in which the product points at a largest entry of the query.
+    """By the number of blocks in which the product points at an entry of at least half the block's largest.
 
-    A block whose entries are all equal is missing: it agrees with everything and says nothing.
+    A superposition of n products has n such entries in a block, so chance agrees n times as often. A block whose
+    entries all count is missing: it agrees with everything and says nothing.
 
     Args:
         problem: the codebooks.
         queries: (B, D) or (B, K) positions.
 
     Reference:
-        TARGETS: lambda = N^F / L^K wrong combinations pass exact re-binding of K blocks.
+        For one-hot queries lambda = N^F / L^K wrong combinations pass exact re-binding of K blocks.
     """
     length = problem.block_length or 1
+    rows = queries.shape[0]
     if queries.dtype == torch.int64:
-        informative = torch.full((queries.shape[0],), queries.shape[-1], device=queries.device)
+        informative = torch.full((rows,), queries.shape[-1], device=queries.device)
+        peaks = torch.ones(rows, dtype=torch.int64, device=queries.device)
     else:
-        split = queries.unflatten(-1, (-1, length))
-        informative = (split.amax(-1) > split.amin(-1)).sum(-1)
-    tau = torch.ones(queries.shape[0], device=queries.device)
-    false = torch.zeros(queries.shape[0], device=queries.device)
-    for blocks in informative.unique().tolist():
-        here = informative == blocks
-        needed, chance = _blocks_needed(problem.combinations, blocks, length)
+        counts = _peaks(queries, length).sum(-1)
+        informative = (counts < length).sum(-1)
+        peaks = torch.where(counts < length, counts, 1).amax(-1)  # an upper bound for the blocks that have fewer
+    tau = torch.ones(rows, device=queries.device)
+    false = torch.zeros(rows, device=queries.device)
+    for blocks, most in torch.stack((informative, peaks), -1).unique(dim=0).tolist():
+        here = (informative == blocks) & (peaks == most)
+        needed, chance = _blocks_needed(problem.combinations, blocks, most / length)
         tau[here] = needed / blocks if blocks else 1.0
         false[here] = problem.combinations * chance
     return Certificate(problem, queries, tau, false)
 
 
-def _blocks_needed(combinations: int, blocks: int, length: int) -> tuple[int, float]:
+def _peaks(queries: Tensor, length: int) -> Tensor:
+    """(..., D) -> (..., K, L), bool: entries of at least half the largest of their block."""
+    split = queries.unflatten(-1, (-1, length))
+    return split >= 0.5 * split.amax(-1, keepdim=True)
+
+
+def _blocks_needed(combinations: int, blocks: int, agree: float) -> tuple[int, float]:
     """The fewest agreeing blocks that chance reaches less than 1e-3 times in all; all blocks where none does."""
     chance = 0.0
     for needed in range(blocks, 0, -1):
-        with_one_less = chance + math.comb(blocks, needed) * length**-needed * (1 - 1 / length) ** (blocks - needed)
+        with_one_less = chance + math.comb(blocks, needed) * agree**needed * (1 - agree) ** (blocks - needed)
         if combinations * with_one_less >= EXPECTED_FALSE:
             return (needed + 1, chance) if needed < blocks else (blocks, with_one_less)
         chance = with_one_less
@@ -141,8 +151,7 @@ def _agreement(problem: Problem, queries: Tensor, indices: Tensor) -> Tensor:
         product = product.unflatten(-1, (-1, length)).argmax(-1)
     if queries.dtype == torch.int64:
         return ((product - queries).remainder(length) == 0).float().mean(-1)
-    split = queries.unflatten(-1, (-1, length))
-    top = split.amax(-1)
-    informative = top > split.amin(-1)
-    agree = (split.gather(-1, product.unsqueeze(-1)).squeeze(-1) >= top - 1e-6 * top.abs()) & informative
+    peaks = _peaks(queries, length)
+    informative = peaks.sum(-1) < length
+    agree = peaks.gather(-1, product.unsqueeze(-1)).squeeze(-1) & informative
     return agree.sum(-1) / informative.sum(-1).clamp_min(1)

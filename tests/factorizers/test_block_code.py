@@ -15,6 +15,7 @@ from factorizers import BlockCode
 from factorizers.block_code import PUBLISHED, BlockDynamics, subset_rule
 from factorizers.damage import gaussian_noise, missing_blocks
 from vsa import Codebook, UnsupportedError, VSAError
+from vsa.backends.digital import Digital
 
 ALGEBRA = vsa.get("gsbc", dim=256, blocks=4)
 
@@ -44,9 +45,10 @@ def naive_similarity(target: Tensor, atoms: Tensor) -> Tensor:
     return 1 - (target.unsqueeze(1) - atoms).abs().amax(-1)
 
 
-def test_a_step_is_the_published_step() -> None:
+@pytest.mark.parametrize("sample", [0, 5])
+def test_a_step_is_the_published_step(sample: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unbind, compare, threshold, best alone, superpose: against the definition, searching and at the end."""
-    made = BlockCode(books(30, 3), sample=0, threshold=0.05)
+    made = BlockCode(books(30, 3), sample=sample, threshold=0.05)
     queries, indices = drawn(made, 20)
     dynamics = made._dynamics(queries, made.problem.certificate(queries), torch.Generator().manual_seed(0))
     assert isinstance(dynamics, BlockDynamics)
@@ -58,7 +60,11 @@ def test_a_step_is_the_published_step() -> None:
         right, begun = atoms[factor][indices[:, factor]], (torch.arange(20) < 10)[:, None]
         estimates[factor] = torch.where(begun, right, estimates[factor])
         pool[f"spectrum{factor}"] = dynamics._spectrum(estimates[factor])
-    alone = 0
+    subset = torch.zeros(3, 30)
+    for factor in range(3):
+        subset[factor, factor : 25 : 5] = 1 / 5
+    monkeypatch.setattr(dynamics, "_random", lambda factor, rows: subset[factor].expand(rows, -1))
+    alone = lost = 0
     for _ in range(3):
         dynamics.step(pool, None)
         for factor in range(3):
@@ -67,19 +73,22 @@ def test_a_step_is_the_published_step() -> None:
             seen = naive_similarity(target, atoms[factor])
             best, at = seen.max(-1)
             weights = torch.where(seen > 0.05, seen, 0)
-            weights = torch.where((best <= 0.05)[:, None], seen.clamp_min(0), weights)
+            instead = subset[factor].expand(20, -1) if sample else seen.clamp_min(0)
+            weights = torch.where((best <= 0.05)[:, None], instead, weights)
             alone += int((best >= 0.5).sum())
+            lost += int((best <= 0.05).sum())
             weights = torch.where((best >= 0.5)[:, None], torch.nn.functional.one_hot(at, 30).float(), weights)
             estimates[factor] = ALGEBRA.normalize(weights @ atoms[factor])
         for factor in range(3):
             ours = torch.fft.irfft(pool[f"spectrum{factor}"], n=64).flatten(-2)
             torch.testing.assert_close(ours, estimates[factor], atol=2e-5, rtol=0)
     assert alone >= 60
+    assert lost >= 20
 
 
 def test_random_subsets_are_distinct_atoms_of_equal_weight() -> None:
     for exact in (True, False):
-        made = BlockCode(books(50, 2), sample=7, exact_subsets=exact)
+        made = BlockCode(books(50, 2), sample=7, as_published=exact)
         queries, _ = drawn(made, 4)
         dynamics = made._dynamics(queries, made.problem.certificate(queries), torch.Generator().manual_seed(0))
         weights = dynamics._random(0, 2000)  # type: ignore[attr-defined]
@@ -104,7 +113,7 @@ def test_the_published_dynamics_are_there_unimproved() -> None:
     algebra = vsa.get("gsbc", dim=512, blocks=4)
     made = BlockCode.published(books(49, 3, algebra))
     assert (made.sample, made.threshold) == (16, 0.0063)
-    assert (made.stop, made.restart, made.exact_subsets) == ("converged", None, True)
+    assert (made.stop, made.restart, made.as_published) == ("converged", None, True)
     queries, indices = drawn(made, 40)
     answer = made(queries)
     assert int((answer.indices == indices).all(-1).sum()) >= 39
@@ -133,6 +142,28 @@ def test_the_mean_of_blocks_stands_a_wrong_block() -> None:
     assert int((answer.indices == indices).all(-1).sum()) >= 38
 
 
+class Elsewhere(Digital):
+    """A backend of which only the reads of the seam are known."""
+
+    name = "elsewhere"
+    exact = False
+
+
+def test_another_backend_is_read_through_the_seam() -> None:
+    made = BlockCode([book.on(Elsewhere()) for book in books(20, 3)])
+    queries, indices = drawn(made, 20)
+    assert torch.equal(made(queries).indices, indices)
+
+
+def test_soft_queries_reach_the_published_dynamics_as_they_are() -> None:
+    algebra = vsa.get("gsbc", dim=512, blocks=4)
+    made = BlockCode.published(books(49, 3, algebra))
+    soft = gaussian_noise(algebra, drawn(made, 3)[0], 0.5, torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    dynamics = made._dynamics(soft, made.problem.certificate(soft), generator)
+    assert torch.equal(dynamics.queries, soft)  # type: ignore[attr-defined]
+
+
 def test_more_products_than_blocks_can_tell_are_counted() -> None:
     """Right answers stay at the ceiling, and all are valid: lambda wrong products equal the query."""
     algebra = vsa.get("gsbc", dim=64, blocks=4)  # L = 16: 65,536 outcomes
@@ -151,6 +182,12 @@ def test_wrong_uses() -> None:
     signs = Codebook.random(vsa.get("map", dim=64), 4, seed=0)
     with pytest.raises(UnsupportedError, match="codebooks of map; expected block codes, gsbc or sbc; use in_memory"):
         BlockCode([signs])
+    with pytest.raises(UnsupportedError, match="codebooks of map; expected block codes, gsbc or sbc; use in_memory"):
+        BlockCode.published([signs])
+    with pytest.raises(VSAError, match="no codebooks; expected one codebook for each factor"):
+        BlockCode.published([])
+    with pytest.raises(VSAError, match=re.escape("received (D, K, F, N) = (256, 4, 2) and (5, 6)")):
+        BlockCode.published([*books(5, 1), *books(6, 1, seed=1)])
     dense = Codebook.random(ALGEBRA, 4, seed=0, dtype=torch.float32)
     with pytest.raises(UnsupportedError, match="dense atoms; expected one-hot atoms in index form"):
         BlockCode([dense])

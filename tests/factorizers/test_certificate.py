@@ -59,7 +59,7 @@ def test_lambda_counts_the_wrong_products_that_pass(blocks: int, length: int, si
 
 
 def test_fewer_blocks_suffice_where_chance_is_ruled_out() -> None:
-    needed, chance = _blocks_needed(combinations=10**4, blocks=8, length=64)
+    needed, chance = _blocks_needed(combinations=10**4, blocks=8, agree=1 / 64)
     exact = sum(math.comb(8, j) * 64.0**-j * (63 / 64) ** (8 - j) for j in range(needed, 9))
     one_less = exact + math.comb(8, needed - 1) * 64.0 ** -(needed - 1) * (63 / 64) ** (9 - needed)
     assert needed < 8
@@ -80,3 +80,24 @@ def test_a_missing_block_neither_agrees_nor_counts() -> None:
     assert float(certificate.similarity(rows, torch.tensor([[1, 2]]))) < 1
     whole = problem.certificate(algebra.from_index(problem.product(indices)))
     assert (float(whole.tau), float(certificate.tau)) == (0.75, 1.0)  # three of four blocks, or three of three
+
+
+def test_superposed_products_agree_by_chance_more_often() -> None:
+    """Two peaks in each block: lambda is 2^K times that of one product, and so many wrong products pass."""
+    algebra = vsa.get("gsbc", dim=64, blocks=4)
+    books = tuple(vsa.Codebook.random(algebra, 12, seed=seed) for seed in range(40, 43))
+    problem = Problem(books)
+    every = torch.cartesian_prod(*(torch.arange(12) for _ in books))
+    draw = torch.Generator().manual_seed(5)
+    queries = algebra.from_index(algebra.random(2, 300, generator=draw, dtype=torch.int64)).mean(0)
+    certificate = problem.certificate(queries)
+    two = (queries.unflatten(-1, (4, 16)).amax(-1) < 1).all(-1).nonzero().squeeze(-1)  # no block where both agree
+    assert len(two) > 200
+    expected = len(two) * 12**3 * (2 / 16) ** 4
+    assert float(certificate.false_expected[two].sum()) == pytest.approx(expected, rel=1e-5)
+    zeros = torch.zeros(len(every), dtype=torch.int64)
+    passed = sum(
+        int(certificate.valid(zeros + row, certificate.similarity(zeros + row, every)).sum()) for row in two.tolist()
+    )
+    # Products share atoms, so counts vary more than Poisson's: kept to 5 of its standard errors, doubled.
+    assert abs(passed - expected) < 10 * math.sqrt(expected)
