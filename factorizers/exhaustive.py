@@ -46,6 +46,7 @@ class Exhaustive(Factorizer):
     early_exit: bool = field(default=True, kw_only=True)
     elements: int = field(default=2**19, kw_only=True)
     name: ClassVar[str] = "exhaustive"
+    sweeps: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -52,6 +52,7 @@ class GroupSearch(Factorizer):
     group: int | None = field(default=None, kw_only=True)
     elements: int = field(default=2**19, kw_only=True)
     name: ClassVar[str] = "group_search"
+    sweeps: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
