@@ -15,7 +15,8 @@ from vsa import Codebook
 from . import FACTORIZERS
 from .base import Factorizer, Outcome
 from .certificate import Certificate
-from .sweeps import Products, SignReader, best_of_each, expand, reader_for, sign_atoms, widest
+from .readers import SignReader, reader_for, sign_atoms
+from .sweeps import Products, best_of_each, expand, widest
 
 __all__ = ["Exhaustive"]
 
