@@ -62,6 +62,7 @@ class Factorizer(ABC):
     optional: Sequence[int] = field(default=(), kw_only=True)
     seed: int = field(default=0, kw_only=True)
     name: ClassVar[str] = ""
+    sweeps: ClassVar[bool] = False  # whether the method goes through the search space by its nature
 
     def __post_init__(self) -> None:
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
@@ -107,6 +108,7 @@ class Factorizer(ABC):
             names=self.problem.labels,
             method=self.name,
             trace=outcome.trace,
+            sweeps=self.sweeps,
         )
 
     @abstractmethod

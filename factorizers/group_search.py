@@ -52,6 +52,7 @@ class GroupSearch(Factorizer):
     group: int | None = field(default=None, kw_only=True)
     elements: int = field(default=2**19, kw_only=True)
     name: ClassVar[str] = "group_search"
+    sweeps: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -158,6 +159,8 @@ class GroupSearch(Factorizer):
                 raw = stored.matvec((signs[part].unsqueeze(1) * products).flatten(0, 1))  # (R * M, N)
                 reads[part] += len(products) * size
                 where, atom = self._promising(raw, len(part), bar)
+                if not len(where):
+                    continue
                 owner, number = where // len(products), where % len(products) + start
                 for some in torch.arange(len(owner), device=owner.device).split(rows):
                     self._open(part, owner[some], number[some], atom[some], signs, indices, best, reads)

@@ -73,6 +73,7 @@ class Factorization:
         names: labels of each factor's atoms.
         method: name of the factorizer.
         trace: what happened, if it was asked for.
+        sweeps: whether the method goes through the search space by its nature.
     """
 
     indices: Tensor
@@ -88,6 +89,7 @@ class Factorization:
     names: tuple[tuple[Hashable, ...], ...]
     method: str
     trace: Trace | None = None
+    sweeps: bool = False
 
     @property
     def labels(self) -> Any:
@@ -107,8 +109,8 @@ class Factorization:
 
     @property
     def sweep(self) -> bool:
-        """Whether the method spent more than a quarter of exhaustive search: it then sweeps the search space."""
-        return self.exhaustive_share > SWEEP_SHARE
+        """Whether the method goes through the search space: by its nature, or spending over a quarter of that work."""
+        return self.sweeps or self.exhaustive_share > SWEEP_SHARE
 
     def __len__(self) -> int:
         return int(self.indices.shape[0]) if self.indices.ndim > 1 else 1

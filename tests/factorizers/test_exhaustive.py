@@ -92,14 +92,33 @@ def test_chunks_change_nothing(name: str) -> None:
 
 
 def test_an_exact_query_leaves_early() -> None:
-    search = made("map", 256, (40, 40, 40), elements=2**14)  # 64 products of 1,600 a chunk
+    search = made("map", 256, (40, 40, 40), elements=2**14)
     first, last = search.problem.product(torch.tensor([[0, 3, 5], [39, 39, 5]]))
     noise = search.problem.algebra.random(1, generator=torch.Generator().manual_seed(0))[0]
+    slow = made("map", 256, (40, 40, 40), early_exit=False)
+    # by the first 64 entries: 256 products of 1,600 a chunk; then the one that agrees, whole
     answer = search(torch.stack((first, last, noise)))
-    assert answer.macs.tolist() == [64 * 40 * 256, 40**3 * 256, 40**3 * 256]
-    slow = made("map", 256, (40, 40, 40), early_exit=False)(torch.stack((first, last, noise)))
-    assert torch.equal(slow.indices, answer.indices)
-    assert slow.exhaustive_share == 1
+    assert answer.macs.tolist() == [
+        256 * 40 * 64 + 256, 40**3 * 64 + 256, 40**3 * 64 + 40**3 * 256,
+    ]  # fmt: skip
+    assert torch.equal(slow(torch.stack((first, last, noise))).indices, answer.indices)
+    # a first query that is no product: the others are not looked for, but leave the full search when they are met
+    answer = search(torch.stack((noise, first, last)))
+    assert answer.macs.tolist() == [40**3 * 64 + 40**3 * 256, 64 * 40 * 256, 40**3 * 256]
+    assert torch.equal(slow(torch.stack((noise, first, last))).indices, answer.indices)
+    assert slow(first).exhaustive_share == 1
+
+
+def test_atoms_that_begin_alike_are_told_apart() -> None:
+    algebra = vsa.get("map", dim=256)
+    atoms = algebra.random(30, generator=torch.Generator().manual_seed(0))
+    atoms[:, :64] = atoms[0, :64]  # all products agree in their first 64 entries
+    search = factorizers.Exhaustive([vsa.Codebook(algebra, atoms), vsa.Codebook(algebra, atoms[:20])], elements=2**10)
+    indices = torch.tensor([[a, b] for a in range(30) for b in range(20)])
+    products = search.problem.product(indices)
+    answer = search(products)
+    assert torch.equal(search.problem.product(answer.indices), products)
+    assert bool((answer.product_similarity == 1).all())
 
 
 def test_pruning_of_block_codes_pays() -> None:

@@ -56,6 +56,8 @@ def test_it_agrees_with_exhaustive_search(noise: float) -> None:
     assert int((answer.indices == indices).all(-1).sum()) >= 63  # misses: 64 * 1e-3
     assert search.group_size >= (3 if noise == 0 else 2)
     assert answer.exhaustive_share < reference.exhaustive_share / 1.5
+    assert answer.sweep  # whatever it saves
+    assert "a sweep" in str(answer)
 
 
 def test_misses_are_as_rare_as_the_bar_says() -> None:
