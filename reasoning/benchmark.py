@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from reasoning import build, cells, commands, comparison, report, runs, schema
-from reasoning.executors import check, execute
 from reasoning.jobs import Job, make_jobs
 from reasoning.settings import BenchmarkSettings, DatasetSettings, ModelSettings
 from vsa.errors import SettingsError
+from vsa.executors import check, execute
 
 __all__ = ["main", "parse", "run"]
 

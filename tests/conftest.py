@@ -27,7 +27,7 @@ from beartype.roar import BeartypeClawDecorWarning
 SLOW_STOPPED: list[str] = []
 STARTED = time.monotonic()
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("vsa", "datasets", "reasoning")
+ROOMS = ("vsa", "factorizers", "datasets", "reasoning")
 
 
 class WrongArgumentType(UserWarning):

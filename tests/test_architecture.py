@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -23,6 +24,7 @@ CODEBOOK = ("vsa.codebook", "vsa.codebook_files")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "vsa": ("vsa",),  # the public page, and what stands on all of vsa: checks, encoding, nn
     **dict.fromkeys(GROUND, GROUND),
+    "vsa.executors": GROUND,
     "vsa.laws": GROUND,
     "vsa.validation": WORDS,
     **dict.fromkeys(ALGEBRA, (*WORDS, *ALGEBRA)),
@@ -34,6 +36,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "reasoning": ("vsa", "factorizers", "datasets", "conf"),
     "conf": (),
 }
+
+# Started with python -m, or only from there: they may need hydra and rich.
+COMMAND_LINES = ("factorizers.capacity", "factorizers.screen")
 
 NUMPY_RANDOM = {"default_rng", "Generator", "SeedSequence", "BitGenerator", "Philox", "PCG64", "SFC64"}
 TORCH_STATE = {"manual_seed", "seed", "set_rng_state", "manual_seed_all", "fork_rng"}
@@ -120,6 +125,10 @@ def wrong_directions(source: str, module: str, package: bool = False) -> list[st
                 or (top == "numpy" and found.lazy and module == "vsa.models._bits")  # docs/decisions/0004
             ):
                 wrong.append(f"{module}:{found.line} imports {top}; vsa needs torch and einops alone")
+            elif home == "factorizers" and not (
+                top in ("torch", "einops") or (top == "matplotlib" and found.lazy) or module in COMMAND_LINES
+            ):
+                wrong.append(f"{module}:{found.line} imports {top}; factorizers need torch and einops alone")
             elif top == "torch" and home == "datasets" and module != "datasets.loaders":
                 wrong.append(f"{module}:{found.line} imports torch; in datasets only loaders.py does")
     return wrong
@@ -219,6 +228,8 @@ def test_every_room_is_there() -> None:
         ("vsa.codebook", "import safetensors"),
         ("vsa.codebook", "from reasoning import scene"),
         ("factorizers.base", "from vsa.codebook import Codebook"),
+        ("factorizers.base", "def f():\n    import hydra"),
+        ("factorizers.result", "import matplotlib"),
         ("datasets.raven", "from datasets.arrays import PuzzleArrays"),
         ("datasets.raven", "from vsa.algebra import Algebra"),
         ("datasets.raven", "import vsa"),
@@ -238,6 +249,8 @@ def test_the_walk_finds_wrong_imports(module: str, source: str) -> None:
         ("vsa.codebook", "def save():\n    from safetensors.torch import save_file"),
         ("vsa.codebook", "from .backends.base import Backend"),
         ("factorizers.base", "from vsa import Codebook"),
+        ("factorizers.result", "def plot():\n    import matplotlib.pyplot as plt"),
+        ("factorizers.capacity", "import torch\nfrom hydra import main"),
         ("datasets.raven", "from .arrays import PuzzleArrays\nfrom vsa.errors import VSAError"),
         ("datasets.loaders", "import torch"),
         ("reasoning.scene", "import torch\nfrom vsa.errors import VSAError\nimport datasets"),
@@ -281,3 +294,34 @@ def test_the_walk_finds_forbidden_habits(source: str) -> None:
 )
 def test_the_walk_allows_explicit_generators(source: str) -> None:
     assert not forbidden_habits(source)
+
+
+ALONE = """
+import importlib, importlib.abc, pkgutil, sys
+class Only(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in %r:
+            raise ModuleNotFoundError(f"{name} is shut out")
+sys.meta_path.insert(0, Only())
+import vsa
+for module in pkgutil.walk_packages(vsa.__path__, "vsa."):
+    importlib.import_module(module.name)
+import torch
+for name in vsa.ALGEBRAS.names():
+    algebra = vsa.get(name, dim=128)
+    for dtype in (form.dtypes[0] for form in algebra.forms):
+        book = vsa.Codebook.random(algebra, 5, seed=0, dtype=dtype)
+        assert book.cleanup(book.atoms).labels == list(range(5)), name
+        nearest = algebra.similarity_to_set(book.atoms, book.atoms).argmax(-1)
+        assert nearest.tolist() == list(range(5)), name
+"""
+
+
+def test_vsa_works_with_torch_and_einops_alone() -> None:
+    """Every module loads and every algebra cleans up where nothing else that we install is to be had."""
+    named = re.findall(r'"([\w-]+)>', (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("docs = ")[0])
+    modules = {"hydra-core": "hydra", "opencv-python-headless": "cv2"}
+    others = {modules.get(name, name.replace("-", "_")) for name in named} - {"torch", "einops", "setuptools"}
+    assert {"numpy", "hydra", "safetensors", "scipy", "matplotlib"} <= others
+    done = subprocess.run([sys.executable, "-c", ALONE % others], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -89,8 +89,8 @@ _LAZY = {
 
 
 _MODULES = (
-    "algebra", "backends", "checks", "codebook", "encoding", "laws", "learnable", "models", "slots", "statistics",
-    "validation",
+    "algebra", "backends", "checks", "codebook", "encoding", "executors", "laws", "learnable", "models", "slots",
+    "statistics", "validation",
 )  # fmt: skip
 
 

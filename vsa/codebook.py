@@ -382,6 +382,9 @@ class Codebook(nn.Module):
         stored = self.stored
         self.algebra._check(operation, x)
         check_device("Codebook", operation, x, self.atoms)
+        integers = stored.kind == "bipolar" and self.backend.exact and operation in ("similarity", "topk")
+        if integers and not (x.is_floating_point() or x.is_complex()):
+            return self.algebra._embed(x, torch.int8)  # read as integers: exact, and faster where the processor can
         return self.algebra._embed(x, stored.dtype)
 
     def _affine(self, products: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from .errors import DtypeError, ShapeError, VSAError
 from .laws import Form
 
 __all__ = [
+    "are_signs",
     "axis_to_front",
     "check_broadcast",
     "check_count",
@@ -25,6 +26,14 @@ __all__ = [
     "make_generator",
     "real_dtype",
 ]
+
+
+def are_signs(x: Tensor) -> bool:
+    """Whether every entry is +1 or -1; integers are not copied for it."""
+    if x.is_floating_point():
+        return bool((x.abs() == 1).all())
+    low, high = torch.aminmax(x)
+    return int(low) >= -1 and int(high) <= 1 and int(torch.count_nonzero(x)) == x.numel()
 
 
 def describe(x: object) -> str:

@@ -13,7 +13,6 @@ import datasets
 from reasoning import comparison, report, runs
 from reasoning.cells import Cell, CellResult, CellStore, Recipe, compute, data_hash
 from reasoning.checkpoints import RunWriteError
-from reasoning.executors import execute
 from reasoning.metrics import Metrics, RuleKey, RuleTally, Tally
 from reasoning.settings import ModelSettings, Named
 from vsa.errors import CorruptFileError, SettingsError
@@ -161,24 +160,6 @@ def test_batch_size_changes_nothing(fake):
         one, seconds=0, memory_mb=0
     )
     assert one.metrics.answers.total == 20
-
-
-def double(x: int) -> int:
-    if x < 0:
-        raise SettingsError("double", received=str(x), expected="a natural number")
-    return 2 * x
-
-
-def test_executors():
-    import operator
-
-    assert dict(execute("serial", double, [1, 2, 3])) == {0: 2, 1: 4, 2: 6}
-    assert dict(execute("processes", operator.neg, [1, 2, 3], workers=2)) == {0: -1, 1: -2, 2: -3}
-    for name in ("ray", "slurm", "threads"):
-        with pytest.raises(SettingsError, match="expected one of serial, processes; nothing was computed"):
-            list(execute(name, double, [1]))
-    with pytest.raises(SettingsError, match="a natural number"):
-        list(execute("serial", double, [1, -1]))
 
 
 RUNS = {

@@ -74,6 +74,10 @@ def test_bipolar_is_exact_in_integers_and_equals_dense(
     assert torch.equal(stored.matvec(x.double()), dense.matvec(x.double()))
     w = torch.rand(*lead, *stack, count, generator=generator(seed), dtype=torch.float64)
     assert torch.equal(stored.rmatvec(w), dense.rmatvec(w))
+    steps = torch.randint(-128, 128, w.shape, generator=generator(seed), dtype=torch.int8)
+    whole = stored.rmatvec(steps)
+    assert whole.dtype == torch.int32
+    assert torch.equal(whole.double(), dense.rmatvec(steps.double()))
     values, rows = stored.topk(x, 1)
     assert torch.equal(values, integers.amax(-1, keepdim=True))
     assert torch.equal(integers.gather(-1, rows), values)
@@ -83,18 +87,51 @@ def test_the_integer_unit_and_its_fallback_agree(monkeypatch: pytest.MonkeyPatch
     stored, x = Digital().store(signs(24, 64), "bipolar"), signs(32, 64, seed=1)
     answers = []
     for fast in (True, False):
-        monkeypatch.setattr(digital_module, "_int8_is_faster", lambda *shape, fast=fast: fast)
+        monkeypatch.setattr(digital_module, "_int8_is_faster", lambda *_, fast=fast: fast)
         answers.append(stored.matvec(x))
     assert torch.equal(*answers)
 
 
+@pytest.mark.parametrize(("count", "width"), [(1, 64), (24, 1), (24, 2), (24, 64)])
+@pytest.mark.parametrize("batch", [1, 2, 3, 20])
+def test_int8_vectors_are_read_right_however_they_lie_in_memory(batch: int, count: int, width: int) -> None:
+    stored = Digital().store(signs(count, width), "bipolar")
+    for read, size in ((stored.matvec, width), (stored.rmatvec, count)):
+        for x in (
+            signs(batch, size),
+            signs(size).expand(batch, size),
+            signs(size, batch).t(),
+            signs(batch, 2 * size)[:, ::2],
+            signs(3 * batch, size + 3)[::3, 2:-1],
+        ):
+            assert torch.equal(read(x).float(), read(x.float()))
+            assert torch.equal(torch.vmap(read)(x), read(x))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4, 5])
+def test_few_int8_vectors_are_read_one_by_one(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored, x = Digital().store(signs(24, 64), "bipolar"), signs(batch, 64, seed=1)
+    monkeypatch.setattr(digital_module, "_int8_is_faster", lambda *_: True)
+    monkeypatch.setattr(digital_module, "_TURNED_FROM", 1)
+    read = stored.matvec(x)
+    assert read.dtype == torch.int32 and torch.equal(read.float(), stored.matvec(x.float()))
+
+
 def test_large_bipolar_matrices_are_converted_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
-    atoms, x = signs(50, 32), torch.rand(3, 32, generator=generator())
-    expected = Digital().store(atoms, "bipolar").matvec(x)
+    atoms, x, w = signs(50, 32), torch.rand(3, 32, generator=generator()), torch.rand(3, 50, generator=generator(1))
+    small = Digital().store(atoms, "bipolar", block_length=8)
+    reads = [lambda m: m.matvec(x), lambda m: m.rmatvec(w), lambda m: m.block_matvec(x), lambda m: m.block_min(x),
+             lambda m: m.topk(x, 9)[0], lambda m: m.topk(x, 9)[1]]  # fmt: skip
+    expected = [read(small) for read in reads]
     monkeypatch.setattr(digital_module, "_CACHED_BYTES", 4 * 32 * 7)
-    stored = Digital().store(atoms, "bipolar")
-    torch.testing.assert_close(stored.matvec(x), expected)
-    assert stored._copy is None  # type: ignore[attr-defined]
+    large = Digital().store(atoms, "bipolar", block_length=8)
+    widest, convert = [], large._float  # type: ignore[attr-defined]
+    monkeypatch.setattr(large, "_float", lambda *where: widest.append(convert(*where)) or widest[-1])
+    for read, value in zip(reads, expected, strict=True):
+        torch.testing.assert_close(read(large), value)
+        assert max(rows.shape[-2] for rows in widest) <= 9  # a top-k of 9 needs so many
+    torch.testing.assert_close(large.topk(signs(3, 32), 50), small.topk(signs(3, 32), 50))
+    assert large._copy is None  # type: ignore[attr-defined]
 
 
 @settings(max_examples=60, deadline=None)

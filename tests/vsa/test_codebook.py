@@ -233,3 +233,15 @@ def test_a_learnable_codebook_needs_nothing_changed() -> None:
     x = torch.rand(3, 64, generator=generator())
     book.similarity(x).sum().backward()
     torch.testing.assert_close(book.atoms.grad, x.sum(0).expand(5, -1) / 4)
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("map", torch.int8), ("bsc", torch.bool), ("bsc", torch.int64)])
+def test_bipolar_atoms_are_read_in_integers_and_bit_for_bit_as_in_floats(name: str, dtype: torch.dtype) -> None:
+    algebra = vsa.get(name, dim=200)
+    book = vsa.Codebook.random(algebra, 30, seed=0, dtype=dtype)
+    x = algebra.random(2, 5, generator=torch.Generator().manual_seed(1), dtype=dtype)
+    integers, floats = book.similarity(x), book.stored.matvec(algebra.embed(x)) * algebra.embedding.scale
+    assert integers.dtype == torch.float32 and torch.equal(integers, floats)
+    assert torch.equal(torch.vmap(book.similarity)(x), floats)
+    values, rows = book.topk(x, 30)
+    assert torch.equal(values, floats.topk(30).values) and torch.equal(floats.gather(-1, rows), values)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
+import shutil
 import subprocess
 import sys
 
@@ -60,32 +62,59 @@ def test_vmap_of_every_operation(algebra_name: str) -> None:
     sets = algebra.random(5, 3, generator=generator(1))
     for operation in (algebra.bundle, algebra.bind_all):
         torch.testing.assert_close(torch.vmap(operation)(sets), operation(sets))
+    for dtype in (form.dtypes[0] for form in algebra.forms):
+        x, atoms = algebra.random(8, generator=generator(), dtype=dtype).split((5, 3))
+        compared = torch.vmap(algebra.similarity_to_set, in_dims=(0, None))(x, atoms)
+        torch.testing.assert_close(compared, algebra.similarity_to_set(x, atoms))
 
 
-# Without a C++ compiler the graph still has to be captured whole, without a break: backend="eager". In a process of its
-# own, for here every function carries a check of its annotations.
+# In a process of its own, for here every function carries a check of its annotations.
 COMPILED = """
-import torch, vsa
+import sys, torch, vsa
+torch.set_num_threads(1)
 for name in vsa.ALGEBRAS.names():
     algebra = vsa.get(name, dim=128)
-    x, y = algebra.random(2, 5, generator=torch.Generator().manual_seed(0))
-    book = vsa.Codebook.random(algebra, 7, seed=0)
-    def story(x, y):
-        product = algebra.bind(x, algebra.permute(y))
-        both = algebra.normalize(algebra.bundle(torch.stack((product, x), -2)))
-        return algebra.similarity(algebra.unbind(both, y), x), book.superpose(book.similarity(product))
-    torch.compiler.reset()
-    compiled = torch.compile(story, backend="eager", fullgraph=True)(x, y)
-    for left, right in zip(compiled, story(x, y)):
-        torch.testing.assert_close(left, right)
+    for dtype in (form.dtypes[0] for form in algebra.forms):
+        x, y = algebra.random(2, 5, generator=torch.Generator().manual_seed(0), dtype=dtype)
+        book = vsa.Codebook.random(algebra, 7, seed=0, dtype=dtype)
+        def story(x, y):
+            product = algebra.bind(x, algebra.permute(y))
+            both = algebra.normalize(algebra.bundle(torch.stack((product, x), -2)))
+            found = algebra.similarity(algebra.unbind(both, y), x)
+            return found, book.superpose(book.similarity(product)), algebra.similarity_to_set(x, y)
+        def slope(call):
+            start = x.clone().requires_grad_()
+            call(start, y)[0].sum().backward()
+            return start.grad
+        torch.compiler.reset()
+        compiled = torch.compile(story, backend=sys.argv[1], fullgraph=True)
+        for left, right in zip(compiled(x, y), story(x, y)):
+            torch.testing.assert_close(left, right)
+        if x.is_floating_point() or x.is_complex():
+            torch.testing.assert_close(slope(compiled), slope(story))
     print(name)
 """
 
 
-def test_compile_captures_whole_graphs() -> None:
-    done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, timeout=200)
+def compiled_right(backend: str, **environment: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILED, backend],
+        capture_output=True, text=True, timeout=880, env={**os.environ, **environment},
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert sorted(done.stdout.split()) == sorted(vsa.ALGEBRAS.names())
+
+
+def test_compile_captures_whole_graphs() -> None:
+    """Needs no compiler: the graph is captured without a break and run as it is."""
+    compiled_right("eager")
+
+
+@pytest.mark.slow  # about a minute
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(not shutil.which(os.environ.get("CXX", "c++")), reason="no C++ compiler, which inductor needs")
+def test_compile_by_the_default_backend(tmp_path) -> None:
+    compiled_right("inductor", TORCHINDUCTOR_CACHE_DIR=str(tmp_path))
 
 
 class Products(Dataset):

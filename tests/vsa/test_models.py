@@ -12,7 +12,7 @@ from torch import Tensor
 
 import vsa
 from vsa.checks import check_law
-from vsa.models import _bits
+from vsa.models import _bits, _blocks
 from vsa.models._votes import first_voter
 from vsa.models.bsc import BSC
 from vsa.models.fhrr import FHRR
@@ -111,7 +111,7 @@ def test_packed_similarity_is_the_same_whatever_counts_the_bits(batch: int, monk
     torch.testing.assert_close(algebra.similarity_to_set(x, atoms), expected)
     monkeypatch.setattr(_bits, "_CHUNK", 16)
     torch.testing.assert_close(algebra.similarity_to_set(x, atoms), expected)
-    monkeypatch.setattr(_bits, "_with_numpy", lambda x, atoms: None)
+    monkeypatch.setattr(_bits, "_hardware_count", lambda words: None)
     torch.testing.assert_close(algebra.similarity_to_set(x, atoms), expected)
 
 
@@ -154,6 +154,23 @@ def test_majority_is_the_definition(dim: int, count: int, weighted: bool, seed: 
     assert torch.equal(algebra.bundle(x, w), expected)
     key = algebra.random(generator=generator(seed + 1))
     assert torch.equal(algebra.bind(key, algebra.bundle(x, w)), algebra.bundle(algebra.bind(key, x), w))
+
+
+@few
+@given(st.integers(1, 20), st.sampled_from([2, 3, 16, 256, 300, 2**15, 40000]), st.integers(0, 9), seeds)
+def test_positions_are_compared_modulo_the_block_length(blocks: int, length: int, batch: int, seed: int) -> None:
+    for algebra in (SBC(blocks * length, blocks), GSBC(blocks * length, blocks)):
+        g = generator(seed)
+        near = torch.randint(-5 * length, 5 * length, (2, batch, blocks), generator=g)
+        atoms = near.reshape(-1, blocks)[:7] + length * torch.randint(-3, 4, (min(7, 2 * batch), blocks), generator=g)
+        atoms = torch.cat((atoms, torch.randint(length, (3, blocks), generator=g)))
+        expected = ((near.unsqueeze(-2) - atoms) % length == 0).float().mean(-1)
+        with pytest.MonkeyPatch.context() as patch:
+            for chunk in (_blocks._CHUNK, 1):
+                patch.setattr(_blocks, "_CHUNK", chunk)
+                torch.testing.assert_close(algebra.similarity_to_set(near, atoms), expected)
+        torch.testing.assert_close(algebra.similarity_to_set(near[0].sum(0), atoms)[-1],
+                                   algebra.similarity(near[0].sum(0), atoms[-1]))  # fmt: skip
 
 
 @pytest.mark.parametrize("algebra", [BSC(4096), SBC(dim=4096 * 16, blocks=4096)], ids=["bsc", "sbc"])

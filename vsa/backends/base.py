@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DtypeError, ShapeError, UnsupportedError, VSAError
-from ..validation import check_count, describe
+from ..validation import are_signs, check_count, describe
 from .device import Cost, DeviceHandle
 
 __all__ = ["Backend", "Cost", "DeviceHandle", "Kind", "StoredMatrix"]
@@ -80,7 +80,7 @@ class StoredMatrix(ABC):
         """Weighted sum of the rows: superposition.
 
         Args:
-            weights: (..., *stack, N), float.
+            weights: (..., *stack, N), float; or int8 for a bipolar matrix, which gives exact int32.
             generator: of read noise. Default: the device's own.
 
         Returns:
@@ -180,7 +180,7 @@ class StoredMatrix(ABC):
         """Refuse what does not fit; return the leading axes."""
         if not isinstance(x, Tensor):
             raise DtypeError(operation, received=describe(x), expected="a tensor")
-        integer = x.dtype == torch.int8 and self.kind == "bipolar" and operation in ("matvec", "topk")
+        integer = x.dtype == torch.int8 and self.kind == "bipolar" and operation in ("matvec", "rmatvec", "topk")
         if not x.is_floating_point() and not integer:
             raise DtypeError(operation, received=describe(x), expected=f"a float tensor (..., {width})")
         if not integer and self.dtype is not None and x.dtype != self.dtype:
@@ -307,7 +307,7 @@ def _check_entries(atoms: Tensor, kind: Kind, block_length: int | None) -> None:
                 "store", received=f"positions from {low} to {high}", expected=f"positions in blocks of {block_length}"
             )
     elif kind == "bipolar":
-        if not bool((values.abs() == 1).all()):
+        if not are_signs(values):
             raise VSAError("store", received="bipolar atoms with other entries", expected="+1 and -1 only")
     elif not bool(torch.isfinite(values).all()):
         raise VSAError("store", received="atoms with NaN or infinite entries", expected="finite atoms")

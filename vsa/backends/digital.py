@@ -6,8 +6,9 @@ needs N * D multiplications. All reads have gradients with respect to their argu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import torch
 from torch import Tensor
@@ -21,6 +22,13 @@ __all__ = ["Digital"]
 
 _ROWS_FROM = 16  # batch from which gathering rows of the transposed argument beats gathering its columns (measured)
 _CACHED_BYTES = 2**28  # largest float copy that a bipolar matrix keeps; beyond it is converted piece by piece
+
+# Up to this many int8 vectors are read one by one from a transposed matrix of at least so many entries (measured).
+_ONE_BY_ONE = 4
+_TURNED_FROM = 2**19
+
+# Whether a tensor stands for many, inside vmap: torch has no public name for the question.
+_stands_for_many: Callable[[Tensor], bool] = getattr(torch._C._functorch, "is_batchedtensor", lambda x: False)
 
 # A superposition of a large codebook that names few atoms (a PMF over a wide range) gathers them instead of
 # multiplying: measured 2x to 4x faster at N = 101 and 15x to 20x at N = 1001 with 1 to 6 of them named, slower from
@@ -67,8 +75,11 @@ class _Chunked(StoredMatrix):
         """(B, G, E) -> (B, G, stop - start)."""
         raise NotImplementedError
 
+    def _rows_at_once(self, x: Tensor) -> int:
+        return self.topk_elements // max(x.shape[0] * x.shape[1], 1)
+
     def _topk(self, x: Tensor, k: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        step = max(k, self.topk_elements // max(x.shape[0] * x.shape[1], 1))
+        step = max(k, self._rows_at_once(x))
         best, rows = self._range(x, 0, min(step, self.count)).topk(min(k, self.count), dim=-1)
         for start in range(step, self.count, step):
             stop = min(start + step, self.count)
@@ -129,6 +140,10 @@ class _Bipolar(_Chunked):
         )
         self.topk_elements = topk_elements
         self.atoms = atoms.detach().to(torch.int8).reshape(-1, self.count, self.width)
+        self._columns = self.atoms[0].t()
+        # Ranges of rows whose float copies are small enough to be made and dropped.
+        step = max(1, _CACHED_BYTES // (4 * self.atoms.shape[0] * self.width))
+        self._pieces = [(start, min(start + step, self.count)) for start in range(0, self.count, step)]
         self._copy: Tensor | None = None
 
     def _float(self, dtype: torch.dtype, start: int = 0, stop: int | None = None) -> Tensor:
@@ -139,29 +154,40 @@ class _Bipolar(_Chunked):
             self._copy = self.atoms.to(dtype)
         return self._copy[:, start:stop]
 
+    def _rows_at_once(self, x: Tensor) -> int:
+        return min(super()._rows_at_once(x), self._pieces[0][1])
+
     def _matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        step = max(1, _CACHED_BYTES // (4 * self.atoms.shape[0] * self.width))
-        starts = range(0, self.count, step)
-        return torch.cat([self._range(x, start, min(start + step, self.count)) for start in starts], -1)
+        parts = [self._range(x, start, stop) for start, stop in self._pieces]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
 
     def _range(self, x: Tensor, start: int, stop: int) -> Tensor:
         if x.dtype != torch.int8:
             return _batched(x, self._float(x.dtype, start, stop).mT)
-        if len(self.atoms) == 1 and _int8_is_faster(x.shape[0], stop - start, self.width, x.device.type):
-            product: Tensor = torch._int_mm(x[:, 0], self.atoms[0, start:stop].t())
-            return product.unsqueeze(1)
-        # float32 counts exactly up to 2^24, float64 beyond.
-        exact = torch.float32 if self.width < 2**24 else torch.float64
+        if len(self.atoms) == 1 and _int8_is_faster(x, stop - start):
+            columns = self._columns if stop - start == self.count else self._columns[:, start:stop]
+            return _int8_product(x.flatten(1), columns).unsqueeze(1)
+        exact = _exact_float(self.width)
         return _batched(x.to(exact), self._float(exact, start, stop).mT).to(torch.int32)
 
     def _rmatvec(self, weights: Tensor, generator: torch.Generator | None) -> Tensor:
-        return _batched(weights, self._float(weights.dtype))
+        integers = weights.dtype == torch.int8
+        if integers and len(self.atoms) == 1 and _int8_is_faster(weights, self.width):
+            return _int8_product(weights.flatten(1), self.atoms[0]).unsqueeze(1)
+        exact = _exact_float(self.count) if integers else weights.dtype
+        parts = ((weights[..., a:b].to(exact), self._float(exact, a, b)) for a, b in self._pieces)
+        total = reduce(torch.add, (_batched(share, rows) for share, rows in parts))
+        return total.to(torch.int32) if integers else total
 
     def _block_matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        return _block_products(x, self._float(x.dtype), self._blocks("block_matvec"))
+        blocks = self._blocks("block_matvec")
+        parts = [_block_products(x, self._float(x.dtype, start, stop), blocks) for start, stop in self._pieces]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, -2)
 
     def _block_min(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        return _least_block(x, self._float(x.dtype), self._blocks("block_min"))
+        blocks = self._blocks("block_min")
+        parts = [_least_block(x, self._float(x.dtype, start, stop), blocks) for start, stop in self._pieces]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
 
 
 class _OneHotBlocks(_Chunked):
@@ -268,10 +294,42 @@ def _least_block(x: Tensor, atoms: Tensor, blocks: int) -> Tensor:
     return least
 
 
-@lru_cache(maxsize=64)
-def _int8_is_faster(batch: int, count: int, width: int, device: str) -> bool:
-    """Whether the integer matrix unit takes this shape; elsewhere an int8 product runs in a slow reference loop."""
-    if device == "cuda":
+def _int8_product(x: Tensor, columns: Tensor) -> Tensor:
+    """(B, E), (E, N) in int8 -> (B, N) in int32.
+
+    Torch first turns a transposed matrix around, for two vectors or more. Where that costs more than it saves, the
+    vectors are read one by one (measured: up to 7x faster). Rows must lie one behind the other: other strides, such as
+    those of ``expand``, torch answers on the CPU with what was in memory (its issue 195066, seen with 2.13).
+    """
+    if x.stride() != (x.shape[1], 1):
+        x = torch.empty_like(x, memory_format=torch.contiguous_format).copy_(x)
+    turned = x.device.type == "cpu" and len(x) > 1 and columns.stride(-1) != 1
+    if turned and len(x) <= _ONE_BY_ONE and columns.numel() >= _TURNED_FROM:
+        return torch.cat([torch._int_mm(row, columns) for row in x.split(1)])
+    product: Tensor = torch._int_mm(x, columns)
+    return product
+
+
+def _exact_float(terms: int) -> torch.dtype:
+    """A float type in which a sum of so many products of int8 with signs is exact: float32 counts up to 2^24."""
+    return torch.float32 if terms * 128 < 2**24 else torch.float64
+
+
+def _int8_is_faster(x: Tensor, count: int) -> bool:
+    """Whether the integer matrix unit takes (B, G, E) and N rows; elsewhere an int8 product is a slow loop.
+
+    Not in compiled code, whose strides torch chooses (see _int8_product); not under vmap, where torch takes the vectors
+    one by one; on the CPU not for vectors of one entry.
+    """
+    if torch.compiler.is_compiling() or _stands_for_many(x):
+        return False
+    batch, width = x.shape[0], x.shape[-1]
+    if x.device.type == "cuda":
         return batch > 16 and width % 8 == 0 and count % 8 == 0
+    return x.device.type == "cpu" and width > 1 and _has_vnni()
+
+
+@lru_cache(maxsize=1)
+def _has_vnni() -> bool:
     supported = getattr(torch.cpu, "_is_vnni_supported", None)
-    return device == "cpu" and supported is not None and bool(supported())
+    return supported is not None and bool(supported())

@@ -6,10 +6,12 @@ is there with its hardware count (numpy 2), that is used, elsewhere shifts and m
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
-__all__ = ["WORD", "count", "distances", "pack", "signs", "unpack", "words_for"]
+__all__ = ["WORD", "count", "counts_fast", "distances", "pack", "signs", "unpack", "words_for"]
 
 WORD = 64
 _PAIRS, _FOURS, _EIGHTS, _ONES = 0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F, 0x0101010101010101
@@ -47,45 +49,56 @@ def signs(words: Tensor, dim: int, dtype: torch.dtype) -> Tensor:
 
 
 def count(words: Tensor) -> Tensor:
-    """How many bits of each word are 1: (...) to (...), int64."""
+    """How many bits of each word are 1: (...) to (...), uint8."""
+    fast = _hardware_count(words)
+    if fast is not None:
+        return fast
     pairs = words - ((words >> 1) & _PAIRS)
     fours = (pairs & _FOURS) + ((pairs >> 2) & _FOURS)
     eights = (fours + (fours >> 4)) & _EIGHTS
-    return (eights * _ONES) >> 56
+    return ((eights * _ONES) >> 56).to(torch.uint8)
 
 
 def distances(x: Tensor, atoms: Tensor) -> Tensor:
-    """Hamming distances of words (B, W) to words (N, W): (B, N), int64."""
-    fast = _with_numpy(x, atoms)
-    if fast is not None:
-        return fast
-    result = torch.empty(x.shape[0], atoms.shape[0], dtype=torch.int64, device=x.device)
-    step = max(1, _CHUNK // max(1, atoms.shape[-1]))
-    for start in range(0, atoms.shape[0], step):
-        part = atoms[start : start + step]
-        for row in range(x.shape[0]):
-            result[row, start : start + step] = count(part ^ x[row]).sum(-1)
-    return result
+    """Hamming distances of words (B, W) to words (N, W): (B, N), int32."""
+    (batch, words), number = x.shape, len(atoms)
+    rows, step = max(1, _CHUNK // max(1, number * words)), max(1, _CHUNK // max(1, words))
+    if (batch <= rows and number <= step) or torch.compiler.is_compiling():  # compiled, nothing is kept anyhow
+        return _distances(x, atoms)
+    parts = [
+        torch.cat([_distances(x[row : row + rows], atoms[at : at + step]) for at in range(0, number, step)], -1)
+        for row in range(0, max(1, batch), rows)
+    ]
+    return torch.cat(parts)
 
 
-def _with_numpy(x: Tensor, atoms: Tensor) -> Tensor | None:
-    """The same by numpy's hardware count; None where that is not to be had."""
-    if x.device.type != "cpu" or atoms.device.type != "cpu" or torch.compiler.is_compiling():
-        return None
+def _distances(x: Tensor, atoms: Tensor) -> Tensor:
+    return count(x.unsqueeze(-2) ^ atoms).sum(-1, dtype=torch.int32)
+
+
+def counts_fast(words: Tensor) -> bool:
+    """Whether these words are counted by the processor's instruction."""
+    return words.device.type == "cpu" and _numpy_counts()
+
+
+@lru_cache(maxsize=1)
+def _numpy_counts() -> bool:
     try:
         import numpy as np
+    except ImportError:
+        return False
+    return hasattr(np, "bitwise_count")
 
-        # Of a signed number numpy counts the bits of its magnitude.
-        left, right, bit_count = x.numpy().view(np.uint64), atoms.numpy().view(np.uint64), np.bitwise_count
-    except (ImportError, AttributeError, RuntimeError):  # no numpy, numpy 1, or tensors inside a transform
+
+def _hardware_count(words: Tensor) -> Tensor | None:
+    """:func:`count` by numpy's hardware count; None where that is not to be had."""
+    if torch.compiler.is_compiling() or not counts_fast(words):
         return None
-    result = np.empty((len(left), len(right)), dtype=np.int64)
-    step = max(1, _CHUNK // max(1, right.shape[-1]))
-    for start in range(0, len(right), step):
-        part = right[start : start + step]
-        differ, counts = np.empty_like(part), np.empty(part.shape, dtype=np.uint8)
-        for row in range(len(left)):
-            bit_count(np.bitwise_xor(part, left[row], out=differ), out=counts)
-            # Torch sums rows of bytes several times faster than numpy.
-            result[row, start : start + step] = torch.from_numpy(counts).sum(-1, dtype=torch.int32).numpy()
-    return torch.from_numpy(result)
+    import numpy as np
+
+    try:
+        array = words.numpy()
+    except RuntimeError:  # a tensor inside a transform, such as vmap
+        return None
+    # Of a signed number numpy counts the bits of its magnitude.
+    return torch.from_numpy(np.bitwise_count(array.view(np.uint64)))

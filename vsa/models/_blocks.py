@@ -11,6 +11,7 @@ from .. import validation
 from ..errors import VSAError
 
 __all__ = [
+    "agreement",
     "check_geometry",
     "check_positions",
     "circulant",
@@ -26,7 +27,10 @@ __all__ = [
     "take",
     "unit_positions",
     "wrap",
+    "wrap_sum",
 ]
+
+_CHUNK = 2**18  # positions compared at once
 
 
 def check_geometry(owner: str, dim: int, blocks: int) -> None:
@@ -56,7 +60,44 @@ def check_positions(owner: str, operation: str, positions: Tensor, length: int, 
 
 def wrap(positions: Tensor, length: int) -> Tensor:
     """Positions modulo L; where L is a power of two by a mask, which is several times faster than a division."""
-    return positions & (length - 1) if length & (length - 1) == 0 else positions.remainder(length)
+    return positions & (length - 1) if _is_power_of_two(length) else positions.remainder(length)
+
+
+def wrap_sum(total: Tensor, length: int) -> Tensor:
+    """The same for positions that were just computed and that nobody else holds: in place, which spares a tensor."""
+    return total.bitwise_and_(length - 1) if _is_power_of_two(length) else total.remainder_(length)
+
+
+def agreement(x: Tensor, atoms: Tensor, length: int) -> Tensor:
+    """The share of blocks in which positions (..., K) and (N, K) agree modulo L: (..., N).
+
+    Positions are compared as the smallest integers that hold them, in pieces that stay in the processor's cache.
+    """
+    blocks = x.shape[-1]
+    p, q = _narrow(x.reshape(-1, blocks), length), _narrow(atoms, length)
+    rows = max(1, _CHUNK // max(1, len(q) * blocks))
+    if len(p) <= rows or torch.compiler.is_compiling():  # compiled, nothing is kept anyhow
+        counts = _agreements(p, q)
+    else:
+        counts = torch.cat([_agreements(p[at : at + rows], q) for at in range(0, len(p), rows)])
+    return (counts / blocks).reshape(*x.shape[:-1], len(q))
+
+
+def _agreements(p: Tensor, q: Tensor) -> Tensor:
+    # Torch sums bytes several times faster than booleans.
+    return (p.unsqueeze(-2) == q).view(torch.uint8).sum(-1, dtype=torch.int32)
+
+
+def _narrow(positions: Tensor, length: int) -> Tensor:
+    """Positions modulo L in the smallest integers that hold them."""
+    dtype = torch.uint8 if length <= 2**8 else torch.int16 if length <= 2**15 else torch.int64
+    if _is_power_of_two(length):  # conversion takes them modulo a multiple of L
+        return positions.to(dtype, copy=True).bitwise_and_(length - 1)
+    return positions.remainder(length).to(dtype)
+
+
+def _is_power_of_two(length: int) -> bool:
+    return length & (length - 1) == 0
 
 
 def unit_positions(length: int, blocks: int, generator: torch.Generator) -> Tensor:
@@ -92,6 +133,8 @@ def one_hot(positions: Tensor, length: int, dtype: torch.dtype) -> Tensor:
 
 def take(x: Tensor, at: Tensor) -> Tensor:
     """Gather along the last axis, leading axes broadcast."""
+    if x.shape[:-1] == at.shape[:-1]:
+        return x.gather(-1, at)
     lead = torch.broadcast_shapes(x.shape[:-1], at.shape[:-1])
     return x.expand(*lead, -1).gather(-1, at.expand(*lead, -1))
 
@@ -100,7 +143,7 @@ def roll(blocks: Tensor, shifts: Tensor) -> Tensor:
     """Move the entries of each block (..., K, L) by its shift (..., K): one-hot convolution as a gather."""
     length = blocks.shape[-1]
     source = torch.arange(length, device=blocks.device) - shifts.unsqueeze(-1)
-    return take(blocks, source.remainder(length))
+    return take(blocks, wrap(source, length))
 
 
 def circulant(blocks: Tensor) -> Tensor:

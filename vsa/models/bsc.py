@@ -24,11 +24,6 @@ from . import ALGEBRAS, _bits, _votes
 
 __all__ = ["BSC"]
 
-# From this batch on a float product beats counting bits, for vectors of fewer words than _WIDE; for wider ones it never
-# does (measured with benchmarks/algebra.py).
-_UNPACK_FROM, _WIDE = 24, 64
-
-
 @ALGEBRAS.register("bsc", "spatter_codes")
 @dataclass(frozen=True)
 class BSC(Algebra):
@@ -160,10 +155,11 @@ class BSC(Algebra):
     def _similarity_to_set(self, x: Tensor, atoms: Tensor) -> Tensor:
         x, atoms = self._alike(x, atoms)
         batch = x.shape[:-1].numel()
-        if not _is_packed(x) or (batch >= _UNPACK_FROM and x.shape[-1] < _WIDE):
+        if not _is_packed(x) or _product_is_faster(x, batch):
             a, b = self._embed_pair(x, atoms)
             return a @ b.mT / self.dim
-        return self._from_distance(_bits.distances(x.reshape(batch, -1), atoms)).reshape(*x.shape[:-1], len(atoms))
+        distances = _bits.distances(x.reshape(batch, -1), atoms)
+        return self._from_distance(distances).reshape(*x.shape[:-1], len(atoms))
 
     def _vote_similarity(self, items: int) -> tuple[float, float]:
         """An atom decides a bit where the n - 1 others are tied: C(n - 1, (n - 1) / 2) / 2^(n - 1) for odd n.
@@ -221,8 +217,20 @@ class BSC(Algebra):
         return self.pack(x), self.pack(y)
 
     def _from_distance(self, distance: Tensor) -> Tensor:
-        return 1 - distance.to(torch.get_default_dtype()) * (2.0 / self.dim)
+        return 1 - distance * (2.0 / self.dim)
 
 
 def _is_packed(x: Tensor) -> bool:
     return x.dtype == torch.int64
+
+
+def _product_is_faster(words: Tensor, batch: int) -> bool:
+    """Whether unpacking and a float product beat counting bits (measured with benchmarks/algebra.py).
+
+    Where the processor counts, that is so for large batches of short vectors only; by shifts and masks from a batch on
+    that grows with the length.
+    """
+    width = words.shape[-1]
+    if _bits.counts_fast(words):
+        return width < 8 and batch >= 64
+    return batch >= max(16, width // 2)

@@ -21,17 +21,17 @@ import torch
 from torch import Tensor
 
 from .. import validation
-from ..algebra import Algebra
-from ..errors import DtypeError, ShapeError
+from ..errors import DtypeError
 from ..laws import Embedding, Form, Laws, Storage
 from . import ALGEBRAS, _blocks
+from ._spectral import Spectral, is_index
 
 __all__ = ["GSBC"]
 
 
 @ALGEBRAS.register("gsbc", "block_codes")
 @dataclass(frozen=True)
-class GSBC(Algebra):
+class GSBC(Spectral):
     """Generalized sparse block codes.
 
     Binding is commutative, associative and distributes over bundling. Unbinding is circular correlation: exact when the
@@ -51,11 +51,6 @@ class GSBC(Algebra):
     def __post_init__(self) -> None:
         super().__post_init__()
         _blocks.check_geometry(self.name, self.dim, self.blocks)
-
-    @property
-    def block_length(self) -> int:
-        """L = D / K."""
-        return self.dim // self.blocks
 
     @cached_property
     def forms(self) -> tuple[Form, ...]:
@@ -102,7 +97,7 @@ class GSBC(Algebra):
             (..., K), int64 in [0, L).
         """
         self._check("to_index", x)
-        return x.remainder(self.block_length) if _is_index(x) else self._split(x).argmax(-1)
+        return x.remainder(self.block_length) if is_index(x) else self._split(x).argmax(-1)
 
     def from_index(self, positions: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """One-hot blocks from positions.
@@ -115,71 +110,12 @@ class GSBC(Algebra):
             (..., D).
         """
         self._check("from_index", positions)
-        if not _is_index(positions):
+        if not is_index(positions):
             raise DtypeError(
                 f"{self.name} from_index", received=validation.describe(positions), expected=str(self.forms[1])
             )
         form = validation.form_for(self.name, "from_index", dtype, self.forms[:1])
         return self._embed(positions, dtype or validation.default_dtype(form))
-
-    # ------------------------------------------------------------------ spectral form
-
-    def spectrum(self, x: Tensor) -> Tensor:
-        """Spectral form: the Fourier transform of each block. Low precision is transformed in float32.
-
-        Bind is the product of spectra, unbind the product with the key's conjugate, so a formula of many bindings costs
-        one transform each way.
-
-        Args:
-            x: (..., D) or (..., K) positions.
-
-        Returns:
-            (..., K, M), complex, M = L // 2 + 1.
-        """
-        self._check("spectrum", x)
-        return self._spectrum(x)
-
-    def from_spectrum(self, spectrum: Tensor) -> Tensor:
-        """Back from the spectral form.
-
-        Args:
-            spectrum: (..., K, M), complex.
-
-        Returns:
-            (..., D), real.
-        """
-        self._check_spectrum("from_spectrum", spectrum)
-        return self._from_spectrum(spectrum)
-
-    def spectral_similarity(self, s: Tensor, t: Tensor) -> Tensor:
-        """Similarity without leaving the spectral form (Parseval): equal to that of the vectors.
-
-        Args:
-            s: (..., K, M), complex.
-            t: (..., K, M), complex, broadcast against ``s``.
-
-        Returns:
-            (...).
-        """
-        return self._spectral_inner("spectral_similarity", s, t) / self.blocks
-
-    def spectral_cosine(self, s: Tensor, t: Tensor, eps: float = 1e-12) -> Tensor:
-        """Cosine without leaving the spectral form: equal to that of the vectors.
-
-        Args:
-            s: (..., K, M), complex.
-            t: (..., K, M), complex, broadcast against ``s``.
-            eps: the least squared norm that is divided by.
-
-        Returns:
-            (...).
-        """
-        inner = self._spectral_inner("spectral_cosine", s, t)
-        return inner / (self._energy(s).clamp_min(eps) * self._energy(t).clamp_min(eps)).sqrt()
-
-    def spectral_weights(self, dtype: torch.dtype | None = None, device: torch.device | None = None) -> Tensor:
-        """(M,): what each kept frequency counts in an inner product, so that sums over M obey Parseval."""
-        return _blocks.frequency_weights(self.block_length, dtype, device)
 
     # ------------------------------------------------------------------ similarities of block codes
 
@@ -194,11 +130,11 @@ class GSBC(Algebra):
             (..., K).
         """
         self._check("block_similarity", x, y)
-        if _is_index(x) and _is_index(y):
+        if is_index(x) and is_index(y):
             same = (x - y).remainder(self.block_length) == 0
             return same.to(torch.get_default_dtype())
-        if _is_index(x) or _is_index(y):
-            dense, positions = (y, x) if _is_index(x) else (x, y)
+        if is_index(x) or is_index(y):
+            dense, positions = (y, x) if is_index(x) else (x, y)
             at = positions.remainder(self.block_length).unsqueeze(-1)
             return _blocks.take(self._split(dense), at).squeeze(-1)
         return (self._split(x) * self._split(y)).sum(-1)
@@ -220,7 +156,7 @@ class GSBC(Algebra):
             Hersche et al., "Factorizers for distributed sparse block codes", 2024.
         """
         self._check("linf_similarity", x, y)
-        if _is_index(x) or _is_index(y):
+        if is_index(x) or is_index(y):
             return self.block_similarity(x, y).amin(-1)
         return 1.0 - (x - y).abs().amax(-1)
 
@@ -236,28 +172,28 @@ class GSBC(Algebra):
         return positions if form.name == "index" else self._embed(positions, dtype)
 
     def _bind(self, x: Tensor, y: Tensor) -> Tensor:
-        if _is_index(x) and _is_index(y):
-            return _blocks.wrap(x + y, self.block_length)
-        if _is_index(x):
+        if is_index(x) and is_index(y):
+            return _blocks.wrap_sum(x + y, self.block_length)
+        if is_index(x):
             return self._roll(y, x)
-        if _is_index(y):
+        if is_index(y):
             return self._roll(x, y)
         return self._from_spectrum(self._spectrum(x) * self._spectrum(y), x.dtype)
 
     def _unbind(self, x: Tensor, y: Tensor) -> Tensor:
-        if _is_index(y):
-            return _blocks.wrap(x - y, self.block_length) if _is_index(x) else self._roll(x, -y)
-        if _is_index(x):
+        if is_index(y):
+            return _blocks.wrap_sum(x - y, self.block_length) if is_index(x) else self._roll(x, -y)
+        if is_index(x):
             return self._roll(self._inverse(y), x)
         return self._from_spectrum(self._spectrum(x) * self._spectrum(y).conj(), x.dtype)
 
     def _inverse(self, x: Tensor) -> Tensor:
-        if _is_index(x):
-            return _blocks.wrap(-x, self.block_length)
+        if is_index(x):
+            return _blocks.wrap_sum(-x, self.block_length)
         return self._split(x).flip(-1).roll(1, -1).flatten(-2)
 
     def _bind_all(self, vectors: Tensor) -> Tensor:
-        if _is_index(vectors):
+        if is_index(vectors):
             return vectors.remainder(self.block_length).sum(0).remainder(self.block_length)
         return self._from_spectrum(reduce(torch.mul, self._spectrum(vectors).unbind(0)), vectors.dtype)
 
@@ -266,7 +202,7 @@ class GSBC(Algebra):
 
     def _permute(self, x: Tensor, shifts: int) -> Tensor:
         """Whole blocks move, which keeps blocks normalised and commutes with binding."""
-        return x.roll(shifts, -1) if _is_index(x) else self._split(x).roll(shifts, -2).flatten(-2)
+        return x.roll(shifts, -1) if is_index(x) else self._split(x).roll(shifts, -2).flatten(-2)
 
     def _power(self, base: Tensor, exponents: Tensor) -> Tensor:
         """Powers of the spectrum on the principal branch; |exponent| of its magnitude, so that power -1 is the inverse.
@@ -275,9 +211,9 @@ class GSBC(Algebra):
         interpolated. For even L the highest frequency, 1/L of the energy, is the real part of its power.
         """
         length = self.block_length
-        if _is_index(base) and exponents.is_floating_point():
+        if is_index(base) and exponents.is_floating_point():
             return self._from_spectrum(_blocks.position_powers(base, exponents, length))
-        if _is_index(base):
+        if is_index(base):
             steps = exponents.to(torch.int64).remainder(length).unsqueeze(-1)
             return (base.remainder(length) * steps).remainder(length)
         spectrum = self._spectrum(base)
@@ -287,7 +223,7 @@ class GSBC(Algebra):
 
     def _normalize(self, x: Tensor) -> Tensor:
         """Negative entries go to zero; a block without mass says nothing, so it becomes uniform."""
-        if _is_index(x):
+        if is_index(x):
             return x.remainder(self.block_length)
         blocks = self._split(x).clamp_min(0)
         mass = blocks.sum(-1, keepdim=True)
@@ -296,18 +232,23 @@ class GSBC(Algebra):
         return torch.where(empty, torch.full_like(shares, 1.0 / self.block_length), shares).flatten(-2)
 
     def _quantize(self, x: Tensor) -> Tensor:
-        return self.to_index(x) if _is_index(x) else self._embed(self.to_index(x), x.dtype)
+        return self.to_index(x) if is_index(x) else self._embed(self.to_index(x), x.dtype)
 
     def _soften(self, x: Tensor, temperature: float) -> Tensor:
-        return x if _is_index(x) else (self._split(x) / temperature).softmax(-1).flatten(-2)
+        return x if is_index(x) else (self._split(x) / temperature).softmax(-1).flatten(-2)
 
     def _similarity(self, x: Tensor, y: Tensor) -> Tensor:
-        if _is_index(x) or _is_index(y):
+        if is_index(x) or is_index(y):
             return self.block_similarity(x, y).mean(-1)
         return (x * y).sum(-1) / self.blocks
 
+    def _similarity_to_set(self, x: Tensor, atoms: Tensor) -> Tensor:
+        if is_index(x) and is_index(atoms):
+            return _blocks.agreement(x, atoms, self.block_length)
+        return super()._similarity_to_set(x, atoms)
+
     def _embed(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-        if not _is_index(x):
+        if not is_index(x):
             return x
         return _blocks.one_hot(x, self.block_length, dtype or torch.get_default_dtype()).flatten(-2)
 
@@ -323,7 +264,7 @@ class GSBC(Algebra):
         return matrix
 
     def _storage(self, atoms: Tensor) -> Storage:
-        if _is_index(atoms):
+        if is_index(atoms):
             return Storage(atoms.remainder(self.block_length), "onehot_blocks", self.block_length)
         return Storage(atoms, "dense", self.block_length)
 
@@ -331,11 +272,11 @@ class GSBC(Algebra):
 
     def check_values(self, operation: str, x: Tensor) -> None:
         super().check_values(operation, x)
-        if _is_index(x):
+        if is_index(x):
             _blocks.check_positions(self.name, operation, x, self.block_length, "to_index")
 
     def _is_valid(self, x: Tensor, tolerance: float) -> Tensor:
-        if _is_index(x):
+        if is_index(x):
             return ((x >= 0) & (x < self.block_length)).all(-1)
         blocks = self._split(x)
         return ((blocks.sum(-1) - 1).abs() <= tolerance).all(-1) & (x >= -tolerance).all(-1)
@@ -365,7 +306,7 @@ class GSBC(Algebra):
 
     def _power_period(self, base: Tensor) -> int | None:
         """Block k with position p repeats after L / gcd(p, L) powers, all blocks after the least common multiple."""
-        if not _is_index(base):
+        if not is_index(base):
             if not bool((self._quantize(base) == base).all()):
                 return None
             base = self.to_index(base)
@@ -373,48 +314,6 @@ class GSBC(Algebra):
 
     # ------------------------------------------------------------------ helpers
 
-    def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.blocks, self.block_length))
-
-    def _spectrum(self, x: Tensor) -> Tensor:
-        if _is_index(x):
-            return _blocks.position_spectrum(x, self.block_length, torch.get_default_dtype())
-        return _blocks.spectrum(self._split(x))
-
-    def _from_spectrum(self, spectrum: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-        x = _blocks.from_spectrum(spectrum, self.block_length).flatten(-2)
-        return x if dtype is None or x.dtype == dtype else x.to(dtype)
-
     def _roll(self, x: Tensor, shifts: Tensor) -> Tensor:
         """Binding with one-hot blocks: a gather is exact where transforms round."""
         return _blocks.roll(self._split(x), shifts).flatten(-2)
-
-    def _energy(self, s: Tensor) -> Tensor:
-        return ((s.real.square() + s.imag.square()) @ self.spectral_weights(s.real.dtype, s.device)).sum(-1)
-
-    def _spectral_inner(self, operation: str, s: Tensor, t: Tensor) -> Tensor:
-        self._check_spectrum(operation, s)
-        self._check_spectrum(operation, t)
-        validation.check_device(self.name, operation, s, t)
-        validation.check_broadcast(self.name, operation, s.shape[:-2], t.shape[:-2])
-        return ((s.real * t.real + s.imag * t.imag) @ self.spectral_weights(s.real.dtype, s.device)).sum(-1)
-
-    def _check_spectrum(self, operation: str, s: object) -> None:
-        expected = (self.blocks, self.block_length // 2 + 1)
-        if not isinstance(s, Tensor) or not s.is_complex():
-            raise DtypeError(
-                f"{self.name} {operation}",
-                received=validation.describe(s),
-                expected=f"complex (..., {expected[0]}, {expected[1]})",
-                hint="make it with spectrum",
-            )
-        if tuple(s.shape[-2:]) != expected:
-            raise ShapeError(
-                f"{self.name} {operation}",
-                received=validation.describe(s),
-                expected=f"(..., {expected[0]}, {expected[1]})",
-            )
-
-
-def _is_index(x: Tensor) -> bool:
-    return x.dtype == torch.int64

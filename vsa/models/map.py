@@ -18,6 +18,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from .. import validation
 from ..algebra import Algebra
 from ..errors import UnsupportedError, VSAError
 from ..laws import Embedding, Form, Laws, Storage
@@ -77,7 +78,7 @@ class MAP(Algebra):
     def _random(self, batch: tuple[int, ...], generator: torch.Generator, form: Form, dtype: torch.dtype) -> Tensor:
         shape = (*batch, self.dim)
         bits = torch.randint(2, shape, generator=generator, device=generator.device, dtype=torch.int8)
-        return (1 - 2 * bits).to(dtype)
+        return bits.mul_(-2).add_(1).to(dtype)
 
     def _identity(self, form: Form, dtype: torch.dtype, device: torch.device | str | None) -> Tensor:
         return torch.ones(self.dim, dtype=dtype, device=device)
@@ -139,7 +140,7 @@ class MAP(Algebra):
 
     def check_values(self, operation: str, x: Tensor) -> None:
         super().check_values(operation, x)
-        if x.dtype == torch.int8 and not bool((x.abs() == 1).all()):
+        if x.dtype == torch.int8 and x.numel() and not validation.are_signs(x):
             raise VSAError(
                 f"{self.name} {operation}",
                 received=f"int8 entries from {int(x.min())} to {int(x.max())}",

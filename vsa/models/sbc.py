@@ -91,13 +91,13 @@ class SBC(Algebra):
         return torch.zeros(self.blocks, dtype=torch.int64, device=device)
 
     def _bind(self, x: Tensor, y: Tensor) -> Tensor:
-        return self._wrap(x + y)
+        return _blocks.wrap_sum(x + y, self.block_length)
 
     def _unbind(self, x: Tensor, y: Tensor) -> Tensor:
-        return self._wrap(x - y)
+        return _blocks.wrap_sum(x - y, self.block_length)
 
     def _inverse(self, x: Tensor) -> Tensor:
-        return self._wrap(-x)
+        return _blocks.wrap_sum(-x, self.block_length)
 
     def _bind_all(self, vectors: Tensor) -> Tensor:
         return self._wrap(self._wrap(vectors).sum(0))
@@ -138,7 +138,7 @@ class SBC(Algebra):
         return same.sum(-1, dtype=torch.get_default_dtype()) / self.blocks
 
     def _similarity_to_set(self, x: Tensor, atoms: Tensor) -> Tensor:
-        return self._similarity(x.unsqueeze(-2), atoms)
+        return _blocks.agreement(x, atoms, self.block_length)
 
     def _embed(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         return _blocks.one_hot(x, self.block_length, dtype or torch.get_default_dtype()).flatten(-2)

@@ -1,0 +1,270 @@
+"""``python -m factorizers.capacity``: accuracy, iterations and time against the size of the search space."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import vsa
+from vsa import SettingsError, UnknownNameError, VSAError
+
+from .cells import Cell, check, code_version, compute, fingerprint
+
+__all__ = ["cells_of", "compose_settings", "main", "run"]
+
+USAGE = """python -m factorizers.capacity +factorizer=NAME [key=value ...]
+
+Measures a factorizer on fresh codebooks and queries: answers that are right in all factors, answers that re-binding
+certifies, iterations, time, and brute force beside it. A query is a product of random atoms.
+
+  +factorizer=resonator|in_memory|asymmetric|block_code|group_search|exhaustive|join
+  factorizer.OPTION=VALUE            options of that method, in conf/factorizer/NAME.yaml
+  experiment=NAME                    a published setting, in conf/experiment; brings its factorizer
+  algebra=map                        gsbc for block_code, else map, unless named
+  dim=256 factors=3 size=[46,100,256] blocks=4 queries=1000 draws=10 seed=7
+  noise=0.1 damage=flips|gaussian|blocks|missing
+  executor=serial|processes|ray|slurm workers=2 threads=1
+  out=FILE.json plot=FILE.png overwrite=true
+
+Lists make a cell of every combination. An interrupted command goes on where it stopped. All settings are in
+conf/capacity.yaml."""
+
+_USER_ERROR, _INTERRUPTED = 2, 130
+_SWEPT = ("dim", "factors", "size", "blocks", "noise", "seed")
+_WHOLE = ("dim", "factors", "size", "blocks", "queries", "draws", "threads")
+
+
+def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
+    """Compose conf/capacity.yaml.
+
+    Args:
+        arguments: hydra overrides; ``experiment=NAME`` brings its factorizer unless one is named.
+
+    Returns:
+        Plain settings.
+
+    Raises:
+        SettingsError: hydra refuses them, or no factorizer was named.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException, MissingConfigException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    conf = _conf()
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(arguments))
+        plain, experiments, named = [], [], False
+        for override, argument in zip(parsed, arguments, strict=True):
+            if override.key_or_group == "factorizer" and not override.is_add():
+                value = override.value()
+                raise SettingsError(f"argument {argument!r}", received="no plus", expected=f"+factorizer={value}")
+            if override.is_sweep_override():
+                key, _, value = argument.partition("=")
+                raise SettingsError(f"argument {argument!r}", received="a sweep", expected=f"{key}=[{value}]")
+            named = named or override.key_or_group == "factorizer"
+            if override.key_or_group == "algebra":  # conf/algebra is of the reasoners: with its own dimension
+                plain.append(f"algebra_name={override.value()}")
+            elif override.key_or_group == "experiment":
+                experiments.append(_experiment(conf, str(override.value())))
+            else:
+                plain.append(argument)
+        brought = [f"+factorizer={name}" for _, name in experiments if not named]
+        files = [f"+experiment={experiment}" for experiment, _ in experiments]
+        with initialize_config_dir(str(conf), version_base="1.3"):
+            composed = compose("capacity", overrides=[*brought, *plain, *files])
+            if OmegaConf.is_missing(composed, "factorizer"):
+                raise SettingsError(
+                    "python -m factorizers.capacity", received="no factorizer",
+                    expected=f"one of: {', '.join(_files(conf, 'factorizer'))}",
+                    hint="write python -m factorizers.capacity +factorizer=in_memory",
+                )  # fmt: skip
+            return OmegaConf.to_container(composed, resolve=True)  # type: ignore[return-value]
+    except MissingConfigException as error:
+        group, _, name = (error.missing_cfg_file or "").partition("/")
+        raise UnknownNameError(
+            f"argument +{group}={name}", name=name, known=_files(conf, group), kind=group
+        ) from error
+    except (HydraException, OmegaConfBaseException) as error:
+        text = str(error).splitlines()[0]
+        raise SettingsError(f"settings {' '.join(arguments)}", received=text, hint="see --help") from error
+
+
+def _conf() -> Path:
+    """The settings files: beside this package, under the wheel's name where it was installed from one."""
+    here = Path(__file__).resolve().parent.parent
+    found = [here / name for name in ("conf", "vsa_reasoning_conf") if (here / name / "capacity.yaml").is_file()]
+    if not found:
+        raise VSAError(
+            "factorizers.capacity", received=f"no conf/capacity.yaml in {here}", expected="a whole installation"
+        )
+    return found[0]
+
+
+def _files(conf: Path, group: str) -> list[str]:
+    return sorted(path.stem for path in (conf / group).glob("*.yaml"))
+
+
+def _experiment(conf: Path, name: str) -> tuple[str, str]:
+    """An experiment of ours, and the factorizer that it is about."""
+    from omegaconf import OmegaConf
+
+    ours = {}
+    for known in _files(conf, "experiment"):
+        factorizer = OmegaConf.select(OmegaConf.load(conf / "experiment" / f"{known}.yaml"), "factorizer.name")
+        if factorizer:
+            ours[known] = str(factorizer)
+    if name not in ours:
+        raise UnknownNameError(f"argument experiment={name}", name=name, known=ours, kind="experiment")
+    return name, ours[name]
+
+
+def cells_of(settings: dict[str, Any]) -> list[Cell]:
+    """Every combination of the listed settings.
+
+    Args:
+        settings: as composed.
+
+    Returns:
+        The cells, in the order of the lists.
+
+    Raises:
+        SettingsError: a value that makes no sense.
+    """
+    chosen = dict(settings["factorizer"])
+    name = str(chosen.pop("name", ""))
+    if not chosen.get("published", False):
+        chosen.pop("published", None)
+    options = {key: value if isinstance(value, list) else [value] for key, value in chosen.items()}
+    axes = {key: settings[key] if isinstance(settings[key], list) else [settings[key]] for key in _SWEPT}
+    for key in (*_WHOLE, "seed"):
+        for value in axes.get(key, [settings[key]]):
+            if isinstance(value, bool) or not isinstance(value, int) or (value < 1 and key != "seed"):
+                raise SettingsError(f"setting {key}", received=repr(value), expected="a positive integer, or a list")
+    for value in axes["noise"]:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+            raise SettingsError("setting noise", received=repr(value), expected="a level that is not negative")
+    algebra = settings["algebra_name"] or ("gsbc" if name == "block_code" else "map")
+    cells = []
+    for combined in itertools.product(*options.values()):
+        pairs = _effective(dict(zip(options, combined, strict=True)))
+        for dim, factors, size, blocks, noise, seed in itertools.product(*(axes[key] for key in _SWEPT)):
+            cells.append(
+                Cell(
+                    factorizer=name,
+                    options=tuple(sorted(pairs.items())),
+                    algebra=algebra,
+                    dim=dim,
+                    blocks=blocks if algebra in ("gsbc", "sbc") else None,
+                    factors=factors,
+                    size=size,
+                    queries=settings["queries"],
+                    draws=min(settings["draws"], settings["queries"]),
+                    seed=seed,
+                    noise=float(noise),
+                    damage=str(settings["damage"]),
+                    threads=settings["threads"],
+                )
+            )
+    return list(dict.fromkeys(cells))
+
+
+def _effective(options: dict[str, Any]) -> dict[str, Any]:
+    """Of published dynamics only what may be changed counts: the file's other values are those of ours."""
+    if not options.pop("published", False):
+        return options
+    kept = {key: options[key] for key in ("budget", "noise", "threshold") if options.get(key) is not None}
+    return {"published": True, **kept}
+
+
+def run(settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """Measure all cells, or take them from the file where the same code has measured them.
+
+    Args:
+        settings: as composed.
+
+    Returns:
+        The results, in the order of the cells.
+
+    Raises:
+        VSAError: settings that make no sense, a file that is no list of cells or holds other code's.
+    """
+    from .screen import progress, read_cells, write_cells
+
+    cells = cells_of(settings)
+    for cell in cells:
+        check(cell)
+    vsa.executors.check(str(settings["executor"]))
+    vsa.executors.slurm_parameters(settings["slurm"])
+    path = Path(settings["out"]) if settings["out"] else None
+    held = read_cells(path) if path else []
+    wanted = {fingerprint(cell): cell for cell in cells}
+    stale = [line for line in held if line.get("settings") in wanted and line.get("code") != code_version()]
+    if stale and not settings["overwrite"]:
+        raise SettingsError(
+            f"out={path}", received=f"{len(stale)} of these cells, made by other code", expected="another file",
+            hint="or overwrite=true to measure them again",
+        )  # fmt: skip
+    held = [line for line in held if line not in stale]
+    done = {line["settings"]: line for line in held if line.get("settings") in wanted}
+    missing = [cell for key, cell in wanted.items() if key not in done]
+    if path:
+        write_cells(path, held)  # a folder that cannot be written to is known before the work
+    with progress("measuring", len(missing)) as advance:
+        found = vsa.executors.execute(
+            str(settings["executor"]), compute, missing, settings["workers"], settings["slurm"]
+        )
+        for _, result in found:
+            done[result["settings"]] = result
+            held.append(result)
+            if path:
+                write_cells(path, held)
+            advance()
+    return [done[key] for key in wanted]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command.
+
+    Args:
+        arguments: by default those of the process.
+
+    Returns:
+        0, 2 for a mistake of the user, 130 when interrupted.
+    """
+    from .screen import complain, plot, say, show
+
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given or os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
+    given = [argument for argument in given if argument != "--debug"]
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    if {"-h", "--help"} & set(given):
+        say(USAGE)
+        return 0
+    try:
+        settings = compose_settings(given)
+        results = run(settings)
+        show(results)
+        if settings["plot"]:
+            plot(results, Path(settings["plot"]))
+        if settings["out"]:
+            say(f"results in {settings['out']}")
+    except (VSAError, OSError) as error:
+        if debug:
+            raise
+        complain(str(error))
+        return _USER_ERROR
+    except KeyboardInterrupt:
+        complain("interrupted; with out=FILE.json the same command goes on where it stopped")
+        return _INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

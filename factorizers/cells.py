@@ -1,0 +1,209 @@
+"""One cell of a capacity sweep: a factorizer at one size and one level of damage, measured on fresh codebooks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import statistics
+import sys
+import time
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import vsa
+from vsa import SettingsError
+
+from . import FACTORIZERS, get
+from .base import Factorizer
+from .block_code import BlockCode
+from .damage import damage
+from .exhaustive import Exhaustive
+from .in_memory import InMemory
+from .theory import ceiling, wilson
+
+__all__ = ["Cell", "code_version", "compute", "fingerprint"]
+
+_EXHAUSTIVE_SECONDS = 2.0  # what a cell spends on timing brute force
+_PUBLISHED = {"in_memory": InMemory.published, "block_code": BlockCode.published}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All that a result depends on.
+
+    Args:
+        factorizer: a registered name.
+        options: of its constructor, sorted pairs; ``published: true`` takes the published dynamics and settings.
+        algebra: name.
+        dim: D.
+        blocks: K of block codes, else None.
+        factors: F.
+        size: N of each factor.
+        queries: how many, over all draws.
+        draws: fresh codebooks that the queries are spread over.
+        seed: of everything.
+        noise: level of the damage.
+        damage: kind of the damage.
+        threads: of torch.
+    """
+
+    factorizer: str
+    options: tuple[tuple[str, Any], ...]
+    algebra: str
+    dim: int
+    blocks: int | None
+    factors: int
+    size: int
+    queries: int
+    draws: int
+    seed: int
+    noise: float
+    damage: str
+    threads: int
+
+    def make_algebra(self) -> vsa.Algebra:
+        """The algebra."""
+        return vsa.get(self.algebra, dim=self.dim, **({"blocks": self.blocks} if self.blocks else {}))
+
+    def make(self, books: list[vsa.Codebook]) -> Factorizer:
+        """The factorizer."""
+        options = dict(self.options)
+        if options.pop("published", False):
+            if self.factorizer not in _PUBLISHED:
+                raise SettingsError(
+                    "setting factorizer.published", received=self.factorizer, expected=" or ".join(_PUBLISHED)
+                )
+            allowed = ("budget", "noise", "threshold") if self.factorizer == "in_memory" else ("budget",)
+            for option in options:
+                if option not in allowed:
+                    raise SettingsError(
+                        f"setting factorizer.{option}", received="published dynamics", expected=f"one of {allowed}"
+                    )
+            return _PUBLISHED[self.factorizer](books, **options)  # type: ignore[operator]
+        return get(self.factorizer, books, **options)
+
+
+def compute(cell: Cell) -> dict[str, Any]:
+    """Measure a cell. A function of the module, so that other processes can import it.
+
+    Args:
+        cell: what to measure.
+
+    Returns:
+        The line of the table. All but times and memory depend on the cell alone.
+    """
+    torch.set_num_threads(cell.threads)
+    algebra = cell.make_algebra()
+    right = valid = 0
+    seconds = brute = 0.0
+    brute_queries = 0
+    iterations: list[float] = []
+    shares: list[float] = []
+    certificate = (1.0, 0.0)
+    for draw in range(cell.draws):
+        count = (cell.queries * (draw + 1)) // cell.draws - (cell.queries * draw) // cell.draws
+        if not count:
+            continue
+        books = [
+            vsa.Codebook.random(algebra, cell.size, seed=vsa.child_seed(cell.seed, "books", draw, factor))
+            for factor in range(cell.factors)
+        ]
+        made = cell.make(books)
+        generator = torch.Generator().manual_seed(vsa.child_seed(cell.seed, "queries", draw))
+        indices = torch.randint(cell.size, (count, cell.factors), generator=generator)
+        query = damage(cell.damage, algebra, made.problem.product(indices), cell.noise, generator)
+        began = time.perf_counter()
+        answer = made(query, generator=torch.Generator().manual_seed(vsa.child_seed(cell.seed, "search", draw)))
+        seconds += time.perf_counter() - began
+        right += int((answer.indices == indices).all(-1).sum())
+        valid += int(answer.valid.sum())
+        iterations += answer.iterations.double().tolist()
+        shares += (answer.macs.double() / answer.exhaustive_macs).tolist()
+        certificate = (float(answer.tau.max()), float(answer.false_expected.max()))
+        if brute < _EXHAUSTIVE_SECONDS and (draw == 0 or brute / max(1, brute_queries) < 0.1):
+            few = query[: max(1, min(len(query), 8))]
+            began = time.perf_counter()
+            Exhaustive(books)(few)
+            brute += time.perf_counter() - began
+            brute_queries += len(few)
+    low, high = wilson(right, cell.queries)
+    length = getattr(algebra, "block_length", None)
+    expected = cell.size**cell.factors / length ** (cell.dim // length) if length else None
+    return {
+        **{key: value for key, value in asdict(cell).items() if key not in ("options", "threads")},
+        "options": dict(cell.options),
+        "right": right,
+        "valid": valid,
+        "right_interval": [round(low, 5), round(high, 5)],
+        "valid_interval": [round(end, 5) for end in wilson(valid, cell.queries)],
+        "iterations_mean": round(statistics.fmean(iterations), 3),
+        "iterations_median": statistics.median(iterations),
+        "ms_per_query": round(seconds / cell.queries * 1e3, 4),
+        "exhaustive_ms_per_query": round(brute / brute_queries * 1e3, 4),
+        "ceiling": None if expected is None else round(ceiling(expected), 5),
+        "exhaustive_share": round(statistics.fmean(shares), 5),
+        "sweep": statistics.fmean(shares) > 0.25,
+        "tau": round(certificate[0], 5),
+        "false_expected": certificate[1],
+        "peak_memory_mb": _peak_memory_mb(),
+        "threads": cell.threads,
+        "torch": torch.__version__,
+        "code": code_version(),
+        "settings": fingerprint(cell),
+    }
+
+
+def fingerprint(cell: Cell) -> str:
+    """Short hash of a cell's settings.
+
+    Args:
+        cell: what to measure.
+    """
+    return hashlib.sha256(json.dumps(asdict(cell), sort_keys=True).encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=1)
+def code_version() -> str:
+    """Hash of the sources that a result depends on: equal code, equal version, committed or not."""
+    home = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256()
+    for room in ("vsa", "factorizers"):
+        for path in sorted((home / room).rglob("*.py")):
+            digest.update(f"{path.relative_to(home).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def check(cell: Cell) -> None:
+    """Refuse a cell that cannot be made, before anything is computed.
+
+    Args:
+        cell: what to measure.
+
+    Raises:
+        VSAError: an unknown name or option, a size that does not fit.
+    """
+    if cell.factorizer not in FACTORIZERS:
+        FACTORIZERS.get(cell.factorizer)
+    algebra = cell.make_algebra()
+    source = torch.Generator().manual_seed(0)
+    few = min(cell.size, 3) if not dict(cell.options).get("published") or cell.factorizer == "in_memory" else cell.size
+    books = [vsa.Codebook.random(algebra, few, generator=source) for _ in range(cell.factors)]
+    made = cell.make(books)
+    product = made.problem.product(torch.zeros(1, cell.factors, dtype=torch.int64))
+    damage(cell.damage, algebra, product, cell.noise, source)
+    if cell.size > 2**algebra.dim or not math.isfinite(cell.noise):
+        raise SettingsError("setting size", received=cell.size, expected="fewer atoms than there are vectors")
+
+
+def _peak_memory_mb() -> float:
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return 0.0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 if sys.platform != "darwin" else 1024**2), 1)

@@ -1,0 +1,158 @@
+"""The law suite of factorizers, for the project's own and for those that others write.
+
+>>> import vsa, factorizers
+>>> results = factorizers.check_factorizer(factorizers.InMemory, vsa.get("map", dim=512))
+>>> [result.law for result in results if result.status != "held"]
+[]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+import vsa
+from vsa import Algebra, Backend, Codebook, VSAError
+
+from .base import Factorizer
+from .result import Factorization
+
+__all__ = ["check_factorizer"]
+
+Make = Callable[[Sequence[Codebook]], Factorizer]
+
+
+def check_factorizer(
+    make: Make, algebra: Algebra, *, backend: Backend | None = None, sizes: tuple[int, ...] = (5, 7, 4), seed: int = 0
+) -> tuple[vsa.checks.LawResult, ...]:
+    """Hold a factorizer to what every one promises.
+
+    Args:
+        make: makes the factorizer from codebooks: its class, or a function that adds options.
+        algebra: of the codebooks, of a dimension at which the method finds every one of so few products.
+        backend: where the codebooks are. Default: digital.
+        sizes: N of each factor, few.
+        seed: of codebooks, queries and randomness.
+
+    Returns:
+        One outcome per law.
+
+    Raises:
+        LawError: a law is broken.
+    """
+    case = _Case(make, algebra, backend, sizes, seed)
+    laws = {
+        "recovers exact products": case.recovers,
+        "keeps leading axes": case.keeps_axes,
+        "repeats itself from a seed": case.repeats,
+        "certifies only what re-binds": case.certifies,
+        "ends on what is no product": case.ends,
+        "leaves its arguments alone": case.leaves_arguments,
+        "counts its work": case.counts,
+        "one factor is clean-up": case.one_factor,
+        "refuses NaN, zeros and other shapes": case.refuses,
+    }
+    results = []
+    for law, check in laws.items():
+        outcome = check()
+        status = "skipped" if outcome.startswith("skipped") else "held"
+        results.append(vsa.checks.LawResult(law, status, outcome))  # type: ignore[arg-type]
+    return tuple(results)
+
+
+class _Case:
+    def __init__(
+        self, make: Make, algebra: Algebra, backend: Backend | None, sizes: tuple[int, ...], seed: int
+    ) -> None:
+        self.make, self.algebra, self.backend, self.seed = make, algebra, backend, seed
+        self.generator = torch.Generator().manual_seed(seed)
+        self.books = [self._book(size) for size in sizes]
+        self.factorizer = make(self.books)
+        self.indices = torch.stack([torch.randint(n, (2, 6), generator=self.generator) for n in sizes], -1)
+        self.queries = self.factorizer.problem.product(self.indices)
+        self.answer = self._ask(self.queries)
+
+    def _book(self, size: int) -> Codebook:
+        return Codebook.random(self.algebra, size, generator=self.generator, backend=self.backend)
+
+    def _ask(self, queries: Tensor) -> Factorization:
+        return self.factorizer(queries, generator=torch.Generator().manual_seed(self.seed))
+
+    def recovers(self) -> str:
+        wrong = (self.answer.indices != self.indices).any(-1)
+        self._need(not bool(wrong.any()), f"{int(wrong.sum())} of {wrong.numel()} wrong", "all factors of all products")
+        self._need(bool(self.answer.valid.all()), "right answers without certificate", "a certificate for each")
+        return f"{wrong.numel()} of {wrong.numel()}"
+
+    def keeps_axes(self) -> str:
+        shapes = {name: tuple(getattr(self.answer, name).shape) for name in ("indices", "valid", "iterations", "macs")}
+        expected = {"indices": tuple(self.indices.shape), **dict.fromkeys(("valid", "iterations", "macs"), (2, 6))}
+        self._need(shapes == expected, shapes, expected)
+        one = self._ask(self.queries[0, 0])
+        self._need(tuple(one.indices.shape) == (len(self.books),), tuple(one.indices.shape), (len(self.books),))
+        return "shapes as the query's"
+
+    def repeats(self) -> str:
+        again = self._ask(self.queries)
+        same = torch.equal(again.indices, self.answer.indices)
+        self._need(same and torch.equal(again.iterations, self.answer.iterations), "another answer", "the same one")
+        return "the same answer and iterations"
+
+    def certifies(self) -> str:
+        noise = self.algebra.random(12, generator=self.generator, dtype=self.queries.dtype)
+        for queries in (self.queries.reshape(-1, self.queries.shape[-1]), noise):
+            answer = self._ask(queries)
+            certificate = self.factorizer.problem.certificate(queries)
+            rebound = certificate.similarity(torch.arange(len(queries), device=queries.device), answer.indices)
+            self._need(
+                torch.equal(answer.valid, certificate.valid(torch.arange(len(queries)), rebound)),
+                "a certificate that re-binding does not give", "valid exactly where the product reaches tau",
+            )  # fmt: skip
+        return "valid exactly where the product reaches tau"
+
+    def ends(self) -> str:
+        noise = self.algebra.random(4, generator=self.generator, dtype=self.queries.dtype)
+        answer = self._ask(noise)
+        self._need(not bool(answer.valid.any()), "a certificate for a random vector", "none")
+        self._need(bool((answer.iterations >= 1).all()), "answers without iterations", "at least one")
+        return "no certificate for random vectors"
+
+    def leaves_arguments(self) -> str:
+        before = self.queries.clone(), [book.atoms.clone() for book in self.books]
+        self._ask(self.queries)
+        same = torch.equal(before[0], self.queries)
+        same &= all(torch.equal(atoms, book.atoms) for atoms, book in zip(before[1], self.books, strict=True))
+        self._need(same, "queries or atoms that changed", "both as they were")
+        return "unchanged"
+
+    def counts(self) -> str:
+        self._need(bool((self.answer.macs > 0).all()), "no multiply-accumulates", "what was spent")
+        return f"{self.answer.exhaustive_share:.2g} of exhaustive search"
+
+    def one_factor(self) -> str:
+        book = self.books[0]
+        alone = self.make([book])(book.atoms, generator=torch.Generator().manual_seed(self.seed))
+        right = torch.equal(alone.indices.squeeze(-1), torch.arange(len(book), device=alone.indices.device))
+        self._need(right, alone.indices.squeeze(-1).tolist(), "each atom's own row")
+        return "each atom is its own answer"
+
+    def refuses(self) -> str:
+        wrong = {"another width": self.queries[..., :-1]}
+        if self.queries.is_floating_point() or self.queries.is_complex():
+            wrong["NaN"] = torch.full_like(self.queries, float("nan"))
+            wrong["zeros"] = torch.zeros_like(self.queries)
+        for what, queries in wrong.items():
+            try:
+                self._ask(queries)
+            except VSAError:
+                continue
+            self._need(False, f"an answer to {what}", "a VSAError")
+        return ", ".join(wrong)
+
+    def _need(self, held: bool, received: object, expected: object) -> None:
+        if not held:
+            raise vsa.checks.LawError(
+                f"{self.factorizer.name} on {self.algebra}", received=received, expected=expected
+            )

@@ -1,0 +1,206 @@
+"""Where independent cells are computed. The result is the same whatever the executor; only the time differs.
+
+Serial and processes need the standard library alone. ``ray`` and ``slurm`` (through submitit) are optional extras;
+where they are missing, a sentence says so and nothing is computed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any, TypeVar
+
+from .errors import SettingsError, closest
+
+__all__ = ["EXECUTORS", "SLURM", "check", "execute", "slurm_parameters"]
+
+C = TypeVar("C")
+R = TypeVar("R")
+
+# Settings of executor=slurm and what they are unless given; the names are submitit's without their prefix.
+SLURM: Mapping[str, Any] = {
+    "folder": "slurm", "partition": None, "time_minutes": 60, "memory_gb": 4, "cpus_per_task": 1,
+    "array_parallelism": 32,
+}  # fmt: skip
+_RETRIES = 5  # of a cell whose worker died
+
+
+def _serial(
+    function: Callable[[C], R], cells: Sequence[C], workers: int | None, slurm: Mapping[str, Any]
+) -> Iterator[tuple[int, R]]:
+    for number, cell in enumerate(cells):
+        yield number, function(cell)
+
+
+def _processes(
+    function: Callable[[C], R], cells: Sequence[C], workers: int | None, slurm: Mapping[str, Any]
+) -> Iterator[tuple[int, R]]:
+    # Spawned, because a forked child of a process that has used torch's threads or CUDA can hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(_count(workers, cells), mp_context=context) as pool:
+        futures = {pool.submit(function, cell): number for number, cell in enumerate(cells)}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _ray(
+    function: Callable[[C], R], cells: Sequence[C], workers: int | None, slurm: Mapping[str, Any]
+) -> Iterator[tuple[int, R]]:
+    """Tasks of Ray: a cell whose worker dies is computed again, by another."""
+    ray = _optional("ray", "ray")
+    began = not ray.is_initialized()
+    if began:
+        path = {"env_vars": {"PYTHONPATH": os.pathsep.join(_import_path())}}
+        options: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "runtime_env": path}
+        if "RAY_ADDRESS" not in os.environ:
+            options["num_cpus"] = _count(workers, cells)
+        ray.init(**options)
+    try:
+        task = ray.remote(num_cpus=1, max_retries=_RETRIES)(function)
+        waiting = {task.remote(cell): number for number, cell in enumerate(cells)}
+        while waiting:
+            (done,), _ = ray.wait(list(waiting), num_returns=1)
+            yield waiting.pop(done), ray.get(done)
+    finally:
+        if began:
+            ray.shutdown()
+
+
+def _slurm(
+    function: Callable[[C], R], cells: Sequence[C], workers: int | None, slurm: Mapping[str, Any]
+) -> Iterator[tuple[int, R]]:
+    """A job array of SLURM, one task for each cell."""
+    submitit = _optional("slurm", "submitit")
+    if shutil.which("sbatch") is None:
+        raise SettingsError(
+            "executor=slurm", received="a machine without sbatch", expected="a machine that can submit to SLURM",
+            hint="use executor=processes here; nothing was computed",
+        )  # fmt: skip
+    parameters = slurm_parameters(slurm, workers)
+    executor = submitit.SlurmExecutor(folder=parameters.pop("folder"), max_num_timeout=_RETRIES)
+    executor.update_parameters(**parameters)
+    jobs = executor.map_array(function, list(cells))
+    numbers = {job.job_id: number for number, job in enumerate(jobs)}
+    for job in submitit.helpers.as_completed(jobs):
+        yield numbers[job.job_id], job.result()
+
+
+EXECUTORS = {"serial": _serial, "processes": _processes, "ray": _ray, "slurm": _slurm}
+
+
+def check(executor: str) -> None:
+    """Refuse an executor that is not there; none takes another's place in silence.
+
+    Args:
+        executor: its name.
+
+    Raises:
+        SettingsError: there is no such executor, or what it needs is not installed.
+    """
+    if executor not in EXECUTORS:
+        near = closest(executor, EXECUTORS)
+        raise SettingsError(
+            f"executor={executor}", received="an executor that this version does not have",
+            expected=f"one of {', '.join(EXECUTORS)}",
+            hint=f"did you mean {near[0]!r}? nothing was computed" if near else "nothing was computed",
+        )  # fmt: skip
+    if executor == "ray":
+        _optional("ray", "ray")
+    if executor == "slurm":
+        _optional("slurm", "submitit")
+        if shutil.which("sbatch") is None:
+            next(_slurm(len, [()], None, {}))
+
+
+def execute(
+    executor: str,
+    function: Callable[[C], R],
+    cells: Sequence[C],
+    workers: int | None = None,
+    slurm: Mapping[str, Any] | None = None,
+) -> Iterator[tuple[int, R]]:
+    """Apply a function to every cell.
+
+    Args:
+        executor: serial, processes, ray or slurm.
+        function: importable, for other processes.
+        cells: picklable, for other processes.
+        workers: of ``processes`` and of a Ray that this starts: None is one per available core. Of ``slurm``: how many
+            tasks of the array run at once.
+        slurm: settings of ``slurm``, see ``SLURM``.
+
+    Yields:
+        (number of the cell, its result), in the order in which they are done.
+
+    Raises:
+        SettingsError: an executor that is not there.
+    """
+    check(executor)
+    if cells:
+        yield from EXECUTORS[executor](function, cells, workers, slurm or {})
+
+
+def slurm_parameters(settings: Mapping[str, Any], workers: int | None = None) -> dict[str, Any]:
+    """What is submitted, in submitit's names for SLURM.
+
+    Args:
+        settings: some of ``SLURM``.
+        workers: overrides ``array_parallelism``.
+
+    Returns:
+        The parameters, and the folder of the logs.
+
+    Raises:
+        SettingsError: an unknown setting, or one that is no positive number.
+    """
+    for key in settings:
+        if key not in SLURM:
+            near = closest(key, SLURM)
+            raise SettingsError(
+                f"setting slurm.{key}", received="an unknown key", expected=f"one of {', '.join(SLURM)}",
+                hint=f"did you mean {near[0]!r}?" if near else "",
+            )  # fmt: skip
+    chosen = {**SLURM, **settings}
+    for key in ("time_minutes", "memory_gb", "cpus_per_task", "array_parallelism"):
+        if isinstance(chosen[key], bool) or not isinstance(chosen[key], int) or chosen[key] < 1:
+            raise SettingsError(f"setting slurm.{key}", received=repr(chosen[key]), expected="a positive integer")
+    result = {
+        "folder": str(chosen["folder"]),
+        "job_name": "vsa-reasoning",
+        "time": chosen["time_minutes"],
+        "mem": f"{chosen['memory_gb']}GB",
+        "cpus_per_task": chosen["cpus_per_task"],
+        "array_parallelism": workers or chosen["array_parallelism"],
+    }
+    if chosen["partition"]:
+        result["partition"] = str(chosen["partition"])
+    return result
+
+
+def _count(workers: int | None, cells: Sequence[Any]) -> int:
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(workers or available, len(cells)))
+
+
+def _import_path() -> list[str]:
+    """Where workers find our packages: the folder that holds them, and what the caller had set."""
+    home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return [home, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+
+
+def _optional(executor: str, package: str) -> Any:
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise SettingsError(
+            f"executor={executor}", received=f"no package {package}", expected="it installed",
+            hint="pip install -c constraints.txt 'vsa-reasoning[clusters]'; nothing was computed",
+        ) from error  # fmt: skip
