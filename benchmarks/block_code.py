@@ -27,7 +27,7 @@ from naive_block_code import mean_start, naive_step
 
 import factorizers
 import vsa
-from factorizers.block_code import PUBLISHED
+from factorizers.block_rule import PUBLISHED
 
 SIZES = [
     (512, 4, 2, 105), (512, 4, 2, 1155), (512, 4, 2, 3014), (512, 4, 3, 22), (512, 4, 3, 49), (512, 4, 3, 94),

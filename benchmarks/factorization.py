@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import platform
 import statistics
 import time
@@ -26,6 +25,7 @@ import torch
 
 import factorizers
 import vsa
+from factorizers import theory
 
 DRAWS = 10
 
@@ -130,8 +130,8 @@ def measure(row: Row, queries: int) -> dict[str, object]:
         shares.append(answer.exhaustive_share)
         false = float(answer.false_expected.max())
     spent = torch.cat(iterations)
-    low, high = wilson(right, total)
-    ceiling = (1 - math.exp(-false)) / false if row.blocks and false > 1e-9 else None
+    low, high = theory.wilson(right, total)
+    ceiling = theory.ceiling(false) if row.blocks else None
     return {
         "part": row.part, "method": row.method, "dim": row.dim, "blocks": row.blocks,
         "N": f"{row.sizes[0]}^{len(row.sizes)}",
@@ -165,14 +165,6 @@ def floor(row: Row) -> float | None:
             call()
         times.append(time.perf_counter() - began)
     return round(statistics.median(times) / rows * 1e6, 2)
-
-
-def wilson(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's interval of a share."""
-    share, scale = right / total, 1 + z * z / total
-    center = (share + z * z / (2 * total)) / scale
-    half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / scale
-    return center - half, center + half
 
 
 def table(rows: list[dict[str, object]]) -> str:

@@ -24,6 +24,7 @@ from .block_code import BlockCode
 from .damage import damage
 from .exhaustive import Exhaustive
 from .in_memory import InMemory
+from .result import SWEEP_SHARE
 from .theory import ceiling, wilson
 
 __all__ = ["Cell", "code_version", "compute", "fingerprint"]
@@ -147,7 +148,7 @@ def compute(cell: Cell) -> dict[str, Any]:
         "exhaustive_ms_per_query": round(brute / brute_queries * 1e3, 4),
         "ceiling": None if expected is None else round(ceiling(expected), 5),
         "exhaustive_share": round(statistics.fmean(shares), 5),
-        "sweep": statistics.fmean(shares) > 0.25,
+        "sweep": FACTORIZERS.get(cell.factorizer).sweeps or statistics.fmean(shares) > SWEEP_SHARE,
         "tau": round(certificate[0], 5),
         "false_expected": certificate[1],
         "peak_memory_mb": _peak_memory_mb(),

@@ -12,7 +12,8 @@ from torch import Tensor
 import factorizers
 import vsa
 from factorizers import BlockCode
-from factorizers.block_code import PUBLISHED, BlockDynamics, subset_rule
+from factorizers.block_code import BlockDynamics
+from factorizers.block_rule import PUBLISHED, subset_rule
 from factorizers.damage import gaussian_noise, missing_blocks
 from vsa import Codebook, UnsupportedError, VSAError
 from vsa.backends.digital import Digital
