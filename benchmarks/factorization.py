@@ -84,6 +84,11 @@ ROWS = [
     Row("noise", "in_memory", 256, (256,) * 3, "a prototype 24 of 32", flips=0.20, share=0.064),
     Row("noise", "group_search", 256, (256,) * 3, "a prototype 64 of 64", flips=0.20, share=0.064,
         options=(("noise", 0.2),)),
+    # Full slots, cut short: the time of a row-iteration beside its int8 products. Then noise with a larger budget.
+    Row("loop", "in_memory", 256, (256,) * 3, "a prototype 3-4 us, bar 5x the floor", share=5.12,
+        options=(("budget", 400),)),
+    Row("loop", "in_memory", 512, (256,) * 3, "bar 5x the floor", share=5.12, options=(("budget", 400),)),
+    Row("loop", "in_memory", 256, (256,) * 3, "bar .98", flips=0.10, share=0.256, options=(("budget", 65536),)),
     Row("exact", "exhaustive", 256, (100,) * 3, "a prototype 1.4 ms per query", share=0.256),
     Row("exact", "exhaustive", 256, (256,) * 3, "a prototype 7.3 ms per query", share=0.256),
     Row("exact", "exhaustive", 512, (256,) * 3, "a prototype 11 ms per query", share=0.256),
