@@ -99,7 +99,8 @@ def cosine_certificate(problem: Problem, queries: Tensor) -> Certificate:
     width = algebra.embedding.width
     norms = compared.to(torch.float32).square().sum(-1).sqrt()
     # The cosine of independent vectors with E independent real parts has variance 1/E, phasors 1/(2D) = 1/E too.
-    z = NormalDist().inv_cdf(1 - min(EXPECTED_FALSE / problem.combinations, 0.5)) if problem.combinations > 1 else 0.0
+    # From the lower tail: 1 minus a share below 1e-16 would be 1.
+    z = -NormalDist().inv_cdf(min(EXPECTED_FALSE / problem.combinations, 0.5)) if problem.combinations > 1 else 0.0
     spread = torch.full_like(norms, 1 / math.sqrt(width))
     flat = problem.factors > 1 and algebra.name in ("hrr", "map_real")
     if flat:

@@ -72,6 +72,17 @@ def test_tau_at_the_customary_size() -> None:
     assert float(certificate.false_expected[0]) == pytest.approx(EXPECTED_FALSE, rel=0.05)
 
 
+def test_tau_of_very_large_search_spaces() -> None:
+    """Chance stays at 1e-3 where 1 minus its share of one product would be 1."""
+    algebra = vsa.get("map", dim=8192)
+    for factors in (5, 9, 20):
+        seeds = [vsa.child_seed(0, factor) for factor in range(factors)]
+        problem = Problem(tuple(vsa.Codebook.random(algebra, 400, seed=seed) for seed in seeds))
+        certificate = problem.certificate(problem.product(torch.zeros(1, factors, dtype=torch.int64)))
+        assert 0 < float(certificate.tau) < 1
+        assert float(certificate.false_expected) == pytest.approx(EXPECTED_FALSE, rel=1e-3)
+
+
 @pytest.mark.parametrize("blocks,length,size", [(4, 8, 9), (3, 16, 20), (6, 4, 12)])
 def test_lambda_counts_the_wrong_products_that_pass(blocks: int, length: int, size: int) -> None:
     algebra = vsa.get("gsbc", dim=blocks * length, blocks=blocks)
