@@ -21,7 +21,7 @@ from .activations import hard_threshold, int8_threshold_
 from .base import Dynamics, Iterative
 from .certificate import Certificate
 from .in_memory import chance_threshold
-from .resonator import ResonatorDynamics, Update, check_update, examine_from
+from .resonator import ResonatorDynamics, Update, check_similarity, check_update, examine_from
 from .spaces import Signs, Vectors, for_problem
 
 __all__ = ["Asymmetric", "flip"]
@@ -69,8 +69,11 @@ class Asymmetric(Iterative):
         if self.flips not in ("sign", "zero_two"):
             raise VSAError(f"{self.name} flips", received=repr(self.flips), expected="'sign' or 'zero_two'")
         for name in ("rate", "rebuild_rate"):
+            vsa.validation.check_number(self.name, name, getattr(self, name))
             if not 0 <= getattr(self, name) <= 0.5:
                 raise VSAError(f"{self.name} {name}", received=getattr(self, name), expected="a share from 0 to 0.5")
+        for name in ("threshold", "converge"):
+            check_similarity(self.name, name, getattr(self, name))
 
     def _dynamics(self, queries: Tensor, certificate: Certificate, generator: torch.Generator) -> Dynamics:
         return _Asymmetric(self, for_problem(self.problem, queries, None, self.slots), generator, certificate)

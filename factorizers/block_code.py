@@ -77,6 +77,9 @@ class BlockCode(Iterative):
             )  # fmt: skip
         if self.sample is not None:
             vsa.validation.check_count(self.name, "sample", self.sample, least=0)
+        for name in ("threshold", "converge"):
+            if name == "converge" or self.threshold is not None:
+                vsa.validation.check_number(self.name, name, getattr(self, name))
         if self.threshold is not None and not 0 <= self.threshold < 1:
             raise VSAError(f"{self.name} threshold", received=self.threshold, expected="a similarity in [0, 1)")
         if not 0 < self.converge <= 1:

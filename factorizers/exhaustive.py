@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import vsa
-from vsa import Codebook
+from vsa import Codebook, DtypeError
 
 from . import FACTORIZERS
 from .base import Factorizer, Outcome
@@ -52,6 +52,8 @@ class Exhaustive(Factorizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         vsa.validation.check_count(self.name, "elements", self.elements)
+        if not isinstance(self.early_exit, bool):
+            raise DtypeError(f"{self.name} early_exit", received=repr(self.early_exit), expected="True or False")
 
     @cached_property
     def _last(self) -> int:

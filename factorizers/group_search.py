@@ -65,6 +65,7 @@ class GroupSearch(Factorizer):
             raise UnsupportedError(
                 self.name, received="float atoms, or a backend with noise", expected="signs on an exact backend"
             )
+        vsa.validation.check_number(self.name, "noise", self.noise)
         if not 0 <= self.noise < 0.5:
             raise VSAError(f"{self.name} noise", received=self.noise, expected="a share of flipped bits in [0, 0.5)")
         vsa.validation.check_count(self.name, "elements", self.elements)

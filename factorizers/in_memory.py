@@ -15,6 +15,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+import vsa
 from vsa import Codebook, VSAError
 
 from . import FACTORIZERS
@@ -22,7 +23,7 @@ from .activations import hard_threshold, int8_threshold_
 from .base import Dynamics, Iterative, Pool, Watch
 from .certificate import Certificate
 from .problem import Problem
-from .resonator import ResonatorDynamics, Update, check_update, examine_from
+from .resonator import ResonatorDynamics, Update, check_similarity, check_update, examine_from
 from .spaces import NoisePool, Signs, Vectors, for_problem
 
 __all__ = ["PUBLISHED", "InMemory", "alive_atoms", "chance_threshold", "noise_level"]
@@ -81,12 +82,11 @@ class InMemory(Iterative):
         if self.noise is None:
             self.noise = noise_level(self.problem.combinations)
         for name in ("noise", "second_noise"):
+            vsa.validation.check_number(self.name, name, getattr(self, name))
             if not 0 <= getattr(self, name) < math.inf:
                 raise VSAError(f"{self.name} {name}", received=getattr(self, name), expected="a number, not negative")
         for name in ("threshold", "converge"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value <= 1:
-                raise VSAError(f"{self.name} {name}", received=value, expected="a similarity in (0, 1]")
+            check_similarity(self.name, name, getattr(self, name))
 
     @classmethod
     def published(

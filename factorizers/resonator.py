@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+import vsa
 from vsa import Codebook, UnsupportedError, VSAError
 
 from . import FACTORIZERS
@@ -57,8 +58,7 @@ class Resonator(Iterative):
         if self.readout not in ("outer_product", "least_squares"):
             raise VSAError(f"{self.name} readout", received=repr(self.readout), expected="outer_product, least_squares")
         check_update(self.name, self.update)
-        if self.converge is not None and not 0 < self.converge <= 1:
-            raise VSAError(f"{self.name} converge", received=self.converge, expected="a similarity in (0, 1]")
+        check_similarity(self.name, "converge", self.converge)
 
     def _dynamics(self, queries: Tensor, certificate: Certificate, generator: torch.Generator) -> Dynamics:
         space = for_problem(self.problem, queries, None, self.slots)
@@ -202,6 +202,15 @@ def check_update(name: str, update: str) -> None:
     """Refuse another word than sequential or parallel."""
     if update not in ("sequential", "parallel"):
         raise VSAError(f"{name} update", received=repr(update), expected="'sequential' or 'parallel'")
+
+
+def check_similarity(name: str, option: str, value: float | None) -> None:
+    """Refuse what is neither None nor a similarity above 0."""
+    if value is None:
+        return
+    vsa.validation.check_number(name, option, value)
+    if not 0 < value <= 1:
+        raise VSAError(f"{name} {option}", received=value, expected="a similarity in (0, 1]")
 
 
 def examine_from(given: float | None, certificate: Certificate) -> float:

@@ -51,6 +51,12 @@ def check_count(owner: str, field: str, value: object, least: int = 1) -> None:
         raise VSAError(f"{owner} {field}", received=value, expected=f"at least {least}")
 
 
+def check_number(owner: str, field: str, value: object) -> None:
+    """Refuse what is not a number; its range is for the caller to check."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DtypeError(f"{owner} {field}", received=f"{value!r} of type {type(value).__name__}", expected="a number")
+
+
 def form_of(owner: str, operation: str, x: object, forms: Sequence[Form]) -> Form:
     """The form that a tensor is in; refuse one that is in none."""
     if not isinstance(x, Tensor):

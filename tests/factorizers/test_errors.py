@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -194,3 +195,15 @@ def test_books_of_one_atom_are_fine() -> None:
     answer = InMemory(books)(A.bind(books[0].atoms[0], books[1].atoms[2]))
     assert answer.labels == (0, 2)
     assert bool(answer.valid)
+
+
+@pytest.mark.parametrize("method", factorizers.FACTORIZERS.names())
+def test_options_of_another_type_are_refused(method: str) -> None:
+    """No option takes a mapping; each names itself in the sentence, and no comparison fails by itself."""
+    books = [Codebook.random(BLOCKS.algebra, 5, seed=0)] * 2 if method == "block_code" else BOOKS
+    cls = factorizers.FACTORIZERS.get(method)
+    options = [f.name for f in fields(cls) if f.init and f.name not in ("books", "optional", "as_published")]
+    assert "seed" in options
+    for option in options:
+        with pytest.raises(VSAError, match=f"{method} {option}"):
+            cls(books, **{option: {"a": 1}})
