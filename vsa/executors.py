@@ -9,12 +9,14 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-from .errors import SettingsError, closest
+from .errors import SettingsError, VSAError, closest
 
 __all__ = ["EXECUTORS", "SLURM", "check", "execute", "slurm_parameters"]
 
@@ -46,6 +48,8 @@ def _processes(
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            raise _died("processes", "a worker that was killed, often for want of memory") from error
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -68,7 +72,13 @@ def _ray(
         waiting = {task.remote(cell): number for number, cell in enumerate(cells)}
         while waiting:
             (done,), _ = ray.wait(list(waiting), num_returns=1)
-            yield waiting.pop(done), ray.get(done)
+            try:
+                result = ray.get(done)
+            except ray.exceptions.RayTaskError as error:  # of the function: it is raised as elsewhere
+                raise (error.cause if isinstance(error.cause, Exception) else error) from None
+            except ray.exceptions.RayError as error:
+                raise _died("ray", f"a cell whose worker died {_RETRIES + 1} times, or a Ray that is gone") from error
+            yield waiting.pop(done), result
     finally:
         if began:
             ray.shutdown()
@@ -87,10 +97,21 @@ def _slurm(
     parameters = slurm_parameters(slurm, workers)
     executor = submitit.SlurmExecutor(folder=parameters.pop("folder"), max_num_timeout=_RETRIES)
     executor.update_parameters(**parameters)
-    jobs = executor.map_array(function, list(cells))
+    failures = (submitit.core.utils.FailedSubmissionError, submitit.core.utils.FailedJobError)
+    try:
+        jobs = executor.map_array(function, list(cells))
+    except failures as error:
+        said = " ".join(str(error).split())
+        raise VSAError("executor=slurm", received=f"a refusal of sbatch: {said}", hint="check slurm.*") from error
     numbers = {job.job_id: number for number, job in enumerate(jobs)}
     for job in submitit.helpers.as_completed(jobs):
-        yield numbers[job.job_id], job.result()
+        try:
+            result = job.result()
+        except (*failures, submitit.core.utils.UncompletedJobError) as error:
+            named = re.findall(r"^[\w.]+: .+", str(error), re.MULTILINE)  # the last line of a traceback
+            reason = named[-1] if named else "no result"
+            raise _died("slurm", f"job {job.job_id}, which failed: {reason} (log in {executor.folder})") from error
+        yield numbers[job.job_id], result
 
 
 EXECUTORS = {"serial": _serial, "processes": _processes, "ray": _ray, "slurm": _slurm}
@@ -188,6 +209,13 @@ def slurm_parameters(settings: Mapping[str, Any], workers: int | None = None) ->
 def _count(workers: int | None, cells: Sequence[Any]) -> int:
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(workers or available, len(cells)))
+
+
+def _died(executor: str, what: str) -> VSAError:
+    return VSAError(
+        f"executor={executor}", received=what, expected="workers that finish their cells",
+        hint="cells that were done are kept where they are written to a file; the same command goes on from there",
+    )  # fmt: skip
 
 
 def _import_path() -> list[str]:

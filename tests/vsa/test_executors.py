@@ -5,11 +5,13 @@ from __future__ import annotations
 import operator
 import os
 import signal
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
-from vsa.errors import SettingsError
+from vsa.errors import SettingsError, VSAError
 from vsa.executors import EXECUTORS, SLURM, check, execute, slurm_parameters
 
 
@@ -25,6 +27,11 @@ def test_serial_and_processes_agree() -> None:
     assert list(execute("processes", operator.neg, [])) == []
     with pytest.raises(SettingsError, match="a natural number"):
         list(execute("serial", double, [1, -1]))
+
+
+def test_a_killed_process_is_a_sentence() -> None:
+    with pytest.raises(VSAError, match="executor=processes: received a worker that was killed"):
+        list(execute("processes", signal.raise_signal, [signal.SIGKILL], workers=1))
 
 
 def test_what_is_not_there_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,6 +76,56 @@ def test_the_job_script_of_slurm(tmp_path: Path) -> None:
         assert f"#SBATCH {line}" in script
 
 
+# Programs that stand in for SLURM's: they run what was submitted on this machine. No cluster is tested.
+STAND_INS = {
+    "sbatch": """
+        import os, re, subprocess, sys
+        text = open(sys.argv[-1]).read()
+        if "partition=full" in text:
+            sys.exit("sbatch: error: invalid partition specified: full")
+        last = int(re.search(r"--array=0-(\\d+)", text).group(1))
+        for task in range(last + 1):
+            job = {"SLURM_ARRAY_JOB_ID": "77", "SLURM_ARRAY_TASK_ID": str(task), "SLURM_JOB_ID": str(9000 + task),
+                   "SLURM_NTASKS": "1", "SLURM_JOB_NUM_NODES": "1", "SLURM_NODEID": "0", "SLURM_PROCID": "0",
+                   "SLURM_LOCALID": "0", "SLURM_JOB_NODELIST": ""}
+            subprocess.Popen(["bash", sys.argv[-1]], env={**os.environ, **job}, start_new_session=True,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        print("Submitted batch job 77")
+    """,
+    "srun": """
+        import os, sys
+        given = sys.argv[1:]
+        while given[0].startswith("--"):
+            given = given[2:] if given[0] in ("--output", "--error") else given[1:]
+        os.execvp(given[0], given)
+    """,
+    "sacct": """
+        print("JobID|State|NodeList")
+        for task in range(9):
+            print(f"77_{task}|RUNNING|here")
+    """,
+    "scancel": "",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_jobs_of_slurm_come_back_and_failures_are_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("submitit", reason="executor=slurm needs the extra: pip install -e '.[clusters]'")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, source in STAND_INS.items():
+        (programs / name).write_text(f"#!{sys.executable}\n{textwrap.dedent(source)}")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", os.pathsep.join((str(programs), os.environ["PATH"])))
+    done, failed = {"folder": str(tmp_path / "done")}, {"folder": str(tmp_path / "failed")}
+    assert dict(execute("slurm", operator.neg, [1, 2, 3], 2, done)) == {0: -1, 1: -2, 2: -3}
+    with pytest.raises(VSAError, match=r"executor=slurm: received job 77_1, which failed: TypeError: bad operand"):
+        list(execute("slurm", operator.neg, [1, "x"], 2, failed))
+    with pytest.raises(VSAError, match=r"executor=slurm: received a refusal of sbatch: .*invalid partition"):
+        list(execute("slurm", operator.neg, [1, 2], 1, {**failed, "partition": "full"}))
+
+
 def die_once(cell: tuple[int, str]) -> int:
     """The first time, cell 2 kills its own worker."""
     number, marker = cell
@@ -76,6 +133,10 @@ def die_once(cell: tuple[int, str]) -> int:
         Path(marker).touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return number * number
+
+
+def die(number: int) -> None:
+    signal.raise_signal(number)
 
 
 @pytest.mark.slow
@@ -90,3 +151,8 @@ def test_a_killed_worker_of_ray_loses_nothing(tmp_path: Path, monkeypatch: pytes
     found = dict(execute("ray", importable.die_once, cells, workers=2))
     assert (tmp_path / "died").exists()
     assert found == {number: number * number for number in range(6)}
+    with pytest.raises(SettingsError) as raised:
+        list(execute("ray", importable.double, [1, -1], workers=2))
+    assert str(raised.value) == "double: received -1; expected a natural number"
+    with pytest.raises(VSAError, match="executor=ray: received a cell whose worker died 6 times"):
+        list(execute("ray", importable.die, [signal.SIGKILL], workers=1))
