@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import vsa
 from vsa import SettingsError, UnknownNameError, VSAError
 
 from .cells import Cell, check, code_version, compute, fingerprint
+from .wanted import SWEPT, check_settings
 
 __all__ = ["cells_of", "compose_settings", "main", "run"]
 
@@ -35,8 +37,6 @@ Lists make a cell of every combination. An interrupted command goes on where it 
 conf/capacity.yaml."""
 
 _USER_ERROR, _INTERRUPTED = 2, 130
-_SWEPT = ("dim", "factors", "size", "blocks", "noise", "seed")
-_WHOLE = ("dim", "factors", "size", "blocks", "queries", "draws", "threads")
 
 
 def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
@@ -85,13 +85,20 @@ def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
                     expected=f"one of: {', '.join(_files(conf, 'factorizer'))}",
                     hint="write python -m factorizers.capacity +factorizer=in_memory",
                 )  # fmt: skip
-            return OmegaConf.to_container(composed, resolve=True)  # type: ignore[return-value]
+            settings: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
+        known = [str(key) for key in OmegaConf.load(conf / "capacity.yaml")]  # a missing value is not "in" it
+        for key in settings:
+            if key not in known:
+                raise UnknownNameError(f"setting {key}", name=key, known=known, kind="setting")
+        return settings
     except MissingConfigException as error:
         group, _, name = (error.missing_cfg_file or "").partition("/")
         raise UnknownNameError(
             f"argument +{group}={name}", name=name, known=_files(conf, group), kind=group
         ) from error
-    except (HydraException, OmegaConfBaseException) as error:
+    except VSAError:
+        raise
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # hydra has plain ones, too
         text = str(error).splitlines()[0]
         raise SettingsError(f"settings {' '.join(arguments)}", received=text, hint="see --help") from error
 
@@ -137,24 +144,18 @@ def cells_of(settings: dict[str, Any]) -> list[Cell]:
     Raises:
         SettingsError: a value that makes no sense.
     """
+    check_settings(settings)
     chosen = dict(settings["factorizer"])
     name = str(chosen.pop("name", ""))
     if not chosen.get("published", False):
         chosen.pop("published", None)
     options = {key: value if isinstance(value, list) else [value] for key, value in chosen.items()}
-    axes = {key: settings[key] if isinstance(settings[key], list) else [settings[key]] for key in _SWEPT}
-    for key in (*_WHOLE, "seed"):
-        for value in axes.get(key, [settings[key]]):
-            if isinstance(value, bool) or not isinstance(value, int) or (value < 1 and key != "seed"):
-                raise SettingsError(f"setting {key}", received=repr(value), expected="a positive integer, or a list")
-    for value in axes["noise"]:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-            raise SettingsError("setting noise", received=repr(value), expected="a level that is not negative")
+    axes = {key: settings[key] if isinstance(settings[key], list) else [settings[key]] for key in SWEPT}
     algebra = settings["algebra_name"] or ("gsbc" if name == "block_code" else "map")
     cells = []
     for combined in itertools.product(*options.values()):
         pairs = _effective(dict(zip(options, combined, strict=True)))
-        for dim, factors, size, blocks, noise, seed in itertools.product(*(axes[key] for key in _SWEPT)):
+        for dim, factors, size, blocks, noise, seed in itertools.product(*(axes[key] for key in SWEPT)):
             cells.append(
                 Cell(
                     factorizer=name,
@@ -195,7 +196,7 @@ def run(settings: dict[str, Any]) -> list[dict[str, Any]]:
     Raises:
         VSAError: settings that make no sense, a file that is no list of cells or holds other code's.
     """
-    from .screen import progress, read_cells, write_cells
+    from .screen import alone, progress, read_cells, write_cells
 
     cells = cells_of(settings)
     for cell in cells:
@@ -203,29 +204,30 @@ def run(settings: dict[str, Any]) -> list[dict[str, Any]]:
     vsa.executors.check(str(settings["executor"]))
     vsa.executors.slurm_parameters(settings["slurm"])
     path = Path(settings["out"]) if settings["out"] else None
-    held = read_cells(path) if path else []
     wanted = {fingerprint(cell): cell for cell in cells}
-    stale = [line for line in held if line.get("settings") in wanted and line.get("code") != code_version()]
-    if stale and not settings["overwrite"]:
-        raise SettingsError(
-            f"out={path}", received=f"{len(stale)} of these cells, made by other code", expected="another file",
-            hint="or overwrite=true to measure them again",
-        )  # fmt: skip
-    held = [line for line in held if line not in stale]
-    done = {line["settings"]: line for line in held if line.get("settings") in wanted}
-    missing = [cell for key, cell in wanted.items() if key not in done]
-    if path:
-        write_cells(path, held)  # a folder that cannot be written to is known before the work
-    with progress("measuring", len(missing)) as advance:
-        found = vsa.executors.execute(
-            str(settings["executor"]), compute, missing, settings["workers"], settings["slurm"]
-        )
-        for _, result in found:
-            done[result["settings"]] = result
-            held.append(result)
-            if path:
-                write_cells(path, held)
-            advance()
+    with alone(path) if path else nullcontext():
+        held = read_cells(path) if path else []
+        stale = [line for line in held if line.get("settings") in wanted and line.get("code") != code_version()]
+        if stale and not settings["overwrite"]:
+            raise SettingsError(
+                f"out={path}", received=f"{len(stale)} of these cells, made by other code", expected="another file",
+                hint="or overwrite=true to measure them again",
+            )  # fmt: skip
+        done = {line["settings"]: line for line in held if line.get("settings") in wanted and line not in stale}
+        missing = [cell for key, cell in wanted.items() if key not in done]
+        if path:
+            write_cells(path, held)  # a folder that cannot be written to is known before the work
+        with progress("measuring", len(missing)) as advance:
+            found = vsa.executors.execute(
+                str(settings["executor"]), compute, missing, settings["workers"], settings["slurm"]
+            )
+            for _, result in found:
+                done[result["settings"]] = result
+                # What other code measured stays until its successor is there.
+                held = [line for line in held if line.get("settings") != result["settings"]] + [result]
+                if path:
+                    write_cells(path, held)
+                advance()
     return [done[key] for key in wanted]
 
 
@@ -259,6 +261,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         complain(str(error))
+        return _USER_ERROR
+    except (MemoryError, RuntimeError) as error:
+        if debug or not (isinstance(error, MemoryError) or "memory" in str(error)):
+            raise
+        complain("out of memory; choose smaller sizes, fewer queries or, for processes, fewer workers")
         return _USER_ERROR
     except KeyboardInterrupt:
         complain("interrupted; with out=FILE.json the same command goes on where it stopped")

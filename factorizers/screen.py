@@ -16,7 +16,7 @@ from rich.table import Table
 
 from vsa import CorruptFileError, VSAError
 
-__all__ = ["complain", "peers", "plot", "progress", "read_cells", "say", "show", "write_cells"]
+__all__ = ["alone", "complain", "peers", "plot", "progress", "read_cells", "say", "show", "write_cells"]
 
 _WIDTH = 150
 _REFERENCE = Path(__file__).resolve().parent.parent / "benchmarks" / "reference.yaml"
@@ -52,6 +52,46 @@ def progress(title: str, total: int) -> Iterator[Callable[[], None]]:
     with Progress(*columns, console=_console(stderr=True)) as bars:
         task = bars.add_task(title, total=total)
         yield lambda: bars.advance(task)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Refuse a second run on a file: each would write its own cells over the other's.
+
+    The lock is the system's, on a file beside. It goes with the process, however that ends.
+
+    Args:
+        path: the JSON file.
+
+    Raises:
+        VSAError: another run holds it, or the folder cannot be written to.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        yield
+        return
+    beside = path.with_name(f".{path.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = beside.open("w")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not (beside.exists() and os.path.samestat(os.fstat(file.fileno()), beside.stat())):
+                raise BlockingIOError  # its holder was just removing it
+        except BlockingIOError as error:
+            raise VSAError(
+                f"out={path}", received="a file that another run is writing to", expected="a file of its own",
+                hint="wait for that run, or choose another file",
+            ) from error  # fmt: skip
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                beside.unlink()
 
 
 def read_cells(path: Path) -> list[dict[str, Any]]:
@@ -107,10 +147,14 @@ def write_cells(path: Path, cells: list[dict[str, Any]]) -> None:
         if temporary is not None:
             with suppress(OSError):
                 os.unlink(temporary)
-        raise VSAError(
-            f"write {path}", received=error.strerror or str(error), expected="space and permission",
-            hint="what was there is untouched; the same command goes on from it",
-        ) from error  # fmt: skip
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> VSAError:
+    return VSAError(
+        f"write {path}", received=error.strerror or str(error), expected="space and permission",
+        hint="what was there is untouched; the same command goes on from it",
+    )  # fmt: skip
 
 
 def show(results: list[dict[str, Any]]) -> None:
@@ -207,6 +251,13 @@ def plot(results: list[dict[str, Any]], path: Path) -> None:
     if not (by_option or by_damage):
         below.set_xscale("log")
     figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=120)
+    except OSError as error:
+        raise VSAError(
+            f"plot={path}", received=error.strerror or str(error), expected="space and permission",
+            hint="with out=FILE.json the same command only draws",
+        ) from error  # fmt: skip
+    finally:
+        plt.close(figure)

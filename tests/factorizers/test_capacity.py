@@ -108,8 +108,11 @@ def test_every_experiment_states_its_command_and_runs_small(experiment: str) -> 
     if "noise" in settings["factorizer"] and isinstance(settings["factorizer"]["noise"], list):
         settings["factorizer"]["noise"] = settings["factorizer"]["noise"][:2]
     results = capacity.run({**settings, **small})
-    assert all(0 <= cell["right"] <= cell["valid"] or cell["valid"] >= 0 for cell in results)
-    assert all(cell["queries"] == 2 for cell in results)
+    assert results
+    for cell in results:
+        assert cell["queries"] == 2
+        assert {cell["right"], cell["valid"]} <= {0, 1, 2}
+        assert 1 <= cell["iterations_mean"] <= 20
 
 
 def test_noise_levels_of_the_chip_experiment() -> None:
@@ -139,6 +142,18 @@ WRONG = [
     (["+factorizer=join", "executor=threads"], "executor=threads: received an executor that this version does not"),
     (["+factorizer=join", "slurm.memory_gb=none"], "setting slurm.memory_gb: received 'none'; expected a positive"),
     (["experiment=arlc_published"], "received experiment 'arlc_published'; expected one of hersche2024"),
+    (["+factorizer=join", "size=[]"], "setting size: received []; expected at least one value"),
+    (["+factorizer=in_memory", "factorizer.noise=[]"], "setting factorizer.noise: received []; expected a value"),
+    (["+factorizer=join", "seed=x"], "setting seed: received 'x'; expected an integer, or a list"),
+    (["+factorizer=join", "workers=0"], "setting workers: received 0; expected at least 1"),
+    (["+factorizer=join", "workers=two"], "setting workers: received 'two' of type str; expected an int"),
+    (["+factorizer=join", "overwrite=maybe"], "setting overwrite: received 'maybe'; expected true or false"),
+    (["+factorizer=join", "slurm=3"], "setting slurm: received 3; expected a group; write slurm.partition=NAME"),
+    (["+factorizer=join", "out=3"], "setting out: received 3; expected a file's name"),
+    (["+factorizer=join", "plot=a.xyz"], "setting plot: received 'a.xyz'; expected a file's name that ends in .png"),
+    (["+factorizer=join", "++quiries=3"], "setting quiries: received setting 'quiries'; expected one of"),
+    (["+factorizer=join", "=3"], "received Config group override must be"),
+    (["+factorizer=join", "algebra=3"], "setting algebra: received 3; expected a name"),
     (["+factorizer=join", "size=3,4"], "argument 'size=3,4': received a sweep; expected size=[3,4]"),
 ]
 
@@ -170,6 +185,46 @@ def test_an_unwritable_place_is_known_before_the_work(tmp_path: Path, monkeypatc
     assert capacity.main(["+factorizer=join", *SMALL, f"out={tmp_path / 'file' / 'cells.json'}"]) == 2
     assert capacity.main(["+factorizer=join", *SMALL, f"out={tmp_path}"]) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_too_little_memory_is_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def too_large(cell: Cell) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 25600000000 bytes")
+
+    monkeypatch.setattr(capacity, "compute", too_large)
+    assert capacity.main(["+factorizer=join", *SMALL]) == 2
+    assert "out of memory; choose smaller sizes" in capsys.readouterr().err
+
+
+def test_an_unwritable_picture_loses_no_cells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "cells.json"
+    assert capacity.main(["+factorizer=join", *SMALL, f"out={out}", f"plot={tmp_path / 'file' / 'a.png'}"]) == 2
+    assert "plot=" in capsys.readouterr().err
+    assert len(json.loads(out.read_text())) == 2
+
+
+def test_a_second_run_on_the_same_file_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "cells.json"
+    with screen.alone(out), pytest.raises(capacity.VSAError, match="a file that another run is writing to"):
+        run("+factorizer=join", *SMALL, f"out={out}")
+    assert not out.exists()
+    assert len(run("+factorizer=join", *SMALL, f"out={out}")) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["cells.json"]
+
+
+def test_what_is_measured_again_stays_until_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "cells.json"
+    first = run("+factorizer=join", *SMALL, f"out={out}")
+
+    def interrupted(cell: Cell) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(capacity, "code_version", lambda: "other")
+    monkeypatch.setattr(capacity, "compute", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run("+factorizer=join", *SMALL, f"out={out}", "overwrite=true")
+    assert json.loads(out.read_text()) == first
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
