@@ -177,7 +177,7 @@ def show(results: list[dict[str, Any]]) -> None:
             f"{cell['noise']:g} {cell['damage']}" if cell["noise"] else "", f"{share:.2f}",
             f"{100 * low:.1f}-{100 * high:.1f}", f"{100 * cell['valid'] / cell['queries']:.2f}",
             "" if cell["ceiling"] is None else f"{100 * cell['ceiling']:.2f}", f"{cell['iterations_mean']:.1f}",
-            f"{cell['ms_per_query']:.3g}", f"{cell['exhaustive_ms_per_query']:.3g}",
+            f"{cell['ms_per_query']:.3g}", _time_of_brute_force(cell),
             f"{cell['exhaustive_share']:.2g}{' (a sweep)' if cell['sweep'] else ''}",
         )  # fmt: skip
         for peer in known:
@@ -187,6 +187,11 @@ def show(results: list[dict[str, Any]]) -> None:
     _console().print(table)
     for note in dict.fromkeys(notes):
         say(note)
+
+
+def _time_of_brute_force(cell: dict[str, Any]) -> str:
+    """Marked where a part was timed and the time scaled up."""
+    return f"{'~' if cell.get('exhaustive_scaled', 1) != 1 else ''}{cell['exhaustive_ms_per_query']:.3g}"
 
 
 def peers() -> list[dict[str, Any]]:

@@ -17,7 +17,9 @@ import yaml
 
 import conf
 import factorizers
+import vsa
 from factorizers import capacity, screen
+from factorizers import cells as cells_module
 from factorizers.cells import Cell, code_version, fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +31,7 @@ EXPERIMENTS = [
 SMALL = ("dim=512", "factors=2", "size=[5,9]", "queries=12", "draws=3", "seed=7")
 FIELDS = {"factorizer", "dim", "factors", "size", "queries", "right", "valid", "iterations_mean", "ms_per_query",
           "exhaustive_ms_per_query", "ceiling"}  # fmt: skip
-TIMES = ("ms_per_query", "exhaustive_ms_per_query", "peak_memory_mb")
+TIMES = ("ms_per_query", "exhaustive_ms_per_query", "exhaustive_scaled", "peak_memory_mb")
 
 
 def timeless(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -251,6 +253,37 @@ def test_the_screen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert capacity.main(["--help"]) == 0
     assert "python -m factorizers.capacity +factorizer=NAME" in capsys.readouterr().out
+
+
+def test_brute_force_is_timed_in_part_where_it_is_too_long(capsys: pytest.CaptureFixture[str]) -> None:
+    """6.4e13 products of 1,024 entries: to search them all would take days."""
+    large = ["+factorizer=in_memory", "dim=1024", "factors=6", "size=200", "queries=1", "factorizer.budget=2"]
+    (cell,) = run(*large)
+    assert cell["exhaustive_scaled"] > 1e3
+    assert cell["exhaustive_ms_per_query"] > 1e6
+    screen.show([cell])
+    assert f"~{cell['exhaustive_ms_per_query']:.3g}" in capsys.readouterr().out
+    (small,) = run("+factorizer=join", "dim=256", "factors=2", "size=20", "queries=4")
+    assert small["exhaustive_scaled"] == 1
+    screen.show([small])
+    assert "~" not in capsys.readouterr().out
+
+
+def test_a_part_of_brute_force_has_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without time only the first part is searched: at most 2^10 of 40^3 products, each codebook cut by half, twice."""
+    searched: list[list[int]] = []
+
+    def note(cell: Cell, books: Any, sizes: list[int], queries: int, seed: int) -> float:
+        searched.append(sizes)
+        return 1.0
+
+    monkeypatch.setattr(cells_module, "_EXHAUSTIVE_PART", 64 << 10)
+    monkeypatch.setattr(cells_module, "_EXHAUSTIVE_SECONDS", 0.0)
+    monkeypatch.setattr(cells_module, "_search_part", note)
+    cell = Cell("join", (), "map", 64, None, 3, 40, 1, 1, 0, 0.0, "flips", 1)
+    books = [vsa.Codebook.random(cell.make_algebra(), 40, seed=factor) for factor in range(3)]
+    assert cells_module._brute_force(cell, books, 4, 0) == (1.0, 40**3 / 10**3)
+    assert searched == [[10, 10, 10]]
 
 
 def test_a_killed_sweep_goes_on(tmp_path: Path) -> None:
