@@ -335,7 +335,6 @@ class _Answers:
         self.done[queries] = True
         self.news = self.news or len(queries) > 0
 
-
     def offer(
         self, dynamics: Dynamics, pool: Pool, at: Tensor, rows: Tensor, certificate: Certificate
     ) -> Tensor:

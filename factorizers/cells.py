@@ -25,7 +25,7 @@ from .damage import damage
 from .exhaustive import Exhaustive
 from .in_memory import InMemory
 from .result import SWEEP_SHARE
-from .theory import ceiling, wilson
+from .theory import ceiling, false_factorizations, wilson
 
 __all__ = ["Cell", "code_version", "compute", "fingerprint"]
 
@@ -136,7 +136,7 @@ def compute(cell: Cell) -> dict[str, Any]:
             brute_queries += few
     low, high = wilson(right, cell.queries)
     length = getattr(algebra, "block_length", None)
-    expected = cell.size**cell.factors / length ** (cell.dim // length) if length else None
+    expected = false_factorizations(cell.size**cell.factors, cell.dim // length, length) if length else None
     return {
         **{key: value for key, value in asdict(cell).items() if key not in ("options", "threads")},
         "options": dict(cell.options),

@@ -130,19 +130,17 @@ class _Stochastic(ResonatorDynamics):
         self, settings: InMemory, space: Signs | Vectors, generator: torch.Generator, converge: float
     ) -> None:
         super().__init__(settings.problem, space, generator, converge=converge, update=settings.update)
-        self._settings = settings
         problem = settings.problem
         chosen = settings.threshold
         self._thresholds = [
             (chosen if chosen is not None else chance_threshold(problem, size)) * space.unit for size in problem.sizes
         ]
-        self._noise: list[NoisePool | None] = [None] * problem.factors
+        self._noise: NoisePool | None = None
         self._columns: list[Codebook] = []
         if settings.noise and settings.noise_from == "activation":
             dtype = torch.int32 if all(self.integer) else self._float
             largest = max(problem.sizes) * settings.slots
-            pool = NoisePool(settings.noise * space.sigma, largest, generator, dtype, problem.device)
-            self._noise = [pool] * problem.factors
+            self._noise = NoisePool(settings.noise * space.sigma, largest, generator, dtype, problem.device)
         elif settings.noise and settings.noise_from == "columns":
             self._columns = [_random_columns(problem, factor, generator) for factor in range(problem.factors)]
             self.macs_per_iteration += sum(problem.sizes) * problem.algebra.embedding.width
@@ -158,9 +156,8 @@ class _Stochastic(ResonatorDynamics):
         return similarities
 
     def activate(self, similarities: Tensor, factor: int) -> Tensor:
-        pool = self._noise[factor]
-        if pool is not None:
-            similarities += pool.window(tuple(similarities.shape))  # type: ignore[arg-type]
+        if self._noise is not None:
+            similarities += self._noise.window(tuple(similarities.shape))  # type: ignore[arg-type]
         threshold = self._thresholds[factor]
         if isinstance(self.space, Signs) and self.integer[factor]:
             return int8_threshold_(similarities, max(1, math.ceil(threshold)), self.space.shift)

@@ -21,8 +21,8 @@ def explain_away(
 ) -> Factorization:
     """Factorize a query that superposes several products.
 
-    Each product found is taken out of the query with the weight of its projection, block codes with the mass that is
-    left. In further rounds every product is looked for again with all others taken out, so that early mistakes are
+    Each product found is taken out of the query with the weight of its projection, of block codes with an n-th of the
+    mass. In further rounds every product is looked for again with all others taken out, so that early mistakes are
     mended.
 
     Args:
