@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -61,11 +61,14 @@ class LabelPMFs:
         columns: n.
         pmfs: (component, attribute) -> float32 (N, P, V); mass missing from one: the entities differ.
         sets: (component, "Position") -> float32 (N, P, S), probability that each slot of a grid is occupied.
+        entities: (component, attribute) -> float32 (N, P, S, V), on request: the PMF of the entity in each slot of a
+            grid; zeros where there is none.
     """
 
     columns: int
     pmfs: Mapping[Key, Array]
     sets: Mapping[Key, Array]
+    entities: Mapping[Key, Array] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -83,6 +86,7 @@ def oracle_pmfs(
     seed: int = 0,
     confounders: bool = True,
     mixed: str = "missing",
+    entities: bool = False,
 ) -> LabelPMFs:
     """PMFs of the last three rows and the candidates, from labels.
 
@@ -106,6 +110,8 @@ def oracle_pmfs(
         confounders: whether the confounders are included.
         mixed: what a panel shows whose entities differ: "missing" mass, or the "shares" of the entities' values
             (the PMF of an entity drawn at random).
+        entities: whether the entities of every slot of a grid are given one by one too. Under stress a panel's entities
+            share the panel's draw.
 
     Returns:
         float32 PMFs and slot occupancies.
@@ -124,6 +130,7 @@ def oracle_pmfs(
 
     pmfs: dict[Key, Array] = {}
     sets: dict[Key, Array] = {}
+    one_by_one: dict[Key, Array] = {}
     for key in attribute_keys(arrays, confounders):
         count, u = value_count(arrays, key), None
 
@@ -137,10 +144,14 @@ def oracle_pmfs(
             return _spread(parts, count, _kernel(count, smoothing, epsilon))
 
         component = arrays.components[key[0]]
-        if mixed == "shares" and component.slots > 1 and key[1] != "Number":
+        grid = component.slots > 1 and key[1] != "Number"
+        if grid and (entities or mixed == "shares"):
             slots = _index(arrays, key, component.attributes[key[1]][:, shown])
-            total = sum(seen(slots[..., slot]) for slot in range(component.slots))
-            pmfs[key] = total / component.numbers[:, shown, None].astype(np.float32)
+            apart = [seen(slots[..., slot]) for slot in range(component.slots)]
+            if entities:
+                one_by_one[key] = np.stack(apart, axis=2)
+        if grid and mixed == "shares":
+            pmfs[key] = sum(apart) / component.numbers[:, shown, None].astype(np.float32)
         else:
             pmfs[key] = seen(_values(arrays, key)[:, shown])
     for c, component in enumerate(arrays.components):
@@ -155,7 +166,7 @@ def oracle_pmfs(
                 occupied = (occupied * keep + (1 - occupied) * (1 - keep)).astype(np.float32)
             kernel = _kernel(2, smoothing, epsilon)
             sets[key] = occupied if kernel is None else kernel[0, 1] + (kernel[1, 1] - kernel[0, 1]) * occupied
-    return LabelPMFs(columns=arrays.columns, pmfs=pmfs, sets=sets)
+    return LabelPMFs(columns=arrays.columns, pmfs=pmfs, sets=sets, entities=one_by_one)
 
 
 def _values(arrays: PuzzleArrays, key: Key) -> Array:

@@ -199,7 +199,7 @@ class Trainer:
     def _perceive(self, batch: PuzzleBatch) -> tuple[Scene, Tensor]:
         moved = batch.to(self.device)
         with torch.no_grad():
-            return self.solver.perception(moved), moved.target
+            return self.solver.scene(moved), moved.target
 
     def _scenes(self) -> Iterator[tuple[Scene, Tensor]]:
         for batch in self.puzzles.batches(max(self.plan.batch_size, 64)):

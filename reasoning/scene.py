@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -39,12 +39,16 @@ class Scene:
             value because its entities differ ("inconsistent").
         sets: attribute -> (B, P + 8, S); probability that each of S slots is occupied. Positions are kept
             as sets: a table over the 2**S - 1 sets is never formed.
+        entities: attribute -> (B, P + 8, S, V); for components with several slots, the PMF of each slot's entity,
+            given that there is one (an empty slot's row says nothing). Only where a learner asks for it
+            (``Learner.entities``).
     """
 
     rows: int
     columns: int
     pmfs: Mapping[AttributeKey, Tensor] = field(default_factory=dict)
     sets: Mapping[AttributeKey, Tensor] = field(default_factory=dict)
+    entities: Mapping[AttributeKey, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.rows < 3 or self.columns < 3:
@@ -54,13 +58,16 @@ class Scene:
         if not self.pmfs and not self.sets:
             raise VSAError("Scene", received="no attribute at all", expected="at least one PMF or slot set")
         batch = None
-        for key, value in (*self.pmfs.items(), *self.sets.items()):
-            if value.ndim != 3 or value.shape[1] != self.panels:
-                raise ShapeError(
-                    f"Scene attribute {key}",
-                    received=f"shape {tuple(value.shape)}",
-                    expected=f"(B, {self.panels}, V) for {self.rows} x {self.columns} matrices",
-                )
+        for axes, part in ((3, self.pmfs), (3, self.sets), (4, self.entities)):
+            for key, value in part.items():
+                if value.ndim != axes or value.shape[1] != self.panels:
+                    letters = "(B, {}, V)" if axes == 3 else "(B, {}, S, V)"
+                    raise ShapeError(
+                        f"Scene attribute {key}",
+                        received=f"shape {tuple(value.shape)}",
+                        expected=f"{letters.format(self.panels)} for {self.rows} x {self.columns} matrices",
+                    )
+        for key, value in (*self.pmfs.items(), *self.sets.items(), *self.entities.items()):
             if batch is not None and value.shape[0] != batch:
                 raise ShapeError(
                     f"Scene attribute {key}",
@@ -90,18 +97,12 @@ class Scene:
 
     def __getitem__(self, puzzles: slice | Tensor) -> Scene:
         """The same scene for some of the puzzles."""
-        return Scene(
-            self.rows,
-            self.columns,
-            {key: value[puzzles] for key, value in self.pmfs.items()},
-            {key: value[puzzles] for key, value in self.sets.items()},
-        )
+        return self._each(lambda value: value[puzzles])
 
     def to(self, device: torch.device | str) -> Scene:
         """A copy whose tensors live on ``device``."""
-        return Scene(
-            self.rows,
-            self.columns,
-            {key: value.to(device) for key, value in self.pmfs.items()},
-            {key: value.to(device) for key, value in self.sets.items()},
-        )
+        return self._each(lambda value: value.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Scene:
+        parts = [{key: change(value) for key, value in part.items()} for part in (self.pmfs, self.sets, self.entities)]
+        return Scene(self.rows, self.columns, *parts)

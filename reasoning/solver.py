@@ -8,6 +8,7 @@ from torch import nn
 
 from reasoning.learners.base import Learner, Prediction
 from reasoning.perception.base import Perception
+from reasoning.scene import Scene
 
 if TYPE_CHECKING:
     from datasets.loaders import PuzzleBatch
@@ -28,5 +29,10 @@ class Solver(nn.Module):
 
     def solve(self, batch: PuzzleBatch) -> Prediction:
         """Answers and rules of B puzzles; neither target nor rules of the batch are looked at."""
-        prediction: Prediction = self.learner(self.perception(batch))
+        prediction: Prediction = self.learner(self.scene(batch))
         return prediction
+
+    def scene(self, batch: PuzzleBatch) -> Scene:
+        """What the learner is shown of B puzzles."""
+        scene: Scene = self.perception(batch, mixed=self.learner.mixed, entities=self.learner.entities)
+        return scene

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,8 @@ class Prediction:
         agreement: (B, A, 8), similarity of each candidate with the predicted panel.
         confidence: (B, A), how well the rules explain the two complete rows (mean similarity, 1 is perfect).
         families: int8 (B, A), codes into ``datasets.RULE_NAMES``; -1 where the rule computes none of them.
+        governed: int8 (B, C), code into ``datasets.GOVERNED`` for each component: what its first rule governs, where
+            the learner decides that itself; None where it is to be told from ``confidence``.
     """
 
     scores: Tensor
@@ -34,6 +37,7 @@ class Prediction:
     agreement: Tensor
     confidence: Tensor
     families: Tensor
+    governed: Tensor | None = None
 
     @property
     def answers(self) -> Tensor:
@@ -47,13 +51,21 @@ def join(parts: Sequence[Prediction]) -> Prediction:
     whole = {
         field.name: torch.cat([getattr(part, field.name) for part in parts])
         for field in fields(Prediction)
-        if field.name != "keys"
+        if field.name != "keys" and getattr(first, field.name) is not None
     }
     return Prediction(keys=first.keys, **whole)
 
 
 class Learner(nn.Module):
-    """A reasoner over Scenes. Subclasses implement forward, training_loss and describe."""
+    """A reasoner over Scenes. Subclasses implement forward, training_loss and describe.
+
+    Attributes:
+        mixed: what a panel whose entities differ should show, "shares" or "missing" mass, unless the user says.
+        entities: whether the Scene should hold the entities of every slot.
+    """
+
+    mixed: ClassVar[str] = "shares"
+    entities: ClassVar[bool] = False
 
     def training_loss(self, scene: Scene, target: Tensor, generator: torch.Generator) -> Tensor:
         """Scalar loss of a batch; ``target`` is long (B,), the right candidate."""
@@ -71,6 +83,22 @@ class Learner(nn.Module):
     def describe(self) -> list[str]:
         """The rules in words, one sentence each."""
         raise NotImplementedError
+
+    def rule_labels(self) -> list[str]:
+        """R short names, in the order of ``Prediction.rule_weights``."""
+        return [f"rule {number}" for number, _ in enumerate(self.describe(), start=1)]
+
+    def expected(self, scene: Scene) -> dict[AttributeKey, Tensor]:
+        """What the learner expects in the missing panel.
+
+        Args:
+            scene: B puzzles.
+
+        Returns:
+            For attributes with a PMF (B, V), which sums to at most one (missing mass: entities that differ); for sets
+            (B, S) occupancies.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say what it expects")
 
 
 def component_rules(prediction: Prediction, component: int) -> Mapping[str, Tensor]:
@@ -92,6 +120,12 @@ def component_rules(prediction: Prediction, component: int) -> Mapping[str, Tens
     result = {name: prediction.families[:, index] for name, index in columns.items()}
     if "Number" in result and "Position" in result:
         number, position = result.pop("Number"), result.pop("Position")
+        if prediction.governed is not None:
+            governed = prediction.governed[:, component]
+            family = torch.where(governed == 2, position, number)
+            result["Number/Position"] = torch.where(governed == 0, torch.zeros_like(family), family)
+            result["governed"] = governed
+            return result
         for name in result:
             free = prediction.confidence[:, columns[name]] < _EXPLAINED
             result[name] = torch.where(free, torch.zeros_like(number), result[name])

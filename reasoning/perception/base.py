@@ -15,5 +15,16 @@ if TYPE_CHECKING:
 class Perception(nn.Module):
     """Turns puzzles into PMFs. It passes on neither rules nor the target."""
 
-    def forward(self, batch: PuzzleBatch) -> Scene:
+    def forward(self, batch: PuzzleBatch, *, mixed: str = "shares", entities: bool = False) -> Scene:
+        """What is seen of B puzzles.
+
+        Args:
+            batch: the puzzles.
+            mixed: what the learner wants a panel to show whose entities differ, "shares" of their values or
+                "missing" mass.
+            entities: whether the learner wants the entities of every slot.
+
+        Returns:
+            The scene.
+        """
         raise NotImplementedError

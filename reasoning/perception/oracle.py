@@ -27,7 +27,7 @@ class Oracle(Perception):
         p_left: lowest probability that stress leaves at the centre value, in (0, 1].
         confounders: whether attributes that no rule governs are passed on.
         mixed: what a panel shows whose entities differ: the "shares" of their values (a bundle, once encoded) or
-            "missing" mass (an inconsistent state, as published).
+            "missing" mass (an inconsistent state, as published); None: what the learner asks for.
         seed: of the stress; a puzzle's PMFs depend on the seed and its index, not on its batch.
     """
 
@@ -39,14 +39,14 @@ class Oracle(Perception):
         stress: str = "none",
         p_left: float = 1.0,
         confounders: bool = True,
-        mixed: str = "shares",
+        mixed: str | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.smoothing, self.epsilon, self.stress = smoothing, epsilon, stress
         self.p_left, self.confounders, self.mixed, self.seed = p_left, confounders, mixed, seed
 
-    def forward(self, batch: PuzzleBatch) -> Scene:
+    def forward(self, batch: PuzzleBatch, *, mixed: str = "shares", entities: bool = False) -> Scene:
         arrays = batch.arrays
         labels = oracle_pmfs(
             arrays,
@@ -55,13 +55,16 @@ class Oracle(Perception):
             stress=self.stress,
             p_left=self.p_left,
             confounders=self.confounders,
-            mixed=self.mixed,
+            mixed=self.mixed or mixed,
+            entities=entities,
             seed=self.seed,
         )
         device = batch.target.device
-        pmfs = {}
-        for key, value in labels.pmfs.items():
-            pmf = torch.from_numpy(value).to(device)
-            pmfs[AttributeKey(*key)] = torch.nn.functional.pad(pmf, (magnitude_offset(arrays, key), 0))
+        pmfs: dict[AttributeKey, torch.Tensor] = {}
+        slots: dict[AttributeKey, torch.Tensor] = {}
+        for found, values in ((pmfs, labels.pmfs), (slots, labels.entities)):
+            for key, value in values.items():
+                pmf = torch.from_numpy(value).to(device)
+                found[AttributeKey(*key)] = torch.nn.functional.pad(pmf, (magnitude_offset(arrays, key), 0))
         sets = {AttributeKey(*key): torch.from_numpy(value).to(device) for key, value in labels.sets.items()}
-        return Scene(rows=labels.rows, columns=labels.columns, pmfs=pmfs, sets=sets)
+        return Scene(rows=labels.rows, columns=labels.columns, pmfs=pmfs, sets=sets, entities=slots)

@@ -231,3 +231,17 @@ def test_labels_out_of_range_are_refused() -> None:
     arrays.components[0].attributes["Color"][1, 3, 0] = 10
     with pytest.raises(VSAError, match=r"Color of component 0: received values from \d to 10; expected 0 to 9"):
         oracle_pmfs(arrays)
+
+
+def test_entities_one_by_one_add_up_to_the_panels_shares() -> None:
+    arrays = datasets.generate("iraven", "3x3", n=20, seed=4)
+    for options in ({}, {"smoothing": 0.2}, {"stress": "calibrated", "p_left": 0.4}):
+        found = oracle_pmfs(arrays, mixed="shares", entities=True, **options)
+        assert set(found.entities) == {(0, "Type"), (0, "Size"), (0, "Color")}
+        exists = arrays.components[0].exists
+        for key, entities in found.entities.items():
+            assert entities.shape[:3] == exists.shape
+            np.testing.assert_allclose(entities.sum(-1), exists, atol=1e-5)  # an empty slot says nothing
+            np.testing.assert_allclose(entities.sum(2) / exists.sum(-1)[..., None], found.pmfs[key], atol=1e-5)
+    assert not oracle_pmfs(arrays).entities
+    assert not oracle_pmfs(datasets.generate("iraven", "center", n=2, seed=4), entities=True).entities

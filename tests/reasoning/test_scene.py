@@ -34,7 +34,9 @@ def test_a_part_of_a_scene_is_a_scene():
 
 
 def test_the_solver_sees_neither_rules_nor_target_nor_file_name():
-    assert {field.name for field in dataclasses.fields(Scene)} == {"rows", "columns", "pmfs", "sets"}
+    assert {field.name for field in dataclasses.fields(Scene)} == {
+        "rows", "columns", "pmfs", "sets", "entities",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,7 @@ def test_the_solver_sees_neither_rules_nor_target_nor_file_name():
         (lambda: Scene(3, 3), VSAError, "no attribute"),
         (lambda: Scene(2, 3, {TYPE: pmf(1, 13, 5)}), VSAError, "2 rows x 3 columns"),
         (lambda: Scene(3, 3, {TYPE: pmf(1, 9, 5)}), ShapeError, r"\(B, 16, V\)"),
+        (lambda: Scene(3, 3, {TYPE: pmf(2, 16, 5)}, {}, {TYPE: pmf(2, 16, 5)}), ShapeError, r"\(B, 16, S, V\)"),
         (lambda: Scene(3, 3, {TYPE: pmf(16, 5)}), ShapeError, r"\(16, 5\)"),
         (lambda: Scene(3, 3, {TYPE: pmf(2, 16, 5)}, {PLACE: pmf(3, 16, 4)}), ShapeError, "3 puzzles"),
     ],
