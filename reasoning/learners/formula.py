@@ -12,6 +12,7 @@ representations" (ARLC), 2024.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -204,15 +205,27 @@ def apply_coefficients(chosen: Tensor, spectra: Tensor, rows: int, columns: int)
     Returns:
         complex (..., rows, R, W).
     """
-    outputs = spectra.new_empty((*spectra.shape[:-2], rows, len(chosen), spectra.shape[-1]))
-    for row, panels in enumerate(row_inputs(rows, columns)):
-        for rule, powers in enumerate(chosen.tolist()):
-            bound, unbound = (
-                [panel for panel, power in zip(panels, powers[:-1], strict=True) for _ in range(sign * power)]
-                for sign in (1, -1)
-            )
-            output = outputs[..., row, rule, :]
-            _multiply(output, spectra, bound, unbound)
+    panels = row_inputs(rows, columns)
+    return torch.stack([bind_panels(chosen[:, :-1], spectra, row) for row in panels], dim=-3)
+
+
+def bind_panels(powers: Tensor, spectra: Tensor, panels: Sequence[int]) -> Tensor:
+    """Each rule's panels bound together, or unbound where their power is negative.
+
+    Args:
+        powers: long (R, M), how often each of M panels is bound (negative: unbound).
+        spectra: complex (..., P, W).
+        panels: M indices into the panels.
+
+    Returns:
+        complex (..., R, W).
+    """
+    outputs = spectra.new_empty((*spectra.shape[:-2], len(powers), spectra.shape[-1]))
+    for rule, row in enumerate(powers.tolist()):
+        bound, unbound = (
+            [panel for panel, power in zip(panels, row, strict=True) for _ in range(sign * power)] for sign in (1, -1)
+        )
+        _multiply(outputs[..., rule, :], spectra, bound, unbound)
     return outputs
 
 
@@ -228,14 +241,13 @@ def _multiply(output: Tensor, spectra: Tensor, bound: list[int], unbound: list[i
         output.mul_(spectra[..., panel, :])
 
 
-def in_words(chosen: Tensor, columns: int) -> list[str]:
+def in_words(chosen: Tensor, names: Sequence[str]) -> list[str]:
     """Each formula as a sum, e.g. ``x1 + x2 - c1``.
 
     Args:
         chosen: long (R, I).
-        columns: panels in a row, for the names.
+        names: of the I inputs.
     """
-    names = input_names(columns)
     sentences = []
     for row in chosen.tolist():
         parts = []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from datasets.arrays import RULE_NAMES
-from reasoning.learners.formula import apply_formula, gather_inputs
 from reasoning.scoring import cosine
 from vsa.seeding import child_seed
 
@@ -63,24 +63,30 @@ def _spectra(columns: int) -> tuple[tuple[int, Tensor], ...]:
     return tuple(result)
 
 
-def computed_families(weights: Tensor, columns: int) -> Tensor:
+def computed_families(
+    predict: Callable[[Tensor], Tensor], columns: int, rows: slice = slice(None)
+) -> Tensor:
     """Which rule families each formula computes.
 
     Args:
-        weights: (R, T, I) distributions of the terms over the inputs, soft or one-hot.
+        predict: the formulas: complex (B, 3n, W), panels of whole matrices, to complex (B, 3, R, W), their rows' last
+            panels.
         columns: n, panels in a row.
+        rows: which rows' predictions count.
 
     Returns:
         bool (R, 4), columns in the order of :data:`FAMILIES`. A formula computes a family if it predicts the
-        last panel of all rows of at least one of its variants (plus or minus, either direction of a shift).
+        last panel of those rows of at least one of its variants (plus or minus, either direction of a shift).
     """
-    weights = weights.detach().float().cpu()
-    result = torch.zeros(weights.shape[0], len(FAMILIES), dtype=torch.bool)
     ones = torch.ones(_FREQUENCIES)
+    able = []
     for code, spectra in _spectra(columns):
-        predicted = apply_formula(weights, gather_inputs(spectra, 3, columns))
-        truth = spectra[:, columns - 1 :: columns].unsqueeze(-2)
-        result[:, code] |= (cosine(predicted, truth, ones) > _RIGHT).squeeze(-1).flatten(0, 1).all(0)
+        predicted = predict(spectra)[:, rows]
+        truth = spectra[:, columns - 1 :: columns][:, rows].unsqueeze(-2)
+        able.append((code, (cosine(predicted, truth, ones) > _RIGHT).squeeze(-1).flatten(0, 1).all(0)))
+    result = torch.zeros(len(able[0][1]), len(FAMILIES), dtype=torch.bool)
+    for code, yes in able:
+        result[:, code] |= yes
     return result
 
 
