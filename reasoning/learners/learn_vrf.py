@@ -140,7 +140,7 @@ class LearnVRF(SoftRules):
         return apply_formula(weights, torch.cat([inputs, torch.ones_like(inputs[..., :1, :])], dim=-2))
 
     def describe(self) -> list[str]:
-        weights = self.rules_in_force()
+        weights = tuple(part.detach() for part in self.rules_in_force())
         sentences = []
         for row, (part, panels) in enumerate(zip(weights, panel_inputs(self.columns), strict=True), start=1):
             names = [*(f"a{panel + 1}" for panel in panels), "e"]
@@ -166,7 +166,7 @@ class LearnVRF(SoftRules):
         puzzles = torch.arange(len(scene), device=scene.device)
         for position in superposed(scene):
             column = prediction.keys.index(position)
-            predicted = found.predicted[puzzles, column, :2, prediction.rule_index[:, column]]
+            predicted = found.predicted[puzzles, column, :2, found.index[:, column]]
             kinds[position] = governed(self.encoder, predicted, position, scene, self.spectral_weights)
         return with_numbers(prediction, scene, kinds)
 

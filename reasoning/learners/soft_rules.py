@@ -28,6 +28,7 @@ from vsa.errors import SettingsError, ShapeError, UnknownNameError
 
 SELECTIONS = ("weighted", "sampled")
 _ELEMENTS = 400_000  # spectral entries of the panels that are worked on at a time
+_TIE = 1e-3  # probabilities that differ by less are alike
 _CONSTANT = 0.9  # similarity of neighbouring panels above which a row counts as constant
 
 Weights = tuple[Tensor, ...]  # distributions of the terms over the inputs, (R, T, I) each
@@ -41,6 +42,8 @@ class Abduced:
         encoded: the panels.
         score: (B, A, R), mean similarity of each rule's predictions with the known last panels.
         choice: (B, A, R), probabilities of the rules.
+        index: long (B, A), the most probable rule; of rules that are alike, the one whose family comes first.
+        families: int8 (B, A), that family's code; -1 where the rule computes none of them.
         predicted: complex (B, A, rows, R, W).
         output: complex (B, A, W), the missing panel.
     """
@@ -48,6 +51,8 @@ class Abduced:
     encoded: EncodedScene
     score: Tensor
     choice: Tensor
+    index: Tensor
+    families: Tensor
     predicted: Tensor
     output: Tensor
 
@@ -208,9 +213,7 @@ class SoftRules(Learner):
         confidence = (found.choice * found.score).sum(-1)
         weights = attribute_weights(self.weighting, found.choice, confidence)
         scores = (agreement * weights.unsqueeze(-1)).sum(1)
-        index = found.choice.argmax(-1)
-        families = name_choice(self.families(self.rules_in_force()), index, self._constant_rows(found.encoded))
-        return Prediction(scores, found.encoded.keys, index, found.choice, agreement, confidence, families)
+        return Prediction(scores, found.encoded.keys, found.index, found.choice, agreement, confidence, found.families)
 
     def decode(self, found: Abduced, scene: Scene) -> dict[AttributeKey, Tensor]:
         """The predicted panel as PMFs and occupancies."""
@@ -224,15 +227,20 @@ class SoftRules(Learner):
 
     def abduce(self, scene: Scene) -> Abduced:
         """The rules at work on some puzzles."""
-        encoded = self.encode(scene)
-        predicted = self.predict(self.rules_in_force(), encoded.spectra)  # (B, A, 3, R, W)
+        encoded, rules = self.encode(scene), self.rules_in_force()
+        predicted = self.predict(rules, encoded.spectra)  # (B, A, 3, R, W)
         known = encoded.known_targets.unsqueeze(-2)
         score = cosine(predicted[:, :, :2], known, self.spectral_weights).squeeze(-1).mean(2)  # (B, A, R)
         choice = torch.softmax(score / self.temperature + self.prior, dim=-1)
+        codes = self._codes(rules, encoded)
+        order = torch.where(codes < 0, len(FAMILIES), codes)
+        index = (choice - _TIE * order.to(choice)).argmax(-1)
+        families = codes.gather(-1, index.unsqueeze(-1)).squeeze(-1)
         used = choice
         if self.selection == "sampled":
-            used = torch.nn.functional.one_hot(choice.argmax(-1), choice.shape[-1]).to(choice)
-        return Abduced(encoded, score, choice, predicted, mixture(used, predicted[:, :, 2]))
+            used = torch.nn.functional.one_hot(index, choice.shape[-1]).to(choice)
+        output = mixture(used, predicted[:, :, 2])
+        return Abduced(encoded, score, choice, index, families, predicted, output)
 
     def encode(self, scene: Scene) -> EncodedScene:
         """The panels as spectra."""
@@ -269,9 +277,12 @@ class SoftRules(Learner):
         chosen = torch.randperm(count, generator=generator)[: self.frequencies].to(encoded.spectra.device)
         return encoded.at(chosen), self.spectral_weights[chosen]
 
-    def _constant_rows(self, encoded: EncodedScene) -> Tensor:
-        """bool (B, A): all panels of each complete row equal its first."""
+    def _codes(self, rules: Weights, encoded: EncodedScene) -> Tensor:
+        """int8 (B, A, R): the first family that each rule computes, -1 for none; Constant only where the rows are."""
         n = encoded.columns
         rows = encoded.spectra[:, :, : 2 * n].unflatten(2, (2, n))
         similar = cosine(rows[:, :, :, :1], rows[:, :, :, 1:], self.spectral_weights)
-        return (similar > _CONSTANT).flatten(2).all(-1)
+        constant = (similar > _CONSTANT).flatten(2).all(-1, keepdim=True)
+        able = self.families(rules)
+        every = torch.arange(len(able), device=constant.device).expand(*constant.shape[:2], -1)
+        return name_choice(able, every, constant)
