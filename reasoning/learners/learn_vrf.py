@@ -1,8 +1,8 @@
 """Learn-VRF: rule formulations learned as binding and unbinding of the other panels.
 
 Each rule is a formula for the last panel of each row: three terms bound together, unbound by three others, each a
-mixture of all other panels shown and of the identity. The row that the missing panel belongs to has a formula of its own,
-so a rule is told by how its other formulas predict the last panels that are given.
+mixture of all other panels shown and of the identity. Every row has a formula of its own, and how well those of the
+complete rows predict their last panels tells which rule is at work.
 
 Reference: Hersche et al., "Probabilistic abduction for visual abstract reasoning via learning rules in vector-symbolic
 architectures", MATH-AI at NeurIPS 2023.

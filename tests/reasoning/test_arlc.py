@@ -73,26 +73,13 @@ def test_number_and_position_are_one_rule_slot():
     assert float(right[number].float().mean()) > 0.8
 
 
-def test_a_candidates_score_depends_on_the_context_and_itself_alone():
+def test_a_candidates_score_depends_on_the_context_and_itself_alone(replace_candidates):
     model = solver(mode="programmed")
     scene = model.perception(batch(puzzles("2x2", n=12)))
     other = model.perception(batch(puzzles("2x2", n=12, seed=99)))
-    context = scene.context_panels
-
-    def replaced(mine, theirs, keep):
-        result = mine.clone()
-        for candidate in range(8):
-            if candidate != keep:
-                result[:, context + candidate] = theirs[:, context + candidate]
-        return result
-
     scores = model.learner(scene).scores
     for keep in (0, 5):
-        changed = Scene(
-            3, 3,
-            {key: replaced(value, other.pmfs[key], keep) for key, value in scene.pmfs.items()},
-            {key: replaced(value, other.sets[key], keep) for key, value in scene.sets.items()},
-        )  # fmt: skip
+        changed = replace_candidates(scene, other, keep)
         torch.testing.assert_close(model.learner(changed).scores[:, keep], scores[:, keep])
 
 
