@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from reasoning import holdout
 from vsa.errors import SettingsError
 
 __all__ = [
@@ -84,6 +85,7 @@ class DatasetSettings:
     maxval: int | None = None  # largest value; I-RAVEN-X only
     confounders: int = 0  # attributes without a rule; I-RAVEN-X only
     path: str | None = None  # folder of npz + xml or JSON files; dataset=files only
+    holdout: str | None = None  # ATTRIBUTE/RULE: training never shows the pair, evaluation nothing else
     split: Literal["train", "val", "test", "all"] | None = None  # benchmark: null is test, or every puzzle of files
     cache_dir: str | None = None  # where generated puzzles are kept; null: the user's cache folder
     seed: int = 0  # puzzles are a function of this seed, the constellation and their index
@@ -93,6 +95,8 @@ class DatasetSettings:
         _at_least("dataset.columns", self.columns, 3)
         _at_least("dataset.maxval", self.maxval, 1)
         _at_least("dataset.confounders", self.confounders, 0)
+        if self.holdout is not None:
+            holdout.parse(self.holdout)
         if (self.name == "files") != (self.path is not None):
             raise SettingsError(
                 f"dataset={self.name}",
@@ -116,10 +120,18 @@ class TrainingDatasetSettings(DatasetSettings):
     """Which puzzles to train on, and how many to evaluate."""
 
     test_n: int | None = None  # puzzles of each constellation that the trained model answers; null: every one (files)
+    test_maxval: tuple[int, ...] | None = None  # ranges that are evaluated, I-RAVEN-X only; null: maxval
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _at_least("dataset.test_n", self.test_n, 1)
+        for maxval in self.test_maxval or ():
+            _at_least("dataset.test_maxval", maxval, 1)
+        if self.test_maxval is not None and (self.name != "iraven_x" or not self.test_maxval):
+            raise SettingsError(
+                "setting dataset.test_maxval", received=f"{list(self.test_maxval)} with dataset={self.name}",
+                expected="null, or at least one range with dataset=iraven_x",
+            )  # fmt: skip
         if self.split is not None:
             raise SettingsError(
                 "setting dataset.split",

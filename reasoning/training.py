@@ -60,8 +60,8 @@ def prepare(settings: TrainSettings) -> Prepared:
     )  # fmt: skip
     if data.name != "files":
         build_solver(columns=data.columns)  # a mistake in the model's settings shows before puzzles are generated
-    training = build.puzzle_sets(data, settings.constellation or "all", "train", data.n)
-    testing = build.puzzle_sets(data, settings.test_constellation, "test", data.test_n)
+    training = build.puzzle_sets(data, settings.constellation or "all", "train", data.n, training=True)
+    testing = build.ranges(data, settings.test_constellation)
     columns = build.columns({**{f"{name} (train)": part for name, part in training.items()}, **testing})
     for part in (*training.values(), *testing.values()):
         build.try_out(build_solver(columns=columns), part)
@@ -182,8 +182,12 @@ def protocol(settings: TrainSettings) -> str:
     data = settings.dataset
     count = "every puzzle" if data.n is None else f"{data.n} puzzles"
     tested = "every puzzle" if data.test_n is None else f"{data.test_n} puzzles of each"
+    without = "" if data.holdout is None else f" without {data.holdout}"
+    only = "" if data.holdout is None else f" with {data.holdout}"
+    trained = "" if data.maxval is None else f" (range {data.maxval})"
+    ranges = "" if data.test_maxval is None else f" (range {', '.join(map(str, data.test_maxval))})"
     return (
-        f"one model trained on {spell(settings.constellation)} of {data.name}, "
-        f"{count} of split train (index mod 10 in 0-5), "
-        f"tested on {spell(settings.test_constellation)}, {tested}, split test (8-9)"
+        f"one model trained on {spell(settings.constellation)} of {data.name}{trained}, "
+        f"{count}{without} of split train (index mod 10 in 0-5), "
+        f"tested on {spell(settings.test_constellation)}{ranges}, {tested}{only}, split test (8-9)"
     )
