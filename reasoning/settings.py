@@ -24,6 +24,7 @@ __all__ = [
     "named",
 ]
 
+Executor = Literal["serial", "processes", "ray", "slurm"]
 Mode = Literal["learned", "programmed", "programmed_then_learned", "pretrained"]
 
 
@@ -178,10 +179,14 @@ class TrainSettings:
     checkpoints: CheckpointSettings
     out: str | None
     overwrite: bool
+    seeds: tuple[int, ...] | None = None  # several runs instead of one, each with one of the seeds
+    executor: Executor = "serial"  # of several runs
+    workers: int | None = None  # runs at once; null: one per available core
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "test_batch_size", "threads"):
+        for name in ("epochs", "batch_size", "test_batch_size", "threads", "workers"):
             _at_least(name, getattr(self, name), 1)
+        _different("seeds", self.seeds)
         _positive("lr", self.lr)
         _at_least("weight_decay", self.weight_decay, 0)
         _check_device(self.device)
@@ -204,7 +209,7 @@ class BenchmarkSettings:
     test_batch_size: int
     threads: int
     device: str
-    executor: Literal["serial", "processes", "ray", "slurm"]
+    executor: Executor
     workers: int | None  # of executor=processes; null: one per available core
     out: str | None
     overwrite: bool
@@ -213,17 +218,18 @@ class BenchmarkSettings:
         for name in ("test_batch_size", "threads", "workers"):
             _at_least(name, getattr(self, name), 1)
         _check_device(self.device)
-        for name in ("compare", "seeds"):
-            chosen = getattr(self, name)
-            if chosen is not None and (not chosen or len(set(chosen)) != len(chosen)):
-                raise SettingsError(
-                    f"setting {name}", received=str(list(chosen)), expected="different entries, at least one"
-                )
+        _different("compare", self.compare)
+        _different("seeds", self.seeds)
 
 
 def _at_least(name: str, value: float | None, smallest: float) -> None:
     if value is not None and not value >= smallest:
         raise SettingsError(f"setting {name}", received=repr(value), expected=f"at least {smallest}")
+
+
+def _different(name: str, chosen: tuple[Any, ...] | None) -> None:
+    if chosen is not None and (not chosen or len(set(chosen)) != len(chosen)):
+        raise SettingsError(f"setting {name}", received=str(list(chosen)), expected="different entries, at least one")
 
 
 def _positive(name: str, value: float) -> None:

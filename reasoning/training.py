@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reasoning.metrics import Metrics
     from reasoning.solver import Solver
 
-__all__ = ["Prepared", "prepare", "protocol", "run", "show"]
+__all__ = ["Prepared", "prepare", "protocol", "read_metrics", "run", "show"]
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,27 @@ def _finish(folder: Path, solver: Solver, outcome: Outcome, metrics: Mapping[str
     runs.write_json(folder / "run.json", record)
 
 
+def read_metrics(folder: Path) -> dict[str, Metrics]:
+    """The counts of a finished run.
+
+    Args:
+        folder: the run's.
+
+    Returns:
+        puzzle set -> metrics.
+
+    Raises:
+        CorruptFileError: its files are not those of a finished run.
+    """
+    from reasoning.metrics import Metrics
+
+    results, rules = runs.read_json(folder / "results.json"), runs.read_json(folder / "rules.json")
+    try:
+        return {name: Metrics.from_json(entry["answers"], rules["puzzles"][name]) for name, entry in results.items()}
+    except (KeyError, TypeError) as error:
+        raise CorruptFileError(f"read the results in {folder}", received=f"no {error}") from error
+
+
 def show(folder: Path, settings: TrainSettings) -> None:
     """The tables and the learned rules of a finished run, on the screen.
 
@@ -153,12 +174,9 @@ def show(folder: Path, settings: TrainSettings) -> None:
     Raises:
         CorruptFileError: its files are not those of a finished run.
     """
-    from reasoning.metrics import Metrics
-
-    results, rules = runs.read_json(folder / "results.json"), runs.read_json(folder / "rules.json")
-    record = runs.read_json(folder / "run.json")
+    rules, record = runs.read_json(folder / "rules.json"), runs.read_json(folder / "run.json")
+    metrics = read_metrics(folder)
     try:
-        metrics = {name: Metrics.from_json(entry["answers"], rules["puzzles"][name]) for name, entry in results.items()}
         learned, seconds = rules["learned"], record["seconds"]["training"]
     except (KeyError, TypeError) as error:
         raise CorruptFileError(f"read the results in {folder}", received=f"no {error}") from error

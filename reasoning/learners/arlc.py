@@ -118,11 +118,7 @@ class ARLC(SoftRules):
     def describe(self) -> list[str]:
         weights = self.rule_weights().detach()
         words = in_words(coefficients(weights), input_names(self.columns))
-        certainty = weights.max(-1).values.mean(-1)
-        return [
-            f"{label}: x{self.columns} = {sentence}   [terms {100 * float(sure):.0f} % sure]"
-            for label, sentence, sure in zip(self.rule_labels(), words, certainty, strict=True)
-        ]
+        return self.sentences([f"x{self.columns} = {sentence}" for sentence in words], weights.amax(-1).mean(-1))
 
 
 def _simplicity(chosen: Tensor, columns: int) -> Tensor:

@@ -141,15 +141,12 @@ class LearnVRF(SoftRules):
 
     def describe(self) -> list[str]:
         weights = tuple(part.detach() for part in self.rules_in_force())
-        sentences = []
+        rows = []
         for row, (part, panels) in enumerate(zip(weights, panel_inputs(self.columns), strict=True), start=1):
             names = [*(f"a{panel + 1}" for panel in panels), "e"]
-            sentences.append([f"a{row * self.columns} = {words}" for words in in_words(coefficients(part), names)])
-        certainty = torch.stack([part.max(-1).values.mean(-1) for part in weights]).mean(0)
-        return [
-            f"{label}: {', '.join(formulas)}   [terms {100 * float(sure):.0f} % sure]"
-            for label, formulas, sure in zip(self.rule_labels(), zip(*sentences, strict=True), certainty, strict=True)
-        ]
+            rows.append([f"a{row * self.columns} = {words}" for words in in_words(coefficients(part), names)])
+        certainty = torch.stack([part.amax(-1).mean(-1) for part in weights]).mean(0)
+        return self.sentences([", ".join(formulas) for formulas in zip(*rows, strict=True)], certainty)
 
     # -- grids -------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ the training set best: single runs can stick in local optima, and rules are inde
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -151,12 +151,21 @@ class SoftRules(Learner):
         return named[1]
 
     def rule_labels(self) -> list[str]:
-        """What each rule computes, with its number."""
-        labels = []
-        for number, able in enumerate(self.families(self.rules_in_force()).tolist(), start=1):
-            names = [name for name, yes in zip(FAMILIES, able, strict=True) if yes]
-            labels.append(f"rule {number} ({' and '.join(names) or 'none of the known rules'})")
-        return labels
+        return [f"rule {number} ({names})" for number, names in enumerate(self._names(), start=1)]
+
+    def sentences(self, formulas: Sequence[str], certainty: Tensor) -> list[str]:
+        """Each rule with what it computes and how sure its terms (R,) are."""
+        return [
+            f"rule {number}: {formula}   [{names}; terms {100 * sure:.0f} % sure]"
+            for number, (formula, names, sure) in enumerate(
+                zip(formulas, self._names(), certainty.tolist(), strict=True), start=1
+            )
+        ]
+
+    def _names(self) -> list[str]:
+        able = self.families(self.rules_in_force()).tolist()
+        named = [[name for name, yes in zip(FAMILIES, row, strict=True) if yes] for row in able]
+        return [" and ".join(names) or "none of the known rules" for names in named]
 
     # -- training ----------------------------------------------------------------------------------------------
 

@@ -93,9 +93,9 @@ def test_written_rules_answer(constellation, floor):
 
 def test_rules_in_words_and_names():
     lines = written().learner.describe()
-    assert "(Constant and Progression)" in lines[0]
+    assert "[Constant and Progression;" in lines[0]
     assert "a3 = - a1 + 2 a2, a6 = - a4 + 2 a5, a9 = - a7 + 2 a8" in lines[0]
-    assert "(Distribute_Three)" in lines[1]
+    assert "[Distribute_Three;" in lines[1]
     assert "a9 = a1 + a2 + a3 - a7 - a8" in lines[1]
     names = [label.split(" (")[1] for label in written().learner.rule_labels()]
     assert names[2:] == ["Arithmetic)", "Arithmetic)", "Constant)"]
