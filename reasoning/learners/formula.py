@@ -205,28 +205,26 @@ def apply_coefficients(chosen: Tensor, spectra: Tensor, rows: int, columns: int)
     Returns:
         complex (..., rows, R, W).
     """
-    panels = row_inputs(rows, columns)
-    return torch.stack([bind_panels(chosen[:, :-1], spectra, row) for row in panels], dim=-3)
+    outputs = spectra.new_empty((*spectra.shape[:-2], rows, len(chosen), spectra.shape[-1]))
+    for row, panels in enumerate(row_inputs(rows, columns)):
+        bind_panels(chosen[:, :-1], spectra, panels, outputs[..., row, :, :])
+    return outputs
 
 
-def bind_panels(powers: Tensor, spectra: Tensor, panels: Sequence[int]) -> Tensor:
-    """Each rule's panels bound together, or unbound where their power is negative.
+def bind_panels(powers: Tensor, spectra: Tensor, panels: Sequence[int], outputs: Tensor) -> None:
+    """Write each rule's panels bound together, or unbound where their power is negative.
 
     Args:
         powers: long (R, M), how often each of M panels is bound (negative: unbound).
         spectra: complex (..., P, W).
         panels: M indices into the panels.
-
-    Returns:
-        complex (..., R, W).
+        outputs: complex (..., R, W), overwritten.
     """
-    outputs = spectra.new_empty((*spectra.shape[:-2], len(powers), spectra.shape[-1]))
     for rule, row in enumerate(powers.tolist()):
         bound, unbound = (
             [panel for panel, power in zip(panels, row, strict=True) for _ in range(sign * power)] for sign in (1, -1)
         )
         _multiply(outputs[..., rule, :], spectra, bound, unbound)
-    return outputs
 
 
 def _multiply(output: Tensor, spectra: Tensor, bound: list[int], unbound: list[int]) -> None:

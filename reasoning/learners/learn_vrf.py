@@ -124,20 +124,15 @@ class LearnVRF(SoftRules):
         )
 
     def predict(self, weights: Weights, spectra: Tensor) -> Tensor:
-        return torch.stack(
-            [
-                self._predict_row(part, spectra, panels)
-                for part, panels in zip(weights, panel_inputs(self.columns), strict=True)
-            ],
-            dim=-3,
-        )
-
-    def _predict_row(self, weights: Tensor, spectra: Tensor, panels: tuple[int, ...]) -> Tensor:
-        """complex (..., R, W)."""
-        if not weights.requires_grad and bool((weights.amax(-1) > _PURE).all()):
-            return bind_panels(coefficients(weights)[:, :-1], spectra, panels)
-        inputs = spectra[..., list(panels), :]
-        return apply_formula(weights, torch.cat([inputs, torch.ones_like(inputs[..., :1, :])], dim=-2))
+        inputs = panel_inputs(self.columns)
+        if not any(part.requires_grad or bool((part.amax(-1) <= _PURE).any()) for part in weights):
+            outputs = spectra.new_empty((*spectra.shape[:-2], ROWS, len(weights[0]), spectra.shape[-1]))
+            for row, (part, panels) in enumerate(zip(weights, inputs, strict=True)):
+                bind_panels(coefficients(part)[:, :-1], spectra, panels, outputs[..., row, :, :])
+            return outputs
+        whole = torch.cat([spectra, torch.ones_like(spectra[..., :1, :])], dim=-2)
+        rows = [apply_formula(part, whole[..., [*p, -1], :]) for part, p in zip(weights, inputs, strict=True)]
+        return torch.stack(rows, dim=-3)
 
     def describe(self) -> list[str]:
         weights = tuple(part.detach() for part in self.rules_in_force())
