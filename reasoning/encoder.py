@@ -153,7 +153,7 @@ class SceneEncoder(nn.Module):
         """
         weighted = torch.view_as_real(spectra.resolve_conj() * self._weights.to(spectra.device)).flatten(-2)
         similar = self._store("values", values, weighted.device, weighted.dtype).matvec(weighted)
-        return self._above_chance(similar)[..., :-1]
+        return self._above(similar, 1 / self.algebra.block_length)[..., :-1]
 
     def decode_sets(self, spectra: Tensor, slots: int) -> Tensor:
         """The slot occupancies that a vector stands for, by its similarity with every non-empty set of keys.
@@ -171,11 +171,12 @@ class SceneEncoder(nn.Module):
             sets, members = torch.cat([sets, sets * key]), torch.cat([members, members + slot])
         weighted = spectra * self._weights.to(spectra.device)
         similar = (weighted @ sets[1:].conj().transpose(0, 1)).real
-        return self._above_chance(similar) @ members[1:]
+        # Of hundreds of sets some share a block with the right one.
+        return self._above(similar, 1 / self.algebra.blocks) @ members[1:]
 
-    def _above_chance(self, similar: Tensor) -> Tensor:
-        """Similarities as a PMF: what is above that of independent atoms, normalised."""
-        positive = (similar / self.algebra.blocks - 1 / self.algebra.block_length).clamp_min(0)
+    def _above(self, similar: Tensor, chance: float) -> Tensor:
+        """Similarities as a PMF: what is above chance, normalised."""
+        positive = (similar / self.algebra.blocks - chance).clamp_min(0)
         total = positive.sum(-1, keepdim=True)
         # Similar to nothing: nothing is known.
         return torch.where(total > 0, positive / total.clamp_min(1e-9), 1 / similar.shape[-1])
