@@ -70,7 +70,7 @@ def solver(
             f"backend={backend.name}", received=f"model {model.name}, which reads no stored codebooks",
             expected="backend=digital",
         )  # fmt: skip
-    if "mode" not in takes and mode not in ("learned", "pretrained"):
+    if "mode" not in takes and cls.learns and mode not in ("learned", "pretrained"):
         raise SettingsError(f"model.mode={mode}", received=f"model {model.name}", expected="model.mode=learned")
     learner = schema.call(cls, "model", model.options, supplied, f"model {model.name}")
     return Solver(front_end, learner).eval()

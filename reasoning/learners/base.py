@@ -60,10 +60,12 @@ class Learner(nn.Module):
     """A reasoner over Scenes. Subclasses implement forward, training_loss and describe.
 
     Attributes:
+        learns: whether there is anything to train.
         mixed: what a panel whose entities differ should show, "shares" or "missing" mass, unless the user says.
         entities: whether the Scene should hold the entities of every slot.
     """
 
+    learns: ClassVar[bool] = True
     mixed: ClassVar[str] = "shares"
     entities: ClassVar[bool] = False
 
