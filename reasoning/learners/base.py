@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -65,9 +64,9 @@ class Learner(nn.Module):
         entities: whether the Scene should hold the entities of every slot.
     """
 
-    learns: ClassVar[bool] = True
-    mixed: ClassVar[str] = "shares"
-    entities: ClassVar[bool] = False
+    learns: bool = True
+    mixed: str = "shares"
+    entities: bool = False
 
     def training_loss(self, scene: Scene, target: Tensor, generator: torch.Generator) -> Tensor:
         """Scalar loss of a batch; ``target`` is long (B,), the right candidate."""
