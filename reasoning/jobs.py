@@ -11,7 +11,9 @@ from reasoning.checkpoints import read_tensors
 from reasoning.settings import BenchmarkSettings, Mode, ModelSettings, Named
 from vsa.errors import CorruptFileError, SettingsError
 
-__all__ = ["Job", "make_jobs"]
+__all__ = ["NO_DECODER", "Job", "make_jobs"]
+
+NO_DECODER = "none"
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,19 @@ class Job:
         algebra: that of the checkpoint, if there is one.
         seed: of the run.
         weights: file of the weights; None for programmed rules.
+        decoder: how predicted product vectors are decoded before candidates are compared; None: they are not.
     """
 
     model: ModelSettings
     algebra: Named
     seed: int
     weights: str | None
+    decoder: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Of its folder and its rows."""
+        return self.model.name + (f"-{self.decoder}" if self.decoder else "")
 
     @property
     def mode(self) -> str:
@@ -44,11 +53,18 @@ def make_jobs(settings: BenchmarkSettings, arguments: Sequence[str]) -> list[Job
         arguments: the overrides, which tell what the user set from what the files say.
 
     Returns:
-        One job per model and seed.
+        One job per model, decoder and seed.
 
     Raises:
         VSAError: a checkpoint that is missing, unfinished or another model's; a mode without its weights.
     """
+    jobs = _models_and_seeds(settings, arguments)
+    decoders = (settings.decoder,) if isinstance(settings.decoder, str) else settings.decoder or (NO_DECODER,)
+    chosen = [None if name == NO_DECODER else name for name in decoders]
+    return [replace(job, decoder=decoder) for decoder in chosen for job in jobs]
+
+
+def _models_and_seeds(settings: BenchmarkSettings, arguments: Sequence[str]) -> list[Job]:
     named = commands.named_keys(arguments)
     seeds = settings.seeds if settings.seeds is not None else (settings.seed,)
     if settings.compare is None:

@@ -206,6 +206,7 @@ class BenchmarkSettings:
     checkpoint: str | Mapping[str, str] | None  # a training run's folder (with compare: model -> folder)
     compare: tuple[str, ...] | None  # several models instead of +model
     seeds: tuple[int, ...] | None  # several seeds instead of seed
+    decoder: str | tuple[str, ...] | None  # of predicted product vectors: none, codebook, factorizer or one by name
     test_batch_size: int
     threads: int
     device: str
@@ -218,8 +219,9 @@ class BenchmarkSettings:
         for name in ("test_batch_size", "threads", "workers"):
             _at_least(name, getattr(self, name), 1)
         _check_device(self.device)
-        _different("compare", self.compare)
-        _different("seeds", self.seeds)
+        for name in ("compare", "seeds", "decoder"):
+            chosen = getattr(self, name)
+            _different(name, None if isinstance(chosen, str) else chosen)
 
 
 def _at_least(name: str, value: float | None, smallest: float) -> None:
