@@ -15,6 +15,7 @@ from torch import Tensor
 from reasoning.learners.formula import (
     apply_coefficients,
     apply_formula,
+    check_sizes,
     coefficients,
     gather_inputs,
     in_words,
@@ -76,12 +77,7 @@ class ARLC(SoftRules):
         terms = default_terms(columns) if terms is None else terms
         if mode not in MODES:
             raise UnknownNameError("ARLC", name=mode, known=MODES, kind="mode")
-        if columns < 3 or rules < 1 or populations < 1 or terms < 2 or terms % 2:
-            raise SettingsError(
-                "ARLC",
-                received=f"columns={columns} rules={rules} populations={populations} terms={terms}",
-                expected="columns >= 3, rules and populations >= 1, an even number of terms",
-            )
+        check_sizes("ARLC", columns, rules, populations, terms)
         programmed = program(columns, terms) if mode != "learned" else torch.empty(0)
         if mode == "programmed":
             logits = programmed.unsqueeze(0)

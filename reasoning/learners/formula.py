@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vsa.errors import ShapeError, VSAError
+from vsa.errors import SettingsError, ShapeError, VSAError
 
 _ENTRIES = 2**17  # complex entries of the terms that are worked on at a time: 1 MB
 
@@ -29,6 +29,27 @@ def input_names(columns: int) -> tuple[str, ...]:
     xs = tuple(f"x{i}" for i in range(1, columns))
     cs = tuple(f"c{i}" for i in range(1, 2 * columns))
     return (*xs, *cs, "e")
+
+
+def check_sizes(learner: str, columns: int, rules: int, populations: int, terms: int) -> None:
+    """Refuse sizes that no set of formulas can have.
+
+    Args:
+        learner: for the message.
+        columns: n, panels in a row.
+        rules: R.
+        populations: G, sets of R rules.
+        terms: T, half of them bound, half unbound.
+
+    Raises:
+        SettingsError: one of them makes no sense.
+    """
+    if columns < 3 or rules < 1 or populations < 1 or terms < 2 or terms % 2:
+        raise SettingsError(
+            learner,
+            received=f"columns={columns} rules={rules} populations={populations} terms={terms}",
+            expected="columns >= 3, rules and populations >= 1, an even number of terms",
+        )
 
 
 @lru_cache(maxsize=32)

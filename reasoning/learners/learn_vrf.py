@@ -17,14 +17,14 @@ from torch import Tensor
 
 from reasoning.encoder import EncodedScene
 from reasoning.learners.base import Prediction
-from reasoning.learners.formula import apply_formula, bind_panels, coefficients, in_words
+from reasoning.learners.formula import apply_formula, bind_panels, check_sizes, coefficients, in_words
 from reasoning.learners.programs import default_terms
 from reasoning.learners.registry import LEARNERS
 from reasoning.learners.soft_rules import Abduced, SoftRules, Weights
 from reasoning.learners.superposed import decode_parts, governed, superpose, superposed, with_numbers
 from reasoning.scene import AttributeKey, Scene
 from vsa import Algebra, Backend
-from vsa.errors import SettingsError, UnknownNameError
+from vsa.errors import UnknownNameError
 from vsa.seeding import child_seed
 
 ROWS = 3
@@ -98,12 +98,7 @@ class LearnVRF(SoftRules):
         terms = default_vrf_terms(columns) if terms is None else terms
         if grids not in GRIDS:
             raise UnknownNameError("LearnVRF", name=grids, known=GRIDS, kind="form of grids")
-        if columns < 3 or rules < 1 or populations < 1 or terms < 2 or terms % 2:
-            raise SettingsError(
-                "LearnVRF",
-                received=f"columns={columns} rules={rules} populations={populations} terms={terms}",
-                expected="columns >= 3, rules and populations >= 1, an even number of terms",
-            )
+        check_sizes("LearnVRF", columns, rules, populations, terms)
         generator = torch.Generator().manual_seed(child_seed(seed, "learn_vrf", "initial weights"))
         weights = terms * sum(len(panels) + 1 for panels in panel_inputs(columns))
         super().__init__(
