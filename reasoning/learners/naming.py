@@ -90,19 +90,23 @@ def computed_families(
     return result
 
 
-def name_choice(computed: Tensor, rule_index: Tensor, constant: Tensor) -> Tensor:
+def name_choice(computed: Tensor, rule_index: Tensor, constant: Tensor, progresses: Tensor) -> Tensor:
     """Family code of each chosen rule.
 
     Args:
         computed: bool (R, 4) from :func:`computed_families`.
         rule_index: long (...), the chosen rules.
         constant: bool (...), whether the complete rows are constant.
+        progresses: bool (...), whether the complete rows have equal steps.
 
     Returns:
-        int8 (...): the first family in order that the rule computes, where a constant counts only if the rows
-        are constant; -1 if it computes none.
+        int8 (...): the first family in order that the rule computes, where Constant counts only if the rows are
+        constant, and Progression after the others unless the rows progress; -1 if it computes none.
     """
     able = computed.to(rule_index.device)[rule_index].clone()
     able[..., 0] &= constant
+    seen = able.clone()
+    seen[..., 1] &= progresses
+    able = torch.where(seen.any(-1, keepdim=True), seen, able)
     code = able.to(torch.int8).argmax(-1).to(torch.int8)
     return torch.where(able.any(-1), code, torch.full_like(code, -1))

@@ -29,6 +29,7 @@ from vsa.errors import SettingsError, ShapeError, UnknownNameError
 SELECTIONS = ("weighted", "sampled")
 _ELEMENTS = 400_000  # spectral entries of the panels that are worked on at a time
 _TIE = 1e-3  # probabilities that differ by less are alike
+_PROGRESSES = 0.5  # similarity of a panel with its neighbours' continuation above which a row has equal steps
 _CONSTANT = 0.9  # similarity of neighbouring panels above which a row counts as constant
 
 Weights = tuple[Tensor, ...]  # distributions of the terms over the inputs, (R, T, I) each
@@ -287,11 +288,14 @@ class SoftRules(Learner):
         return encoded.at(chosen), self.spectral_weights[chosen]
 
     def _codes(self, rules: Weights, encoded: EncodedScene) -> Tensor:
-        """int8 (B, A, R): the first family that each rule computes, -1 for none; Constant only where the rows are."""
+        """int8 (B, A, R): each rule's family by what it computes and by how the complete rows look; -1: none."""
         n = encoded.columns
         rows = encoded.spectra[:, :, : 2 * n].unflatten(2, (2, n))
         similar = cosine(rows[:, :, :, :1], rows[:, :, :, 1:], self.spectral_weights)
         constant = (similar > _CONSTANT).flatten(2).all(-1, keepdim=True)
+        goes_on = rows[:, :, :, 1:-1].square() * rows[:, :, :, :-2].conj()
+        similar = cosine(goes_on.unsqueeze(-2), rows[:, :, :, 2:].unsqueeze(-2), self.spectral_weights)
+        progresses = (similar > _PROGRESSES).flatten(2).all(-1, keepdim=True)
         able = self.families(rules)
         every = torch.arange(len(able), device=constant.device).expand(*constant.shape[:2], -1)
-        return name_choice(able, every, constant)
+        return name_choice(able, every, constant, progresses)

@@ -44,4 +44,12 @@ def test_constant_only_where_the_rows_are_constant():
     computed = torch.tensor([[True, True, False, False], [False, False, False, True], [False] * 4])
     chosen = torch.tensor([0, 0, 1, 2])
     constant = torch.tensor([True, False, True, True])
-    assert name_choice(computed, chosen, constant).tolist() == [0, 1, 3, -1]
+    assert name_choice(computed, chosen, constant, torch.ones(4, dtype=torch.bool)).tolist() == [0, 1, 3, -1]
+
+
+def test_a_rule_of_several_families_is_named_by_the_rows():
+    """A progression and a distribution by one formula: steps tell; a formula of one family keeps its name."""
+    computed = torch.tensor([[True, True, False, True], [False, True, False, False]])
+    chosen = torch.tensor([0, 0, 1])
+    progresses = torch.tensor([True, False, False])
+    assert name_choice(computed, chosen, torch.zeros(3, dtype=torch.bool), progresses).tolist() == [1, 3, 1]
