@@ -1,8 +1,7 @@
 """Vectors back to PMFs and sets: the read-out of what :class:`reasoning.encoder.SceneEncoder` has encoded and rules bound.
 
 An atom's share of a superposition is the least of its entries over the blocks, the similarity of the block-code
-factorizer: other atoms add to it only where they share its position in every block. Nothing is subtracted and nothing
-is thresholded; negative rounding is cut off, and what remains is normalised.
+factorizer: other atoms add to it only where they share its position in every block. Negative rounding is cut off.
 
 Reference: Hersche et al., "Factorizers for distributed sparse block codes", 2024 (the similarity).
 """
@@ -56,11 +55,11 @@ class Readout:
             slots: S.
 
         Returns:
-            (..., S), the sum over the sets that have the slot. A vector that is no set at all, as where a rule has counted a
-            slot twice or taken away what was not there, leaves all of them near zero.
+            (..., S), the sum over the sets that have the slot, never above one. What in a vector is no set of slots, as where
+            a rule has counted a slot twice or taken away what was not there, adds to none of them.
         """
         shares = self._shares("sets", slots, spectra)
-        return (shares @ _members(slots).to(shares)) / shares.sum(-1, keepdim=True).clamp_min(_READABLE)
+        return (shares @ _members(slots).to(shares)) / shares.sum(-1, keepdim=True).clamp_min(1.0)
 
     def _shares(self, kind: str, size: int, spectra: Tensor) -> Tensor:
         """(..., N), of each stored atom; never negative."""

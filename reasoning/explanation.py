@@ -1,0 +1,361 @@
+"""Why a solver gave its answer: rules, alternatives, expected values, agreement; in words, as JSON, as a picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from reasoning.learners.base import Prediction, component_rules
+from reasoning.scene import CANDIDATES, AttributeKey
+from vsa.errors import VSAError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from datasets.arrays import PuzzleArrays
+    from datasets.puzzle import Puzzle
+
+__all__ = ["AttributeExplanation", "Expected", "Explanation", "make_explanation"]
+
+_SHOWN = 12  # attributes in words and picture; the JSON has all
+_NEGLIGIBLE = 1e-3  # probability
+_SURE = 0.5  # probability from which a slot counts as occupied, and a value as expected at all
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a learner expects of one attribute in the missing panel.
+
+    Attributes:
+        value: the likeliest level (Number: the count; Position: the occupied slots); None: no single value.
+        words: the same for people.
+        probability: of ``value``; of no single value where that is likelier.
+        distribution: by level from ``lowest`` on; of Position: that each slot is occupied.
+        lowest: the level of the first entry.
+    """
+
+    value: int | tuple[int, ...] | None
+    words: str
+    probability: float
+    distribution: tuple[float, ...]
+    lowest: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: value, words, probability, and the probabilities that are not negligible."""
+        shares = {
+            str(level): round(share, 4)
+            for level, share in enumerate(self.distribution, start=self.lowest)
+            if share >= _NEGLIGIBLE
+        }
+        value = list(self.value) if isinstance(self.value, tuple) else self.value
+        return {"value": value, "words": self.words, "probability": _number(self.probability), "distribution": shares}
+
+
+@dataclass(frozen=True)
+class AttributeExplanation:
+    """One attribute of one component.
+
+    Attributes:
+        component: its name.
+        attribute: its name.
+        family: what the rule computes in these rows: Constant, Progression, ...; None: none of the known.
+        rule: the learner's rule that explains the rows best.
+        probability: of that rule.
+        runner_up: the next best rule; None where there is one rule only.
+        runner_up_probability: its probability.
+        confidence: how well the rules explain the complete rows; 1 is perfect.
+        expected: what the missing panel should show; None where the learner does not say.
+        agreement: of each candidate with what is expected.
+    """
+
+    component: str
+    attribute: str
+    family: str | None
+    rule: str
+    probability: float
+    runner_up: str | None
+    runner_up_probability: float | None
+    confidence: float
+    expected: Expected | None
+    agreement: tuple[float, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "attribute": self.attribute,
+            "family": self.family,
+            "rule": self.rule,
+            "probability": _number(self.probability),
+            "runner_up": self.runner_up,
+            "runner_up_probability": _number(self.runner_up_probability),
+            "confidence": _number(self.confidence),
+            "expected": None if self.expected is None else self.expected.as_dict(),
+            "agreement": [_number(value) for value in self.agreement],
+        }
+
+    def __str__(self) -> str:
+        known = "no rule that has a name" if self.family is None else self.family
+        other = ""
+        if self.runner_up is not None and self.runner_up_probability is not None:
+            other = f", runner-up {self.runner_up} {two_digits(self.runner_up_probability)}"
+        expects = "" if self.expected is None else f"; expects {self.expected.words} ({self.expected.probability:.2f})"
+        return (
+            f"{self.attribute}: {known}, by {self.rule} {self.probability:.2f}{other}; "
+            f"explains the complete rows to {self.confidence:.2f}{expects}"
+        )
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The answer to one puzzle and its reasons.
+
+    Attributes:
+        puzzle: what was asked. Its target and rules are not looked at.
+        answer: the chosen candidate, 0 to 7.
+        scores: of the candidates.
+        attributes: component by component.
+        named: for each component the rules in the generator's terms: what is governed -> rule, or None.
+        rules: the learner's rules in words.
+        target: the right candidate, where whoever asks knows it.
+    """
+
+    puzzle: Puzzle
+    answer: int
+    scores: tuple[float, ...]
+    attributes: tuple[AttributeExplanation, ...]
+    named: Mapping[str, Mapping[str, str | None]]
+    rules: tuple[str, ...] = ()
+    target: int | None = None
+
+    @property
+    def right(self) -> bool | None:
+        """Whether the answer is right; None where the target is not known."""
+        return None if self.target is None else self.answer == self.target
+
+    def judged(self, target: int) -> Explanation:
+        """The same, with the right candidate known.
+
+        Args:
+            target: 0 to 7.
+
+        Returns:
+            A new explanation.
+        """
+        if not 0 <= target < CANDIDATES:
+            raise VSAError("judge an explanation", received=f"target {target}", expected=f"0 to {CANDIDATES - 1}")
+        return replace(self, target=target)
+
+    @property
+    def title(self) -> str:
+        """Which puzzle."""
+        puzzle = self.puzzle
+        extent = "" if puzzle.maxval is None else f", {puzzle.columns} columns, values 0 to {puzzle.maxval}"
+        return f"puzzle {puzzle.index} of {puzzle.dataset}, {puzzle.constellation}{extent}"
+
+    @property
+    def verdict(self) -> str:
+        """The answer in words."""
+        known = {None: "", True: ", which is right", False: f", which is wrong: {self.target} is right"}[self.right]
+        return f"answer: candidate {self.answer}{known}"
+
+    @property
+    def shown(self) -> tuple[AttributeExplanation, ...]:
+        """The attributes that words and picture have room for."""
+        return self.attributes[:_SHOWN]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON.
+
+        Returns:
+            Nested dicts, lists, text and finite numbers; everything that is known.
+        """
+        puzzle = self.puzzle
+        return {
+            "puzzle": {
+                "dataset": puzzle.dataset,
+                "constellation": puzzle.constellation,
+                "index": puzzle.index,
+                "columns": puzzle.columns,
+                "maxval": puzzle.maxval,
+            },
+            "answer": self.answer,
+            "target": self.target,
+            "right": self.right,
+            "scores": [_number(score) for score in self.scores],
+            "components": [
+                {
+                    "name": name,
+                    "named": dict(rules),
+                    "attributes": [entry.as_dict() for entry in self.attributes if entry.component == name],
+                }
+                for name, rules in self.named.items()
+            ],
+            "rules": list(self.rules),
+        }
+
+    def __str__(self) -> str:
+        lines = [self.title, self.verdict]
+        for name, rules in self.named.items():
+            said = ", ".join(f"{governed} {rule or 'unknown'}" for governed, rule in rules.items())
+            lines += ["", f"{name}: {said}"]
+            lines += [f"  {entry}" for entry in self.shown if entry.component == name]
+        if len(self.attributes) > len(self.shown):
+            lines.append(f"  and {len(self.attributes) - len(self.shown)} more attributes, which the JSON has")
+        lines += ["", *self._agreement()]
+        if self.rules:
+            lines += ["", "the rules:", *(f"  {sentence}" for sentence in self.rules)]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _agreement(self) -> list[str]:
+        """How the candidates agree, as a table."""
+        rows = [("agreement of candidate", [str(k) for k in range(CANDIDATES)])]
+        for entry in self.shown:
+            rows.append((f"{entry.component} {entry.attribute}", [two_digits(value) for value in entry.agreement]))
+        rows.append(("score", [two_digits(value) for value in self.scores]))
+        marks = ["" for _ in range(CANDIDATES)]
+        if self.target is not None:
+            marks[self.target] = "right"
+        marks[self.answer] = "answer" if not self.right else "right!"
+        rows.append(("", marks))
+        first = max(len(name) for name, _ in rows)
+        width = max(6, *(len(cell) for _, cells in rows for cell in cells))
+        return [f"{name:<{first}}  {'  '.join(f'{cell:>{width}}' for cell in cells)}".rstrip() for name, cells in rows]
+
+    def plot(self) -> Figure:
+        """Draw the puzzle, the rules and the agreement of the candidates.
+
+        Returns:
+            A figure; ``savefig`` writes it.
+
+        Raises:
+            VSAError: matplotlib is not installed.
+        """
+        from reasoning.explanation_plot import draw
+
+        return draw(self)
+
+    def _repr_png_(self) -> bytes | None:
+        """For notebooks; without matplotlib they show the words."""
+        from reasoning.explanation_plot import png
+
+        try:
+            return png(self)
+        except VSAError:
+            return None
+
+
+def two_digits(value: float) -> str:
+    """Two digits behind the point, and no minus before a zero."""
+    return f"{value:.2f}".replace("-0.00", "0.00")
+
+
+def make_explanation(
+    arrays: PuzzleArrays,
+    item: int,
+    prediction: Prediction,
+    expected: Mapping[AttributeKey, Tensor],
+    labels: list[str],
+    rules: list[str],
+) -> Explanation:
+    """Put a learner's output into words.
+
+    Args:
+        arrays: B puzzles.
+        item: which one.
+        prediction: for the B puzzles.
+        expected: of the one puzzle: attribute -> (1, V) or (1, S); attributes may be missing.
+        labels: short names of the learner's R rules.
+        rules: its rules in words.
+
+    Returns:
+        The explanation; it does not know the target.
+    """
+    from datasets.puzzle import Puzzle
+
+    layouts = arrays.layouts
+    entries = []
+    for column, key in sorted(enumerate(prediction.keys), key=lambda pair: pair[1].component):
+        weights = prediction.rule_weights[item, column].tolist()
+        best = int(prediction.rule_index[item, column])
+        second = max((rule for rule in range(len(weights)) if rule != best), key=weights.__getitem__, default=None)
+        entries.append(
+            AttributeExplanation(
+                component=layouts[key.component].name,
+                attribute=key.name,
+                family=_family(int(prediction.families[item, column])),
+                rule=labels[best],
+                probability=weights[best],
+                runner_up=None if second is None else labels[second],
+                runner_up_probability=None if second is None else weights[second],
+                confidence=float(prediction.confidence[item, column]),
+                expected=_expect(arrays, key, expected[key][0]) if key in expected else None,
+                agreement=tuple(prediction.agreement[item, column].tolist()),
+            )
+        )
+    named = {layout.name: _named(prediction, number, item) for number, layout in enumerate(layouts)}
+    return Explanation(
+        puzzle=Puzzle.from_arrays(arrays, item),
+        answer=int(prediction.answers[item]),
+        scores=tuple(prediction.scores[item].tolist()),
+        attributes=tuple(entries),
+        named=named,
+        rules=tuple(rules),
+    )
+
+
+def _named(prediction: Prediction, component: int, item: int) -> dict[str, str | None]:
+    """The rules of a component as the benchmark counts them."""
+    from datasets.arrays import GOVERNED
+
+    found = dict(component_rules(prediction, component))
+    governed = found.pop("governed", None)
+    result = {}
+    for slot, codes in found.items():
+        is_first = slot == "Number/Position" and governed is not None
+        name = GOVERNED[int(governed[item])] if is_first and governed is not None else slot
+        result[name] = _family(int(codes[item]))
+    return result
+
+
+def _family(code: int) -> str | None:
+    from datasets.arrays import RULE_NAMES
+
+    return RULE_NAMES[code] if code >= 0 else None
+
+
+def _expect(arrays: PuzzleArrays, key: AttributeKey, values: Tensor) -> Expected:
+    """From magnitudes to levels and words."""
+    from datasets.attributes import ATTRIBUTES
+
+    shares = tuple(values.double().tolist())
+    if key.name == "Position":
+        slots = tuple(slot for slot, share in enumerate(shares) if share >= _SURE)
+        if not slots:
+            return Expected(None, "no set of slots", 1 - max(shares), shares)
+        probability = math.prod(max(share, 1 - share) for share in shares)
+        words = f"slot{'s' if len(slots) > 1 else ''} {', '.join(map(str, slots))}"
+        return Expected(slots, words, probability, shares)
+    lowest = 0
+    if arrays.maxval is None and key.name in ATTRIBUTES:
+        lowest = -ATTRIBUTES[key.name].offset
+    value = max(range(len(shares)), key=shares.__getitem__)
+    missing = max(0.0, 1.0 - sum(shares))
+    if missing > shares[value]:
+        return Expected(None, "no single value in range", missing, shares, lowest)
+    level = value + lowest
+    words = str(level)
+    if arrays.maxval is None and key.name == "Type" and 0 <= level < len(ATTRIBUTES["Type"].values):
+        words = str(ATTRIBUTES["Type"].values[level])
+    return Expected(level, words, shares[value], shares, lowest)
+
+
+def _number(value: float | None) -> float | None:
+    """For JSON, which has neither infinities nor NaN."""
+    return None if value is None or not math.isfinite(value) else round(float(value), 6)
