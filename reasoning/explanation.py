@@ -98,14 +98,14 @@ class AttributeExplanation:
         }
 
     def __str__(self) -> str:
-        known = "no rule that has a name" if self.family is None else self.family
+        known = "no known rule fits, the nearest is" if self.family is None else f"{self.family}, by"
         other = ""
         if self.runner_up is not None and self.runner_up_probability is not None:
             other = f", runner-up {self.runner_up} {two_digits(self.runner_up_probability)}"
         expects = "" if self.expected is None else f"; expects {self.expected.words} ({self.expected.probability:.2f})"
         return (
-            f"{self.attribute}: {known}, by {self.rule} {self.probability:.2f}{other}; "
-            f"explains the complete rows to {self.confidence:.2f}{expects}"
+            f"{self.attribute}: {known} {self.rule} {self.probability:.2f}{other}; "
+            f"explains the complete rows to {two_digits(self.confidence)}{expects}"
         )
 
 
@@ -200,8 +200,8 @@ class Explanation:
     def __str__(self) -> str:
         lines = [self.title, self.verdict]
         for name, rules in self.named.items():
-            said = ", ".join(f"{governed} {rule or 'unknown'}" for governed, rule in rules.items())
-            lines += ["", f"{name}: {said}"]
+            said = [f"{governed} {rule or 'unknown'}" for governed, rule in rules.items()]
+            lines += ["", f"{name}: {', '.join(said[:_SHOWN])}{', ...' if len(said) > _SHOWN else ''}"]
             lines += [f"  {entry}" for entry in self.shown if entry.component == name]
         if len(self.attributes) > len(self.shown):
             lines.append(f"  and {len(self.attributes) - len(self.shown)} more attributes, which the JSON has")

@@ -162,7 +162,7 @@ def _rules(axes: Axes, explanation: Explanation) -> None:
                 f"{entry.probability:.2f}",
                 "" if entry.runner_up is None else _wrap(entry.runner_up),
                 "" if entry.runner_up_probability is None else f"{entry.runner_up_probability:.2f}",
-                f"{entry.confidence:.2f}",
+                two_digits(entry.confidence),
                 "" if expected is None else _wrap(expected.words, 14),
                 "" if expected is None else f"{expected.probability:.2f}",
             ]
@@ -196,11 +196,10 @@ def _agreement(axes: Axes, explanation: Explanation) -> None:
         color, _ = _mark(explanation, k)
         label.set_color(color)
         label.set_fontweight("bold" if color != _INK else "normal")
-    axes.set_xlabel("candidate, and its score", fontsize=8)
-    axes.set_title("agreement of the candidates with what is expected", fontsize=10)
     hidden = len(explanation.attributes) - len(shown)
-    if hidden:
-        axes.annotate(f"and {hidden} more attributes", (1, 1.01), xycoords="axes fraction", ha="right", fontsize=7)
+    more = f"; {hidden} more attributes are not shown" if hidden else ""
+    axes.set_xlabel(f"candidate, and its score{more}", fontsize=8)
+    axes.set_title("agreement of the candidates with what is expected", fontsize=10)
 
 
 def _wrap(text: str, width: int = _LABEL) -> str:

@@ -11,7 +11,7 @@ from reasoning.checkpoints import read_tensors
 from reasoning.settings import BenchmarkSettings, Mode, ModelSettings, Named
 from vsa.errors import CorruptFileError, SettingsError
 
-__all__ = ["Job", "make_jobs"]
+__all__ = ["Job", "make_job", "make_jobs"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def make_jobs(settings: BenchmarkSettings, arguments: Sequence[str]) -> list[Job
         given = settings.checkpoint
         if given is not None and not isinstance(given, str):
             raise SettingsError("setting checkpoint", received=repr(given), expected="one run folder")
-        return [_job(settings, settings.model, given, seed, named) for seed in seeds]
+        return [make_job(settings.algebra, settings.model, given, seed, named) for seed in seeds]
     by_model = settings.checkpoint or {}
     if isinstance(by_model, str):
         raise SettingsError(
@@ -67,7 +67,7 @@ def make_jobs(settings: BenchmarkSettings, arguments: Sequence[str]) -> list[Job
     for name in settings.compare:
         composed = commands.compose_settings("benchmark", [f"+model={name}", *_without_model(arguments)])
         model = schema.build(ModelSettings, commands.separate(composed, ModelSettings)["model"], "model")
-        jobs += [_job(settings, model, by_model.get(name), seed, named) for seed in seeds]
+        jobs += [make_job(settings.algebra, model, by_model.get(name), seed, named) for seed in seeds]
     return jobs
 
 
@@ -77,15 +77,24 @@ def _without_model(arguments: Sequence[str]) -> list[str]:
     ]
 
 
-def _job(
-    settings: BenchmarkSettings,
-    model: ModelSettings | None,
-    checkpoint: str | None,
-    seed: int,
-    named: Mapping[str, str],
+def make_job(
+    algebra: Named, model: ModelSettings | None, checkpoint: str | None, seed: int, named: Mapping[str, str]
 ) -> Job:
-    """Settle on weights; a checkpoint brings its model's and algebra's settings, which the command line overrides."""
-    algebra = settings.algebra
+    """Settle on weights; a checkpoint brings its model's and algebra's settings, which the command line overrides.
+
+    Args:
+        algebra: of the settings.
+        model: of the settings; None: that of the checkpoint.
+        checkpoint: a training run, or None.
+        seed: of the run.
+        named: what the command line sets, by key.
+
+    Returns:
+        The job.
+
+    Raises:
+        VSAError: a checkpoint that is missing, unfinished or another model's; a mode without its weights.
+    """
     mode = weights.mode_of(model or ModelSettings(""), checkpoint)
     if checkpoint is not None:
         path: Path | None = weights.find_weights(checkpoint)
@@ -93,7 +102,7 @@ def _job(
         path = weights.shipped_weights(model.name) if model is not None and mode == "pretrained" else None
     if path is None:
         if model is None:
-            raise commands.no_model("reasoning.benchmark")
+            raise commands.no_model("reasoning.benchmark")  # other commands ask before
         return Job(replace(model, mode=_as_mode(mode)), algebra, seed, None)
     _, header = read_tensors(path)
     try:
