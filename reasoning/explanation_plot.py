@@ -46,13 +46,13 @@ def draw(explanation: Explanation) -> Figure:
     if wide:  # rows of many panels: the puzzle above, the reasons below
         figure = Figure(figsize=(15, 5.4 + below), layout="constrained")
         FigureCanvasAgg(figure)
-        top, bottom = figure.subfigures(2, 1, height_ratios=(5.4, below))
-        left, right = bottom.subfigures(1, 2, width_ratios=(1.5, 1))
+        top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(5.4, below)).flat
+        left, right = bottom.subfigures(1, 2, squeeze=False, width_ratios=(1.5, 1)).flat
     else:
         figure = Figure(figsize=(15, max(7.4, 2 * below)), layout="constrained")
         FigureCanvasAgg(figure)
-        top, bottom = figure.subfigures(1, 2, width_ratios=(1, 1.55))
-        left, right = bottom.subfigures(2, 1)
+        top, bottom = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.55)).flat
+        left, right = bottom.subfigures(2, 1, squeeze=False).flat
     figure.suptitle(f"{explanation.title}\n{explanation.verdict}", fontsize=12)
     _panels(top, explanation)
     _rules(left.subplots(), explanation)
@@ -124,8 +124,8 @@ def _panel(axes: Axes, content: Any) -> None:
 
 def _pictures(explanation: Explanation) -> list[Any]:
     """Of every panel its pixels, or its values as text where there are none."""
-    from datasets.render import render
     from datasets.puzzle_arrays import arrays_of
+    from datasets.render import render
 
     puzzle = explanation.puzzle
     try:

@@ -1,4 +1,4 @@
-"""Vectors back to PMFs and sets: the read-out of what :class:`reasoning.encoder.SceneEncoder` has encoded and rules bound.
+"""Vectors back to PMFs and sets: reads what :class:`reasoning.encoder.SceneEncoder` encoded and rules have bound.
 
 An atom's share of a superposition is the least of its entries over the blocks, the similarity of the block-code
 factorizer: other atoms add to it only where they share its position in every block. Negative rounding is cut off.
@@ -41,8 +41,9 @@ class Readout:
             values: V, atoms of the value codebook.
 
         Returns:
-            (..., V). It sums to one less the share of "the entities differ"; to less where hardly anything in the vector
-            is an atom, as where a sum has left the range of the values. Values that share an atom (V > L) share its mass.
+            (..., V). It sums to one less the share of "the entities differ"; to less where hardly anything in the
+            vector is an atom, as where a sum has left the range of the values. Values that share an atom (V > L)
+            share its mass.
         """
         shares = self._shares("values", values, spectra)
         return (shares / shares.sum(-1, keepdim=True).clamp_min(_READABLE))[..., :values]
@@ -55,8 +56,8 @@ class Readout:
             slots: S.
 
         Returns:
-            (..., S), the sum over the sets that have the slot, never above one. What in a vector is no set of slots, as where
-            a rule has counted a slot twice or taken away what was not there, adds to none of them.
+            (..., S), the sum over the sets that have the slot, never above one. What in a vector is no set of slots, as
+            where a rule has counted a slot twice or taken away what was not there, adds to none of them.
         """
         shares = self._shares("sets", slots, spectra)
         return (shares @ _members(slots).to(shares)) / shares.sum(-1, keepdim=True).clamp_min(1.0)

@@ -152,8 +152,8 @@ class ARLC(Learner):
         for number, (formula, names, sure) in enumerate(
             zip(formulas, self._family_names(weights), certainty, strict=True), start=1
         ):
-            known = " and ".join(names) or "none of the known rules"
-            lines.append(f"rule {number}: x{self.columns} = {formula}   [{known}; terms {100 * float(sure):.0f} % sure]")
+            known = f"{' and '.join(names) or 'none of the known rules'}; terms {100 * float(sure):.0f} % sure"
+            lines.append(f"rule {number}: x{self.columns} = {formula}   [{known}]")
         return lines
 
     def rule_labels(self) -> list[str]:
