@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,9 @@ from vsa.errors import CorruptFileError, SettingsError
 __all__ = ["Job", "make_job", "make_jobs"]
 
 
+_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")  # of a folder
+
+
 @dataclass(frozen=True)
 class Job:
     """One model with one seed.
@@ -23,17 +27,19 @@ class Job:
         algebra: that of the checkpoint, if there is one.
         seed: of the run.
         weights: file of the weights; None for programmed rules.
+        answers: a language model's file of answers; None for a model of ours.
     """
 
     model: ModelSettings
     algebra: Named
     seed: int
     weights: str | None
+    answers: str | None = None
 
     @property
     def mode(self) -> str:
-        """Where the weights come from."""
-        return str(self.model.mode)
+        """Where the weights come from; "prompted" of language models."""
+        return str(self.model.mode) if self.answers is None else "prompted"
 
 
 def make_jobs(settings: BenchmarkSettings, arguments: Sequence[str]) -> list[Job]:
@@ -49,8 +55,29 @@ def make_jobs(settings: BenchmarkSettings, arguments: Sequence[str]) -> list[Job
     Raises:
         VSAError: a checkpoint that is missing, unfinished or another model's; a mode without its weights.
     """
+    return [*_model_jobs(settings, arguments), *_answer_jobs(settings)]
+
+
+def _answer_jobs(settings: BenchmarkSettings) -> list[Job]:
+    """Language models, by the name given or the file's."""
+    given = settings.answers or {}
+    files = {Path(given).stem: given} if isinstance(given, str) else dict(given)
+    ours = [*(settings.compare or ()), *([settings.model.name] if settings.model else [])]
+    for name in files:
+        if not _NAME.fullmatch(name) or name in ours:
+            raise SettingsError(
+                f"setting answers={{{name}: ...}}", received="a name that is a model of ours, or no name of a folder",
+                expected="letters, digits, points and dashes", hint="write answers={NAME: FILE}",
+            )  # fmt: skip
+    return [Job(ModelSettings(name), settings.algebra, settings.seed, None, file) for name, file in files.items()]
+
+
+def _model_jobs(settings: BenchmarkSettings, arguments: Sequence[str]) -> list[Job]:
+    """Models of ours."""
     named = commands.named_keys(arguments)
     seeds = settings.seeds if settings.seeds is not None else (settings.seed,)
+    if settings.answers is not None and settings.compare is None and settings.model is None and not settings.checkpoint:
+        return []
     if settings.compare is None:
         given = settings.checkpoint
         if given is not None and not isinstance(given, str):
@@ -72,9 +99,8 @@ def make_jobs(settings: BenchmarkSettings, arguments: Sequence[str]) -> list[Job
 
 
 def _without_model(arguments: Sequence[str]) -> list[str]:
-    return [
-        argument for key, argument in commands.named_keys(arguments).items() if key not in ("compare", "checkpoint")
-    ]
+    others = ("compare", "checkpoint", "answers", "prompts")
+    return [argument for key, argument in commands.named_keys(arguments).items() if key not in others]
 
 
 def make_job(

@@ -1,4 +1,4 @@
-"""Puzzles as text for language models: the predictive and the discriminative form of I-RAVEN-X, and the same for I-RAVEN.
+"""Puzzles as text for language models: the two forms of I-RAVEN-X, predictive and discriminative, for I-RAVEN too.
 
 The wording is ours. Numbers are the magnitudes that arithmetic rules add (a Size level + 1), as our learners see
 them. Properties have no names, and their order may be shuffled, a new order for every puzzle.
@@ -29,11 +29,23 @@ FORMS = ("predictive", "discriminative")
 ORDERS = ("given", "shuffled")
 _WORDS = 1 << 23  # probabilities held at once
 
-_GRID = """A part in square brackets is a grid of {side} by {side} places, written place by place, row after row; - is an empty \
-place. How many places are filled, or which, may follow a rule too. Where the objects of a panel differ in a property, \
-that property is noise."""
-_DOUBT = """The numbers were read by an instrument that is not sure: {{4::0.20, 5::0.70, 6::0.10}} means 4 with probability \
-0.20, 5 with probability 0.70 and 6 with probability 0.10."""
+_GRID = (
+    "A part in square brackets is a grid of {side} by {side} places, written place by place, row after row; - is an "
+    "empty place. How many places are filled, or which, may follow a rule too. Where the objects of a panel differ in "
+    "a property, that property is noise."
+)
+_DOUBT = (
+    "The numbers were read by an instrument that is not sure: {4::0.20, 5::0.70, 6::0.10} means 4 with probability "
+    "0.20, 5 with probability 0.70 and 6 with probability 0.10."
+)
+_CHOOSE = (
+    "Exactly one candidate belongs in the hidden panel. Think as long as you like. Your last line must be the word "
+    "answer, a colon and the number of that candidate, for example\nanswer: 8"
+)
+_PREDICT = (
+    "Which {count} numbers belong in the hidden panel? Think as long as you like. Your last line must be the word "
+    "answer, a colon and the numbers in the order of the lists above{noise}:\nanswer: ({example})"
+)
 
 
 @dataclass(frozen=True)
@@ -174,11 +186,11 @@ def _order(arrays: PuzzleArrays, form: Form, item: int) -> list[list[str]]:
     names = _names(arrays, form)
     if form.order == "given":
         return names
-    number = int(arrays.index[item])
-    return [
-        [part[k] for k in np.random.default_rng(child_seed(form.seed, "prompt order", c, number)).permutation(len(part))]
-        for c, part in enumerate(names)
-    ]
+    shuffled = []
+    for component, part in enumerate(names):
+        seed = child_seed(form.seed, "prompt order", component, int(arrays.index[item]))
+        shuffled.append([part[k] for k in np.random.default_rng(seed).permutation(len(part))])
+    return shuffled
 
 
 def _offset(arrays: PuzzleArrays, attribute: str) -> int:
@@ -217,8 +229,8 @@ class _Written:
         rows = [f"row {row + 1}: {'  '.join(context[row * n : (row + 1) * n])}" for row in range(3)]
         parts = [*self._preface(order), "\n".join(rows)]
         if self.form.form == "discriminative":
-            parts += ["Candidates for the hidden panel:"]
-            parts[-1] += "".join(f"\n{k}: {candidate}" for k, candidate in enumerate(candidates, start=1))
+            lines = [f"{k}: {candidate}" for k, candidate in enumerate(candidates, start=1)]
+            parts.append("\n".join(["Candidates for the hidden panel:", *lines]))
         return "\n\n".join([*parts, self._question(order)])
 
     def _preface(self, order: list[list[str]]) -> list[str]:
@@ -241,23 +253,17 @@ class _Written:
         if arrays.maxval is not None:
             text.append(f"Numbers lie between 0 and {arrays.maxval}.")
         if self.form.doubtful:
-            text.append(_DOUBT.format())
+            text.append(_DOUBT)
         return [" ".join(text)]
 
     def _question(self, order: list[list[str]]) -> str:
         if self.form.form == "discriminative":
-            return (
-                "Exactly one candidate belongs in the hidden panel. Think as long as you like. Your last line must be the "
-                "word answer, a colon and the number of that candidate, for example\nanswer: 8"
-            )
+            return _CHOOSE
         names = [name for part in order for name in part]
-        noise = any(name.startswith("Confounder") for name in names)
-        example = ", ".join(f"n{k}" for k in range(1, len(names) + 1)) if len(names) <= 6 else f"n1, n2, ..., n{len(names)}"
-        return (
-            f"Which {len(names)} numbers belong in the hidden panel? Think as long as you like. Your last line must be the "
-            "word answer, a colon and the numbers in the order of the lists above"
-            f"{', with ? for a property that follows no rule' if noise else ''}:\nanswer: ({example})"
-        )
+        count, noise = len(names), any(name.startswith("Confounder") for name in names)
+        example = ", ".join(f"n{k}" for k in range(1, count + 1)) if count <= 6 else f"n1, n2, ..., n{count}"
+        remark = ", with ? for a property that follows no rule" if noise else ""
+        return _PREDICT.format(count=count, noise=remark, example=example)
 
     def _panel(self, item: int, panel: int, order: list[list[str]]) -> str:
         parts = []
@@ -280,5 +286,6 @@ class _Written:
 
         pmf = self.pmfs[component, name][item, panel]
         offset = magnitude_offset(self.arrays, (component, name))
-        found = [f"{v + offset}::{pmf[v]:.{self.form.digits}f}" for v in np.flatnonzero(pmf)]  # ascending: no value leads
+        # In ascending order, so that the place says nothing about which of them is true.
+        found = [f"{v + offset}::{pmf[v]:.{self.form.digits}f}" for v in np.flatnonzero(pmf)]
         return f"{{{', '.join(found)}}}"

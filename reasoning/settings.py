@@ -188,6 +188,8 @@ class BenchmarkSettings:
     backend: Named
     constellation: str | tuple[str, ...]
     checkpoint: str | Mapping[str, str] | None  # a training run's folder (with compare: model -> folder)
+    answers: str | Mapping[str, str] | None  # a language model's answers: a file, or name -> file
+    prompts: str | None  # the prompts that they answer
     compare: tuple[str, ...] | None  # several models instead of +model
     seeds: tuple[int, ...] | None  # several seeds instead of seed
     test_batch_size: int
