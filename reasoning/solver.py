@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from reasoning.explanation import Explanation, make_explanation
+from reasoning.explanation import Explanation
+from reasoning.explanation_maker import make_explanation
 from reasoning.learners.base import Learner, Prediction
 from reasoning.perception.base import Perception
 from reasoning.scene import Scene
