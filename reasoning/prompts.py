@@ -198,13 +198,13 @@ def read_sidecar(path: Path) -> tuple[PromptSettings, dict[str, PuzzleDataset]]:
     """
     where = path if path.name.endswith(".settings.json") else sidecar(path)
     content: Any = runs.read_json(where)
-    try:
-        settings = schema.build(PromptSettings, content["settings"])
-        known = {str(name): str(entry["data"]) for name, entry in content["sets"].items()}
-    except (KeyError, TypeError, AttributeError) as error:
+    asked, made = (content.get("settings"), content.get("sets")) if isinstance(content, dict) else (None, None)
+    if not isinstance(asked, dict) or not isinstance(made, dict):
         raise CorruptFileError(
-            f"read {where}", received=f"no {error}", expected="what python -m reasoning.prompts wrote"
-        ) from error
+            f"read {where}", received="no settings of prompts", expected="what python -m reasoning.prompts wrote"
+        )
+    settings = schema.build(PromptSettings, asked)
+    known = {name: entry.get("data") if isinstance(entry, dict) else None for name, entry in made.items()}
     sets = puzzle_sets(settings)
     found = {name: data_hash(puzzles.arrays) for name, puzzles in sets.items()}
     if found != known:

@@ -47,6 +47,9 @@ class Solver(nn.Module):
     def explain(self, puzzles: Puzzle | PuzzleArrays | PuzzleBatch, item: int = 0) -> Explanation:
         """The answer to one puzzle and its reasons; the target is not looked at.
 
+        Where candidates tie, rounding decides, and that depends on the puzzles solved together (1 answer in 3,500):
+        give the benchmark's batch to see the benchmark's answer, as ``python -m reasoning.explain`` does.
+
         Args:
             puzzles: a puzzle, or several of one constellation.
             item: which of them, from 0; negative from the end.

@@ -78,7 +78,7 @@ def test_levels_are_those_of_the_puzzle():
 
 
 def test_numbers_and_positions_are_those_of_the_puzzle():
-    """2x2, 100 puzzles: where a rule explains the rows wholly. It may do so by chance, so a few are allowed to differ."""
+    """2x2, 100 puzzles: where a rule explains the rows wholly; it may do so by chance, so a few may differ."""
     arrays = datasets.generate("iraven", "2x2", n=100, seed=6)
     made, slots_right, numbers_right = solver(), [], []
     for item in range(100):
@@ -194,7 +194,8 @@ def test_without_matplotlib(monkeypatch, command, tmp_path):
     with pytest.raises(VSAError, match=r"no matplotlib.*vsa-reasoning\[plots\]"):
         explanation.plot()
     assert explanation._repr_png_() is None, "a notebook shows the words"
-    code, screen, err = command("explain", "+model=arlc", "constellation=center", "dataset.n=2", f"out={tmp_path / 'out'}")
+    small = ("+model=arlc", "constellation=center", "dataset.n=2")
+    code, screen, err = command("explain", *small, f"out={tmp_path / 'out'}")
     assert code == 0, err
     assert "no picture" in screen
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["explanation.json", "explanation.txt"]
@@ -293,9 +294,8 @@ def test_files(command, tmp_path, folder, arguments, title):
 
 def test_a_checkpoint(command, tmp_path):
     run = tmp_path / "run"
-    assert command(
-        "train", "+model=fake", "dataset.n=16", "dataset.test_n=4", "epochs=1", "test_constellation=center", f"out={run}"
-    )[0] == 0  # fmt: skip
+    small = ("dataset.n=16", "dataset.test_n=4", "epochs=1", "test_constellation=center")
+    assert command("train", "+model=fake", *small, f"out={run}")[0] == 0
     code, screen, err = command("explain", f"checkpoint={run}", "constellation=center", "dataset.n=3", "index=2")
     assert code == 0, err
     learned = json.loads((run / "rules.json").read_text())["learned"][0]
@@ -307,7 +307,7 @@ def test_a_checkpoint(command, tmp_path):
     [
         (["index=3"], "received no model; expected one of: arlc"),
         (["+model=arl"], "did you mean +model=arlc?"),
-        (["+model=arlc", "dataset.n=3", "constellation=center", "index=3"], "received a set of 3 puzzles; expected 0 to 2"),
+        (["+model=arlc", "dataset.n=3", "constellation=center", "index=3"], "a set of 3 puzzles; expected 0 to 2"),
         (["+model=arlc", "index=-1"], "expected at least 0"),
         (["+model=arlc", "index=x"], "expected an integer"),
         (["+model=arlc"], "received 7 puzzle sets: center_single"),

@@ -26,7 +26,7 @@ def test_pmfs_come_back(encoder, generator, values):
     pmf = torch.rand(5, values, generator=generator).softmax(-1)
     pmf[0] *= 0.25  # mass is missing: the entities differ
     read = Readout(encoder).pmf(encoder.encode_pmf(pmf), values)
-    # Where values fill all positions, the atom "the entities differ" has the least of four values' shares: half a percent.
+    # Where values fill all positions, the atom "the entities differ" has the least of four shares: half a percent.
     torch.testing.assert_close(read, pmf, atol=1e-5, rtol=1e-4 if values < 256 else 5e-3)
 
 
@@ -93,15 +93,15 @@ def solved(name, constellation, n, dim=1024, **options):
 
 
 def test_arlc_expects_the_answers_values():
-    """Center, 300 puzzles: in 3-4 % of the Sizes two rules fit the context, and the prior takes one that is wrong in a few.
+    """Center, 300 puzzles. Where two rules fit the context, the prior may take the one that the generator did not.
 
-    Measured on 2,000 puzzles: .993 or more of each attribute; the floor is 4 standard errors at n = 300 below .99.
+    Measured on 2,000 puzzles: Type .9985, Size .9885, Color .9945; floor: 4 standard errors (n = 300) below .9885.
     """
     learner, scene, answer = solved("iraven", "center", 300)
     for key, value in learner.expected(scene).items():
         assert value.shape == answer[key].shape
         right = (value.argmax(-1) == answer[key].argmax(-1)).float().mean()
-        assert float(right) >= 0.967, key
+        assert float(right) >= 0.964, key
         assert float(value.sum(-1).min()) > 0.999
 
 
