@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reasoning import answer_files, build, cells, commands, comparison, report, runs, schema
-from reasoning.jobs import Job, make_jobs
+from reasoning import answer_files, build, cells, commands, comparison, decoding, report, runs, schema
+from reasoning.jobs import NO_DECODER, Job, make_jobs
 from reasoning.settings import BenchmarkSettings, DatasetSettings, ModelSettings
 from vsa.errors import SettingsError
 from vsa.executors import check, execute
@@ -31,6 +31,7 @@ results.json, rules.json and run.json.
   compare=[NAME,NAME] seeds=[0,1]    several models and seeds: out/NAME/SEED/results.json, out/table.{json,csv,tex}
   answers=FILE.jsonl                 a language model's answers to python -m reasoning.prompts; with compare, beside it:
   answers={NAME:FILE} prompts=FILE   several, and the prompts where they do not lie beside the answers
+  decoder=[none,codebook,factorizer] answers decoded from predicted product vectors: out/NAME-DECODER/SEED
   executor=processes workers=2       cells side by side
   out=DIR overwrite=true             where results go, and whether others may be replaced
   --cfg                              print the settings and stop
@@ -56,7 +57,7 @@ def main(arguments: list[str]) -> int:
         report.say(str(yaml.safe_dump(schema.plain(settings), sort_keys=False)))
         return 0
     jobs = make_jobs(settings, overrides)
-    name = jobs[0].model.name if settings.compare is None else "compare"
+    name = jobs[0].name if settings.compare is None and len(jobs) == 1 else "compare"
     out = Path(settings.out) if settings.out else runs.default_out(name, jobs[0].seed)
     run(out, settings, jobs, arguments)
     return 0
@@ -93,6 +94,9 @@ def parse(arguments: Sequence[str]) -> BenchmarkSettings:
     elif settings.model is None and settings.compare is None and not isinstance(settings.checkpoint, str):
         raise commands.no_model(MODULE)
     check(settings.executor)
+    for name in (settings.decoder,) if isinstance(settings.decoder, str) else settings.decoder or ():
+        if name != NO_DECODER:
+            decoding.check_decoder(name)
     build.constellations(settings.constellation, settings.dataset)
     return settings
 
@@ -112,20 +116,20 @@ def run(
         (model, seed) -> puzzle set -> result.
     """
     several = settings.compare is not None or settings.seeds is not None or len(jobs) > 1
-    folders = {(job.model.name, job.seed): out / job.model.name / str(job.seed) if several else out for job in jobs}
+    folders = {(job.name, job.seed): out / job.name / str(job.seed) if several else out for job in jobs}
     wanted: dict[tuple[str, int], Sequence[cells.Evaluation]] = {}
     done: dict[tuple[str, int], dict[str, cells.CellResult]] = {}
     marks: dict[tuple[str, int], dict[str, dict[str, str]]] = {}
     if several and out.is_dir() and not settings.overwrite:
         comparison.check_folder(out)
     for job in jobs:
-        key = (job.model.name, job.seed)
+        key = (job.name, job.seed)
         wanted[key] = _cells(settings, job)
         marks[key] = {cell.name: cell.marks() for cell in wanted[key]}
         done[key] = cells.CellStore(folders[key], settings.overwrite).match(marks[key])
     # Nothing is written before everything has been checked.
     for job in jobs:
-        key = (job.model.name, job.seed)
+        key = (job.name, job.seed)
         runs.prepare_folder(folders[key])
         cells.CellStore(folders[key], settings.overwrite).clear(keep=done[key])
         record = {
@@ -133,6 +137,7 @@ def run(
             "model": job.model.name,
             "mode": job.mode,
             "seed": job.seed,
+            "decoder": job.decoder,
             "checkpoint": job.weights,
             "protocol": _protocol(settings, job),
             **({} if job.answers is None else {"answers": job.answers, "answered": answer_files.counts(wanted[key])}),
@@ -155,14 +160,16 @@ def run(
             done[key][cell.name] = result
             bar(1, f"{key[0]} {report.short_name(cell.name)}")
     for job in jobs:
-        key = (job.model.name, job.seed)
+        key = (job.name, job.seed)
         order = [cell.name for cell in wanted[key]]
         done[key] = {name: done[key][name] for name in (*order, *sorted(set(done[key]) - set(order)))}
         _write(folders[key], job, done[key])
     _show(out, settings, jobs, done)
     if several:
         metrics = {key: {name: result.metrics for name, result in part.items()} for key, part in done.items()}
-        comparison.write_tables(out, metrics)
+        solved = [(job.name, job.seed) for job in jobs if job.answers is None]
+        costs = {key: {name: _cost(result) for name, result in done[key].items()} for key in solved}
+        comparison.write_tables(out, metrics, costs)
     report.say(f"\nresults in {out}")
     return done
 
@@ -188,11 +195,16 @@ def _cells(settings: BenchmarkSettings, job: Job) -> Sequence[cells.Evaluation]:
             job.mode,
             job.seed,
             job.weights,
+            job.decoder,
         )
         if not found:
             build.try_out(recipe.solver(), puzzles)
         found.append(cells.Cell(recipe, name, puzzles, settings.test_batch_size, settings.device, settings.threads))
     return found
+
+
+def _cost(result: cells.CellResult) -> dict[str, float]:
+    return {"seconds_per_1000": round(result.seconds_per_1000, 4), "memory_mb": result.memory_mb}
 
 
 def _write(folder: Path, job: Job, results: Mapping[str, cells.CellResult]) -> None:
@@ -214,8 +226,8 @@ def _show(
 ) -> None:
     rows = {}
     for job in jobs:
-        part = done[job.model.name, job.seed]
-        label = f"{job.model.name}, {job.mode}" + (f", seed {job.seed}" if settings.seeds else "")
+        part = done[job.name, job.seed]
+        label = f"{job.name}, {job.mode}" + (f", seed {job.seed}" if settings.seeds else "")
         rows[label] = {name: result.metrics for name, result in part.items()}
     beside = {
         reference.name: reference
@@ -225,20 +237,34 @@ def _show(
     shown = report.at_setting(list(beside.values()), settings.dataset, settings.perception.options)
     report.say()
     report.show(report.answers_table(rows, shown))
-    for label, metrics in rows.items():
-        if any(entry.rules for entry in metrics.values()):
+    ours = {label: job for label, job in zip(rows, jobs, strict=True) if job.answers is None}
+    if ours:
+        report.say()
+        took = {
+            label: {name: result.seconds_per_1000 for name, result in done[job.name, job.seed].items()}
+            for label, job in ours.items()
+        }
+        memory = {
+            label: max(result.memory_mb for result in done[job.name, job.seed].values()) for label, job in ours.items()
+        }
+        report.show(report.costs_table(took, memory))
+    for label, job in ours.items():
+        if job.decoder is None or len(jobs) == 1:  # decoding changes answers, not rules
             report.say()
             title = f"Rules named, % (and not excluded by the context, %): {label}"
-            report.show(report.rules_table(metrics, title))
-    ours = [job for job in jobs if job.answers is None]
-    for job in ours[:1] if len({job.model.name for job in ours}) == 1 else ours:
-        described = next(iter(done[job.model.name, job.seed].values())).described
-        report.say(f"\nThe rules of {job.model.name} (x: the row's panels, c: the other rows', e: nothing):")
+            report.show(report.rules_table(rows[label], title))
+    first: dict[str, Job] = {}
+    for job in ours.values():
+        first.setdefault(job.model.name, job)
+    for job in first.values():
+        described = next(iter(done[job.name, job.seed].values())).described
+        legend = " (x: the row's panels, c: the other rows', e: nothing)" if any(" = " in d for d in described) else ""
+        report.say(f"\nThe rules of {job.model.name}{legend}:")
         for sentence in described:
             report.say(f"  {sentence}")
     for job in (job for job in jobs if job.answers):
         report.say(f"\nThe answers of {job.model.name}:")
-        for name, result in done[job.model.name, job.seed].items():
+        for name, result in done[job.name, job.seed].items():
             report.say(f"  {report.short_name(name)}: {' '.join(result.described)}")
 
 

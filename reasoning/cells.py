@@ -40,6 +40,7 @@ class Recipe:
         mode: how the weights come about.
         seed: of the run.
         weights: a training run's file; None for programmed rules.
+        decoder: of predicted product vectors; None: the learner scores the candidates itself.
     """
 
     model: ModelSettings
@@ -50,6 +51,7 @@ class Recipe:
     mode: str
     seed: int
     weights: str | None = None
+    decoder: str | None = None
 
     def solver(self) -> Solver:
         """Construct it, weights loaded."""
@@ -62,6 +64,8 @@ class Recipe:
         )  # fmt: skip
         if self.weights:
             load_weights(made.learner, read_tensors(Path(self.weights))[0], f"checkpoint={self.weights}")
+        if self.decoder:
+            made.learner = build.decoded(made.learner, self.decoder, self.algebra, self.backend, self.seed)
         return made
 
     def fingerprint(self) -> str:
@@ -142,6 +146,11 @@ class CellResult:
     described: tuple[str, ...]
     seconds: float
     memory_mb: float
+
+    @property
+    def seconds_per_1000(self) -> float:
+        """Time for 1,000 puzzles: seeing, solving and counting."""
+        return 1000 * self.seconds / max(self.metrics.answers.total, 1)
 
 
 def compute(cell: Evaluation) -> CellResult:

@@ -93,13 +93,12 @@ class AttributeExplanation:
         }
 
     def __str__(self) -> str:
-        known = "no known rule fits, the nearest is" if self.family is None else f"{self.family}, by"
         other = ""
         if self.runner_up is not None and self.runner_up_probability is not None:
             other = f", runner-up {self.runner_up} {two_digits(self.runner_up_probability)}"
         expects = "" if self.expected is None else f"; expects {self.expected.words} ({self.expected.probability:.2f})"
         return (
-            f"{self.attribute}: {known} {self.rule} {self.probability:.2f}{other}; "
+            f"{self.attribute}: {self.family or 'no known rule'}; {self.rule} {self.probability:.2f}{other}; "
             f"explains the complete rows to {two_digits(self.confidence)}{expects}"
         )
 

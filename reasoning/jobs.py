@@ -12,9 +12,9 @@ from reasoning.checkpoints import read_tensors
 from reasoning.settings import BenchmarkSettings, Mode, ModelSettings, Named
 from vsa.errors import CorruptFileError, SettingsError
 
-__all__ = ["Job", "make_job", "make_jobs"]
+__all__ = ["NO_DECODER", "Job", "make_job", "make_jobs"]
 
-
+NO_DECODER = "none"
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")  # of a folder
 
 
@@ -27,6 +27,7 @@ class Job:
         algebra: that of the checkpoint, if there is one.
         seed: of the run.
         weights: file of the weights; None for programmed rules.
+        decoder: how predicted product vectors are decoded before candidates are compared; None: they are not.
         answers: a language model's file of answers; None for a model of ours.
     """
 
@@ -34,7 +35,13 @@ class Job:
     algebra: Named
     seed: int
     weights: str | None
+    decoder: str | None = None
     answers: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Of its folder and its rows."""
+        return self.model.name + (f"-{self.decoder}" if self.decoder else "")
 
     @property
     def mode(self) -> str:
@@ -50,30 +57,35 @@ def make_jobs(settings: BenchmarkSettings, arguments: Sequence[str]) -> list[Job
         arguments: the overrides, which tell what the user set from what the files say.
 
     Returns:
-        One job per model and seed.
+        One job per model, decoder and seed.
 
     Raises:
         VSAError: a checkpoint that is missing, unfinished or another model's; a mode without its weights.
     """
-    return [*_model_jobs(settings, arguments), *_answer_jobs(settings)]
+    jobs = _models_and_seeds(settings, arguments)
+    decoders = (settings.decoder,) if isinstance(settings.decoder, str) else settings.decoder or (NO_DECODER,)
+    chosen = [None if name == NO_DECODER else name for name in decoders]
+    ours = [replace(job, decoder=decoder) for decoder in chosen for job in jobs]
+    return [*ours, *_answer_jobs(settings, [job.name for job in ours])]
 
 
-def _answer_jobs(settings: BenchmarkSettings) -> list[Job]:
+def _answer_jobs(settings: BenchmarkSettings, taken: Sequence[str]) -> list[Job]:
     """Language models, by the name given or the file's."""
     given = settings.answers or {}
     files = {Path(given).stem: given} if isinstance(given, str) else dict(given)
-    ours = [*(settings.compare or ()), *([settings.model.name] if settings.model else [])]
     for name in files:
-        if not _NAME.fullmatch(name) or name in ours:
+        if not _NAME.fullmatch(name) or name in taken:
             raise SettingsError(
                 f"setting answers={{{name}: ...}}", received="a name that is a model of ours, or no name of a folder",
                 expected="letters, digits, points and dashes", hint="write answers={NAME: FILE}",
             )  # fmt: skip
-    return [Job(ModelSettings(name), settings.algebra, settings.seed, None, file) for name, file in files.items()]
+    return [
+        Job(ModelSettings(name), settings.algebra, settings.seed, None, answers=file) for name, file in files.items()
+    ]
 
 
-def _model_jobs(settings: BenchmarkSettings, arguments: Sequence[str]) -> list[Job]:
-    """Models of ours."""
+def _models_and_seeds(settings: BenchmarkSettings, arguments: Sequence[str]) -> list[Job]:
+    """Models of ours; none where there are answers alone."""
     named = commands.named_keys(arguments)
     seeds = settings.seeds if settings.seeds is not None else (settings.seed,)
     if settings.answers is not None and settings.compare is None and settings.model is None and not settings.checkpoint:

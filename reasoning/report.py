@@ -33,6 +33,7 @@ __all__ = [
     "at_setting",
     "complain",
     "configure_logging",
+    "costs_table",
     "progress",
     "references",
     "rules_table",
@@ -224,6 +225,40 @@ def answers_table(
         table.add_column(name, justify="right", no_wrap=True, style="bold" if name == AVERAGE else None)
     for label, cells, style in lines:
         table.add_row(label, *cells, style=style)
+    return table
+
+
+def costs_table(
+    seconds: Mapping[str, Mapping[str, float]], memory: Mapping[str, float], title: str = "Seconds for 1,000 puzzles"
+) -> Table:
+    """What answering took.
+
+    Args:
+        seconds: row -> puzzle set -> seconds for 1,000 puzzles.
+        memory: row -> peak memory of the process in MB.
+        title: above the table.
+
+    Returns:
+        A table with one line per row, or one per puzzle set where sets have long names.
+    """
+    sets = list(dict.fromkeys(name for row in seconds.values() for name in row))
+    names = [short_name(name) for name in sets]
+    cells = {
+        label: [f"{row[name]:.3g}" if name in row else "-" for name in sets] + [f"{memory[label]:.0f} MB"]
+        for label, row in seconds.items()
+    }
+    table = Table(title=title, title_justify="left", header_style="bold")
+    table.add_column("", overflow="fold")
+    if max(map(len, names), default=0) > _LONG_NAME:
+        for label in cells:
+            table.add_column(escape(label), justify="right", overflow="fold")
+        for index, name in enumerate([*names, "peak memory"]):
+            table.add_row(escape(name), *(row[index] for row in cells.values()))
+        return table
+    for name in [*names, "peak memory"]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for label, row in cells.items():
+        table.add_row(escape(label), *row)
     return table
 
 

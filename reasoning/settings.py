@@ -192,6 +192,7 @@ class BenchmarkSettings:
     prompts: str | None  # the prompts that they answer
     compare: tuple[str, ...] | None  # several models instead of +model
     seeds: tuple[int, ...] | None  # several seeds instead of seed
+    decoder: str | tuple[str, ...] | None  # of predicted product vectors: none, codebook, factorizer or one by name
     test_batch_size: int
     threads: int
     device: str
@@ -204,9 +205,9 @@ class BenchmarkSettings:
         for name in ("test_batch_size", "threads", "workers"):
             _at_least(name, getattr(self, name), 1)
         _check_device(self.device)
-        for name in ("compare", "seeds"):
+        for name in ("compare", "seeds", "decoder"):
             chosen = getattr(self, name)
-            if chosen is not None and (not chosen or len(set(chosen)) != len(chosen)):
+            if chosen is not None and not isinstance(chosen, str) and (not chosen or len(set(chosen)) != len(chosen)):
                 raise SettingsError(
                     f"setting {name}", received=str(list(chosen)), expected="different entries, at least one"
                 )

@@ -125,7 +125,7 @@ def test_words_and_json(constellation):
     assert "-0.00" not in words
     for entry in explanation.attributes:
         assert f"  {entry.attribute}: " in words
-        assert f", by {entry.rule} {entry.probability:.2f}, runner-up " in words or entry.family is None
+        assert f"; {entry.rule} {entry.probability:.2f}, runner-up {entry.runner_up} " in words
     assert "rule 2: x3 = - x1 + 2 x2" in words
     content = json.loads(json.dumps(explanation.as_dict(), allow_nan=False))
     assert content["answer"] == explanation.answer and content["right"] is explanation.right
