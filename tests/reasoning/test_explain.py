@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+import conf
 import datasets
 import vsa
-from reasoning import explain, explanation_plot
+from reasoning import benchmark, build, explain, explanation_plot
 from reasoning.learners.arlc import ARLC
 from reasoning.perception.oracle import Oracle
 from reasoning.solver import Solver
@@ -236,6 +237,39 @@ def test_infinite_scores_are_no_json():
     odd = dataclasses.replace(explanation, scores=(float("-inf"), *explanation.scores[1:]))
     assert odd.as_dict()["scores"][0] is None
     assert "-inf" in str(odd)
+
+
+MODELS = sorted(path.stem for path in (Path(conf.__file__).parent / "model").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("constellation", ["center", "out_in_grid"])
+def test_every_model_explains_itself(model, constellation):
+    """By the interface alone: labels for all rules, expectations in the form of the scene, words, JSON, a picture."""
+    settings = benchmark.parse([f"+model={model}", "algebra.dim=512"])
+
+    def make(mode):
+        return build.solver(
+            settings.model, settings.algebra, settings.backend, settings.perception, columns=3, mode=mode, seed=0
+        )
+
+    try:
+        made = make("programmed")
+    except SettingsError:  # it must be trained
+        made = make("learned")
+    arrays = datasets.generate("iraven", constellation, n=3, seed=1)
+    batch = datasets.PuzzleBatch.of(arrays)
+    prediction, scene = made.solve(batch), made.scene(batch)
+    assert len(made.learner.rule_labels()) == prediction.rule_weights.shape[-1]
+    explanation = made.explain(batch, 2)
+    assert explanation.answer == int(prediction.answers[2])
+    for key, value in made.learner.expected(scene).items():
+        assert value.shape == (3, *(scene.pmfs.get(key, scene.sets.get(key))).shape[2:])
+        assert float(value.min()) >= -1e-5
+        if key in scene.pmfs:
+            assert float(value.sum(-1).max()) <= 1 + 1e-3
+    assert str(explanation) and json.dumps(explanation.as_dict(), allow_nan=False)
+    assert explanation_plot.png(explanation).startswith(b"\x89PNG")
 
 
 # -- the command ---------------------------------------------------------------------------------------------------
