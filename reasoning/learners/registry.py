@@ -5,6 +5,6 @@ from __future__ import annotations
 from reasoning.learners.base import Learner
 from vsa.registry import Registry
 
-_MODULES = {"arlc": "reasoning.learners.arlc"}
+_MODULES = {"arlc": "reasoning.learners.arlc", "nvsa": "reasoning.learners.nvsa"}
 
 LEARNERS: Registry[type[Learner]] = Registry("model", modules=_MODULES)
