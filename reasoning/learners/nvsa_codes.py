@@ -1,8 +1,8 @@
 """The vectors of the NVSA back-end: block codes in a spectral form in which similarity is a plain inner product.
 
 Two codebooks, both stored on a backend and only read: *powers* (atom v is the v-th power of one vector, so binding adds
-values) and *names* (independent atoms, one more for "the entities of the panel differ"). A PMF becomes a vector by a
-transposed read, a vector is compared with all atoms by a forward read.
+values) and *names* (independent atoms, one of them for "the entities of the panel differ"). A PMF becomes a vector by
+a transposed read; a vector is compared with all atoms by a forward read.
 
 Reference: Hersche et al., "A neuro-vector-symbolic architecture for solving Raven's progressive matrices", Nature
 Machine Intelligence 2023.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 
 import torch
@@ -25,21 +26,22 @@ from vsa.errors import VSAError
 from vsa.models.gsbc import GSBC
 from vsa.seeding import child_seed
 
-__all__ = ["BlockSpectra"]
+__all__ = ["BlockSpectra", "Names", "Powers"]
 
 log = logging.getLogger(__name__)
+_ROOT = math.sqrt(2.0)
 
 
 class BlockSpectra(nn.Module):
-    """Codebooks and operations on spectra.
+    """One codebook and the operations on its vectors.
 
-    A vector is complex (..., W), W = K * (L // 2 + 1): the Fourier transforms of its blocks, the frequencies that
-    occur once (the edges of a real transform) in front and scaled by the root of one half. All other frequencies
-    stand for two. So the inner product of two spectra as real numbers is that of the vectors, up to a factor.
+    A vector is complex (..., W), W = K * (L // 2 + 1): the Fourier transforms of its blocks. The frequencies that occur
+    once in a full transform (zero, and the highest if L is even) stand in front, divided by the root of two; the
+    others stand for two each. So the inner product of two spectra as real numbers is that of the vectors times L / 2.
 
     Args:
         algebra: a block code with a spectral form.
-        backend: where the atoms are stored. Default: digital, exact.
+        backend: where atoms are stored. Default: digital, exact.
         seed: chooses the atoms.
     """
 
@@ -50,98 +52,115 @@ class BlockSpectra(nn.Module):
                 "NVSA", received=f"algebra {algebra!r}", expected="a block code with a spectral form",
                 hint="use algebra=gsbc",
             )  # fmt: skip
-        self.algebra = algebra
+        self.algebra: GSBC = algebra
         self.backend = get_backend("digital") if backend is None else backend
         self.seed = seed
         length = algebra.block_length
         self._edges = [0] if length % 2 else [0, length // 2]
-        self._edge_width = algebra.blocks * len(self._edges)
+        self._inner = [frequency for frequency in range(length // 2 + 1) if frequency not in self._edges]
+        self._front = algebra.blocks * len(self._edges)
         self._scale = 2.0 / (length * algebra.blocks)
         self._stored: dict[tuple[object, ...], StoredMatrix] = {}
 
-    # -- from PMFs to vectors and back ---------------------------------------------------------------------------
+    def encode(self, pmf: Tensor) -> Tensor:
+        """The probability-weighted sum of the atoms 0 .. V-1.
 
-    def encode_powers(self, pmf: Tensor, margin: int) -> Tensor:
-        """(..., V) -> complex (..., W) on the atoms 0 .. V-1 of the powers."""
-        padded = nn.functional.pad(pmf, (margin, margin))
-        return self._superpose(self._powers(pmf.shape[-1], margin, pmf), padded)
+        Args:
+            pmf: (..., V).
 
-    def encode_names(self, pmf: Tensor) -> Tensor:
-        """(..., V) -> complex (..., W) on the atoms of the names."""
-        return self._superpose(self._names(pmf.shape[-1], pmf), pmf)
+        Returns:
+            complex (..., W).
+        """
+        atoms = self._array(range(pmf.shape[-1]), pmf)
+        return torch.view_as_complex(atoms.rmatvec(pmf).unflatten(-1, (-1, 2)))
 
-    def read_powers(self, vectors: Tensor, values: int, margin: int = 0) -> Tensor:
-        """Similarity of vectors (..., W) with the powers -margin .. values-1+margin."""
-        return self._similar(self._powers(values, margin, vectors.real), vectors)
+    def read(self, vectors: Tensor, labels: Sequence[int]) -> Tensor:
+        """Similarity with each of N atoms.
 
-    def read_names(self, vectors: Tensor, values: int) -> Tensor:
-        """Similarity of vectors (..., W) with the first ``values`` names."""
-        return self._similar(self._names(values, vectors.real), vectors)
+        Args:
+            vectors: complex (..., W).
+            labels: N atoms.
 
-    def read_steps(self, vectors: Tensor, steps: Sequence[int]) -> Tensor:
-        """Similarity of vectors (..., W) with the given powers."""
-        return self._similar(self._store("steps", tuple(steps), vectors.real), vectors)
-
-    # -- operations ------------------------------------------------------------------------------------------------
+        Returns:
+            (..., N).
+        """
+        real = _real(vectors)
+        return self._array(labels, real).matvec(real) * self._scale
 
     def bind(self, *vectors: Tensor) -> Tensor:
-        """Circular convolution block by block; conjugate one for a correlation (unbinding)."""
+        """Circular convolution block by block; with a conjugate it is a correlation (unbinding)."""
         return reduce(self._bind, vectors)
 
     def bind_all(self, vectors: Tensor) -> Tensor:
-        """(..., P, W) -> (..., W)."""
+        """All panels bound: (..., P, W) -> (..., W)."""
         return reduce(self._bind, vectors.unbind(-2))
 
     def similarity(self, x: Tensor, y: Tensor) -> Tensor:
-        """(..., W), (..., W) -> real (...): one for equal atoms, 1 / L on average for unrelated ones."""
-        return (self._real(x) * self._real(y)).sum(-1) * self._scale
+        """(..., W), (..., W) -> (...): one for equal atoms, zero or little for others."""
+        return (_real(x) * _real(y)).sum(-1) * self._scale
+
+    def atoms(self, labels: Sequence[int]) -> Tensor:
+        """int64 (N, K), the positions of the blocks of N atoms."""
+        raise NotImplementedError
 
     def _bind(self, x: Tensor, y: Tensor) -> Tensor:
         product = x * y
-        product[..., : self._edge_width] *= math.sqrt(2.0)
+        product[..., : self._front] *= _ROOT
         return product
 
-    @staticmethod
-    def _real(x: Tensor) -> Tensor:
-        return torch.view_as_real(x).flatten(-2)
+    def _generator(self, name: str) -> torch.Generator:
+        return torch.Generator().manual_seed(child_seed(self.seed, "nvsa", name))
 
-    @staticmethod
-    def _superpose(stored: StoredMatrix, weights: Tensor) -> Tensor:
-        return torch.view_as_complex(stored.rmatvec(weights).unflatten(-1, (-1, 2)))
-
-    def _similar(self, stored: StoredMatrix, vectors: Tensor) -> Tensor:
-        return stored.matvec(self._real(vectors)) * self._scale
-
-    # -- storing ---------------------------------------------------------------------------------------------------
-
-    def _powers(self, values: int, margin: int, like: Tensor) -> StoredMatrix:
-        return self._store("powers", tuple(range(-margin, values + margin)), like)
-
-    def _names(self, values: int, like: Tensor) -> StoredMatrix:
-        return self._store("names", values, like)
-
-    def _store(self, kind: str, which: tuple[int, ...] | int, like: Tensor) -> StoredMatrix:
-        """The stored array, made at its first use."""
-        place = (kind, which, like.device, like.dtype)
+    def _array(self, labels: Sequence[int], like: Tensor) -> StoredMatrix:
+        """The stored atoms; an array is stored at its first use."""
+        place = (type(self), tuple(labels), like.device, like.dtype)
         if place not in self._stored:
-            generator = torch.Generator().manual_seed(child_seed(self.seed, "nvsa", "names" if which is None else kind))
-            code = self.algebra
-            assert isinstance(code, GSBC)
-            if isinstance(which, int):
-                atoms = code.random(which, generator=generator, dtype=torch.int64)
-            else:
-                shared = torch.Generator().manual_seed(child_seed(self.seed, "nvsa", "base"))
-                atoms = code.power(code.power_base(generator=shared), torch.tensor(which))
-                if len(which) > code.block_length:
-                    log.warning(
-                        "%d values in blocks of length %d: values that differ by %d share an atom; "
-                        "algebra.dim=%d (with %d blocks) keeps them apart",
-                        len(which), code.block_length, code.block_length, code.blocks * len(which), code.blocks,
-                    )  # fmt: skip
-            spectra = code.spectrum(code.from_index(atoms, dtype=torch.float64))
-            inner = [m for m in range(spectra.shape[-1]) if m not in self._edges]
-            edges = spectra[..., self._edges].flatten(-2) * math.sqrt(0.5)
-            ordered = torch.cat([edges, spectra[..., inner].flatten(-2)], dim=-1)
-            array = child_seed(self.seed, "nvsa array", kind, str(which))
-            self._stored[place] = self.backend.store(self._real(ordered).to(like), "dense", seed=array)
+            spectra = self.algebra.spectrum(self.algebra.from_index(self.atoms(labels), dtype=torch.float64))
+            front, rest = spectra[..., self._edges].flatten(-2) / _ROOT, spectra[..., self._inner].flatten(-2)
+            real = _real(torch.cat([front, rest], dim=-1)).to(like)
+            seed = child_seed(self.seed, "nvsa array", type(self).__name__, *labels)
+            self._stored[place] = self.backend.store(real, "dense", seed=seed)
         return self._stored[place]
+
+
+class Names(BlockSpectra):
+    """Independent atoms."""
+
+    def atoms(self, labels: Sequence[int]) -> Tensor:
+        count = max(labels) + 1
+        return self.algebra.random(count, generator=self._generator("names"), dtype=torch.int64)[list(labels)]
+
+
+class Powers(BlockSpectra):
+    """Powers of one vector: binding adds labels, and labels may be negative.
+
+    The positions of that vector share no factor with L, so the spectra of its blocks are permutations of each other and
+    every block says the same. An exact backend therefore stores one block; any other stores all, so that its noise
+    averages out.
+
+    Args:
+        algebra: a block code with a spectral form.
+        backend: where atoms are stored. Default: digital, exact.
+        seed: chooses the atoms.
+    """
+
+    def __init__(self, algebra: Algebra, backend: Backend | None = None, seed: int = 0) -> None:
+        exact = backend is None or backend.exact
+        if exact and isinstance(algebra, GSBC):
+            algebra = replace(algebra, dim=algebra.block_length, blocks=1)
+        super().__init__(algebra, backend, seed)
+
+    def atoms(self, labels: Sequence[int]) -> Tensor:
+        length = self.algebra.block_length
+        if max(labels) - min(labels) >= length:
+            log.warning(
+                "values from %d to %d in blocks of length %d: values that differ by %d share an atom; "
+                "a larger algebra.dim (or fewer blocks) keeps them apart",
+                min(labels), max(labels), length, length,
+            )  # fmt: skip
+        base = self.algebra.power_base(generator=self._generator("base"))
+        return self.algebra.power(base, torch.tensor(list(labels)))
+
+
+def _real(spectra: Tensor) -> Tensor:
+    return torch.view_as_real(spectra).flatten(-2)

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from reasoning.learners.nvsa_rules import STEPS, Evidence
+from reasoning.learners.nvsa_values import FLOOR, log_similarity
 
-__all__ = ["sets_evidence"]
-
-_FLOOR = 1e-6
+__all__ = ["difference_is", "equal", "sets_evidence", "union_is"]
 
 
 def sets_evidence(context: Tensor) -> Evidence:
@@ -30,31 +29,31 @@ def sets_evidence(context: Tensor) -> Evidence:
     right = torch.cat([rows[:, :, 1], rows[:, :, 2], last[:, 1:]], dim=1)
 
     alike = equal(left, right)
-    constant = _log(alike).sum(-1)
+    constant = log_similarity(alike).sum(-1)
 
     moved = torch.stack([left.roll(step, -1) for step in STEPS], dim=1)  # (B, 4, 5, S)
     travelled = torch.stack([rows[:, :, 0].roll(2 * step, -1) for step in STEPS], dim=1)  # (B, 4, 2, S)
     progressions = (
-        _log(equal(moved, right.unsqueeze(1))).sum(-1)
-        + _log(equal(travelled, rows[:, None, :, 2])).sum(-1)
-        + _log(1 - alike).sum(-1, keepdim=True)
+        log_similarity(equal(moved, right.unsqueeze(1))).sum(-1)
+        + log_similarity(equal(travelled, rows[:, None, :, 2])).sum(-1)
+        + log_similarity(1 - alike).sum(-1, keepdim=True)
     )
 
     first = torch.cat([rows[:, :, 0], last[:, :1]], dim=1)  # (B, 3, S)
     second = torch.cat([rows[:, :, 1], last[:, 1:]], dim=1)
     third = rows[:, :, 2]
-    plus = _log(union_is(first[:, :2], second[:, :2], third)) + _log(1 - equal(first[:, :2], third))
-    minus = _log(difference_is(first[:, :2], second[:, :2], third))
+    plus = log_similarity(union_is(first[:, :2], second[:, :2], third)) + log_similarity(1 - equal(first[:, :2], third))
+    minus = log_similarity(difference_is(first[:, :2], second[:, :2], third))
     union, difference = _union(first[:, 2], second[:, 2]), first[:, 2] * (1 - second[:, 2])
-    adds = _log(1 - (1 - second[:, 2] * (1 - first[:, 2])).prod(-1))
-    leaves = _log(1 - (1 - difference).prod(-1))
+    adds = log_similarity(1 - (1 - second[:, 2] * (1 - first[:, 2])).prod(-1))
+    leaves = log_similarity(1 - (1 - difference).prod(-1))
 
     # Rows shifted to the right or to the left: which panel of the row before stands where.
     orders = torch.tensor([[2, 0, 1], [1, 2, 0]], device=context.device)
-    second_row = _log(equal(rows[:, 0][:, orders], rows[:, 1].unsqueeze(1))).sum(-1)  # (B, 2)
+    second_row = log_similarity(equal(rows[:, 0][:, orders], rows[:, 1].unsqueeze(1))).sum(-1)  # (B, 2)
     third_row = rows[:, 1][:, orders]  # (B, 2, 3, S)
-    shifted = second_row + _log(equal(third_row[:, :, :2], last.unsqueeze(1))).sum(-1)
-    apart = _log(1 - equal(rows[:, 0], rows[:, 0].roll(1, 1))).sum(-1)
+    shifted = second_row + log_similarity(equal(third_row[:, :, :2], last.unsqueeze(1))).sum(-1)
+    apart = log_similarity(1 - equal(rows[:, 0], rows[:, 0].roll(1, 1))).sum(-1)
     distribute = shifted.logsumexp(-1) + apart
     shared = (shifted.softmax(-1).unsqueeze(-1) * third_row[:, :, 2]).sum(1)
 
@@ -111,8 +110,4 @@ def _empty(a: Tensor) -> Tensor:
 
 
 def _some(a: Tensor) -> Tensor:
-    return (1 - _empty(a)).clamp_min(_FLOOR)
-
-
-def _log(similarity: Tensor) -> Tensor:
-    return similarity.clamp(_FLOOR, 1.0).log()
+    return (1 - _empty(a)).clamp_min(FLOOR)

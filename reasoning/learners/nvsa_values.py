@@ -1,110 +1,106 @@
-"""NVSA on attributes with values: rule probability and rule execution on vectors."""
+"""NVSA on attributes with values: rule probability and rule execution, on vectors."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from reasoning.learners.nvsa_codes import BlockSpectra
+from reasoning.learners.nvsa_codes import Names, Powers
 from reasoning.learners.nvsa_rules import STEPS, Evidence
 
-__all__ = ["FLOOR", "values_evidence"]
+__all__ = ["FLOOR", "log_similarity", "values_evidence"]
 
-FLOOR = 1e-6  # least similarity: a comparison excludes nothing for good
+FLOOR = 1e-6  # least similarity: no comparison excludes a rule for good
 _MARGIN = max(abs(step) for step in STEPS)
 
 
-def values_evidence(codes: BlockSpectra, context: Tensor, allowed: Tensor, columns: int) -> Evidence:
-    """Evidence for the rules of values.
+def values_evidence(powers: Powers, names: Names, context: Tensor, allowed: Tensor, columns: int) -> Evidence:
+    """Evidence for the rules of values, in matrices of three rows.
 
     Args:
-        codes: the codebooks.
+        powers: the codebook in which binding adds values.
+        names: the codebook of unrelated atoms.
         context: (N, 3 n - 1, V) PMFs row by row; missing mass: the entities of the panel differ.
-        allowed: (N, V) or (1, V) one for the values that the attribute has, else zero.
+        allowed: (N, V), one for each value that the attribute has, else zero.
         columns: n.
 
     Returns:
         Evidence with (N, R) agreements and (N, R, V + 1) predicted PMFs, the last entry for entities that differ.
     """
-    n, values = columns, context.shape[-1]
-    missing = (1 - context.sum(-1, keepdim=True)).clamp_min(0)
-    powers = codes.encode_powers(context, _MARGIN)  # (N, P, W)
-    names = codes.encode_names(torch.cat([context, missing], dim=-1))
-    powers_rows, powers_last = powers[:, : 2 * n].unflatten(1, (2, n)), powers[:, 2 * n :]
-    names_rows, names_last = names[:, : 2 * n].unflatten(1, (2, n)), names[:, 2 * n :]
-
-    # Neighbours in a row are alike, or they are not.
-    alike = torch.cat(
-        [
-            codes.similarity(names_rows[:, :, 1:], names_rows[:, :, :-1]).flatten(1),
-            codes.similarity(names_last[:, 1:], names_last[:, :-1]),
-        ],
-        dim=1,
-    )
-    constant = _log(alike).sum(-1)
-    distinct = _log(1 - alike).sum(-1)
-
-    # Progressions: differences of neighbours against the step, of first and last against n - 1 steps, and no standstill.
-    inverse = powers.conj().resolve_conj()
-    inverse_rows, inverse_last = inverse[:, : 2 * n].unflatten(1, (2, n)), inverse[:, 2 * n :]
-    steps = (0, *STEPS)
-    moves = torch.cat(
-        [
-            codes.read_steps(codes.bind(powers_rows[:, :, 1:], inverse_rows[:, :, :-1]), steps).flatten(1, 2),
-            codes.read_steps(codes.bind(powers_last[:, 1:], inverse_last[:, :-1]), steps),
-        ],
-        dim=1,
-    )
-    travel = codes.bind(powers_rows[:, :, -1], inverse_rows[:, :, 0])
-    travelled = codes.read_steps(travel, [step * (n - 1) for step in STEPS])
-    progressions = (
-        _log(moves[..., 1:]).sum(1) + _log(travelled).sum(1) + _log(1 - moves[..., :1]).sum(1)
-    )
-
-    # Sums and differences hold in the complete rows, and the third must end in a value.
-    total = codes.bind_all(powers_rows[:, :, :-1])
-    rest = codes.bind_all(powers_rows[:, :, 1:])
-    total_last = codes.bind_all(powers_last)
-    rest_last = codes.bind(powers_last[:, 0], codes.bind_all(inverse_last[:, 1:]))
-    plus = _log(codes.similarity(total, powers_rows[:, :, -1])).sum(-1)
-    minus = _log(codes.similarity(rest, powers_rows[:, :, 0])).sum(-1)
-    ends = codes.read_powers(torch.stack([powers_last[:, -1], total_last, rest_last], dim=1), values, _MARGIN)
-    arithmetic = _allowed(ends[:, 1:, _MARGIN:-_MARGIN], allowed.unsqueeze(1))  # (N, 2, V)
-    legal = _log(arithmetic.sum(-1))
-
-    # Distribute_Three: rows have the same values, and so have columns where they are as long.
-    bundles = codes.bind_all(names_rows)  # (N, 2, W)
-    distribute = _log(codes.similarity(bundles[:, 0], bundles[:, 1])) + distinct
-    if n == 3:
-        down = codes.bind(names_rows[:, 0, :-1], names_rows[:, 1, :-1], names_last)
-        distribute = distribute + _log(codes.similarity(down[:, 0], down[:, 1]))
-    left_over = codes.bind(bundles[:, 0], codes.bind_all(names_last).conj().resolve_conj())
-    found = codes.read_names(torch.stack([names_last[:, -1], left_over], dim=1), values + 1)
-    named = torch.cat([_allowed(found[..., :-1], allowed.unsqueeze(1)), found[..., -1:].clamp_min(0)], dim=-1)
-
-    # Binding with the power of a step moves what is read.
-    moved = torch.stack([ends[:, 0, _MARGIN - step : _MARGIN - step + values] for step in STEPS], dim=1)
-    added = torch.cat([_allowed(moved, allowed.unsqueeze(1)), arithmetic], dim=1)
-    added = torch.nn.functional.pad(added, (0, 1))
-    predicted = _normalised(torch.cat([named[:, :1], added, named[:, 1:]], dim=1))
-    agreement = torch.cat(
-        [
-            constant.unsqueeze(-1), progressions, torch.stack([plus, minus], dim=-1) + legal, distribute.unsqueeze(-1)
-        ],
-        dim=-1,
-    )  # fmt: skip
-    pairs = alike.shape[-1]
-    factors = torch.tensor([pairs, *(2 * pairs + 2,) * len(STEPS), 3, 3, pairs + 1 + (n == 3)], device=context.device)
-    return Evidence(agreement, factors, predicted)
+    named = _by_name(names, context, allowed, columns)
+    added = _by_sum(powers, context, allowed, columns)
+    # In the order of the rules: constant, progressions, sum and difference, distribute three.
+    join = [named.agreement[:, :1], added.agreement, named.agreement[:, 1:]]
+    factors = torch.cat([named.factors[:1], added.factors, named.factors[1:]])
+    sums = functional.pad(added.predicted, (0, 1))
+    predicted = torch.cat([named.predicted[:, :1], sums, named.predicted[:, 1:]], dim=1)
+    predicted = predicted / predicted.sum(-1, keepdim=True).clamp_min(FLOOR)
+    return Evidence(torch.cat(join, dim=-1), factors, predicted)
 
 
-def _log(similarity: Tensor) -> Tensor:
+def log_similarity(similarity: Tensor) -> Tensor:
+    """Log of a similarity, which is never quite zero."""
     return similarity.clamp(FLOOR, 1.0).log()
 
 
-def _allowed(read: Tensor, allowed: Tensor) -> Tensor:
-    return read.clamp_min(0) * allowed
+def _by_name(names: Names, context: Tensor, allowed: Tensor, n: int) -> Evidence:
+    """Constant and distribute three; the predicted weights are not normalised yet."""
+    values = context.shape[-1]
+    missing = (1 - context.sum(-1, keepdim=True)).clamp_min(0)
+    vectors = names.encode(torch.cat([context, missing], dim=-1))  # (N, P, W)
+    rows, last = _rows(vectors, n)
+    alike = torch.cat(
+        [names.similarity(rows[:, :, 1:], rows[:, :, :-1]).flatten(1), names.similarity(last[:, 1:], last[:, :-1])], 1
+    )
+    constant = log_similarity(alike).sum(-1)
+
+    # Rows hold the same values, and so do columns if they are as long; neighbours differ.
+    whole = names.bind_all(rows)  # (N, 2, W)
+    distribute = log_similarity(1 - alike).sum(-1) + log_similarity(names.similarity(whole[:, 0], whole[:, 1]))
+    if n == 3:
+        down = names.bind(rows[:, 0, :-1], rows[:, 1, :-1], last)
+        distribute = distribute + log_similarity(names.similarity(down[:, 0], down[:, 1]))
+
+    lacking = names.bind(whole[:, 0], names.bind_all(last).conj())
+    found = names.read(torch.stack([last[:, -1], lacking], dim=1), range(values + 1)).clamp_min(0)
+    predicted = torch.cat([found[..., :-1] * allowed.unsqueeze(1), found[..., -1:]], dim=-1)
+    pairs = alike.shape[-1]
+    factors = torch.tensor([pairs, pairs + (2 if n == 3 else 1)], device=context.device)
+    return Evidence(torch.stack([constant, distribute], dim=-1), factors, predicted)
 
 
-def _normalised(weights: Tensor) -> Tensor:
-    return weights / weights.sum(-1, keepdim=True).clamp_min(FLOOR)
+def _by_sum(powers: Powers, context: Tensor, allowed: Tensor, n: int) -> Evidence:
+    """Progressions, sum and difference; the predicted weights are not normalised yet."""
+    values, allowed = context.shape[-1], allowed.unsqueeze(1)
+    vectors = powers.encode(context)
+    rows, last = _rows(vectors, n)
+    rows_inverse, last_inverse = _rows(vectors.conj().resolve_conj(), n)
+
+    # Differences of neighbours are the step and not zero; that of first and last is n - 1 steps.
+    moves = [powers.bind(rows[:, :, 1:], rows_inverse[:, :, :-1]).flatten(1, 2), powers.bind(last[:, 1:], last_inverse[:, :-1])]
+    moved = powers.read(torch.cat(moves, dim=1), (0, *STEPS))
+    travelled = powers.read(powers.bind(rows[:, :, -1], rows_inverse[:, :, 0]), [step * (n - 1) for step in STEPS])
+    steady = log_similarity(moved[..., 1:]).sum(1) + log_similarity(travelled).sum(1)
+    progressions = steady + log_similarity(1 - moved[..., :1]).sum(1)
+
+    # The complete rows add up, and the third row ends in a value that the attribute has.
+    plus = powers.similarity(powers.bind_all(rows[:, :, :-1]), rows[:, :, -1])
+    minus = powers.similarity(powers.bind_all(rows[:, :, 1:]), rows[:, :, 0])
+    ends = torch.stack(
+        [last[:, -1], powers.bind_all(last), powers.bind(last[:, 0], powers.bind_all(last_inverse[:, 1:]))], dim=1
+    )
+    found = powers.read(ends, range(-_MARGIN, values + _MARGIN)).clamp_min(0)
+    results = found[:, 1:, _MARGIN:-_MARGIN] * allowed  # (N, 2, V)
+    arithmetic = log_similarity(torch.stack([plus, minus], dim=-1)).sum(1) + log_similarity(results.sum(-1))
+
+    # To bind with the power of a step is to move what is read by that step.
+    after = torch.stack([found[:, 0, _MARGIN - step : _MARGIN - step + values] for step in STEPS], dim=1) * allowed
+    pairs = moved.shape[1]
+    factors = torch.tensor([*(2 * pairs + 2,) * len(STEPS), 3, 3], device=context.device)
+    return Evidence(torch.cat([progressions, arithmetic], dim=-1), factors, torch.cat([after, results], dim=1))
+
+
+def _rows(vectors: Tensor, n: int) -> tuple[Tensor, Tensor]:
+    """(N, 3 n - 1, W) -> the complete rows (N, 2, n, W) and the third (N, n - 1, W)."""
+    return vectors[:, : 2 * n].unflatten(1, (2, n)), vectors[:, 2 * n :]
