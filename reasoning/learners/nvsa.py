@@ -41,7 +41,7 @@ _CHOICES = {
     "open_positions": ("exact", "average"),
     "weighting": ("confidence", "none"),
 }
-_ROWS = 150  # attributes of puzzles that are worked on at a time: their vectors are a few megabytes
+_ELEMENTS = 2**22  # probabilities of panels, over all attributes, that are worked on at a time
 _EXPLAINED = 0.5  # confidence below which no rule explains an attribute
 
 
@@ -112,7 +112,8 @@ class NVSA(Learner):
     # -- inference ---------------------------------------------------------------------------------------------
 
     def forward(self, scene: Scene) -> Prediction:
-        piece = max(1, _ROWS * 8 // (len(scene.keys) * scene.context_panels))
+        widths = [value.shape[-1] for value in (*scene.pmfs.values(), *scene.sets.values())]
+        piece = max(1, _ELEMENTS // (scene.panels * len(widths) * max(widths)))
         parts = [self._solve(scene[start : start + piece]) for start in range(0, max(len(scene), 1), piece)]
         return parts[0] if len(parts) == 1 else join(parts)
 

@@ -13,6 +13,7 @@ __all__ = ["FLOOR", "log_similarity", "values_evidence"]
 
 FLOOR = 1e-6  # least similarity: no comparison excludes a rule for good
 _MARGIN = max(abs(step) for step in STEPS)
+_PIECE = 100  # rows worked on at a time: their vectors, a few megabytes, stay in fast memory
 
 
 def values_evidence(powers: Powers, names: Names, context: Tensor, allowed: Tensor, columns: int) -> Evidence:
@@ -28,6 +29,20 @@ def values_evidence(powers: Powers, names: Names, context: Tensor, allowed: Tens
     Returns:
         Evidence with (N, R) agreements and (N, R, V + 1) predicted PMFs, the last entry for entities that differ.
     """
+    pieces = zip(context.split(_PIECE), allowed.split(_PIECE), strict=True)
+    parts = [_evidence(powers, names, *piece, columns) for piece in pieces]
+    if len(parts) == 1:
+        return parts[0]
+    agreement = torch.cat([part.agreement for part in parts])
+    return Evidence(agreement, parts[0].factors, torch.cat([part.predicted for part in parts]))
+
+
+def log_similarity(similarity: Tensor) -> Tensor:
+    """Log of a similarity, which is never quite zero."""
+    return similarity.clamp(FLOOR, 1.0).log()
+
+
+def _evidence(powers: Powers, names: Names, context: Tensor, allowed: Tensor, columns: int) -> Evidence:
     named = _by_name(names, context, allowed, columns)
     added = _by_sum(powers, context, allowed, columns)
     # In the order of the rules: constant, progressions, sum and difference, distribute three.
@@ -37,11 +52,6 @@ def values_evidence(powers: Powers, names: Names, context: Tensor, allowed: Tens
     predicted = torch.cat([named.predicted[:, :1], sums, named.predicted[:, 1:]], dim=1)
     predicted = predicted / predicted.sum(-1, keepdim=True).clamp_min(FLOOR)
     return Evidence(torch.cat(join, dim=-1), factors, predicted)
-
-
-def log_similarity(similarity: Tensor) -> Tensor:
-    """Log of a similarity, which is never quite zero."""
-    return similarity.clamp(FLOOR, 1.0).log()
 
 
 def _by_name(names: Names, context: Tensor, allowed: Tensor, n: int) -> Evidence:
@@ -78,27 +88,28 @@ def _by_sum(powers: Powers, context: Tensor, allowed: Tensor, n: int) -> Evidenc
     rows_inverse, last_inverse = _rows(vectors.conj().resolve_conj(), n)
 
     # Differences of neighbours are the step and not zero; that of first and last is n - 1 steps.
-    moves = [powers.bind(rows[:, :, 1:], rows_inverse[:, :, :-1]).flatten(1, 2), powers.bind(last[:, 1:], last_inverse[:, :-1])]
-    moved = powers.read(torch.cat(moves, dim=1), (0, *STEPS))
+    complete = powers.bind(rows[:, :, 1:], rows_inverse[:, :, :-1]).flatten(1, 2)
+    moved = powers.read(torch.cat([complete, powers.bind(last[:, 1:], last_inverse[:, :-1])], dim=1), (0, *STEPS))
     travelled = powers.read(powers.bind(rows[:, :, -1], rows_inverse[:, :, 0]), [step * (n - 1) for step in STEPS])
     steady = log_similarity(moved[..., 1:]).sum(1) + log_similarity(travelled).sum(1)
     progressions = steady + log_similarity(1 - moved[..., :1]).sum(1)
 
-    # The complete rows add up, and the third row ends in a value that the attribute has.
+    # The complete rows add up.
     plus = powers.similarity(powers.bind_all(rows[:, :, :-1]), rows[:, :, -1])
     minus = powers.similarity(powers.bind_all(rows[:, :, 1:]), rows[:, :, 0])
     ends = torch.stack(
         [last[:, -1], powers.bind_all(last), powers.bind(last[:, 0], powers.bind_all(last_inverse[:, 1:]))], dim=1
     )
     found = powers.read(ends, range(-_MARGIN, values + _MARGIN)).clamp_min(0)
-    results = found[:, 1:, _MARGIN:-_MARGIN] * allowed  # (N, 2, V)
-    arithmetic = log_similarity(torch.stack([plus, minus], dim=-1)).sum(1) + log_similarity(results.sum(-1))
-
     # To bind with the power of a step is to move what is read by that step.
-    after = torch.stack([found[:, 0, _MARGIN - step : _MARGIN - step + values] for step in STEPS], dim=1) * allowed
+    after = [found[:, 0, _MARGIN - step : _MARGIN - step + values] for step in STEPS]
+    predicted = torch.cat([torch.stack(after, dim=1), found[:, 1:, _MARGIN:-_MARGIN]], dim=1) * allowed
+
+    # The third row ends in a value that the attribute has.
+    agreement = torch.cat([progressions, log_similarity(torch.stack([plus, minus], dim=-1)).sum(1)], dim=-1)
     pairs = moved.shape[1]
-    factors = torch.tensor([*(2 * pairs + 2,) * len(STEPS), 3, 3], device=context.device)
-    return Evidence(torch.cat([progressions, arithmetic], dim=-1), factors, torch.cat([after, results], dim=1))
+    factors = torch.tensor([*(2 * pairs + 3,) * len(STEPS), 3, 3], device=context.device)
+    return Evidence(agreement + log_similarity(predicted.sum(-1)), factors, predicted)
 
 
 def _rows(vectors: Tensor, n: int) -> tuple[Tensor, Tensor]:
