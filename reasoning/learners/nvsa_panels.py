@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from reasoning.scene import AttributeKey, Scene
+from reasoning.scene import Scene
 from vsa.errors import ShapeError
 
 __all__ = ["Panels", "count_pmf", "divergence", "look", "panel_pmf", "share_pmf"]
@@ -23,7 +23,7 @@ class Panels:
     Attributes:
         pmfs: (B, A, P, V) of the A attributes with values, padded to the widest; missing mass: the entities differ.
         widths: how many entries each attribute has.
-        shares: (B, A, P, V), how often each value occurs among the entities of a panel; None where only panels are known.
+        shares: (B, A, P, V), how often each value occurs among the entities of a panel; None where they are not known.
         sets: (B, P, S) occupancies, one for each attribute that is a set.
         pairs: (number, position) of each component that has both, as indices into the scene's keys.
         gridded: which attributes with values belong to a component with several slots, Number aside.
