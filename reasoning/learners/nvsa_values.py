@@ -65,19 +65,36 @@ def _by_name(names: Names, context: Tensor, allowed: Tensor, n: int) -> Evidence
     )
     constant = log_similarity(alike).sum(-1)
 
-    # Rows hold the same values, and so do columns if they are as long; neighbours differ.
-    whole = names.bind_all(rows)  # (N, 2, W)
-    distribute = log_similarity(1 - alike).sum(-1) + log_similarity(names.similarity(whole[:, 0], whole[:, 1]))
-    if n == 3:
-        down = names.bind(rows[:, 0, :-1], rows[:, 1, :-1], last)
-        distribute = distribute + log_similarity(names.similarity(down[:, 0], down[:, 1]))
-
-    lacking = names.bind(whole[:, 0], names.bind_all(last).conj())
-    found = names.read(torch.stack([last[:, -1], lacking], dim=1), range(values + 1)).clamp_min(0)
+    found, distribute = _distributed(names, rows, last)
+    found = names.read(torch.stack([last[:, -1], found], dim=1), range(values + 1)).clamp_min(0)
     predicted = torch.cat([found[..., :-1] * allowed.unsqueeze(1), found[..., -1:]], dim=-1)
+    agreement = torch.stack([constant, log_similarity(1 - alike).sum(-1) + distribute.sum(-1)], dim=-1)
     pairs = alike.shape[-1]
-    factors = torch.tensor([pairs, pairs + (2 if n == 3 else 1)], device=context.device)
-    return Evidence(torch.stack([constant, distribute], dim=-1), factors, predicted)
+    factors = torch.tensor([pairs, pairs + distribute.shape[-1]], device=context.device)
+    return Evidence(agreement, factors, predicted)
+
+
+def _distributed(names: Names, rows: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+    """The vector (N, W) that distribute three predicts, and the logs (N, C) of the similarities it asks for.
+
+    Three columns, as published: rows hold the same values, and so do columns, whatever the order. With more, columns hold
+    different ones: then rows are compared panel by panel, shifted to the right or to the left.
+    """
+    n = rows.shape[2]
+    if n == 3:
+        whole = names.bind_all(rows)  # (N, 2, W)
+        down = names.bind(rows[:, 0, :-1], rows[:, 1, :-1], last)
+        alike = [names.similarity(both[:, 0], both[:, 1]) for both in (whole, down)]
+        return names.bind(whole[:, 0], names.bind_all(last).conj()), log_similarity(torch.stack(alike, dim=-1))
+    logs = []
+    for shift in (1, -1):
+        second = names.similarity(rows[:, 0].roll(shift, 1), rows[:, 1])
+        third = names.similarity(rows[:, 1].roll(shift, 1)[:, :-1], last)
+        logs.append(log_similarity(torch.cat([second, third], dim=-1)))
+    both = torch.stack(logs, dim=1)  # (N, 2, C)
+    share = both.sum(-1).softmax(-1)
+    predicted = share[:, :1] * rows[:, 1, -2] + share[:, 1:] * rows[:, 1, 0]
+    return predicted, (share.unsqueeze(-1) * both).sum(1)
 
 
 def _by_sum(powers: Powers, context: Tensor, allowed: Tensor, n: int) -> Evidence:
