@@ -26,7 +26,6 @@ from reasoning.learners.nvsa_panels import Panels, count_pmf, divergence, look
 from reasoning.learners.nvsa_rules import FAMILIES, NAMES, WORDS
 from reasoning.learners.registry import LEARNERS
 from reasoning.scene import AttributeKey, Scene
-from reasoning.scoring import attribute_weights
 from vsa import Algebra, Backend
 from vsa.errors import SettingsError, ShapeError, UnknownNameError, VSAError
 
@@ -37,7 +36,7 @@ _CHOICES = {
     "selection": ("argmax", "mixture"),
     "panels": ("bundle", "state"),
     "open_positions": ("exact", "average"),
-    "weighting": ("confidence", "none"),
+    "weighting": ("explained", "none"),
 }
 _ELEMENTS = 2**22  # probabilities of panels, over all attributes, that are worked on at a time
 _EXPLAINED = 0.5  # confidence below which no rule explains an attribute
@@ -61,8 +60,8 @@ class NVSA(Learner):
             of their values ("bundle"); then an attribute that stays as it is can tell candidates apart.
         open_positions: what a rule on Number pays for the positions that it leaves open: the number of sets of the
             sizes seen ("exact"), or an average over sizes within its number of value combinations ("average").
-        weighting: how attributes count in the answer: all alike ("none", as published), or by how well a rule explains
-            them ("confidence").
+        weighting: whether all attributes count alike in the answer ("none", as published), or those of grids, whose
+            entities may differ freely, only as far as a rule explains them ("explained").
         temperature: of the softmax over candidates in the training loss.
         seed: of the atoms.
     """
@@ -79,7 +78,7 @@ class NVSA(Learner):
         selection: str = "argmax",
         panels: str = "bundle",
         open_positions: str = "exact",
-        weighting: str = "confidence",
+        weighting: str = "explained",
         temperature: float = 1.0,
         seed: int = 0,
     ) -> None:
@@ -103,7 +102,7 @@ class NVSA(Learner):
         return parts[0] if len(parts) == 1 else join(parts)
 
     def expected(self, scene: Scene) -> dict[AttributeKey, Tensor]:
-        # Where Number governs, every slot is as likely occupied as any other; where Position governs, the number follows.
+        # Where Number governs, all slots are equally likely occupied; where Position governs, the number follows.
         panels, found = self._abduce(scene)
         weights = self._weights(panels, found)
         share = weights.sum(-1)
@@ -210,8 +209,8 @@ class NVSA(Learner):
         confidence = found.confidence.gather(-1, index.unsqueeze(-1)).squeeze(-1)
         families = torch.tensor(FAMILIES, dtype=torch.int8, device=scene.device)[index]
         # Entities may differ freely, which the grammar calls Constant: what no rule explains is named so.
-        free = torch.tensor([*panels.gridded, *(False,) * len(scene.sets)], device=scene.device)
-        families = torch.where(free & (confidence < _EXPLAINED), torch.zeros_like(families), families)
+        free = _gridded(panels, scene.device) & (confidence < _EXPLAINED)
+        families = torch.where(free, torch.zeros_like(families), families)
         components = 1 + max(key.component for key in scene.keys)
         governed = torch.zeros(len(scene), components, dtype=torch.int8, device=scene.device)
         chosen = choose(found.log_probability, panels)
@@ -244,7 +243,12 @@ class NVSA(Learner):
             costs.append(slots.sum(-1).unsqueeze(1))
             agreements.append(1 - slots.mean(-1).unsqueeze(1) / math.log(2))
         importance = weights.sum(-1)
-        if self.weighting == "confidence":
-            explained = (found.within(weights) * found.confidence).sum(-1)
-            importance = importance * attribute_weights("confidence", weights, explained)
+        if self.weighting == "explained" and any(panels.gridded):
+            explained = ((found.within(weights) * found.confidence).sum(-1) / _EXPLAINED).clamp_max(1.0).square()
+            importance = torch.where(_gridded(panels, importance.device), importance * explained, importance)
         return -(importance.unsqueeze(-1) * torch.cat(costs, dim=1)).sum(1), torch.cat(agreements, dim=1)
+
+
+def _gridded(panels: Panels, device: torch.device) -> Tensor:
+    """bool (A,): attributes of entities of which a panel may have several."""
+    return torch.tensor([*panels.gridded, *(False,) * len(panels.sets)], device=device)

@@ -77,8 +77,8 @@ def _by_name(names: Names, context: Tensor, allowed: Tensor, n: int) -> Evidence
 def _distributed(names: Names, rows: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
     """The vector (N, W) that distribute three predicts, and the logs (N, C) of the similarities it asks for.
 
-    Three columns, as published: rows hold the same values, and so do columns, whatever the order. With more, columns hold
-    different ones: then rows are compared panel by panel, shifted to the right or to the left.
+    Three columns, as published: rows hold the same values, and so do columns, whatever the order. With more columns
+    theirs differ: then rows are compared panel by panel, shifted to the right or to the left.
     """
     n = rows.shape[2]
     if n == 3:
