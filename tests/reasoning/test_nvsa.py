@@ -1,4 +1,4 @@
-"""NVSA's back-end: what it answers, that its vectors compute what its formulas say, and that gradients reach the scene."""
+"""NVSA's back-end: what it answers, what its scores depend on, that gradients reach the scene, wrong use."""
 
 import dataclasses
 import math
@@ -247,7 +247,7 @@ def test_expectations_are_the_answer(selection):
 # -- gradients -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{}, {"panels": "state", "open_positions": "average"}], ids=["default", "published"])
+@pytest.mark.parametrize("options", [{}, PUBLISHED], ids=["default", "published"])
 def test_gradients_of_the_scores(options, generator):
     scene = random_scene(generator)
     model = NVSA(SMALL, selection="mixture", **options)
@@ -290,7 +290,7 @@ def test_the_rule_likelihood_is_the_sum_over_a_family():
 
 
 def test_the_sampled_loss_estimates_the_expected_one(generator):
-    # One attribute, eight rules: the expectation is a sum. 4,000 draws; within 4 standard errors, component by component.
+    # One attribute, eight rules: the expectation is a sum. 4,000 draws, compared component by component.
     key = AttributeKey(0, "Color")
     pmf = random_scene(generator, grid=False, batch=1).pmfs[key]
     model, target = NVSA(SMALL), torch.tensor([3])
