@@ -3,10 +3,11 @@
     python benchmarks/reasoners.py [--puzzles 1000] [--runs 5] [--models nvsa arlc] [--sets center 3x3]
                                    [--out benchmarks/results/reasoners_cpu]
 
-One thread. Each model and constellation has a process of its own, so that peak memory is its own: that of Python, torch
-and the puzzles included. NVSA and the naive planner (benchmarks/naive_planner.py) are also timed in turns in one process;
-the ratio is the median over the turns. The authors' figures are CPU-seconds per 1,000 puzzles of their released code on
-another 2-core machine: read ratios to them as good to about 1.5x. A model that needs a trained checkpoint is left out.
+One thread. Each model and constellation has a process of its own, so that peak memory is its own (that of Python, torch
+and the puzzles included). NVSA and the naive planner (benchmarks/naive_planner.py) are also timed in turns in one
+process; the ratio is the median over the turns. The authors' figures are CPU-seconds per 1,000 puzzles of their
+released code on another 2-core machine: read ratios to them as good to about 1.5x. A model that needs a trained
+checkpoint is left out.
 """
 
 from __future__ import annotations
@@ -169,8 +170,8 @@ def table(rows: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> str:
     for model in models:
         lines.append(line(f"**{model}**, CPU-seconds per 1,000", lambda row: f"{row['seconds_per_1000']:.3f}", model))
         if any(by[model, name]["times_as_fast"] for name in sets):
-            others = "PrAE's authors" if model == NAIVE else "the authors"
-            lines.append(line(f"{others}, CPU-seconds per 1,000", lambda row: _or_dash(row["authors_seconds_per_1000"]), model))
+            others = f"{'PrAE' if model == NAIVE else 'the'} authors' code, CPU-seconds per 1,000"
+            lines.append(line(others, lambda row: _or_dash(row["authors_seconds_per_1000"]), model))
             lines.append(line("times as fast", lambda row: _or_dash(row["times_as_fast"]), model))
         lines.append(line("right, %", lambda row: f"{100 * row['right'] / row['puzzles']:.1f}", model))
         lines.append(line("peak memory, MB", lambda row: str(row["peak_memory_mb"]), model))

@@ -43,6 +43,9 @@ class BlockSpectra(nn.Module):
         algebra: a block code with a spectral form.
         backend: where atoms are stored. Default: digital, exact.
         seed: chooses the atoms.
+
+    Attributes:
+        width: W.
     """
 
     def __init__(self, algebra: Algebra, backend: Backend | None = None, seed: int = 0) -> None:
@@ -60,6 +63,7 @@ class BlockSpectra(nn.Module):
         self._inner = [frequency for frequency in range(length // 2 + 1) if frequency not in self._edges]
         self._front = algebra.blocks * len(self._edges)
         self._scale = 2.0 / (length * algebra.blocks)
+        self.width = algebra.blocks * (length // 2 + 1)
         self._stored: dict[tuple[object, ...], StoredMatrix] = {}
 
     def encode(self, pmf: Tensor) -> Tensor:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from reasoning.learners.nvsa_codes import Names, Powers
+from reasoning.learners.nvsa_codes import BlockSpectra, Names, Powers
 from reasoning.learners.nvsa_rules import STEPS, Evidence
 
 __all__ = ["FLOOR", "log_similarity", "values_evidence"]
 
 FLOOR = 1e-6  # least similarity: no comparison excludes a rule for good
 _MARGIN = max(abs(step) for step in STEPS)
-_PIECE = 100  # rows worked on at a time: their vectors, a few megabytes, stay in fast memory
+_ENTRIES = 200_000  # spectral entries of panels that are worked on at a time: a few megabytes stay in fast memory
 
 
 def values_evidence(powers: Powers, names: Names, context: Tensor, allowed: Tensor, columns: int) -> Evidence:
@@ -29,12 +31,14 @@ def values_evidence(powers: Powers, names: Names, context: Tensor, allowed: Tens
     Returns:
         Evidence with (N, R) agreements and (N, R, V + 1) predicted PMFs, the last entry for entities that differ.
     """
-    pieces = zip(context.split(_PIECE), allowed.split(_PIECE), strict=True)
-    parts = [_evidence(powers, names, *piece, columns) for piece in pieces]
-    if len(parts) == 1:
-        return parts[0]
-    agreement = torch.cat([part.agreement for part in parts])
-    return Evidence(agreement, parts[0].factors, torch.cat([part.predicted for part in parts]))
+    named = _in_pieces(_by_name, names, context, allowed, columns)
+    added = _in_pieces(_by_sum, powers, context, allowed, columns)
+    # In the order of the rules: constant, progressions, sum and difference, distribute three.
+    agreement = torch.cat([named.agreement[:, :1], added.agreement, named.agreement[:, 1:]], dim=-1)
+    factors = torch.cat([named.factors[:1], added.factors, named.factors[1:]])
+    sums = functional.pad(added.predicted, (0, 1))
+    predicted = torch.cat([named.predicted[:, :1], sums, named.predicted[:, 1:]], dim=1)
+    return Evidence(agreement, factors, predicted / predicted.sum(-1, keepdim=True).clamp_min(FLOOR))
 
 
 def log_similarity(similarity: Tensor) -> Tensor:
@@ -42,16 +46,16 @@ def log_similarity(similarity: Tensor) -> Tensor:
     return similarity.clamp(FLOOR, 1.0).log()
 
 
-def _evidence(powers: Powers, names: Names, context: Tensor, allowed: Tensor, columns: int) -> Evidence:
-    named = _by_name(names, context, allowed, columns)
-    added = _by_sum(powers, context, allowed, columns)
-    # In the order of the rules: constant, progressions, sum and difference, distribute three.
-    join = [named.agreement[:, :1], added.agreement, named.agreement[:, 1:]]
-    factors = torch.cat([named.factors[:1], added.factors, named.factors[1:]])
-    sums = functional.pad(added.predicted, (0, 1))
-    predicted = torch.cat([named.predicted[:, :1], sums, named.predicted[:, 1:]], dim=1)
-    predicted = predicted / predicted.sum(-1, keepdim=True).clamp_min(FLOOR)
-    return Evidence(torch.cat(join, dim=-1), factors, predicted)
+def _in_pieces(
+    work: Callable[..., Evidence], codes: BlockSpectra, context: Tensor, allowed: Tensor, n: int
+) -> Evidence:
+    size = max(1, _ENTRIES // (context.shape[1] * codes.width))
+    if len(context) <= size:
+        return work(codes, context, allowed, n)
+    pieces = zip(context.split(size), allowed.split(size), strict=True)
+    parts = [work(codes, *piece, n) for piece in pieces]
+    agreement, predicted = (torch.cat([getattr(part, name) for part in parts]) for name in ("agreement", "predicted"))
+    return Evidence(agreement, parts[0].factors, predicted)
 
 
 def _by_name(names: Names, context: Tensor, allowed: Tensor, n: int) -> Evidence:
