@@ -1,6 +1,6 @@
-"""The vectors of the NVSA back-end: block codes in a spectral form in which similarity is a plain inner product.
+"""The vectors of the NVSA back-end: block codes in spectral form.
 
-Two codebooks, both stored on a backend and only read: *powers* (atom v is the v-th power of one vector, so binding adds
+Two codebooks, stored on a backend and only read: *powers* (atom v is the v-th power of one vector, so binding adds
 values) and *names* (independent atoms, one of them for "the entities of the panel differ"). A PMF becomes a vector by
 a transposed read; a vector is compared with all atoms by a forward read.
 
@@ -11,7 +11,6 @@ Machine Intelligence 2023.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
@@ -29,15 +28,14 @@ from vsa.seeding import child_seed
 __all__ = ["BlockSpectra", "Names", "Powers"]
 
 log = logging.getLogger(__name__)
-_ROOT = math.sqrt(2.0)
 
 
 class BlockSpectra(nn.Module):
     """One codebook and the operations on its vectors.
 
-    A vector is complex (..., W), W = K * (L // 2 + 1): the Fourier transforms of its blocks. The frequencies that occur
-    once in a full transform (zero, and the highest if L is even) stand in front, divided by the root of two; the
-    others stand for two each. So the inner product of two spectra as real numbers is that of the vectors times L / 2.
+    A vector is complex (..., W), W = K * (L // 2 + 1): the Fourier transforms of its blocks. Binding is a product. The
+    inner product of vectors is that of their spectra as real numbers, each frequency weighted by how often it occurs in
+    a full transform; arrays that are read forwards hold weighted atoms, so that a read is all there is to do.
 
     Args:
         algebra: a block code with a spectral form.
@@ -58,13 +56,9 @@ class BlockSpectra(nn.Module):
         self.algebra: GSBC = algebra
         self.backend = get_backend("digital") if backend is None else backend
         self.seed = seed
-        length = algebra.block_length
-        self._edges = [0] if length % 2 else [0, length // 2]
-        self._inner = [frequency for frequency in range(length // 2 + 1) if frequency not in self._edges]
-        self._front = algebra.blocks * len(self._edges)
-        self._scale = 2.0 / (length * algebra.blocks)
-        self.width = algebra.blocks * (length // 2 + 1)
+        self.width = algebra.blocks * (algebra.block_length // 2 + 1)
         self._stored: dict[tuple[object, ...], StoredMatrix] = {}
+        self._similar: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
     def encode(self, pmf: Tensor) -> Tensor:
         """The probability-weighted sum of the atoms 0 .. V-1.
@@ -75,8 +69,8 @@ class BlockSpectra(nn.Module):
         Returns:
             complex (..., W).
         """
-        atoms = self._array(range(pmf.shape[-1]), pmf)
-        return torch.view_as_complex(atoms.rmatvec(pmf).unflatten(-1, (-1, 2)))
+        superposed = self._array(range(pmf.shape[-1]), pmf, weighted=False).rmatvec(pmf)
+        return torch.view_as_complex(superposed.unflatten(-1, (-1, 2)))
 
     def read(self, vectors: Tensor, labels: Sequence[int]) -> Tensor:
         """Similarity with each of N atoms.
@@ -89,41 +83,45 @@ class BlockSpectra(nn.Module):
             (..., N).
         """
         real = _real(vectors)
-        return self._array(labels, real).matvec(real) * self._scale
+        return self._array(labels, real, weighted=True).matvec(real)
 
     def bind(self, *vectors: Tensor) -> Tensor:
         """Circular convolution block by block; with a conjugate it is a correlation (unbinding)."""
-        return reduce(self._bind, vectors)
+        return reduce(torch.mul, vectors)
 
     def bind_all(self, vectors: Tensor) -> Tensor:
         """All panels bound: (..., P, W) -> (..., W)."""
-        return reduce(self._bind, vectors.unbind(-2))
+        return reduce(torch.mul, vectors.unbind(-2))
 
     def similarity(self, x: Tensor, y: Tensor) -> Tensor:
         """(..., W), (..., W) -> (...): one for equal atoms, zero or little for others."""
-        return (_real(x) * _real(y)).sum(-1) * self._scale
+        real = _real(x)
+        return (real * _real(y)) @ self._weights(real)
 
     def atoms(self, labels: Sequence[int]) -> Tensor:
         """int64 (N, K), the positions of the blocks of N atoms."""
         raise NotImplementedError
 
-    def _bind(self, x: Tensor, y: Tensor) -> Tensor:
-        product = x * y
-        product[..., : self._front] *= _ROOT
-        return product
+    def _weights(self, like: Tensor) -> Tensor:
+        """(2 W,), of the real and imaginary parts in a similarity."""
+        key = (like.device, like.dtype)
+        if key not in self._similar:
+            weights = self.algebra.spectral_weights(torch.float64) / self.algebra.blocks
+            self._similar[key] = weights.repeat(self.algebra.blocks).repeat_interleave(2).to(like)
+        return self._similar[key]
 
     def _generator(self, name: str) -> torch.Generator:
         return torch.Generator().manual_seed(child_seed(self.seed, "nvsa", name))
 
-    def _array(self, labels: Sequence[int], like: Tensor) -> StoredMatrix:
+    def _array(self, labels: Sequence[int], like: Tensor, weighted: bool) -> StoredMatrix:
         """The stored atoms; an array is stored at its first use."""
-        place = (type(self), tuple(labels), like.device, like.dtype)
+        place = (tuple(labels), weighted, like.device, like.dtype)
         if place not in self._stored:
             spectra = self.algebra.spectrum(self.algebra.from_index(self.atoms(labels), dtype=torch.float64))
-            front, rest = spectra[..., self._edges].flatten(-2) / _ROOT, spectra[..., self._inner].flatten(-2)
-            real = _real(torch.cat([front, rest], dim=-1)).to(like)
-            seed = child_seed(self.seed, "nvsa array", type(self).__name__, *labels)
-            self._stored[place] = self.backend.store(real, "dense", seed=seed)
+            real = _real(spectra.flatten(-2)).to(like)
+            seed = child_seed(self.seed, "nvsa array", type(self).__name__, str(weighted), *labels)
+            stored = real * self._weights(like) if weighted else real
+            self._stored[place] = self.backend.store(stored, "dense", seed=seed)
         return self._stored[place]
 
 

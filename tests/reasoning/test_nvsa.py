@@ -384,7 +384,7 @@ def test_codebooks_are_stored_once_and_only_read(monkeypatch):
     model, part = solver(), batch(puzzles("2x2", n=5))
     model.solve(part)
     first = len(stored)
-    assert first == 5  # powers to encode, to read, and as steps twice; names
+    assert first == 6  # powers to encode, to read, and as steps twice; names to encode and to read
     model.solve(part)
     assert len(stored) == first
 
