@@ -145,8 +145,9 @@ class NVSA(Learner):
             Scalar.
         """
         panels, found = self._abduce(scene)
-        noise = torch.empty_like(found.log_probability).exponential_(generator=generator)
-        sampled = choose(found.log_probability.detach() - noise.log(), panels)  # Gumbel noise: drawn by probability
+        logs = found.log_probability.detach()
+        noise = torch.empty(logs.shape, dtype=logs.dtype, device=generator.device).exponential_(generator=generator)
+        sampled = choose(logs - noise.log().to(logs.device), panels)  # Gumbel noise: drawn by probability
         scores, _ = self._scores(panels, found, sampled)
         loss = functional.cross_entropy(scores / self.temperature, target, reduction="none")
         chosen = torch.where(sampled > 0, found.log_probability, torch.zeros_like(sampled)).flatten(1).sum(-1)
