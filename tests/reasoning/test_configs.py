@@ -80,7 +80,9 @@ def test_every_experiment(experiment):
     one_batch(settings, datasets.generate("iraven", "distribute_four", n=4, seed=0))
     # The command line has the last word, wherever it stands.
     assert compose("epochs=2", *arguments).epochs == 2
-    assert compose(*arguments, "model.rules=7").model.options["rules"] == 7
+    option, value = next((k, v) for k, v in settings.model.options.items() if isinstance(v, int | str))
+    other = 7 if isinstance(value, int) else "other"
+    assert compose(*arguments, f"model.{option}={other}").model.options[option] == other
 
 
 def test_files_dataset(reference):
