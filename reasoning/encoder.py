@@ -100,7 +100,6 @@ class SceneEncoder(nn.Module):
         self.algebra = algebra
         self.backend = get_backend("digital") if backend is None else backend
         self.seed = seed
-        self._weights = algebra.spectral_weights().repeat(algebra.blocks)
         self._stored: dict[tuple[str, int, torch.device, torch.dtype], StoredMatrix] = {}
 
     def value_codebook(self, values: int) -> Codebook:
@@ -140,46 +139,6 @@ class SceneEncoder(nn.Module):
     def role_keys(self, roles: int, device: torch.device) -> Tensor:
         """Keys that tell apart what is superposed: complex (roles, W)."""
         return self._read("roles", roles, torch.eye(roles, device=device))
-
-    def decode_pmf(self, spectra: Tensor, values: int) -> Tensor:
-        """The PMF that a vector stands for: similarities with the atoms above chance, normalised.
-
-        Args:
-            spectra: complex (..., W).
-            values: V.
-
-        Returns:
-            (..., V); mass missing from one belongs to "the entities differ".
-        """
-        weighted = torch.view_as_real(spectra.resolve_conj() * self._weights.to(spectra.device)).flatten(-2)
-        similar = self._store("values", values, weighted.device, weighted.dtype).matvec(weighted)
-        return self._above(similar, 1 / self.algebra.block_length)[..., :-1]
-
-    def decode_sets(self, spectra: Tensor, slots: int) -> Tensor:
-        """The slot occupancies that a vector stands for, by its similarity with every non-empty set of keys.
-
-        Args:
-            spectra: complex (..., W).
-            slots: S; the 2**S sets are formed for this reading alone.
-
-        Returns:
-            (..., S).
-        """
-        eye = torch.eye(slots, device=spectra.device)
-        sets, members = eye.new_ones(1, len(self._weights)).to(spectra.dtype), eye.new_zeros(1, slots)
-        for key, slot in zip(self._read("slots", slots, eye), eye, strict=True):
-            sets, members = torch.cat([sets, sets * key]), torch.cat([members, members + slot])
-        weighted = spectra * self._weights.to(spectra.device)
-        similar = (weighted @ sets[1:].conj().transpose(0, 1)).real
-        # Of hundreds of sets some share a block with the right one.
-        return self._above(similar, 1 / self.algebra.blocks) @ members[1:]
-
-    def _above(self, similar: Tensor, chance: float) -> Tensor:
-        """Similarities as a PMF: what is above chance, normalised."""
-        positive = (similar / self.algebra.blocks - chance).clamp_min(0)
-        total = positive.sum(-1, keepdim=True)
-        # Similar to nothing: nothing is known.
-        return torch.where(total > 0, positive / total.clamp_min(1e-9), 1 / similar.shape[-1])
 
     def forward(self, scene: Scene) -> EncodedScene:
         parts = [self.encode_pmf(pmf) for pmf in scene.pmfs.values()]

@@ -8,10 +8,10 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 from rich.console import Console
@@ -23,11 +23,15 @@ from rich.table import Table
 from reasoning.metrics import Metrics, total
 from vsa.errors import CorruptFileError
 
+if TYPE_CHECKING:
+    from reasoning.settings import DatasetSettings
+
 __all__ = [
     "AVERAGE",
     "Bar",
     "Reference",
     "answers_table",
+    "at_setting",
     "complain",
     "configure_logging",
     "costs_table",
@@ -168,6 +172,31 @@ def references(model: str | None = None, dataset: str | None = None, path: Path 
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise CorruptFileError(f"read {path}", received=f"{type(error).__name__}: {error}") from error
     return found
+
+
+def at_setting(
+    entries: Sequence[Reference], dataset: DatasetSettings, perception: Mapping[str, Any]
+) -> list[Reference]:
+    """References as columns of this benchmark: those of I-RAVEN-X are by range, confounders and stress.
+
+    Args:
+        entries: as the file has them.
+        dataset: of the benchmark.
+        perception: options of the front-end.
+
+    Returns:
+        The entries, those of I-RAVEN-X with the figure of the setting at hand; entries without one are left out.
+    """
+    if dataset.name != "iraven_x":
+        return list(entries)
+    confounded = bool(dataset.confounders and perception.get("confounders", True))
+    smoothed = perception.get("stress", "none") == "published" and perception.get("p_left", 1.0) < 1.0
+    usual = dataset.columns == 10 and dataset.confounders in (0, 10) and (not smoothed or perception["p_left"] == 0.51)
+    suffix = {(False, False): "", (True, False): "_confounded", (False, True): "_smoothed", (True, True): "_both"}
+    column = f"range{dataset.maxval}{suffix[confounded, smoothed]}" if usual else ""
+    return [
+        replace(entry, answers={"center_single": entry.answers[column]}) for entry in entries if column in entry.answers
+    ]
 
 
 def short_name(puzzle_set: str) -> str:

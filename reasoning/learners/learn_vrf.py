@@ -21,7 +21,7 @@ from reasoning.learners.formula import apply_formula, bind_panels, check_sizes, 
 from reasoning.learners.programs import default_terms
 from reasoning.learners.registry import LEARNERS
 from reasoning.learners.soft_rules import Abduced, SoftRules, Weights
-from reasoning.learners.superposed import decode_parts, governed, superpose, superposed, with_numbers
+from reasoning.learners.superposed import governed, read_parts, superpose, superposed, with_numbers
 from reasoning.scene import AttributeKey, Scene
 from vsa import Algebra, Backend
 from vsa.errors import UnknownNameError
@@ -162,7 +162,7 @@ class LearnVRF(SoftRules):
         if self._superposes(scene):
             for position, number in superposed(scene).items():
                 output = found.output[:, found.encoded.keys.index(position)]
-                result[position], result[number] = decode_parts(self.encoder, output, position, scene)
+                result[position], result[number] = read_parts(self.readout, output, position, scene)
         return result
 
     def _superposes(self, scene: Scene) -> bool:

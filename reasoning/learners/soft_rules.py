@@ -21,6 +21,7 @@ from reasoning.encoder import EncodedScene, SceneEncoder
 from reasoning.learners.base import Learner, Prediction, join
 from reasoning.learners.naming import FAMILIES, computed_families, name_choice
 from reasoning.learners.selection import choose_rules, fit_prior, mixture, sample_rules
+from reasoning.readout import Readout
 from reasoning.scene import AttributeKey, Scene
 from reasoning.scoring import ATTRIBUTE_WEIGHTINGS, attribute_weights, cosine
 from vsa import Algebra, Backend
@@ -108,6 +109,7 @@ class SoftRules(Learner):
         if frequencies is not None and not frequencies >= 1:
             raise SettingsError(what, received=f"frequencies={frequencies}", expected="at least 1, or null for all")
         self.encoder = SceneEncoder(algebra, backend, seed=seed)
+        self.readout = Readout(self.encoder)
         self.columns, self.selection = columns, selection
         self.temperature, self.term_temperature, self.weighting = temperature, term_temperature, weighting
         code = self.encoder.algebra
@@ -152,21 +154,23 @@ class SoftRules(Learner):
         return named[1]
 
     def rule_labels(self) -> list[str]:
-        return [f"rule {number} ({names})" for number, names in enumerate(self._names(), start=1)]
+        named = enumerate(self._names(), start=1)
+        return [f"rule {number} ({' or '.join(names) or 'unknown'})" for number, names in named]
 
     def sentences(self, formulas: Sequence[str], certainty: Tensor) -> list[str]:
         """Each rule with what it computes and how sure its terms (R,) are."""
-        return [
-            f"rule {number}: {formula}   [{names}; terms {100 * sure:.0f} % sure]"
-            for number, (formula, names, sure) in enumerate(
-                zip(formulas, self._names(), certainty.tolist(), strict=True), start=1
-            )
-        ]
+        lines = []
+        for number, (formula, names, sure) in enumerate(
+            zip(formulas, self._names(), certainty.tolist(), strict=True), start=1
+        ):
+            known = f"{' and '.join(names) or 'none of the known rules'}; terms {100 * sure:.0f} % sure"
+            lines.append(f"rule {number}: {formula}   [{known}]")
+        return lines
 
-    def _names(self) -> list[str]:
+    def _names(self) -> list[list[str]]:
+        """The rule families that each rule computes."""
         able = self.families(self.rules_in_force()).tolist()
-        named = [[name for name, yes in zip(FAMILIES, row, strict=True) if yes] for row in able]
-        return [" and ".join(names) or "none of the known rules" for names in named]
+        return [[name for name, yes in zip(FAMILIES, row, strict=True) if yes] for row in able]
 
     # -- training ----------------------------------------------------------------------------------------------
 
@@ -229,9 +233,9 @@ class SoftRules(Learner):
         """The predicted panel as PMFs and occupancies."""
         outputs = dict(zip(found.encoded.keys, found.output.unbind(1), strict=True))
         return {
-            key: self.encoder.decode_pmf(output, scene.pmfs[key].shape[-1])
+            key: self.readout.pmf(output, scene.pmfs[key].shape[-1])
             if key in scene.pmfs
-            else self.encoder.decode_sets(output, scene.sets[key].shape[-1])
+            else self.readout.occupied(output, scene.sets[key].shape[-1])
             for key, output in outputs.items()
         }
 

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from reasoning.encoder import EncodedScene, SceneEncoder
 from reasoning.learners.base import Prediction
+from reasoning.readout import Readout
 from reasoning.scene import AttributeKey, Scene
 from reasoning.scoring import cosine
 
-__all__ = ["decode_parts", "governed", "superpose", "superposed", "with_numbers"]
+__all__ = ["governed", "read_parts", "superpose", "superposed", "with_numbers"]
 
 _NUMBER, _POSITION = 1, 2  # codes into datasets.GOVERNED
 _PRESENT = 0.5  # share of its similarity in a perfect prediction above which Position counts as predicted
@@ -48,11 +49,11 @@ def superpose(encoder: SceneEncoder, scene: Scene) -> EncodedScene:
     return replace(plain, keys=tuple(spectra), spectra=torch.stack(list(spectra.values()), dim=1))
 
 
-def decode_parts(encoder: SceneEncoder, output: Tensor, position: AttributeKey, scene: Scene) -> tuple[Tensor, Tensor]:
+def read_parts(readout: Readout, output: Tensor, position: AttributeKey, scene: Scene) -> tuple[Tensor, Tensor]:
     """A superposition's occupancies and Number PMF.
 
     Args:
-        encoder: that made it.
+        readout: of the encoder that made it.
         output: complex (B, W).
         position: whose.
         scene: tells slots and values.
@@ -60,10 +61,10 @@ def decode_parts(encoder: SceneEncoder, output: Tensor, position: AttributeKey, 
     Returns:
         (B, S) and (B, V).
     """
-    of_position, of_number = (output * key.conj() for key in encoder.role_keys(2, scene.device))
+    of_position, of_number = (2 * output * key.conj() for key in readout.encoder.role_keys(2, scene.device))
     values = scene.pmfs[superposed(scene)[position]].shape[-1]
-    number = torch.nn.functional.pad(encoder.decode_pmf(of_number, values - 1), (1, 0))
-    return encoder.decode_sets(of_position, scene.sets[position].shape[-1]), number
+    number = torch.nn.functional.pad(readout.pmf(of_number, values - 1), (1, 0))
+    return readout.occupied(of_position, scene.sets[position].shape[-1]), number
 
 
 def governed(

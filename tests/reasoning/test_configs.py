@@ -96,7 +96,9 @@ def test_every_experiment(experiment):
         one_batch(settings, some_puzzles(settings.dataset, settings.constellation))
         # The command line has the last word, wherever it stands.
         assert compose("epochs=2", *arguments).epochs == 2
-        assert compose(*arguments, "model.rules=7").model.options["rules"] == 7
+        option, value = next((k, v) for k, v in settings.model.options.items() if isinstance(v, int | str))
+        other = 7 if isinstance(value, int) else "other"
+        assert compose(*arguments, f"model.{option}={other}").model.options[option] == other
         if "\nmodel:" in text:  # the experiment names its model
             assert compose(*(a for a in arguments if not a.startswith("+model="))) == settings
         else:  # any model
