@@ -31,6 +31,7 @@ SELECTIONS = ("weighted", "sampled")
 _ELEMENTS = 400_000  # spectral entries of the panels that are worked on at a time
 _TIE = 1e-3  # nats by which a family is preferred to the next, so that rules which are alike rank the same everywhere
 _PROGRESSES = 0.5  # similarity of a panel with its neighbours' continuation above which a row has equal steps
+_GLANCE = 4  # every fourth frequency tells how rows look
 _CONSTANT = 0.9  # similarity of neighbouring panels above which a row counts as constant
 
 Weights = tuple[Tensor, ...]  # distributions of the terms over the inputs, (R, T, I) each
@@ -294,12 +295,15 @@ class SoftRules(Learner):
     def _codes(self, rules: Weights, encoded: EncodedScene) -> Tensor:
         """int8 (B, A, R): each rule's family by what it computes and by how the complete rows look; -1: none."""
         n = encoded.columns
-        rows = encoded.spectra[:, :, : 2 * n].unflatten(2, (2, n))
-        similar = cosine(rows[:, :, :, :1], rows[:, :, :, 1:], self.spectral_weights)
+        rows = encoded.spectra[:, :, : 2 * n, ::_GLANCE].unflatten(2, (2, n))
+        weights = self.spectral_weights[::_GLANCE]
+        similar = cosine(rows[:, :, :, :1], rows[:, :, :, 1:], weights)
         constant = (similar > _CONSTANT).flatten(2).all(-1, keepdim=True)
-        goes_on = rows[:, :, :, 1:-1].square() * rows[:, :, :, :-2].conj()
-        similar = cosine(goes_on.unsqueeze(-2), rows[:, :, :, 2:].unsqueeze(-2), self.spectral_weights)
-        progresses = (similar > _PROGRESSES).flatten(2).all(-1, keepdim=True)
         able = self.families(rules)
+        progresses = torch.ones_like(constant)
+        if bool((able[:, 1] & able[:, 2:].any(-1)).any()):  # otherwise steps tell nothing
+            goes_on = rows[:, :, :, 1:-1].square() * rows[:, :, :, :-2].conj()
+            similar = cosine(goes_on.unsqueeze(-2), rows[:, :, :, 2:].unsqueeze(-2), weights)
+            progresses = (similar > _PROGRESSES).flatten(2).all(-1, keepdim=True)
         every = torch.arange(len(able), device=constant.device).expand(*constant.shape[:2], -1)
         return name_choice(able, every, constant, progresses)
