@@ -40,6 +40,9 @@ results.json, rules.json and run.json.
 Every setting is in conf/benchmark.yaml and the folders beside it."""
 
 
+_OF_TRAINING = {"test_n": "n", "test_maxval": "maxval"}  # settings of reasoning.train -> those to use here
+
+
 def main(arguments: list[str]) -> int:
     """The command without its error handling.
 
@@ -76,11 +79,14 @@ def parse(arguments: Sequence[str]) -> BenchmarkSettings:
         VSAError: an unknown key, a wrong type, a value that makes no sense.
     """
     named = commands.named_keys(arguments)
-    if "dataset.test_n" in named:
-        raise SettingsError("setting dataset.test_n", received="python -m reasoning.benchmark", expected="dataset.n")
+    for key, instead in _OF_TRAINING.items():
+        if f"dataset.{key}" in named:
+            raise SettingsError(
+                f"setting dataset.{key}", received="python -m reasoning.benchmark", expected=f"dataset.{instead}"
+            )
     composed = commands.compose_settings("benchmark", arguments)
     if isinstance(composed.get("dataset"), Mapping):
-        composed["dataset"] = {key: value for key, value in composed["dataset"].items() if key != "test_n"}
+        composed["dataset"] = {key: value for key, value in composed["dataset"].items() if key not in _OF_TRAINING}
     settings = schema.build(BenchmarkSettings, commands.separate(composed, ModelSettings))
     if settings.compare is not None and settings.model is not None:
         raise SettingsError(
@@ -272,6 +278,7 @@ def _protocol(settings: BenchmarkSettings, job: Job) -> str:
     data = settings.dataset
     count = "every puzzle" if data.n is None else f"{data.n} puzzles each"
     split = data.split or ("all" if data.name == "files" else "test")
+    count += "" if data.holdout is None else f" with {data.holdout}"
     if job.answers is not None:
         asked = answer_files.prompt_settings(settings)
         origin = f"{asked.form} form, properties in {asked.order} order"

@@ -7,6 +7,7 @@ import io
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -40,6 +41,7 @@ __all__ = [
     "say",
     "show",
     "short_name",
+    "silence",
     "to_csv",
     "to_latex",
 ]
@@ -58,14 +60,29 @@ def _console(stderr: bool = False) -> Console:
     return console
 
 
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """No lines, tables and bars while the block runs; complaints and log messages are shown."""
+    token = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
+
+
 def say(text: str = "") -> None:
     """A line on stdout, as it is."""
-    _console().print(escape(text))
+    if not _silent.get():
+        _console().print(escape(text))
 
 
 def show(table: Table) -> None:
     """A table on stdout."""
-    _console().print(table)
+    if not _silent.get():
+        _console().print(table)
 
 
 def complain(text: str) -> None:
@@ -108,7 +125,7 @@ def progress(title: str, length: int, done: int = 0) -> Iterator[Bar]:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
     )  # fmt: skip
-    with Progress(*columns, console=_console(stderr=True)) as bars:
+    with Progress(*columns, console=_console(stderr=True), disable=_silent.get()) as bars:
         task = bars.add_task(title, total=length, completed=done, note="")
 
         def advance(done: int, note: str = "") -> None:

@@ -7,6 +7,7 @@ from vsa.registry import Registry
 
 _MODULES = {
     "arlc": "reasoning.learners.arlc",
+    "learn_vrf": "reasoning.learners.learn_vrf",
     "nvsa": "reasoning.learners.nvsa",
     "symbolic": "reasoning.learners.symbolic",
 }
