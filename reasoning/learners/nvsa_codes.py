@@ -60,6 +60,10 @@ class BlockSpectra(nn.Module):
         self._stored: dict[tuple[object, ...], StoredMatrix] = {}
         self._similar: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
+    def stored(self) -> dict[str, list[StoredMatrix]]:
+        """The arrays read so far, by what they are read for."""
+        return {"PMFs to vectors, and back": list(self._stored.values())}
+
     def encode(self, pmf: Tensor) -> Tensor:
         """The probability-weighted sum of the atoms 0 .. V-1.
 
