@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["hard_threshold", "int8_shift", "int8_threshold_", "keep_best", "random_subset"]
+__all__ = ["hard_threshold", "int8_shift", "int8_threshold_", "random_subset"]
 
 
 def hard_threshold(similarities: Tensor, threshold: float) -> Tensor:
@@ -53,20 +53,6 @@ def int8_shift(largest: float) -> int:
     while largest / 2**shift >= 128:
         shift += 1
     return shift
-
-
-def keep_best(similarities: Tensor, threshold: float) -> Tensor:
-    """Where the best similarity reaches the threshold, keep it alone, with weight 1; elsewhere zero everything.
-
-    Args:
-        similarities: (..., N).
-        threshold: in the same units.
-
-    Returns:
-        (..., N).
-    """
-    best, at = similarities.max(-1, keepdim=True)
-    return torch.zeros_like(similarities).scatter_(-1, at, (best >= threshold).to(similarities.dtype))
 
 
 def random_subset(rows: int, count: int, size: int, generator: torch.Generator, device: torch.device) -> Tensor:

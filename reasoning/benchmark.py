@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reasoning import build, cells, commands, comparison, report, runs, schema
-from reasoning.jobs import Job, make_jobs
+from reasoning import answer_files, build, cells, commands, comparison, decoding, report, runs, schema
+from reasoning.jobs import NO_DECODER, Job, make_jobs
 from reasoning.settings import BenchmarkSettings, DatasetSettings, ModelSettings
 from vsa.errors import SettingsError
 from vsa.executors import check, execute
@@ -29,6 +29,9 @@ results.json, rules.json and run.json.
   dataset=iraven dataset.n=2000 constellation=all
   dataset=files dataset.path=DIR     a tree of npz + xml, or a folder of JSON files; every puzzle
   compare=[NAME,NAME] seeds=[0,1]    several models and seeds: out/NAME/SEED/results.json, out/table.{json,csv,tex}
+  answers=FILE.jsonl                 a language model's answers to python -m reasoning.prompts; with compare, beside it:
+  answers={NAME:FILE} prompts=FILE   several, and the prompts where they do not lie beside the answers
+  decoder=[none,codebook,factorizer] answers decoded from predicted product vectors: out/NAME-DECODER/SEED
   executor=processes workers=2       cells side by side
   out=DIR overwrite=true             where results go, and whether others may be replaced
   --cfg                              print the settings and stop
@@ -54,7 +57,7 @@ def main(arguments: list[str]) -> int:
         report.say(str(yaml.safe_dump(schema.plain(settings), sort_keys=False)))
         return 0
     jobs = make_jobs(settings, overrides)
-    name = jobs[0].model.name if settings.compare is None else "compare"
+    name = jobs[0].name if settings.compare is None and len(jobs) == 1 else "compare"
     out = Path(settings.out) if settings.out else runs.default_out(name, jobs[0].seed)
     run(out, settings, jobs, arguments)
     return 0
@@ -84,9 +87,16 @@ def parse(arguments: Sequence[str]) -> BenchmarkSettings:
             f"compare=[{','.join(settings.compare)}]", received=f"+model={settings.model.name} as well",
             expected="one of the two",
         )  # fmt: skip
-    if settings.model is None and settings.compare is None and not isinstance(settings.checkpoint, str):
+    if settings.answers is not None:
+        settings = answer_files.adopt(settings, list(named))
+    elif settings.prompts is not None:
+        raise SettingsError("setting prompts", received="no answers", expected="answers=FILE.jsonl")
+    elif settings.model is None and settings.compare is None and not isinstance(settings.checkpoint, str):
         raise commands.no_model(MODULE)
     check(settings.executor)
+    for name in (settings.decoder,) if isinstance(settings.decoder, str) else settings.decoder or ():
+        if name != NO_DECODER:
+            decoding.check_decoder(name)
     build.constellations(settings.constellation, settings.dataset)
     return settings
 
@@ -97,7 +107,7 @@ def run(
     """Compute all cells that are not there yet, write everything, show the tables.
 
     Args:
-        out: folder; with compare or seeds each job has ``out/<model>/<seed>``.
+        out: folder; several jobs have ``out/<model>/<seed>`` each.
         settings: of the command.
         jobs: models and seeds.
         arguments: the command line, for run.json.
@@ -105,21 +115,21 @@ def run(
     Returns:
         (model, seed) -> puzzle set -> result.
     """
-    several = settings.compare is not None or settings.seeds is not None
-    folders = {(job.model.name, job.seed): out / job.model.name / str(job.seed) if several else out for job in jobs}
-    wanted: dict[tuple[str, int], list[cells.Cell]] = {}
+    several = settings.compare is not None or settings.seeds is not None or len(jobs) > 1
+    folders = {(job.name, job.seed): out / job.name / str(job.seed) if several else out for job in jobs}
+    wanted: dict[tuple[str, int], Sequence[cells.Evaluation]] = {}
     done: dict[tuple[str, int], dict[str, cells.CellResult]] = {}
     marks: dict[tuple[str, int], dict[str, dict[str, str]]] = {}
     if several and out.is_dir() and not settings.overwrite:
         comparison.check_folder(out)
     for job in jobs:
-        key = (job.model.name, job.seed)
+        key = (job.name, job.seed)
         wanted[key] = _cells(settings, job)
         marks[key] = {cell.name: cell.marks() for cell in wanted[key]}
         done[key] = cells.CellStore(folders[key], settings.overwrite).match(marks[key])
     # Nothing is written before everything has been checked.
     for job in jobs:
-        key = (job.model.name, job.seed)
+        key = (job.name, job.seed)
         runs.prepare_folder(folders[key])
         cells.CellStore(folders[key], settings.overwrite).clear(keep=done[key])
         record = {
@@ -127,8 +137,10 @@ def run(
             "model": job.model.name,
             "mode": job.mode,
             "seed": job.seed,
+            "decoder": job.decoder,
             "checkpoint": job.weights,
             "protocol": _protocol(settings, job),
+            **({} if job.answers is None else {"answers": job.answers, "answered": answer_files.counts(wanted[key])}),
             **runs.environment(arguments, MODULE),
         }
         runs.write_json(folders[key] / "run.json", record)
@@ -148,19 +160,23 @@ def run(
             done[key][cell.name] = result
             bar(1, f"{key[0]} {report.short_name(cell.name)}")
     for job in jobs:
-        key = (job.model.name, job.seed)
+        key = (job.name, job.seed)
         order = [cell.name for cell in wanted[key]]
         done[key] = {name: done[key][name] for name in (*order, *sorted(set(done[key]) - set(order)))}
-        _write(folders[key], done[key])
+        _write(folders[key], job, done[key])
     _show(out, settings, jobs, done)
     if several:
         metrics = {key: {name: result.metrics for name, result in part.items()} for key, part in done.items()}
-        comparison.write_tables(out, metrics)
+        solved = [(job.name, job.seed) for job in jobs if job.answers is None]
+        costs = {key: {name: _cost(result) for name, result in done[key].items()} for key in solved}
+        comparison.write_tables(out, metrics, costs)
     report.say(f"\nresults in {out}")
     return done
 
 
-def _cells(settings: BenchmarkSettings, job: Job) -> list[cells.Cell]:
+def _cells(settings: BenchmarkSettings, job: Job) -> Sequence[cells.Evaluation]:
+    if job.answers is not None:
+        return answer_files.answer_sets(job.answers, str(settings.prompts))
     dataset: DatasetSettings = settings.dataset
     perception = settings.perception
     if settings.seeds is not None:  # what follows seed by default follows each of the seeds
@@ -179,6 +195,7 @@ def _cells(settings: BenchmarkSettings, job: Job) -> list[cells.Cell]:
             job.mode,
             job.seed,
             job.weights,
+            job.decoder,
         )
         if not found:
             build.try_out(recipe.solver(), puzzles)
@@ -186,9 +203,13 @@ def _cells(settings: BenchmarkSettings, job: Job) -> list[cells.Cell]:
     return found
 
 
-def _write(folder: Path, results: Mapping[str, cells.CellResult]) -> None:
+def _cost(result: cells.CellResult) -> dict[str, float]:
+    return {"seconds_per_1000": round(result.seconds_per_1000, 4), "memory_mb": result.memory_mb}
+
+
+def _write(folder: Path, job: Job, results: Mapping[str, cells.CellResult]) -> None:
     runs.write_json(folder / "results.json", {name: result.metrics.results() for name, result in results.items()})
-    described = next(iter(results.values())).described
+    described = next(iter(results.values())).described if job.answers is None else ()
     detail = {name: result.metrics.detail() for name, result in results.items()}
     runs.write_json(folder / "rules.json", {"learned": list(described), "puzzles": detail})
     record = runs.read_json(folder / "run.json")
@@ -205,32 +226,57 @@ def _show(
 ) -> None:
     rows = {}
     for job in jobs:
-        part = done[job.model.name, job.seed]
-        label = f"{job.model.name}, {job.mode}" + (f", seed {job.seed}" if settings.seeds else "")
+        part = done[job.name, job.seed]
+        label = f"{job.name}, {job.mode}" + (f", seed {job.seed}" if settings.seeds else "")
         rows[label] = {name: result.metrics for name, result in part.items()}
     beside = {
         reference.name: reference
         for job in jobs
-        for reference in report.references(job.model.name, settings.dataset.name)
+        for reference in report.references("language_model" if job.answers else job.model.name, settings.dataset.name)
     }
+    shown = report.at_setting(list(beside.values()), settings.dataset, settings.perception.options)
     report.say()
-    report.show(report.answers_table(rows, list(beside.values())))
-    for label, metrics in rows.items():
+    report.show(report.answers_table(rows, shown))
+    ours = {label: job for label, job in zip(rows, jobs, strict=True) if job.answers is None}
+    if ours:
         report.say()
-        title = f"Rules named, % (and not excluded by the context, %): {label}"
-        report.show(report.rules_table(metrics, title))
-    for job in jobs[:1] if len({job.model.name for job in jobs}) == 1 else jobs:
-        described = next(iter(done[job.model.name, job.seed].values())).described
-        report.say(f"\nThe rules of {job.model.name} (x: the row's panels, c: the other rows', e: nothing):")
+        took = {
+            label: {name: result.seconds_per_1000 for name, result in done[job.name, job.seed].items()}
+            for label, job in ours.items()
+        }
+        memory = {
+            label: max(result.memory_mb for result in done[job.name, job.seed].values()) for label, job in ours.items()
+        }
+        report.show(report.costs_table(took, memory))
+    for label, job in ours.items():
+        if job.decoder is None or len(jobs) == 1:  # decoding changes answers, not rules
+            report.say()
+            title = f"Rules named, % (and not excluded by the context, %): {label}"
+            report.show(report.rules_table(rows[label], title))
+    first: dict[str, Job] = {}
+    for job in ours.values():
+        first.setdefault(job.model.name, job)
+    for job in first.values():
+        described = next(iter(done[job.name, job.seed].values())).described
+        legend = " (x: the row's panels, c: the other rows', e: nothing)" if any(" = " in d for d in described) else ""
+        report.say(f"\nThe rules of {job.model.name}{legend}:")
         for sentence in described:
             report.say(f"  {sentence}")
+    for job in (job for job in jobs if job.answers):
+        report.say(f"\nThe answers of {job.model.name}:")
+        for name, result in done[job.name, job.seed].items():
+            report.say(f"  {report.short_name(name)}: {' '.join(result.described)}")
 
 
 def _protocol(settings: BenchmarkSettings, job: Job) -> str:
     data = settings.dataset
     count = "every puzzle" if data.n is None else f"{data.n} puzzles each"
     split = data.split or ("all" if data.name == "files" else "test")
-    origin = f"weights {job.weights}" if job.weights else "rules written by hand"
+    if job.answers is not None:
+        asked = answer_files.prompt_settings(settings)
+        origin = f"{asked.form} form, properties in {asked.order} order"
+    else:
+        origin = f"weights {job.weights}" if job.weights else "rules written by hand"
     return f"{job.mode} ({origin}), {data.name}, {count}, split {split} (by index mod 10)"
 
 

@@ -14,9 +14,11 @@ from vsa.errors import SettingsError, UnknownNameError
 if TYPE_CHECKING:
     from datasets.arrays import PuzzleArrays
     from datasets.loaders import PuzzleDataset
+    from reasoning.learners.base import Learner
     from reasoning.solver import Solver
+    from vsa import Algebra, Backend
 
-__all__ = ["columns", "constellations", "puzzle_sets", "solver", "try_out"]
+__all__ = ["columns", "constellations", "decoded", "puzzle_sets", "solver", "try_out"]
 
 _ALL = "all"
 
@@ -47,13 +49,12 @@ def solver(
     from reasoning import perception as front_ends
     from reasoning.solver import Solver
     from vsa.backends import BACKENDS
-    from vsa.models import ALGEBRAS
 
     front_end = schema.call(
         front_ends.get(perception.name), "perception", perception.options, {}, f"perception {perception.name}"
     )
     supplied: dict[str, Any] = {
-        "algebra": schema.call(ALGEBRAS.get(algebra.name), "algebra", algebra.options, {}, f"algebra {algebra.name}"),
+        "algebra": _algebra(algebra),
         "columns": columns,
         "mode": "learned" if mode == "pretrained" else mode,
         "seed": seed,
@@ -62,18 +63,47 @@ def solver(
     cls = learners.get(model.name)
     takes = schema.parameters(cls)
     if "backend" in takes:
-        supplied["backend"] = schema.call(
-            BACKENDS.get(backend.name), "backend", backend.options, {}, f"backend {backend.name}"
-        )
+        supplied["backend"] = _backend(backend)
     elif BACKENDS.canonical(backend.name) != "digital":
         raise SettingsError(
             f"backend={backend.name}", received=f"model {model.name}, which reads no stored codebooks",
             expected="backend=digital",
         )  # fmt: skip
-    if "mode" not in takes and mode not in ("learned", "pretrained"):
+    if "mode" not in takes and cls.learns and mode not in ("learned", "pretrained"):
         raise SettingsError(f"model.mode={mode}", received=f"model {model.name}", expected="model.mode=learned")
     learner = schema.call(cls, "model", model.options, supplied, f"model {model.name}")
     return Solver(front_end, learner).eval()
+
+
+def decoded(learner: Learner, decoder: str, algebra: Named, backend: Named, seed: int) -> Learner:
+    """A learner whose predictions are decoded from product vectors.
+
+    Args:
+        learner: with its weights.
+        decoder: codebook, factorizer or a factorizer's name.
+        algebra: name and options.
+        backend: name and options.
+        seed: of the run.
+
+    Returns:
+        The learner around it.
+    """
+    from reasoning.decoding import Decoded
+
+    made = _algebra(algebra)
+    return Decoded(learner, made, decoder, _backend(backend), seed).eval()
+
+
+def _algebra(algebra: Named) -> Algebra:
+    from vsa.models import ALGEBRAS
+
+    return schema.call(ALGEBRAS.get(algebra.name), "algebra", algebra.options, {}, f"algebra {algebra.name}")
+
+
+def _backend(backend: Named) -> Backend:
+    from vsa.backends import BACKENDS
+
+    return schema.call(BACKENDS.get(backend.name), "backend", backend.options, {}, f"backend {backend.name}")
 
 
 def try_out(made: Solver, puzzles: PuzzleDataset) -> None:

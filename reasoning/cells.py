@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datasets.loaders import PuzzleDataset
     from reasoning.solver import Solver
 
-__all__ = ["Cell", "CellResult", "CellStore", "Recipe", "compute", "data_hash"]
+__all__ = ["Cell", "CellResult", "CellStore", "Evaluation", "Recipe", "compute", "data_hash"]
 
 
 _OWN = ("cells", "results.json", "rules.json", "run.json", "settings.yaml")
@@ -40,6 +40,7 @@ class Recipe:
         mode: how the weights come about.
         seed: of the run.
         weights: a training run's file; None for programmed rules.
+        decoder: of predicted product vectors; None: the learner scores the candidates itself.
     """
 
     model: ModelSettings
@@ -50,6 +51,7 @@ class Recipe:
     mode: str
     seed: int
     weights: str | None = None
+    decoder: str | None = None
 
     def solver(self) -> Solver:
         """Construct it, weights loaded."""
@@ -62,6 +64,8 @@ class Recipe:
         )  # fmt: skip
         if self.weights:
             load_weights(made.learner, read_tensors(Path(self.weights))[0], f"checkpoint={self.weights}")
+        if self.decoder:
+            made.learner = build.decoded(made.learner, self.decoder, self.algebra, self.backend, self.seed)
         return made
 
     def fingerprint(self) -> str:
@@ -73,9 +77,26 @@ class Recipe:
         return runs.fingerprint(content)
 
 
+class Evaluation(Protocol):
+    """What a benchmark computes, in whatever process, and knows again in a folder."""
+
+    @property
+    def name(self) -> str:
+        """Puzzle set, as in results.json."""
+        ...
+
+    def marks(self) -> dict[str, str]:
+        """What must agree for a stored result to be this one's: settings, code version, data hash."""
+        ...
+
+    def compute(self) -> CellResult:
+        """Counts and costs."""
+        ...
+
+
 @dataclass(frozen=True)
 class Cell:
-    """One evaluation.
+    """One evaluation of a solver.
 
     Attributes:
         recipe: of the solver.
@@ -94,9 +115,20 @@ class Cell:
     threads: int
 
     def marks(self) -> dict[str, str]:
-        """What must agree for a stored result to be this cell's: settings, code version, data hash."""
         settings = runs.fingerprint([self.recipe.fingerprint(), self.device])
         return {"settings": settings, "code": runs.code_version(), "data": data_hash(self.puzzles.arrays)}
+
+    def compute(self) -> CellResult:
+        import torch
+
+        from reasoning.engine import evaluate
+
+        torch.set_num_threads(self.threads)
+        solver = self.recipe.solver()
+        began = time.perf_counter()
+        metrics = evaluate(solver, self.puzzles, self.batch_size, self.device)
+        seconds = time.perf_counter() - began
+        return CellResult(metrics, tuple(solver.learner.describe()), round(seconds, 3), runs.peak_memory_mb())
 
 
 @dataclass(frozen=True)
@@ -105,7 +137,7 @@ class CellResult:
 
     Attributes:
         metrics: the counts.
-        described: the learner's rules in words.
+        described: the learner's rules in words; of a language model, how many answers were understood.
         seconds: wall-clock time of the evaluation.
         memory_mb: peak memory of the process that did it.
     """
@@ -115,19 +147,15 @@ class CellResult:
     seconds: float
     memory_mb: float
 
+    @property
+    def seconds_per_1000(self) -> float:
+        """Time for 1,000 puzzles: seeing, solving and counting."""
+        return 1000 * self.seconds / max(self.metrics.answers.total, 1)
 
-def compute(cell: Cell) -> CellResult:
+
+def compute(cell: Evaluation) -> CellResult:
     """Evaluate a cell. A function of the module, so that other processes can import it."""
-    import torch
-
-    from reasoning.engine import evaluate
-
-    torch.set_num_threads(cell.threads)
-    solver = cell.recipe.solver()
-    began = time.perf_counter()
-    metrics = evaluate(solver, cell.puzzles, cell.batch_size, cell.device)
-    seconds = time.perf_counter() - began
-    return CellResult(metrics, tuple(solver.learner.describe()), round(seconds, 3), runs.peak_memory_mb())
+    return cell.compute()
 
 
 def data_hash(arrays: Any) -> str:
@@ -177,7 +205,7 @@ class CellStore:
         """The results that are there already.
 
         Args:
-            marks: puzzle set -> :meth:`Cell.marks` of the cells wanted.
+            marks: puzzle set -> :meth:`Evaluation.marks` of the cells wanted.
 
         Returns:
             puzzle set -> result, of the wanted cells that need not be computed, and of others in the folder that

@@ -66,12 +66,13 @@ def summary(results: Runs) -> list[dict[str, Any]]:
     return entries
 
 
-def write_tables(out: Path, results: Runs) -> None:
+def write_tables(out: Path, results: Runs, costs: Mapping[tuple[str, int], Mapping[str, Any]] | None = None) -> None:
     """Write the comparison as JSON (counts), CSV and LaTeX (percent).
 
     Args:
         out: the folder.
         results: (model, seed) -> puzzle set -> metrics.
+        costs: (model, seed) -> puzzle set -> what its evaluation took; goes into the JSON as it is.
 
     Raises:
         RunWriteError: a file could not be written.
@@ -79,7 +80,12 @@ def write_tables(out: Path, results: Runs) -> None:
     sets = _sets(results)
     entries = summary(results)
     rows = [
-        {"model": model, "seed": seed, "results": {name: entry.results() for name, entry in part.items()}}
+        {
+            "model": model,
+            "seed": seed,
+            "results": {name: entry.results() for name, entry in part.items()},
+            "costs": (costs or {}).get((model, seed), {}),
+        }
         for (model, seed), part in results.items()
     ]
     runs.write_json(out / "table.json", {"puzzles": sets, "runs": rows, "summary": entries})

@@ -81,17 +81,20 @@ class RuleTally:
             of those, so ``named <= consistent``.
         answers: the answer to the puzzle is right.
         total: puzzles with this rule.
+        ambiguous: puzzles whose context panels more than one family of rules fits.
     """
 
     named: int = 0
     consistent: int = 0
     answers: int = 0
     total: int = 0
+    ambiguous: int = 0
 
     def __post_init__(self) -> None:
-        if not (0 <= self.named <= self.consistent <= self.total and 0 <= self.answers <= self.total):
+        parts = (self.answers, self.ambiguous)
+        if not (0 <= self.named <= self.consistent <= self.total and all(0 <= part <= self.total for part in parts)):
             raise VSAError(
-                "RuleTally", received=str(self), expected="0 <= named <= consistent <= total >= answers >= 0"
+                "RuleTally", received=str(self), expected="0 <= named <= consistent <= total >= answers, ambiguous >= 0"
             )
 
     def __add__(self, other: RuleTally) -> RuleTally:
@@ -100,11 +103,12 @@ class RuleTally:
             self.consistent + other.consistent,
             self.answers + other.answers,
             self.total + other.total,
+            self.ambiguous + other.ambiguous,
         )
 
     def as_dict(self) -> dict[str, int]:
         """The JSON form."""
-        return {"named": self.named, "consistent": self.consistent, "answers": self.answers, "total": self.total}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,7 @@ class Metrics:
         try:
             rules = {
                 RuleKey(int(row["component"]), str(row["attribute"]), str(row["rule"])): RuleTally(
-                    int(row["named"]), int(row["consistent"]), int(row["answers"]), int(row["total"])
+                    *(int(row[name]) for name in RuleTally.__dataclass_fields__)
                 )
                 for row in detail
             }
@@ -193,7 +197,7 @@ def observe(arrays: PuzzleArrays, prediction: Prediction) -> Metrics:
         ShapeError: puzzles and predictions differ in number.
     """
     from datasets.arrays import GOVERNED, RULE_NAMES, RULE_SLOTS
-    from datasets.rules.consistency import consistent_families
+    from datasets.rules.consistency import consistent_families, consistent_in
     from reasoning.learners.base import component_rules
 
     answers = prediction.answers.cpu().numpy()
@@ -210,6 +214,7 @@ def observe(arrays: PuzzleArrays, prediction: Prediction) -> Metrics:
             if slot not in predicted:
                 continue
             label, family = component.rules[:, column], predicted[slot]
+            ambiguous = consistent_in(possible, slot).sum(axis=1) > 1
             named = family == label
             if slot == "Number/Position":
                 governed, guessed = component.governed, predicted["governed"]
@@ -229,6 +234,7 @@ def observe(arrays: PuzzleArrays, prediction: Prediction) -> Metrics:
                         int(consistent[chosen].sum()),
                         int(right[chosen].sum()),
                         int(chosen.sum()),
+                        int(ambiguous[chosen].sum()),
                     )
     return Metrics(Tally.of(right), rules)
 

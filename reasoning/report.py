@@ -7,10 +7,10 @@ import io
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 from rich.console import Console
@@ -22,13 +22,18 @@ from rich.table import Table
 from reasoning.metrics import Metrics, total
 from vsa.errors import CorruptFileError
 
+if TYPE_CHECKING:
+    from reasoning.settings import DatasetSettings
+
 __all__ = [
     "AVERAGE",
     "Bar",
     "Reference",
     "answers_table",
+    "at_setting",
     "complain",
     "configure_logging",
+    "costs_table",
     "progress",
     "references",
     "rules_table",
@@ -152,6 +157,31 @@ def references(model: str | None = None, dataset: str | None = None, path: Path 
     return found
 
 
+def at_setting(
+    entries: Sequence[Reference], dataset: DatasetSettings, perception: Mapping[str, Any]
+) -> list[Reference]:
+    """References as columns of this benchmark: those of I-RAVEN-X are by range, confounders and stress.
+
+    Args:
+        entries: as the file has them.
+        dataset: of the benchmark.
+        perception: options of the front-end.
+
+    Returns:
+        The entries, those of I-RAVEN-X with the figure of the setting at hand; entries without one are left out.
+    """
+    if dataset.name != "iraven_x":
+        return list(entries)
+    confounded = bool(dataset.confounders and perception.get("confounders", True))
+    smoothed = perception.get("stress", "none") == "published" and perception.get("p_left", 1.0) < 1.0
+    usual = dataset.columns == 10 and dataset.confounders in (0, 10) and (not smoothed or perception["p_left"] == 0.51)
+    suffix = {(False, False): "", (True, False): "_confounded", (False, True): "_smoothed", (True, True): "_both"}
+    column = f"range{dataset.maxval}{suffix[confounded, smoothed]}" if usual else ""
+    return [
+        replace(entry, answers={"center_single": entry.answers[column]}) for entry in entries if column in entry.answers
+    ]
+
+
 def short_name(puzzle_set: str) -> str:
     """The short name of a constellation; anything else as it is."""
     from datasets.constellations import CONSTELLATIONS
@@ -195,6 +225,40 @@ def answers_table(
         table.add_column(name, justify="right", no_wrap=True, style="bold" if name == AVERAGE else None)
     for label, cells, style in lines:
         table.add_row(label, *cells, style=style)
+    return table
+
+
+def costs_table(
+    seconds: Mapping[str, Mapping[str, float]], memory: Mapping[str, float], title: str = "Seconds for 1,000 puzzles"
+) -> Table:
+    """What answering took.
+
+    Args:
+        seconds: row -> puzzle set -> seconds for 1,000 puzzles.
+        memory: row -> peak memory of the process in MB.
+        title: above the table.
+
+    Returns:
+        A table with one line per row, or one per puzzle set where sets have long names.
+    """
+    sets = list(dict.fromkeys(name for row in seconds.values() for name in row))
+    names = [short_name(name) for name in sets]
+    cells = {
+        label: [f"{row[name]:.3g}" if name in row else "-" for name in sets] + [f"{memory[label]:.0f} MB"]
+        for label, row in seconds.items()
+    }
+    table = Table(title=title, title_justify="left", header_style="bold")
+    table.add_column("", overflow="fold")
+    if max(map(len, names), default=0) > _LONG_NAME:
+        for label in cells:
+            table.add_column(escape(label), justify="right", overflow="fold")
+        for index, name in enumerate([*names, "peak memory"]):
+            table.add_row(escape(name), *(row[index] for row in cells.values()))
+        return table
+    for name in [*names, "peak memory"]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for label, row in cells.items():
+        table.add_row(escape(label), *row)
     return table
 
 

@@ -1,4 +1,4 @@
-"""The settings of the two commands, as frozen dataclasses that refuse what makes no sense.
+"""The settings of the commands, as frozen dataclasses that refuse what makes no sense.
 
 Each field's comment says what it does; the YAML files of ``conf/`` hold the values.
 """
@@ -15,6 +15,7 @@ __all__ = [
     "BenchmarkSettings",
     "CheckpointSettings",
     "DatasetSettings",
+    "ExplainSettings",
     "Mode",
     "ModelSettings",
     "Named",
@@ -187,8 +188,11 @@ class BenchmarkSettings:
     backend: Named
     constellation: str | tuple[str, ...]
     checkpoint: str | Mapping[str, str] | None  # a training run's folder (with compare: model -> folder)
+    answers: str | Mapping[str, str] | None  # a language model's answers: a file, or name -> file
+    prompts: str | None  # the prompts that they answer
     compare: tuple[str, ...] | None  # several models instead of +model
     seeds: tuple[int, ...] | None  # several seeds instead of seed
+    decoder: str | tuple[str, ...] | None  # of predicted product vectors: none, codebook, factorizer or one by name
     test_batch_size: int
     threads: int
     device: str
@@ -201,12 +205,38 @@ class BenchmarkSettings:
         for name in ("test_batch_size", "threads", "workers"):
             _at_least(name, getattr(self, name), 1)
         _check_device(self.device)
-        for name in ("compare", "seeds"):
+        for name in ("compare", "seeds", "decoder"):
             chosen = getattr(self, name)
-            if chosen is not None and (not chosen or len(set(chosen)) != len(chosen)):
+            if chosen is not None and not isinstance(chosen, str) and (not chosen or len(set(chosen)) != len(chosen)):
                 raise SettingsError(
                     f"setting {name}", received=str(list(chosen)), expected="different entries, at least one"
                 )
+
+
+@dataclass(frozen=True)
+class ExplainSettings:
+    """``python -m reasoning.explain``."""
+
+    seed: int  # every random choice descends from it
+    model: ModelSettings | None
+    dataset: DatasetSettings
+    perception: Named
+    algebra: Named
+    backend: Named
+    constellation: str  # which puzzle set; all: the only one there is
+    index: int  # place of the puzzle in its set, from 0, in the order of the benchmark
+    checkpoint: str | None  # a training run's folder
+    test_batch_size: int  # as the benchmark's: the puzzle is solved among the same others
+    threads: int
+    device: str
+    out: str | None
+    overwrite: bool
+
+    def __post_init__(self) -> None:
+        _at_least("index", self.index, 0)
+        for name in ("test_batch_size", "threads"):
+            _at_least(name, getattr(self, name), 1)
+        _check_device(self.device)
 
 
 def _at_least(name: str, value: float | None, smallest: float) -> None:

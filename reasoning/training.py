@@ -14,7 +14,7 @@ from reasoning import build, report, runs, schema, weights
 from reasoning.checkpoints import CheckpointFolder, write_tensors
 from reasoning.joined import JoinedPuzzles
 from reasoning.settings import TrainSettings
-from vsa.errors import CorruptFileError
+from vsa.errors import CorruptFileError, SettingsError
 
 if TYPE_CHECKING:
     from datasets.loaders import PuzzleDataset
@@ -49,6 +49,13 @@ def prepare(settings: TrainSettings) -> Prepared:
     """
     import torch
 
+    from reasoning import learners
+
+    if not learners.get(settings.model.name).learns:
+        raise SettingsError(
+            f"+model={settings.model.name}", received="python -m reasoning.train", expected="a model that learns",
+            hint=f"python -m reasoning.benchmark +model={settings.model.name} evaluates it",
+        )  # fmt: skip
     torch.set_num_threads(settings.threads)
     if torch.device(settings.device).type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; without it matmuls vary

@@ -5,6 +5,8 @@ In a few per cent of the puzzles more than one rule does; accuracy of rules shou
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from vsa.errors import VSAError
@@ -15,7 +17,15 @@ from .base import all_rules
 from .constant import Constant
 from .domains import Bools, Domain, SlotSets, Values
 
-__all__ = ["CONSISTENT_KEYS", "consistent_families", "consistent_rules", "mixed_constant", "panel_sets", "panel_values"]
+__all__ = [
+    "CONSISTENT_KEYS",
+    "consistent_families",
+    "consistent_in",
+    "consistent_rules",
+    "mixed_constant",
+    "panel_sets",
+    "panel_values",
+]
 
 CONSISTENT_KEYS = ("Number", "Position", "Type", "Size", "Color")
 _MIXED = -1
@@ -123,9 +133,24 @@ def consistent_rules(puzzles: PuzzleArrays, component: int) -> Bools:
         is that of both, as the grammar has it.
     """
     found = consistent_families(puzzles, component)
+    return np.stack([consistent_in(found, slot) for slot in RULE_SLOTS], axis=1)
+
+
+def consistent_in(found: Mapping[str, Bools], slot: str) -> Bools:
+    """Rule families that fit the context panels, of one of the four rules of a component.
+
+    Args:
+        found: of :func:`consistent_families`.
+        slot: one of RULE_SLOTS.
+
+    Returns:
+        bool (N, 4) in the order of RULE_NAMES.
+    """
+    if slot != RULE_SLOTS[0]:
+        return found[slot]
     either = found["Number"] | found["Position"]
     either[:, Constant.code] = found["Position"][:, Constant.code]
-    return np.stack([either, *(found[name] for name in RULE_SLOTS[1:])], axis=1)
+    return either
 
 
 def _fit(governed: str, context: np.ndarray, columns: int, domain: Domain) -> Bools:

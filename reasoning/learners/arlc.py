@@ -13,7 +13,7 @@ Hersche et al., "Towards learning to reason", 2025 (rows of n panels, entropy we
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,8 @@ from reasoning.learners.formula import (
 from reasoning.learners.naming import FAMILIES, computed_families, name_choice
 from reasoning.learners.programs import default_terms, program
 from reasoning.learners.registry import LEARNERS
-from reasoning.scene import Scene
+from reasoning.readout import Readout
+from reasoning.scene import AttributeKey, Scene
 from reasoning.scoring import ATTRIBUTE_WEIGHTINGS, attribute_weights, cosine
 from vsa import Algebra, Backend
 from vsa.errors import SettingsError, ShapeError, UnknownNameError
@@ -102,6 +103,7 @@ class ARLC(Learner):
         if not (temperature > 0 and term_temperature > 0):
             raise SettingsError("ARLC", received=f"temperatures {temperature}, {term_temperature}", expected="> 0")
         self.encoder = SceneEncoder(algebra, backend, seed=seed)
+        self.readout = Readout(self.encoder)
         self.columns, self.mode, self.terms = columns, mode, terms
         self.temperature, self.term_temperature, self.weighting = temperature, term_temperature, weighting
         code = self.encoder.algebra
@@ -144,17 +146,24 @@ class ARLC(Learner):
 
     def describe(self) -> list[str]:
         weights = self.rule_weights().detach()
-        words = in_words(coefficients(weights), self.columns)
         certainty = weights.max(-1).values.mean(-1)
-        families = self._families(weights)
+        formulas = in_words(coefficients(weights), self.columns)
         lines = []
-        for number, (sentence, sure, able) in enumerate(zip(words, certainty, families, strict=True), start=1):
-            names = [name for name, yes in zip(FAMILIES, able.tolist(), strict=True) if yes]
-            lines.append(
-                f"rule {number}: x{self.columns} = {sentence}   "
-                f"[{' and '.join(names) or 'none of the known rules'}; terms {100 * float(sure):.0f} % sure]"
-            )
+        for number, (formula, names, sure) in enumerate(
+            zip(formulas, self._family_names(weights), certainty, strict=True), start=1
+        ):
+            known = f"{' and '.join(names) or 'none of the known rules'}; terms {100 * float(sure):.0f} % sure"
+            lines.append(f"rule {number}: x{self.columns} = {formula}   [{known}]")
         return lines
+
+    def rule_labels(self) -> list[str]:
+        names = self._family_names(self.rule_weights().detach())
+        return [f"rule {number} ({' or '.join(able) or 'unknown'})" for number, able in enumerate(names, start=1)]
+
+    def _family_names(self, weights: Tensor) -> list[list[str]]:
+        """The rule families that each formula computes."""
+        able = self._families(weights).tolist()
+        return [[name for name, yes in zip(FAMILIES, row, strict=True) if yes] for row in able]
 
     # -- training ----------------------------------------------------------------------------------------------
 
@@ -197,26 +206,43 @@ class ARLC(Learner):
 
     @torch.no_grad()
     def forward(self, scene: Scene) -> Prediction:
-        # Pieces of a few megabytes: large batches would spend their time in fresh memory.
-        panel = len(scene.keys) * scene.panels * len(self.spectral_weights)
-        piece = max(1, _ELEMENTS // panel)
-        parts = [self._solve(scene[start : start + piece]) for start in range(0, max(len(scene), 1), piece)]
+        parts = [self._solve(piece) for piece in self._pieces(scene)]
         return parts[0] if len(parts) == 1 else join(parts)
+
+    @torch.no_grad()
+    def expected(self, scene: Scene) -> dict[AttributeKey, Tensor]:
+        parts = []
+        for piece in self._pieces(scene):
+            output = self._abduce(self._encode(piece))[2]
+            found = {key: output[:, index] for index, key in enumerate(piece.keys)}
+            pmfs = {key: self.readout.pmf(found[key], pmf.shape[-1]) for key, pmf in piece.pmfs.items()}
+            sets = {key: self.readout.occupied(found[key], slots.shape[-1]) for key, slots in piece.sets.items()}
+            parts.append({**pmfs, **sets})
+        return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+
+    def _pieces(self, scene: Scene) -> Iterator[Scene]:
+        """Pieces of a few megabytes: large batches would spend their time in fresh memory."""
+        panel = len(scene.keys) * scene.panels * len(self.spectral_weights)
+        size = max(1, _ELEMENTS // panel)
+        return (scene[start : start + size] for start in range(0, max(len(scene), 1), size))
+
+    def _abduce(self, encoded: EncodedScene) -> tuple[Tensor, Tensor, Tensor]:
+        """Probabilities of the rules (B, A, R), their scores (B, A, R), and what they predict together (B, A, W)."""
+        predicted = self._predict(self.rule_weights(), encoded)  # (B, A, 3, R, W)
+        known = self._known_targets(encoded)  # (B, A, 2, W)
+        similar = cosine(predicted[:, :, :2], known.unsqueeze(-2), self.spectral_weights)
+        score = similar.squeeze(-1).mean(2)
+        choice = torch.softmax(score / self.temperature + self.prior, dim=-1)
+        return choice, score, _mixture(choice, predicted[:, :, 2])
 
     def _solve(self, scene: Scene) -> Prediction:
         encoded = self._encode(scene)
-        weights = self.rule_weights()
-        predicted = self._predict(weights, encoded)  # (B, A, 3, R, W)
-        known = self._known_targets(encoded)  # (B, A, 2, W)
-        similar = cosine(predicted[:, :, :2], known.unsqueeze(-2), self.spectral_weights)
-        score = similar.squeeze(-1).mean(2)  # (B, A, R)
-        choice = torch.softmax(score / self.temperature + self.prior, dim=-1)
-        output = _mixture(choice, predicted[:, :, 2]).unsqueeze(-2)  # (B, A, 1, W)
-        agreement = cosine(output, encoded.candidates, self.spectral_weights).squeeze(-2)
+        choice, score, output = self._abduce(encoded)
+        agreement = cosine(output.unsqueeze(-2), encoded.candidates, self.spectral_weights).squeeze(-2)
         confidence = (choice * score).sum(-1)
         scores = (agreement * attribute_weights(self.weighting, choice, confidence).unsqueeze(-1)).sum(1)
         rule_index = choice.argmax(-1)
-        families = name_choice(self._families(weights), rule_index, self._constant_rows(encoded))
+        families = name_choice(self._families(self.rule_weights()), rule_index, self._constant_rows(encoded))
         return Prediction(scores, encoded.keys, rule_index, choice, agreement, confidence, families)
 
     # -- helpers -----------------------------------------------------------------------------------------------

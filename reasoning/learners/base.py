@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -60,12 +59,14 @@ class Learner(nn.Module):
     """A reasoner over Scenes. Subclasses implement forward, training_loss and describe.
 
     Attributes:
+        learns: whether there is anything to train.
         mixed: what a panel whose entities differ should show, "shares" or "missing" mass, unless the user says.
         entities: whether the Scene should hold the entities of every slot.
     """
 
-    mixed: ClassVar[str] = "shares"
-    entities: ClassVar[bool] = False
+    learns: bool = True
+    mixed: str = "shares"
+    entities: bool = False
 
     def training_loss(self, scene: Scene, target: Tensor, generator: torch.Generator) -> Tensor:
         """Scalar loss of a batch; ``target`` is long (B,), the right candidate."""

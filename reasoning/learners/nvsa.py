@@ -32,7 +32,6 @@ from vsa.errors import SettingsError, ShapeError, UnknownNameError, VSAError
 __all__ = ["NVSA"]
 
 _CHOICES = {
-    "mode": ("programmed", "learned", "programmed_then_learned"),
     "selection": ("argmax", "mixture"),
     "panels": ("bundle", "state"),
     "open_positions": ("exact", "average"),
@@ -53,7 +52,6 @@ class NVSA(Learner):
     Args:
         algebra: a block code with a spectral form.
         backend: where the codebooks are stored. Default: digital, exact.
-        mode: every model has one; here the rules are programmed, and there is nothing to train.
         selection: "argmax" (as published, at test time): the likeliest rule predicts; "mixture": all rules do, by their
             probabilities.
         panels: what of a panel counts whose entities differ: that they do ("state", as published), or also the bundle
@@ -66,6 +64,7 @@ class NVSA(Learner):
         seed: of the atoms.
     """
 
+    learns = False
     mixed = "missing"
     entities = True
 
@@ -74,7 +73,6 @@ class NVSA(Learner):
         algebra: Algebra,
         *,
         backend: Backend | None = None,
-        mode: str = "programmed",
         selection: str = "argmax",
         panels: str = "bundle",
         open_positions: str = "exact",
@@ -83,7 +81,7 @@ class NVSA(Learner):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        chosen = (mode, selection, panels, open_positions, weighting)
+        chosen = (selection, panels, open_positions, weighting)
         for (kind, known), name in zip(_CHOICES.items(), chosen, strict=True):
             if name not in known:
                 raise UnknownNameError("NVSA", name=name, known=known, kind=kind)

@@ -5,6 +5,10 @@ from __future__ import annotations
 from reasoning.learners.base import Learner
 from vsa.registry import Registry
 
-_MODULES = {"arlc": "reasoning.learners.arlc", "nvsa": "reasoning.learners.nvsa"}
+_MODULES = {
+    "arlc": "reasoning.learners.arlc",
+    "nvsa": "reasoning.learners.nvsa",
+    "symbolic": "reasoning.learners.symbolic",
+}
 
 LEARNERS: Registry[type[Learner]] = Registry("model", modules=_MODULES)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import factorizers
 import vsa
-from factorizers.activations import hard_threshold, int8_shift, int8_threshold_, keep_best, random_subset
+from factorizers.activations import hard_threshold, int8_shift, int8_threshold_, random_subset
 from factorizers.asymmetric import as_queries, flip
 from factorizers.in_memory import PUBLISHED, alive_atoms, chance_threshold, noise_level
 from factorizers.problem import Problem
@@ -97,7 +97,6 @@ def test_the_published_dynamics_are_there_unimproved() -> None:
 def test_activations_are_what_they_say() -> None:
     x = torch.tensor([[-3.0, 0.5, 2.0], [1.0, 0.2, 0.3]])
     assert hard_threshold(x, 0.5).tolist() == [[0, 0.5, 2], [1, 0, 0]]
-    assert keep_best(x, 1.5).tolist() == [[0, 0, 1], [0, 0, 0]]
     assert [int8_shift(v) for v in (0, 127, 128, 256, 8192)] == [0, 0, 1, 2, 7]
     whole = torch.tensor([[-90, 33, 34, 35, 256]], dtype=torch.int32)
     assert int8_threshold_(whole, 34, 2).tolist() == [[0, 0, 8, 8, 64]]

@@ -34,13 +34,13 @@ def fake_script() -> Path:
 
 @pytest.fixture
 def command(fake: ModuleType, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Runs ``train`` or ``benchmark`` in this process, with the model ``fake`` known: (exit code, stdout, stderr)."""
+    """Runs a command in this process, with the model ``fake`` known: (exit code, stdout, stderr)."""
     import torch
 
-    from reasoning import benchmark, commands, report, train
+    from reasoning import benchmark, commands, explain, prompts, report, train
 
     def call(name: str, *arguments: str) -> tuple[int, str, str]:
-        module = {"train": train, "benchmark": benchmark}[name]
+        module = {"train": train, "benchmark": benchmark, "explain": explain, "prompts": prompts}[name]
         given = list(arguments)
         if not any("resume=" in argument or "hydra.searchpath" in argument for argument in given):
             given.append(f"hydra.searchpath=[file://{fake.CONF}]")

@@ -59,7 +59,7 @@ def test_nvsa(command, tmp_path):
     assert "distribute three:" in screen
     code, _, err = command("train", "+model=nvsa", "dataset.n=8", "dataset.test_n=4", f"out={tmp_path / 'trained'}")
     assert code == 2
-    assert "a NVSA without a free weight" in " ".join(err.split())
+    assert "a model that learns" in " ".join(err.split())
 
 
 def test_results_are_reused_or_refused(command, tmp_path, monkeypatch):

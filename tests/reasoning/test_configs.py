@@ -35,11 +35,10 @@ def one_batch(settings, arrays):
     )  # fmt: skip
     puzzles = datasets.PuzzleDataset(arrays)
     batch = next(iter(puzzles.batches(4)))
-    scene = solver.perception(batch)
-    loss = solver.learner.training_loss(scene, batch.target, torch.Generator().manual_seed(0))
-    assert torch.isfinite(loss)
-    if any(parameter.requires_grad for parameter in solver.learner.parameters()):
+    if solver.learner.learns:
+        loss = solver.learner.training_loss(solver.scene(batch), batch.target, torch.Generator().manual_seed(0))
         loss.backward()
+        assert torch.isfinite(loss)
     assert solver.solve(batch).scores.shape == (4, 8)
 
 
@@ -56,7 +55,7 @@ def test_every_dataset_runs_one_batch(model, dataset):
     ("group", "name"), [(group, name) for group in ("perception", "algebra", "backend") for name in NAMES[group]]
 )
 def test_every_part_runs_one_batch(group, name):
-    settings = compose(f"+model={MODELS[0]}", f"{group}={name}")
+    settings = compose("+model=arlc", f"{group}={name}")
     if group == "algebra" and name != "gsbc":
         # ARLC works on spectra of blocks: another algebra is made, then refused by the model with a sentence.
         algebra = vsa.get(settings.algebra.name, **settings.algebra.options)

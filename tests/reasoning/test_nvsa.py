@@ -398,7 +398,6 @@ def test_codebooks_are_stored_once_and_only_read(monkeypatch):
         ({"panels": "bundles"}, UnknownNameError, "bundle"),
         ({"open_positions": "x"}, UnknownNameError, "average"),
         ({"weighting": "entropy"}, UnknownNameError, "explained"),
-        ({"mode": "lerned"}, UnknownNameError, "programmed"),
         ({"temperature": 0.0}, SettingsError, "> 0"),
         ({"temperature": float("nan")}, SettingsError, "> 0"),
     ],

@@ -57,7 +57,9 @@ def test_what_a_run_leaves(command, tmp_path):
     rules = json.loads((out / "rules.json").read_text())
     assert rules["learned"][0].startswith("weights")
     row = rules["puzzles"]["center_single"][0]
-    assert set(row) == {"component", "attribute", "rule", "named", "consistent", "answers", "total"}
+    assert set(row) == {
+        "component", "attribute", "rule", "named", "consistent", "answers", "total", "ambiguous",
+    }  # fmt: skip
     tensors, header = read_tensors(out / "weights.safetensors")
     assert set(tensors) == {"weights", "annealed"}
     assert header["model"]["name"] == "fake"

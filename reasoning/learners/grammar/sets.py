@@ -1,0 +1,164 @@
+"""How well each rule explains sets of slots: exact sums over all sets, slot by slot, without a table of the sets.
+
+A set is drawn by its size and then at random, and slots are seen independently, so sums over sets are coefficients of
+polynomials whose variable counts the occupied slots.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from datasets.rules.base import RULES
+
+__all__ = ["set_evidence", "set_sizes"]
+
+Panel = tuple[Tensor, Tensor]  # (..., S): how probable what is seen is if the slot is occupied, and if it is empty
+
+
+def set_sizes(panel: Panel) -> Tensor:
+    """Sums over all sets of one size.
+
+    Args:
+        panel: (..., S) each.
+
+    Returns:
+        (..., S + 1): by the number of occupied slots.
+    """
+    occupied, empty = panel
+    slots = occupied.shape[-1]
+    found = occupied.new_zeros((*occupied.shape[:-1], slots + 1))
+    found[..., 0] = 1
+    for s in range(slots):
+        more = found[..., : s + 1] * occupied[..., s, None]
+        found[..., 1 : s + 2] = found[..., 1 : s + 2] * empty[..., s, None] + more
+        found[..., 0] = found[..., 0] * empty[..., s]
+    return found
+
+
+def set_evidence(context: Panel, candidates: Panel, rule: str, parameter: int) -> Tensor:
+    """Likelihood of context and candidate if the rule governs the positions.
+
+    Args:
+        context: (B, 8, S) each.
+        candidates: (B, C, S) each; ones for a panel that is not seen.
+        rule: its name.
+        parameter: of the rule.
+
+    Returns:
+        (B, C).
+    """
+    slots = context[0].shape[-1]
+    low, high = RULES.get(rule).first_count(slots, parameter)
+    sizes = torch.arange(slots + 1)
+    allowed = ((sizes >= low) & (sizes <= high)).to(context[0]) / (high - low + 1)
+    ways = torch.tensor([math.comb(slots, k) for k in range(slots + 1)]).to(context[0])
+    if rule in ("Constant", "Progression"):
+        weight = allowed / ways
+        whole = [(set_sizes(_along(context, 3 * r, parameter)) * weight).sum(-1, keepdim=True) for r in range(2)]
+        shown = _moved(_along(context, 6, parameter, 2), 0)
+        last = _moved(candidates, 2 * parameter)
+        final = set_sizes((shown[0].unsqueeze(1) * last[0], shown[1].unsqueeze(1) * last[1]))
+        return whole[0] * whole[1] * (final * weight).sum(-1)
+    if rule == "Arithmetic":
+        weight = _pair_weight(slots, parameter).to(context[0])
+        result = torch.ones_like(candidates[0][..., 0])
+        for r in range(3):
+            first, second = _panel(context, 3 * r, True), _panel(context, 3 * r + 1, True)
+            third = candidates if r == 2 else _panel(context, 3 * r + 2, True)
+            result = result * _pairs(first, second, third, parameter, weight)
+        return result
+    if rule == "Distribute_Three":
+        return _distribute(context, candidates, parameter, allowed, ways)
+    raise NotImplementedError(f"no exact inference for the rule {rule} on positions")
+
+
+def _panel(panels: Panel, index: int, keep: bool = False) -> Panel:
+    chosen = slice(index, index + 1) if keep else index
+    return panels[0][:, chosen], panels[1][:, chosen]
+
+
+def _moved(panel: Panel, by: int) -> Panel:
+    """The panel as the slots of the row's first panel see it: slot s was moved to slot s + by."""
+    return panel[0].roll(-by, -1), panel[1].roll(-by, -1)
+
+
+def _along(context: Panel, start: int, step: int, count: int = 3) -> Panel:
+    """The product of a row's panels, by the slots of its first."""
+    occupied, empty = _panel(context, start)
+    for j in range(1, count):
+        more = _moved(_panel(context, start + j), step * j)
+        occupied, empty = occupied * more[0], empty * more[1]
+    return occupied, empty
+
+
+@lru_cache(maxsize=32)
+def _pair_weight(slots: int, sign: int) -> Tensor:
+    """float64 (S + 1, S + 1): probability of two sets, by their sizes, under a union or a difference that tells."""
+    low, high = RULES.get("Arithmetic").first_count(slots, sign)
+    weight = torch.zeros(slots + 1, slots + 1, dtype=torch.float64)
+    seconds = range(low, slots)
+    for first in range(low, high + 1):
+        # The second set is drawn again while a union adds nothing, or while a difference leaves nothing.
+        if sign > 0:
+            refused = sum(math.comb(first, k) / math.comb(slots, k) for k in seconds) / len(seconds)
+        else:
+            refused = sum(
+                math.comb(slots - first, k - first) / math.comb(slots, k) for k in seconds if k >= first
+            ) / len(seconds)
+        for second in seconds:
+            pairs = math.comb(slots, first) * math.comb(slots, second)
+            weight[first, second] = 1 / (high - low + 1) / len(seconds) / pairs / (1 - refused)
+    return weight
+
+
+def _pairs(first: Panel, second: Panel, third: Panel, sign: int, weight: Tensor) -> Tensor:
+    """(B, C): sum over all pairs of sets that tell, times the third panel."""
+    total = (_pair_sizes(first, second, third, sign, False) * weight).sum((-1, -2))
+    return total - (_pair_sizes(first, second, third, sign, True) * weight).sum((-1, -2))
+
+
+def _pair_sizes(first: Panel, second: Panel, third: Panel, sign: int, mute: bool) -> Tensor:
+    """(B, C, S + 1, S + 1): by the sizes of the two sets; ``mute``: only pairs that tell nothing."""
+    slots = first[0].shape[-1]
+    shape = torch.broadcast_shapes(first[0].shape, third[0].shape)[:-1]
+    found = first[0].new_zeros((*shape, slots + 1, slots + 1))
+    found[..., 0, 0] = 1
+    for s in range(slots):
+        new = torch.zeros_like(found)
+        for x in (0, 1):
+            for y in (0, 1):
+                if mute and (x, y) == ((0, 1) if sign > 0 else (1, 0)):
+                    continue
+                z = (x or y) if sign > 0 else (x and not y)
+                factor = first[0 if x else 1][..., s] * second[0 if y else 1][..., s] * third[0 if z else 1][..., s]
+                upper = found[..., : slots + 1 - x, : slots + 1 - y]
+                new[..., x:, y:] += upper * factor[..., None, None]
+        found = new
+    return found
+
+
+def _distribute(context: Panel, candidates: Panel, shift: int, allowed: Tensor, ways: Tensor) -> Tensor:
+    chains: list[Panel] = []
+    for k in range(3):
+        occupied, empty = torch.ones_like(candidates[0]), torch.ones_like(candidates[0])
+        for r in range(3):
+            place = 3 * r + (k + shift * r) % 3
+            panel = candidates if place == 8 else _panel(context, place, True)
+            occupied, empty = occupied * panel[0], empty * panel[1]
+        chains.append((occupied, empty))
+
+    def sizes(*which: int) -> Tensor:
+        occupied, empty = chains[which[0]]
+        for k in which[1:]:
+            occupied, empty = occupied * chains[k][0], empty * chains[k][1]
+        return set_sizes((occupied, empty))
+
+    apart = sizes(0) * sizes(1) * sizes(2) + 2 * sizes(0, 1, 2)
+    apart = apart - sizes(0, 1) * sizes(2) - sizes(0, 2) * sizes(1) - sizes(1, 2) * sizes(0)
+    orders = ways * (ways - 1) * (ways - 2)
+    weight = torch.where(orders > 0, allowed / orders.clamp_min(1), torch.zeros_like(allowed))
+    return (apart * weight).sum(-1).clamp_min(0)
