@@ -29,7 +29,7 @@ from vsa.errors import SettingsError, ShapeError, UnknownNameError
 
 SELECTIONS = ("weighted", "sampled")
 _ELEMENTS = 400_000  # spectral entries of the panels that are worked on at a time
-_TIE = 1e-3  # probabilities that differ by less are alike
+_TIE = 1e-3  # nats by which a family is preferred to the next, so that rules which are alike rank the same everywhere
 _PROGRESSES = 0.5  # similarity of a panel with its neighbours' continuation above which a row has equal steps
 _CONSTANT = 0.9  # similarity of neighbouring panels above which a row counts as constant
 
@@ -245,10 +245,10 @@ class SoftRules(Learner):
         predicted = self.predict(rules, encoded.spectra)  # (B, A, 3, R, W)
         known = encoded.known_targets.unsqueeze(-2)
         score = cosine(predicted[:, :, :2], known, self.spectral_weights).squeeze(-1).mean(2)  # (B, A, R)
-        choice = torch.softmax(score / self.temperature + self.prior, dim=-1)
         codes = self._codes(rules, encoded)
-        order = torch.where(codes < 0, len(FAMILIES), codes)
-        index = (choice - _TIE * order.to(choice)).argmax(-1)
+        order = torch.where(codes < 0, len(FAMILIES), codes).to(score)
+        choice = torch.softmax(score / self.temperature + self.prior - _TIE * order, dim=-1)
+        index = choice.argmax(-1)
         families = codes.gather(-1, index.unsqueeze(-1)).squeeze(-1)
         used = choice
         if self.selection == "sampled":
