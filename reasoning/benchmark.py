@@ -209,8 +209,9 @@ def _cells(settings: BenchmarkSettings, job: Job) -> Sequence[cells.Evaluation]:
     return found
 
 
-def _cost(result: cells.CellResult) -> dict[str, float]:
-    return {"seconds_per_1000": round(result.seconds_per_1000, 4), "memory_mb": result.memory_mb}
+def _cost(result: cells.CellResult) -> dict[str, Any]:
+    cost: dict[str, Any] = {"seconds_per_1000": round(result.seconds_per_1000, 4), "memory_mb": result.memory_mb}
+    return cost if result.hardware is None else {**cost, "hardware": dict(result.hardware)}
 
 
 def _write(folder: Path, job: Job, results: Mapping[str, cells.CellResult]) -> None:
@@ -224,6 +225,8 @@ def _write(folder: Path, job: Job, results: Mapping[str, cells.CellResult]) -> N
         seconds={name: result.seconds for name, result in results.items()},
         memory_mb={name: result.memory_mb for name, result in results.items()},
     )
+    if any(result.hardware for result in results.values()):
+        record["hardware"] = {name: result.hardware for name, result in results.items()}
     runs.write_json(folder / "run.json", record)
 
 
@@ -254,6 +257,10 @@ def _show(
             label: max(result.memory_mb for result in done[job.name, job.seed].values()) for label, job in ours.items()
         }
         report.show(report.costs_table(took, memory))
+        for label, job in ours.items():
+            words = report.hardware_words(label, settings.backend.name, done[job.name, job.seed].values())
+            if words:
+                report.say(f"\n{words}")
     for label, job in ours.items():
         if job.decoder is None or len(jobs) == 1:  # decoding changes answers, not rules
             report.say()

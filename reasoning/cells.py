@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datasets.loaders import PuzzleDataset
     from reasoning.solver import Solver
 
-__all__ = ["Cell", "CellResult", "CellStore", "Evaluation", "Recipe", "compute", "data_hash"]
+__all__ = ["Cell", "CellResult", "CellStore", "Evaluation", "Recipe", "compute", "data_hash", "hardware_cost"]
 
 
 _OWN = ("cells", "results.json", "rules.json", "run.json", "settings.yaml")
@@ -128,7 +128,8 @@ class Cell:
         began = time.perf_counter()
         metrics = evaluate(solver, self.puzzles, self.batch_size, self.device)
         seconds = time.perf_counter() - began
-        return CellResult(metrics, tuple(solver.learner.describe()), round(seconds, 3), runs.peak_memory_mb())
+        described = tuple(solver.learner.describe())
+        return CellResult(metrics, described, round(seconds, 3), runs.peak_memory_mb(), hardware_cost(solver))
 
 
 @dataclass(frozen=True)
@@ -140,17 +141,37 @@ class CellResult:
         described: the learner's rules in words; of a language model, how many answers were understood.
         seconds: wall-clock time of the evaluation.
         memory_mb: peak memory of the process that did it.
+        hardware: what :func:`hardware_cost` found; None where the backend models no hardware.
     """
 
     metrics: Metrics
     described: tuple[str, ...]
     seconds: float
     memory_mb: float
+    hardware: Mapping[str, Any] | None = None
 
     @property
     def seconds_per_1000(self) -> float:
         """Time for 1,000 puzzles: seeing, solving and counting."""
         return 1000 * self.seconds / max(self.metrics.answers.total, 1)
+
+
+def hardware_cost(solver: Solver) -> dict[str, Any] | None:
+    """What the reads of stored codebooks would have cost on the modelled hardware.
+
+    Args:
+        solver: after its work.
+
+    Returns:
+        Energy (programming included), time, area, reads, the energy of the same reads on a digital processor, and what
+        was read; None where the backend models no costs.
+    """
+    arrays = solver.learner.arrays()
+    costs = [cost for part in arrays.values() for matrix in part if (cost := matrix.handle.cost()) is not None]
+    if not costs:
+        return None
+    names = ("energy_joules", "latency_seconds", "area_mm2", "reads", "digital_joules")
+    return {**{name: sum(getattr(cost, name) for cost in costs) for name in names}, "analog": sorted(arrays)}
 
 
 def compute(cell: Evaluation) -> CellResult:
@@ -265,6 +286,7 @@ class CellStore:
             "described": list(result.described),
             "seconds": result.seconds,
             "memory_mb": result.memory_mb,
+            "hardware": result.hardware,
         }
         runs.write_json(runs.prepare_folder(self.folder / "cells") / f"{name}.json", content)
 
@@ -286,6 +308,7 @@ class CellStore:
         try:
             metrics = Metrics.from_json(stored["answers"], stored["rules"])
             described = tuple(map(str, stored["described"]))
-            return CellResult(metrics, described, float(stored["seconds"]), float(stored["memory_mb"]))
+            seconds, memory_mb = float(stored["seconds"]), float(stored["memory_mb"])
+            return CellResult(metrics, described, seconds, memory_mb, stored.get("hardware"))
         except (KeyError, TypeError) as error:
             raise CorruptFileError(f"read {path}", received=f"no {error}", hint="say overwrite=true") from error

@@ -153,6 +153,10 @@ class SceneEncoder(nn.Module):
         array = self._store(kind, size, weights.device, weights.dtype)
         return torch.view_as_complex(array.rmatvec(weights).unflatten(-1, (-1, 2)))
 
+    def stored(self) -> dict[str, list[StoredMatrix]]:
+        """The arrays read so far, by what they are read for."""
+        return {"PMFs to vectors": list(self._stored.values())}
+
     def _store(self, kind: str, size: int, device: torch.device, dtype: torch.dtype) -> StoredMatrix:
         """The array of transformed atoms, stored at its first use."""
         place = (kind, size, device, dtype)

@@ -78,6 +78,15 @@ class AttributeExplanation:
     expected: Expected | None
     agreement: tuple[float, ...]
 
+    def named(self, unknown: str) -> str:
+        """The rule in words, with its family where the learner's own name does not say it.
+
+        Args:
+            unknown: the family of what computes none of the known ones.
+        """
+        family = self.family or unknown
+        return self.rule if self.rule.startswith(family) else f"{family}; {self.rule}"
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
@@ -98,7 +107,7 @@ class AttributeExplanation:
             other = f", runner-up {self.runner_up} {two_digits(self.runner_up_probability)}"
         expects = "" if self.expected is None else f"; expects {self.expected.words} ({self.expected.probability:.2f})"
         return (
-            f"{self.attribute}: {self.family or 'no known rule'}; {self.rule} {self.probability:.2f}{other}; "
+            f"{self.attribute}: {self.named('no known rule')} {self.probability:.2f}{other}; "
             f"explains the complete rows to {two_digits(self.confidence)}{expects}"
         )
 

@@ -158,7 +158,7 @@ def _rules(axes: Axes, explanation: Explanation) -> None:
         rows.append(
             [
                 f"{entry.component} {entry.attribute}",
-                _wrap(f"{entry.family or 'unknown'}: {entry.rule}"),
+                _wrap(entry.named("unknown")),
                 f"{entry.probability:.2f}",
                 "" if entry.runner_up is None else _wrap(entry.runner_up),
                 "" if entry.runner_up_probability is None else f"{entry.runner_up_probability:.2f}",

@@ -33,6 +33,10 @@ class Readout:
         self.encoder = encoder
         self._stored: dict[tuple[str, int, torch.device], StoredMatrix] = {}
 
+    def stored(self) -> dict[str, list[StoredMatrix]]:
+        """The arrays read so far, by what they are read for."""
+        return {"vectors to PMFs": list(self._stored.values())}
+
     def pmf(self, spectra: Tensor, values: int) -> Tensor:
         """What values a vector holds.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -24,6 +24,7 @@ from reasoning.metrics import Metrics, total
 from vsa.errors import CorruptFileError
 
 if TYPE_CHECKING:
+    from reasoning.cells import CellResult
     from reasoning.settings import DatasetSettings
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "complain",
     "configure_logging",
     "costs_table",
+    "hardware_words",
     "progress",
     "references",
     "rules_table",
@@ -190,8 +192,9 @@ def at_setting(
     if dataset.name != "iraven_x":
         return list(entries)
     confounded = bool(dataset.confounders and perception.get("confounders", True))
-    smoothed = perception.get("stress", "none") == "published" and perception.get("p_left", 1.0) < 1.0
-    usual = dataset.columns == 10 and dataset.confounders in (0, 10) and (not smoothed or perception["p_left"] == 0.51)
+    stress = perception.get("stress", "none") if perception.get("p_left", 1.0) < 1.0 else "none"
+    smoothed = stress == "published"
+    usual = stress != "calibrated" and dataset.columns == 10 and dataset.confounders in (0, 10) and (not smoothed or perception["p_left"] == 0.51)
     suffix = {(False, False): "", (True, False): "_confounded", (False, True): "_smoothed", (True, True): "_both"}
     column = f"range{dataset.maxval}{suffix[confounded, smoothed]}" if usual else ""
     return [
@@ -277,6 +280,31 @@ def costs_table(
     for label, row in cells.items():
         table.add_row(escape(label), *row)
     return table
+
+
+def hardware_words(label: str, backend: str, results: Iterable[CellResult]) -> str:
+    """What ran on modelled hardware, and what it would have cost there.
+
+    Args:
+        label: the row.
+        backend: its name.
+        results: of all puzzle sets.
+
+    Returns:
+        A sentence; nothing for a backend without costs.
+    """
+    known = [(result.hardware, result.metrics.answers.total) for result in results if result.hardware]
+    if not known:
+        return ""
+    puzzles = sum(total for _, total in known)
+    energy, digital = (
+        1e6 * sum(hardware[name] for hardware, _ in known) / puzzles for name in ("energy_joules", "digital_joules")
+    )
+    analog = ", ".join(dict.fromkeys(name for hardware, _ in known for name in hardware["analog"]))
+    return (
+        f"{label}: {analog} on {backend}, all else digital; {energy:.3g} uJ per puzzle, programming included "
+        f"({digital:.3g} uJ for the same products on a digital processor)"
+    )
 
 
 def rules_table(

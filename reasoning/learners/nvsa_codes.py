@@ -60,6 +60,10 @@ class BlockSpectra(nn.Module):
         self._stored: dict[tuple[object, ...], StoredMatrix] = {}
         self._similar: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
+    def stored(self) -> dict[str, list[StoredMatrix]]:
+        """The arrays read so far, by what they are read for."""
+        return {"PMFs to vectors, and back": list(self._stored.values())}
+
     def encode(self, pmf: Tensor) -> Tensor:
         """The probability-weighted sum of the atoms 0 .. V-1.
 
@@ -86,20 +90,49 @@ class BlockSpectra(nn.Module):
         return self._array(labels, real, weighted=True).matvec(real)
 
     def bind(self, *vectors: Tensor) -> Tensor:
-        """Circular convolution block by block; with a conjugate it is a correlation (unbinding)."""
+        """Circular convolution block by block.
+
+        Args:
+            vectors: complex (..., W) each, broadcast; the conjugate of one unbinds it.
+
+        Returns:
+            complex (..., W).
+        """
         return reduce(torch.mul, vectors)
 
     def bind_all(self, vectors: Tensor) -> Tensor:
-        """All panels bound: (..., P, W) -> (..., W)."""
+        """Several panels bound together.
+
+        Args:
+            vectors: complex (..., P, W).
+
+        Returns:
+            complex (..., W).
+        """
         return reduce(torch.mul, vectors.unbind(-2))
 
     def similarity(self, x: Tensor, y: Tensor) -> Tensor:
-        """(..., W), (..., W) -> (...): one for equal atoms, zero or little for others."""
+        """Similarity of vectors: one for equal atoms, zero or little for others.
+
+        Args:
+            x: complex (..., W).
+            y: complex (..., W), broadcast against ``x``.
+
+        Returns:
+            (...).
+        """
         real = _real(x)
         return (real * _real(y)) @ self._weights(real)
 
     def atoms(self, labels: Sequence[int]) -> Tensor:
-        """int64 (N, K), the positions of the blocks of N atoms."""
+        """The atoms, in index form.
+
+        Args:
+            labels: N atoms.
+
+        Returns:
+            int64 (N, K), the positions of their blocks.
+        """
         raise NotImplementedError
 
     def _weights(self, like: Tensor) -> Tensor:

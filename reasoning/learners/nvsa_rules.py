@@ -18,7 +18,7 @@ STEPS = (-2, -1, 1, 2)
 NAMES = ("constant", *(f"progression {step:+d}" for step in STEPS), "sum", "difference", "distribute three")
 WORDS = (
     "the last panel is like the one before",
-    *(f"the last panel is the one before {step:+d}; a set moves by {step:+d} slots" for step in STEPS),
+    *(f"each panel is the one before it {step:+d}; a set moves on by {step:+d} slots" for step in STEPS),
     "the last panel is the sum of the others; the union of sets",
     "the last panel is the first less the others; the difference of sets",
     "the last panel is what its row lacks of the values of another row; a set is where the shift of the rows puts it",

@@ -76,13 +76,30 @@ def sets_evidence(context: Tensor) -> Evidence:
 
 
 def equal(a: Tensor, b: Tensor) -> Tensor:
-    """Probability that two sets are the same, given that neither is empty: (..., S), (..., S) -> (...)."""
+    """Probability that two sets are the same, given that neither is empty.
+
+    Args:
+        a: (..., S) occupancies.
+        b: (..., S).
+
+    Returns:
+        (...).
+    """
     both_empty = _empty(a) * _empty(b)
     return (_match(a, b) - both_empty) / (_some(a) * _some(b))
 
 
 def union_is(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-    """Probability that the union of two sets is the third, given that none is empty: (..., S) each -> (...)."""
+    """Probability that the union of two sets is the third, given that none is empty.
+
+    Args:
+        a: (..., S) occupancies.
+        b: (..., S).
+        c: (..., S).
+
+    Returns:
+        (...).
+    """
     # Inclusion and exclusion: without the first set the second must be the third, and the reverse.
     empty_a, empty_b, empty_c = _empty(a), _empty(b), _empty(c)
     joint = _match(_union(a, b), c) - empty_a * _match(b, c) - empty_b * _match(a, c) + empty_a * empty_b * empty_c
@@ -90,7 +107,16 @@ def union_is(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
 
 
 def difference_is(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-    """Probability that the first set without the second is the third, given that none is empty."""
+    """Probability that the first set without the second is the third, given that none is empty.
+
+    Args:
+        a: (..., S) occupancies.
+        b: (..., S).
+        c: (..., S).
+
+    Returns:
+        (...).
+    """
     left = a * (1 - b)
     empty_a, empty_b, empty_c = _empty(a), _empty(b), _empty(c)
     joint = _match(left, c) - _empty(left) * empty_c - empty_b * (_match(a, c) - empty_a * empty_c)

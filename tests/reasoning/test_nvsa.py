@@ -91,7 +91,6 @@ def test_exact_labels_will_do(constellation):
     assert accuracy(solver(epsilon=None), puzzles(constellation)) >= 0.975  # measured 99.75 or more: 4 standard errors
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("constellation", SETS)
 def test_answers_are_not_below_the_authors(constellation):
     rate = AUTHORS[constellation] / 100
