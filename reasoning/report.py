@@ -194,7 +194,8 @@ def at_setting(
     confounded = bool(dataset.confounders and perception.get("confounders", True))
     stress = perception.get("stress", "none") if perception.get("p_left", 1.0) < 1.0 else "none"
     smoothed = stress == "published"
-    usual = stress != "calibrated" and dataset.columns == 10 and dataset.confounders in (0, 10) and (not smoothed or perception["p_left"] == 0.51)
+    usual = dataset.columns == 10 and dataset.confounders in (0, 10)
+    usual = usual and stress != "calibrated" and (not smoothed or perception["p_left"] == 0.51)
     suffix = {(False, False): "", (True, False): "_confounded", (False, True): "_smoothed", (True, True): "_both"}
     column = f"range{dataset.maxval}{suffix[confounded, smoothed]}" if usual else ""
     return [
