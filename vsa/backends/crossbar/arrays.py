@@ -1,11 +1,11 @@
 """One matrix on devices: programmed once, ageing, read in tiles through converters.
 
-A tile is a group of inputs whose currents add up on a wire before they are converted; tiles are added digitally. Blocks
-of a block code are tiles of their own, cut further where they are longer than a tile may be.
+A tile is a group of inputs whose currents add up on a wire before they are converted; tiles are added digitally.
+Blocks of a block code are tiles of their own, cut further where they are longer than a tile may be.
 
-Read noise of independent devices adds up to a normal error at each output whose variance is the squared inputs times the
-devices' variances; it is drawn there, which is the same in distribution as drawing every device anew for every read and
-costs one more matrix product (none where all devices are equally noisy).
+Read noise of independent devices adds up to a normal error at each output whose variance is the squared inputs times
+the devices' variances; it is drawn there, which is the same in distribution as drawing every device anew for every read
+and costs one more matrix product.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Array:
             tiled / (self.scales.tile * self.scales.column), settings.slices, settings.slice_bits
         )
         self.shares = slice_shares(settings.slices, settings.slice_bits)
-        self.target_us = targets(normalised, settings.mapping, settings.device)  # (polarities, slices, G, T, e, O)
+        self.target_us = targets(normalised, settings.mapping, settings.cell)  # (polarities, slices, G, T, e, O)
         self.t_seconds = settings.age_seconds
         self.pulses = 0
         self.reads = 0
@@ -72,14 +72,14 @@ class Array:
     def program(self) -> None:
         """Write all devices anew; time starts again."""
         s = self.settings
-        state = s.device.program(self.target_us, self.generator)
+        state = s.cell.program(self.target_us, self.generator)
         for _ in range(s.verify_rounds):
             seen = state["g_us"]
-            std = s.device.read_std(state, seen, s.age_seconds)
+            std = s.cell.read_std(state, seen, s.age_seconds)
             if std is not None:
                 seen = seen + std * self._normal(seen)
             wrong = (seen - self.target_us).abs() > s.verify_tolerance_us
-            again = s.device.program(self.target_us, self.generator)
+            again = s.cell.program(self.target_us, self.generator)
             state = {name: torch.where(wrong, again[name], value) for name, value in state.items()}
             self.pulses += int((wrong & self._real).sum())
         self.pulses += int(self._real.expand_as(self.target_us).sum())
@@ -105,9 +105,9 @@ class Array:
     def conductances(self) -> tuple[Tensor, Tensor | None]:
         """Conductances now and the standard deviations of a read, (polarities, slices, G, T, e, O) in uS."""
         s = self.settings
-        g_us = s.device.drift(self.state, self.t_seconds)
-        std = s.device.read_std(self.state, g_us, self.t_seconds)
-        for name, value in (("stuck", s.device.g_max_us), ("dead", 0.0)):
+        g_us = s.cell.drift(self.state, self.t_seconds)
+        std = s.cell.read_std(self.state, g_us, self.t_seconds)
+        for name, value in (("stuck", s.cell.g_max_us), ("dead", 0.0)):
             if name in self.state:
                 hit = self.state[name].bool()
                 g_us = torch.where(hit, torch.full_like(g_us, value), g_us)
@@ -125,7 +125,7 @@ class Array:
         """Normalised matrices and variances as they are now."""
         s = self.settings
         g_us, std = self.conductances()
-        span = s.device.g_max_us - s.device.g_min_us
+        span = s.cell.g_max_us - s.cell.g_min_us
         if s.wire_ohm:
             kept = wire_share(g_us * self._real, s.wire_ohm)
             g_us = g_us * kept
@@ -133,11 +133,11 @@ class Array:
         if s.mapping == "differential":
             matrix = (g_us[0] - g_us[1]) / span
         else:
-            matrix = 2 * (g_us[0] - s.device.g_min_us) / span - 1
+            matrix = 2 * (g_us[0] - s.cell.g_min_us) / span - 1
         factor = 1.0 if s.mapping == "differential" else 4.0
         variance = None if std is None else factor * std.square().sum(0) / span**2
         if s.compensation != "none":
-            lost = (self._reference / self._total(s.device.drift(self.state, self.t_seconds)).clamp_min(1e-12))[0]
+            lost = (self._reference / self._total(s.cell.drift(self.state, self.t_seconds)).clamp_min(1e-12))[0]
             matrix = matrix * lost
             variance = None if variance is None else variance * lost.square()
         self.matrix = matrix * self._real  # (slices, G, T, e, O)
@@ -320,5 +320,5 @@ class Array:
 
 
 def _variance(u: Tensor, variance: Tensor) -> Tensor:
-    """u^2 @ variance; where all devices are equally noisy the sum of u^2 alone."""
+    """u^2 @ variance."""
     return u.square() @ variance

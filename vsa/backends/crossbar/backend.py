@@ -44,8 +44,8 @@ class Crossbar(Backend):
     Args:
         device: a name (``"pcm"``), or a :class:`~vsa.backends.crossbar.devices.Device`.
         mapping: "differential": a pair of devices per weight; "offset": one device, zero in the middle of its range.
-        scaling: what gets the whole range of conductance: the largest weight of the "array", of each "tile" of inputs, or
-            of each "column" (an atom).
+        scaling: what gets the whole range of conductance: the largest weight of the "array", of each "tile" of inputs,
+            or of each "column" (an atom).
         slices: arrays that share a weight, the most significant digit first.
         slice_bits: of a slice, sign apart; None: analog weights (one slice).
         tile_rows: inputs of an array at most; None: as many as there are. Blocks of block codes never share a tile.
@@ -121,7 +121,7 @@ class Crossbar(Backend):
                 raise SettingsError(f"{self.name} {name}", received=getattr(self, name), expected="not negative")
         if self.stuck_share + self.dead_share > 1:
             raise SettingsError(f"{self.name} stuck_share and dead_share", received="more than all devices")
-        if (self.slices > 1) != (self.slice_bits is not None) and self.slices > 1:
+        if self.slices > 1 and self.slice_bits is None:
             raise SettingsError(
                 f"{self.name} slices", received=f"{self.slices} slices without slice_bits", expected="slice_bits=..."
             )
@@ -132,16 +132,23 @@ class Crossbar(Backend):
         if self.input_range is not None and not _positive(self.input_range):
             raise SettingsError(f"{self.name} input_range", received=self.input_range, expected="a positive number")
 
+    @property
+    def cell(self) -> Device:
+        """The device, made where it was given by name."""
+        return DEVICES.get(self.device)() if isinstance(self.device, str) else self.device
+
     def _store(self, atoms: Tensor, kind: Kind, block_length: int | None, seed: int) -> StoredMatrix:
         return CrossbarMatrix(self, atoms, kind, block_length, seed)
 
     def __str__(self) -> str:
         """What differs from the defaults."""
-        changed = [
-            f"{field.name}={getattr(self, field.name)!r}"
-            for field in fields(self)
-            if field.name != "cost_model" and getattr(self, field.name) != field.default
-        ]
+        changed = []
+        for entry in fields(self):
+            value, default = getattr(self, entry.name), entry.default
+            if isinstance(value, Device) and isinstance(default, str):
+                default = DEVICES.get(default)()
+            if entry.name != "cost_model" and value != default:
+                changed.append(f"{entry.name}={value!r}")
         return f"{self.name}({', '.join(changed)})"
 
 
@@ -186,9 +193,8 @@ class CrossbarHandle(DeviceHandle):
         return Cost(energy_joules=energy, latency_seconds=seconds, area_mm2=area, reads=reads)
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {
-            f"{place}.{name}": value for place, array in self.arrays.items() for name, value in array.state_dict().items()
-        }
+        parts = {place: array.state_dict() for place, array in self.arrays.items()}
+        return {f"{place}.{name}": value for place, part in parts.items() for name, value in part.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         for place, array in self.arrays.items():
@@ -234,7 +240,10 @@ class CrossbarMatrix(StoredMatrix):
     def _rmatvec(self, weights: Tensor, generator: torch.Generator | None) -> Tensor:
         backward = self._arrays.get("backward")
         asked = self._question(weights)
-        found = self._arrays["forward"].read_back(asked, generator) if backward is None else backward.read(asked, generator)
+        if backward is None:
+            found = self._arrays["forward"].read_back(asked, generator)
+        else:
+            found = backward.read(asked, generator)
         return self._answer(found, weights)
 
     def _block_matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -34,8 +34,8 @@ class CrossbarGaussian(Crossbar):
 class CrossbarPCM(Crossbar):
     """Phase-change memory with the standard periphery of inference studies.
 
-    Pairs of PCM devices, one scale per column, tiles of 512 inputs, 8-bit converters, output noise 0.04, output bound 10
-    with bound management, wire segments of 0.35 ohm, one drift factor per tile.
+    Pairs of PCM devices, one scale per column, tiles of 512 inputs, 8-bit converters, output noise 0.04, output bound
+    10 with bound management, wire segments of 0.35 ohm, one drift factor per tile.
 
     Reference:
         Joshi et al. 2020 (Nature Communications) for the devices; the periphery follows the defaults of aihwkit's

@@ -87,10 +87,10 @@ def noise_factor(x: Tensor) -> Tensor:
 @DEVICES.register("hermes_pcm")
 @dataclass(frozen=True)
 class HermesPCM(Device):
-    """Devices of the two-chip in-memory factorizer: one target of 5 uS, and devices left in RESET for zero.
+    """Devices of the two-chip in-memory factorizer: a target of 5 uS, and devices left in RESET for zero.
 
-    Programming is normal with a standard deviation of 1.16 uS, a read with 0.40 uS, the drift exponent is 0.0429 for all
-    devices (t0 = 20 s, as in the model of :class:`PCM`). Devices at zero stay in RESET: no noise. Valid for bipolar
+    Programming is normal with a standard deviation of 1.16 uS, a read with 0.40 uS, the drift exponent is 0.0429 for
+    all devices (t0 = 20 s, as in the model of :class:`PCM`). Devices at zero stay in RESET: no noise. Valid for bipolar
     weights; targets between are interpolated linearly, which the publication does not cover.
 
     Args:
