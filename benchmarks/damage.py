@@ -167,8 +167,8 @@ def main() -> None:
         about = {"command": "python benchmarks/damage.py", "date": str(date.today()), "machine": platform.machine(),
                  "torch": torch.__version__}  # fmt: skip
         arguments.out.with_suffix(".json").write_text(json.dumps({**about, "results": results}, indent=1) + "\n")
-        head = "# Accuracy against damage\n\nF = 3, N = 40 (64,000 products). Right answers, certified ones in brackets, "
-        head += f"of {QUERIES} queries over {DRAWS} draws of codebooks.\n\n"
+        head = "# Accuracy against damage\n\nF = 3, N = 40 (64,000 products). Right answers, certified ones in "
+        head += f"brackets, of {QUERIES} queries over {DRAWS} draws of codebooks.\n\n"
         arguments.out.with_suffix(".md").write_text(head + table(results))
 
 
