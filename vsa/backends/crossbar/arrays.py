@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Array"]
 
+_REFERENCE_SECONDS = 1.0
+
 
 class Array:
     """G stacked matrices with I inputs and O outputs each.
@@ -94,7 +96,8 @@ class Array:
                 state[f"offset_{name}"] = s.adc_offset_std * self._normal(self.target_us.new_empty(shape))
         self.state = state
         self.t_seconds = s.age_seconds
-        self._reference = self._total(self.conductances()[0])
+        # Compensation compares with a read soon after programming, however late the first read of data comes.
+        self._reference = self._total(s.cell.drift(state, min(s.age_seconds, _REFERENCE_SECONDS)))
         self._refresh()
 
     def advance(self, seconds: float) -> None:

@@ -17,7 +17,7 @@ from ..base import Backend, Kind, StoredMatrix
 from ..device import Cost, DeviceHandle
 from .arrays import Array
 from .conductance import MAPPINGS, SCALINGS
-from .cost import CostModel
+from .cost import DIGITAL_JOULES_PER_MAC, CostModel
 from .devices import DEVICES, Device
 
 __all__ = ["Crossbar", "CrossbarHandle", "CrossbarMatrix"]
@@ -174,14 +174,18 @@ class CrossbarHandle(DeviceHandle):
             array.program()
 
     def cost(self) -> Cost | None:
-        """Energy, time and area so far: programming pulses and reads, averaging included."""
+        """Energy, time and area so far: programming pulses and reads, averaging included.
+
+        A matrix takes as many cores as it has tiles; they work in parallel. A read through several slices or tiles
+        costs the energy of all of them and the time of one.
+        """
         model = self.backend.cost_model
         if model is None:
             return None
-        energy = seconds = area = 0.0
+        energy = seconds = area = digital = 0.0
         reads = 0
         for array in self.arrays.values():
-            # How many arrays of the chip the matrix takes, in parallel: both polarities share one, as on the chip.
+            # Both polarities share a core, as on the chip.
             tall = array.blocks * array.parts * math.ceil(array.rows / model.rows)
             tiles = tall * math.ceil(array.outputs / model.columns) * len(array.shares) * array.groups
             per_read = tiles / array.groups * self.backend.averages
@@ -190,7 +194,10 @@ class CrossbarHandle(DeviceHandle):
             seconds += array.reads * self.backend.averages * model.read_seconds + rows_written * model.pulse_seconds
             area += tiles * model.area_mm2
             reads += array.reads
-        return Cost(energy_joules=energy, latency_seconds=seconds, area_mm2=area, reads=reads)
+            digital += array.reads * array.inputs * array.outputs * DIGITAL_JOULES_PER_MAC
+        return Cost(
+            energy_joules=energy, latency_seconds=seconds, area_mm2=area, reads=reads, digital_joules=digital
+        )
 
     def state_dict(self) -> dict[str, Tensor]:
         parts = {place: array.state_dict() for place, array in self.arrays.items()}
