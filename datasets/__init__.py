@@ -13,6 +13,8 @@ from typing import Any
 
 __all__ = [
     "CONSTELLATIONS",
+    "GOVERNED",
+    "RULE_NAMES",
     "ComponentArrays",
     "Puzzle",
     "PuzzleArrays",
@@ -32,6 +34,8 @@ __all__ = [
 _HOME = {
     "CONSTELLATIONS": "constellations",
     "resolve_constellation": "constellations",
+    "GOVERNED": "arrays",
+    "RULE_NAMES": "arrays",
     "ComponentArrays": "arrays",
     "PuzzleArrays": "arrays",
     "generate": "generation",

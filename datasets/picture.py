@@ -9,16 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsa.errors import UnsupportedError, VSAError
+from vsa.errors import VSAError
 
-from .arrays import CANDIDATES, GOVERNED, RULE_NAMES, RULE_SLOTS, ComponentArrays, PuzzleArrays
-from .attributes import ATTRIBUTES
-from .constellations import CONSTELLATIONS
+from .arrays import CANDIDATES, PuzzleArrays
 from .drawing import IMAGE_SIZE
-from .puzzle import Panel, Puzzle
 from .render import render
 
-__all__ = ["arrays_of", "contact_sheet", "page", "png"]
+__all__ = ["contact_sheet", "page", "png"]
 
 GAP = 12  # pixels between panels
 FRAME = 2  # pixels around a panel
@@ -28,56 +25,6 @@ _QUESTION = (" ### ", "#   #", "    #", "   # ", "  #  ", "     ", "  #  ")
 _STRETCH = 10  # pixels for each dot of the question mark
 
 RGB = NDArray[np.uint8]
-
-
-def arrays_of(puzzle: Puzzle) -> PuzzleArrays:
-    """A puzzle as arrays again.
-
-    Args:
-        puzzle: one of RAVEN's levels.
-
-    Returns:
-        A batch of one.
-
-    Raises:
-        UnsupportedError: it has other attributes, or no angles.
-    """
-    panels = (*puzzle.context, *puzzle.candidates)
-    known = all(e.angle is not None for panel in panels for entities in panel.components for e in entities)
-    if puzzle.maxval is not None or not known:
-        raise UnsupportedError("draw a puzzle", received="no angles or no shapes", expected="Type, Size, Color, Angle")
-    return PuzzleArrays(
-        dataset=puzzle.dataset,
-        constellation=puzzle.constellation,
-        columns=puzzle.columns,
-        maxval=None,
-        components=tuple(_component(puzzle, panels, c) for c in range(len(panels[0].components))),
-        target=np.array([puzzle.target], dtype=np.int8),
-        index=np.array([puzzle.index], dtype=np.int64),
-    )
-
-
-def _component(puzzle: Puzzle, panels: tuple[Panel, ...], c: int) -> ComponentArrays:
-    shape = (1, len(panels), CONSTELLATIONS[puzzle.constellation].components[c].slots)
-    exists = np.zeros(shape, dtype=bool)
-    attributes = {name: np.full(shape, -1, dtype=np.int16) for name in ATTRIBUTES}
-    for p, panel in enumerate(panels):
-        for entity in panel.components[c]:
-            exists[0, p, entity.slot] = True
-            for name in ATTRIBUTES:
-                attributes[name][0, p, entity.slot] = entity.level(name) or 0  # an angle is known: checked above
-    rules = [rule for rule in puzzle.rules if rule.component == c]
-    if len(rules) != len(RULE_SLOTS):
-        raise UnsupportedError("puzzle as arrays", received=f"{len(rules)} rules", expected=f"{len(RULE_SLOTS)}")
-    levels = [panel.uniformity[c] for panel in panels if panel.uniformity is not None]
-    return ComponentArrays(
-        exists=exists,
-        attributes=attributes,
-        uniformity=np.array([levels], dtype=np.int8) if len(levels) == len(panels) else None,
-        rules=np.array([[RULE_NAMES.index(rule.name) for rule in rules]], dtype=np.int8),
-        governed=np.array([GOVERNED.index(rules[0].attribute)], dtype=np.int8),
-        parameters=np.array([[rule.parameter for rule in rules]], dtype=np.int16),
-    )
 
 
 def page(images: NDArray[np.uint8], target: int | None = None) -> RGB:

@@ -15,8 +15,9 @@ from .arrays import PuzzleArrays
 from .attributes import ANGLE, COLOR, SIZE, TYPE
 from .constellations import CONSTELLATIONS, Box
 from .drawing import opencv
-from .picture import arrays_of, contact_sheet, page, png
+from .picture import contact_sheet, page, png
 from .puzzle import Entity, Panel, Puzzle, RuleInstance
+from .puzzle_arrays import arrays_of
 from .render import render
 
 __all__ = ["View", "html", "picture", "show", "text"]
@@ -92,10 +93,10 @@ def picture(puzzle: Puzzle, *, answer: bool = False) -> bytes | None:
     """
     try:
         opencv()
-        arrays = arrays_of(puzzle)
+        images = render(arrays_of(puzzle))
     except VSAError:
         return None
-    return png(page(render(arrays)[0], puzzle.target if answer else None))
+    return png(page(images[0], puzzle.target if answer else None))
 
 
 class View:

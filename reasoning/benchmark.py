@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reasoning import build, cells, commands, comparison, decoding, report, runs, schema
+from reasoning import answer_files, build, cells, commands, comparison, decoding, report, runs, schema
 from reasoning.jobs import NO_DECODER, Job, make_jobs
 from reasoning.settings import BenchmarkSettings, DatasetSettings, ModelSettings
 from vsa.errors import SettingsError
@@ -29,6 +29,8 @@ results.json, rules.json and run.json.
   dataset=iraven dataset.n=2000 constellation=all
   dataset=files dataset.path=DIR     a tree of npz + xml, or a folder of JSON files; every puzzle
   compare=[NAME,NAME] seeds=[0,1]    several models and seeds: out/NAME/SEED/results.json, out/table.{json,csv,tex}
+  answers=FILE.jsonl                 a language model's answers to python -m reasoning.prompts; with compare, beside it:
+  answers={NAME:FILE} prompts=FILE   several, and the prompts where they do not lie beside the answers
   decoder=[none,codebook,factorizer] answers decoded from predicted product vectors: out/NAME-DECODER/SEED
   executor=processes workers=2       cells side by side
   out=DIR overwrite=true             where results go, and whether others may be replaced
@@ -36,6 +38,9 @@ results.json, rules.json and run.json.
   --debug                            tracebacks for mistakes too
 
 Every setting is in conf/benchmark.yaml and the folders beside it."""
+
+
+_OF_TRAINING = {"test_n": "n", "test_maxval": "maxval"}  # settings of reasoning.train -> those to use here
 
 
 def main(arguments: list[str]) -> int:
@@ -74,18 +79,25 @@ def parse(arguments: Sequence[str]) -> BenchmarkSettings:
         VSAError: an unknown key, a wrong type, a value that makes no sense.
     """
     named = commands.named_keys(arguments)
-    if "dataset.test_n" in named:
-        raise SettingsError("setting dataset.test_n", received="python -m reasoning.benchmark", expected="dataset.n")
+    for key, instead in _OF_TRAINING.items():
+        if f"dataset.{key}" in named:
+            raise SettingsError(
+                f"setting dataset.{key}", received="python -m reasoning.benchmark", expected=f"dataset.{instead}"
+            )
     composed = commands.compose_settings("benchmark", arguments)
     if isinstance(composed.get("dataset"), Mapping):
-        composed["dataset"] = {key: value for key, value in composed["dataset"].items() if key != "test_n"}
+        composed["dataset"] = {key: value for key, value in composed["dataset"].items() if key not in _OF_TRAINING}
     settings = schema.build(BenchmarkSettings, commands.separate(composed, ModelSettings))
     if settings.compare is not None and settings.model is not None:
         raise SettingsError(
             f"compare=[{','.join(settings.compare)}]", received=f"+model={settings.model.name} as well",
             expected="one of the two",
         )  # fmt: skip
-    if settings.model is None and settings.compare is None and not isinstance(settings.checkpoint, str):
+    if settings.answers is not None:
+        settings = answer_files.adopt(settings, list(named))
+    elif settings.prompts is not None:
+        raise SettingsError("setting prompts", received="no answers", expected="answers=FILE.jsonl")
+    elif settings.model is None and settings.compare is None and not isinstance(settings.checkpoint, str):
         raise commands.no_model(MODULE)
     check(settings.executor)
     for name in (settings.decoder,) if isinstance(settings.decoder, str) else settings.decoder or ():
@@ -101,7 +113,7 @@ def run(
     """Compute all cells that are not there yet, write everything, show the tables.
 
     Args:
-        out: folder; with compare or seeds each job has ``out/<model>/<seed>``.
+        out: folder; several jobs have ``out/<model>/<seed>`` each.
         settings: of the command.
         jobs: models and seeds.
         arguments: the command line, for run.json.
@@ -111,7 +123,7 @@ def run(
     """
     several = settings.compare is not None or settings.seeds is not None or len(jobs) > 1
     folders = {(job.name, job.seed): out / job.name / str(job.seed) if several else out for job in jobs}
-    wanted: dict[tuple[str, int], list[cells.Cell]] = {}
+    wanted: dict[tuple[str, int], Sequence[cells.Evaluation]] = {}
     done: dict[tuple[str, int], dict[str, cells.CellResult]] = {}
     marks: dict[tuple[str, int], dict[str, dict[str, str]]] = {}
     if several and out.is_dir() and not settings.overwrite:
@@ -134,6 +146,7 @@ def run(
             "decoder": job.decoder,
             "checkpoint": job.weights,
             "protocol": _protocol(settings, job),
+            **({} if job.answers is None else {"answers": job.answers, "answered": answer_files.counts(wanted[key])}),
             **runs.environment(arguments, MODULE),
         }
         runs.write_json(folders[key] / "run.json", record)
@@ -156,17 +169,20 @@ def run(
         key = (job.name, job.seed)
         order = [cell.name for cell in wanted[key]]
         done[key] = {name: done[key][name] for name in (*order, *sorted(set(done[key]) - set(order)))}
-        _write(folders[key], done[key])
+        _write(folders[key], job, done[key])
     _show(out, settings, jobs, done)
     if several:
         metrics = {key: {name: result.metrics for name, result in part.items()} for key, part in done.items()}
-        costs = {key: {name: _cost(result) for name, result in part.items()} for key, part in done.items()}
+        solved = [(job.name, job.seed) for job in jobs if job.answers is None]
+        costs = {key: {name: _cost(result) for name, result in done[key].items()} for key in solved}
         comparison.write_tables(out, metrics, costs)
     report.say(f"\nresults in {out}")
     return done
 
 
-def _cells(settings: BenchmarkSettings, job: Job) -> list[cells.Cell]:
+def _cells(settings: BenchmarkSettings, job: Job) -> Sequence[cells.Evaluation]:
+    if job.answers is not None:
+        return answer_files.answer_sets(job.answers, str(settings.prompts))
     dataset: DatasetSettings = settings.dataset
     perception = settings.perception
     if settings.seeds is not None:  # what follows seed by default follows each of the seeds
@@ -193,13 +209,14 @@ def _cells(settings: BenchmarkSettings, job: Job) -> list[cells.Cell]:
     return found
 
 
-def _cost(result: cells.CellResult) -> dict[str, float]:
-    return {"seconds_per_1000": round(result.seconds_per_1000, 4), "memory_mb": result.memory_mb}
+def _cost(result: cells.CellResult) -> dict[str, Any]:
+    cost: dict[str, Any] = {"seconds_per_1000": round(result.seconds_per_1000, 4), "memory_mb": result.memory_mb}
+    return cost if result.hardware is None else {**cost, "hardware": dict(result.hardware)}
 
 
-def _write(folder: Path, results: Mapping[str, cells.CellResult]) -> None:
+def _write(folder: Path, job: Job, results: Mapping[str, cells.CellResult]) -> None:
     runs.write_json(folder / "results.json", {name: result.metrics.results() for name, result in results.items()})
-    described = next(iter(results.values())).described
+    described = next(iter(results.values())).described if job.answers is None else ()
     detail = {name: result.metrics.detail() for name, result in results.items()}
     runs.write_json(folder / "rules.json", {"learned": list(described), "puzzles": detail})
     record = runs.read_json(folder / "run.json")
@@ -208,6 +225,8 @@ def _write(folder: Path, results: Mapping[str, cells.CellResult]) -> None:
         seconds={name: result.seconds for name, result in results.items()},
         memory_mb={name: result.memory_mb for name, result in results.items()},
     )
+    if any(result.hardware for result in results.values()):
+        record["hardware"] = {name: result.hardware for name, result in results.items()}
     runs.write_json(folder / "run.json", record)
 
 
@@ -222,27 +241,33 @@ def _show(
     beside = {
         reference.name: reference
         for job in jobs
-        for reference in report.references(job.model.name, settings.dataset.name)
+        for reference in report.references("language_model" if job.answers else job.model.name, settings.dataset.name)
     }
+    shown = report.at_setting(list(beside.values()), settings.dataset, settings.perception.options)
     report.say()
-    report.show(report.answers_table(rows, list(beside.values())))
-    report.say()
-    labels = dict(zip(rows, jobs, strict=True))
-    took = {
-        label: {name: result.seconds_per_1000 for name, result in done[job.name, job.seed].items()}
-        for label, job in labels.items()
-    }
-    memory = {
-        label: max(result.memory_mb for result in done[job.name, job.seed].values()) for label, job in labels.items()
-    }
-    report.show(report.costs_table(took, memory))
-    for label, metrics in rows.items():
-        if labels[label].decoder is None or len(jobs) == 1:  # decoding changes answers, not rules
+    report.show(report.answers_table(rows, shown))
+    ours = {label: job for label, job in zip(rows, jobs, strict=True) if job.answers is None}
+    if ours:
+        report.say()
+        took = {
+            label: {name: result.seconds_per_1000 for name, result in done[job.name, job.seed].items()}
+            for label, job in ours.items()
+        }
+        memory = {
+            label: max(result.memory_mb for result in done[job.name, job.seed].values()) for label, job in ours.items()
+        }
+        report.show(report.costs_table(took, memory))
+        for label, job in ours.items():
+            words = report.hardware_words(label, settings.backend.name, done[job.name, job.seed].values())
+            if words:
+                report.say(f"\n{words}")
+    for label, job in ours.items():
+        if job.decoder is None or len(jobs) == 1:  # decoding changes answers, not rules
             report.say()
             title = f"Rules named, % (and not excluded by the context, %): {label}"
-            report.show(report.rules_table(metrics, title))
+            report.show(report.rules_table(rows[label], title))
     first: dict[str, Job] = {}
-    for job in jobs:
+    for job in ours.values():
         first.setdefault(job.model.name, job)
     for job in first.values():
         described = next(iter(done[job.name, job.seed].values())).described
@@ -250,13 +275,22 @@ def _show(
         report.say(f"\nThe rules of {job.model.name}{legend}:")
         for sentence in described:
             report.say(f"  {sentence}")
+    for job in (job for job in jobs if job.answers):
+        report.say(f"\nThe answers of {job.model.name}:")
+        for name, result in done[job.name, job.seed].items():
+            report.say(f"  {report.short_name(name)}: {' '.join(result.described)}")
 
 
 def _protocol(settings: BenchmarkSettings, job: Job) -> str:
     data = settings.dataset
     count = "every puzzle" if data.n is None else f"{data.n} puzzles each"
     split = data.split or ("all" if data.name == "files" else "test")
-    origin = f"weights {job.weights}" if job.weights else "rules written by hand"
+    count += "" if data.holdout is None else f" with {data.holdout}"
+    if job.answers is not None:
+        asked = answer_files.prompt_settings(settings)
+        origin = f"{asked.form} form, properties in {asked.order} order"
+    else:
+        origin = f"weights {job.weights}" if job.weights else "rules written by hand"
     return f"{job.mode} ({origin}), {data.name}, {count}, split {split} (by index mod 10)"
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reasoning import schema
-from reasoning.settings import DatasetSettings, ModelSettings, Named
+from reasoning import holdout, schema
+from reasoning.settings import DatasetSettings, ModelSettings, Named, TrainingDatasetSettings
 from vsa.errors import SettingsError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from reasoning.solver import Solver
     from vsa import Algebra, Backend
 
-__all__ = ["columns", "constellations", "decoded", "puzzle_sets", "solver", "try_out"]
+__all__ = ["columns", "constellations", "decoded", "puzzle_sets", "ranges", "solver", "try_out"]
 
 _ALL = "all"
 
@@ -164,15 +165,16 @@ def constellations(chosen: str | Sequence[str], dataset: DatasetSettings) -> tup
 
 
 def puzzle_sets(
-    dataset: DatasetSettings, chosen: str | Sequence[str], split: str | None, n: int | None
+    dataset: DatasetSettings, chosen: str | Sequence[str], split: str | None, n: int | None, *, training: bool = False
 ) -> dict[str, PuzzleDataset]:
     """The puzzle sets asked for, by the name under which results are reported.
 
     Args:
-        dataset: which puzzles.
+        dataset: which puzzles. Where it holds out a pair, n counts the puzzles that are left.
         chosen: constellations, "all" for every one; for files also JSON file stems.
         split: train, val, test or all; None: test, but every puzzle of files.
         n: puzzles of each set; None: every one (files), 2000 otherwise.
+        training: whether puzzles with the pair held out are left out; otherwise all others are.
 
     Returns:
         published name (or JSON file stem) -> dataset.
@@ -182,25 +184,52 @@ def puzzle_sets(
     """
     import datasets
 
+    pair = None if dataset.holdout is None else holdout.parse(dataset.holdout)
     if dataset.name != "files":
-        return {
-            name: datasets.load(
-                dataset.name,
-                split=split or "test",
-                constellation=name,
-                n=2000 if n is None else n,
-                seed=dataset.seed,
-                columns=dataset.columns,
-                maxval=dataset.maxval,
-                confounders=dataset.confounders,
-                cache_dir=dataset.cache_dir,
-            )
-            for name in constellations(chosen, dataset)
-        }
+        names = constellations(chosen, dataset)
+        return {name: _generated(dataset, name, split or "test", n or 2000, pair, training) for name in names}
     found = datasets.read(dataset.path, maxval=dataset.maxval)
+    if pair:
+        found = {name: holdout.select(pair, arrays, not training) for name, arrays in found.items()}
     return {
         name: datasets.PuzzleDataset(_part(found[name], name, split, n)) for name in _wanted(found, chosen, dataset)
     }
+
+
+def ranges(dataset: TrainingDatasetSettings, chosen: str | Sequence[str]) -> dict[str, PuzzleDataset]:
+    """The puzzle sets that a trained model is evaluated on.
+
+    Args:
+        dataset: of the run.
+        chosen: constellations.
+
+    Returns:
+        As :func:`puzzle_sets`; where several ranges of I-RAVEN-X are evaluated, each is a set of its own.
+    """
+    if dataset.test_maxval is None:
+        return puzzle_sets(dataset, chosen, "test", dataset.test_n)
+    return {
+        f"{name}_n_{dataset.columns}_maxval_{maxval}": puzzles
+        for maxval in dataset.test_maxval
+        for name, puzzles in puzzle_sets(replace(dataset, maxval=maxval), chosen, "test", dataset.test_n).items()
+    }
+
+
+def _generated(
+    dataset: DatasetSettings, name: str, split: str, n: int, pair: holdout.Pair | None, training: bool
+) -> PuzzleDataset:
+    """n puzzles of a constellation, made or taken from the cache."""
+    import datasets
+
+    def load(count: int) -> PuzzleDataset:
+        return datasets.load(
+            dataset.name, split=split, constellation=name, n=count, seed=dataset.seed, columns=dataset.columns,
+            maxval=dataset.maxval, confounders=dataset.confounders, cache_dir=dataset.cache_dir,
+        )  # fmt: skip
+
+    if pair is None:
+        return load(n)
+    return datasets.PuzzleDataset(holdout.draw(pair, n, not training, lambda count: load(count).arrays))
 
 
 def columns(sets: Mapping[str, PuzzleDataset]) -> int:

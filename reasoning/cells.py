@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datasets.loaders import PuzzleDataset
     from reasoning.solver import Solver
 
-__all__ = ["Cell", "CellResult", "CellStore", "Recipe", "compute", "data_hash"]
+__all__ = ["Cell", "CellResult", "CellStore", "Evaluation", "Recipe", "compute", "data_hash", "hardware_cost"]
 
 
 _OWN = ("cells", "results.json", "rules.json", "run.json", "settings.yaml")
@@ -77,9 +77,26 @@ class Recipe:
         return runs.fingerprint(content)
 
 
+class Evaluation(Protocol):
+    """What a benchmark computes, in whatever process, and knows again in a folder."""
+
+    @property
+    def name(self) -> str:
+        """Puzzle set, as in results.json."""
+        ...
+
+    def marks(self) -> dict[str, str]:
+        """What must agree for a stored result to be this one's: settings, code version, data hash."""
+        ...
+
+    def compute(self) -> CellResult:
+        """Counts and costs."""
+        ...
+
+
 @dataclass(frozen=True)
 class Cell:
-    """One evaluation.
+    """One evaluation of a solver.
 
     Attributes:
         recipe: of the solver.
@@ -98,9 +115,21 @@ class Cell:
     threads: int
 
     def marks(self) -> dict[str, str]:
-        """What must agree for a stored result to be this cell's: settings, code version, data hash."""
         settings = runs.fingerprint([self.recipe.fingerprint(), self.device])
         return {"settings": settings, "code": runs.code_version(), "data": data_hash(self.puzzles.arrays)}
+
+    def compute(self) -> CellResult:
+        import torch
+
+        from reasoning.engine import evaluate
+
+        torch.set_num_threads(self.threads)
+        solver = self.recipe.solver()
+        began = time.perf_counter()
+        metrics = evaluate(solver, self.puzzles, self.batch_size, self.device)
+        seconds = time.perf_counter() - began
+        described = tuple(solver.learner.describe())
+        return CellResult(metrics, described, round(seconds, 3), runs.peak_memory_mb(), hardware_cost(solver))
 
 
 @dataclass(frozen=True)
@@ -109,15 +138,17 @@ class CellResult:
 
     Attributes:
         metrics: the counts.
-        described: the learner's rules in words.
+        described: the learner's rules in words; of a language model, how many answers were understood.
         seconds: wall-clock time of the evaluation.
         memory_mb: peak memory of the process that did it.
+        hardware: what :func:`hardware_cost` found; None where the backend models no hardware.
     """
 
     metrics: Metrics
     described: tuple[str, ...]
     seconds: float
     memory_mb: float
+    hardware: Mapping[str, Any] | None = None
 
     @property
     def seconds_per_1000(self) -> float:
@@ -125,18 +156,27 @@ class CellResult:
         return 1000 * self.seconds / max(self.metrics.answers.total, 1)
 
 
-def compute(cell: Cell) -> CellResult:
+def hardware_cost(solver: Solver) -> dict[str, Any] | None:
+    """What the reads of stored codebooks would have cost on the modelled hardware.
+
+    Args:
+        solver: after its work.
+
+    Returns:
+        Energy (programming included), time, area, reads, the energy of the same reads on a digital processor, and what
+        was read; None where the backend models no costs.
+    """
+    arrays = solver.learner.arrays()
+    costs = [cost for part in arrays.values() for matrix in part if (cost := matrix.handle.cost()) is not None]
+    if not costs:
+        return None
+    names = ("energy_joules", "latency_seconds", "area_mm2", "reads", "digital_joules")
+    return {**{name: sum(getattr(cost, name) for cost in costs) for name in names}, "analog": sorted(arrays)}
+
+
+def compute(cell: Evaluation) -> CellResult:
     """Evaluate a cell. A function of the module, so that other processes can import it."""
-    import torch
-
-    from reasoning.engine import evaluate
-
-    torch.set_num_threads(cell.threads)
-    solver = cell.recipe.solver()
-    began = time.perf_counter()
-    metrics = evaluate(solver, cell.puzzles, cell.batch_size, cell.device)
-    seconds = time.perf_counter() - began
-    return CellResult(metrics, tuple(solver.learner.describe()), round(seconds, 3), runs.peak_memory_mb())
+    return cell.compute()
 
 
 def data_hash(arrays: Any) -> str:
@@ -186,7 +226,7 @@ class CellStore:
         """The results that are there already.
 
         Args:
-            marks: puzzle set -> :meth:`Cell.marks` of the cells wanted.
+            marks: puzzle set -> :meth:`Evaluation.marks` of the cells wanted.
 
         Returns:
             puzzle set -> result, of the wanted cells that need not be computed, and of others in the folder that
@@ -246,6 +286,7 @@ class CellStore:
             "described": list(result.described),
             "seconds": result.seconds,
             "memory_mb": result.memory_mb,
+            "hardware": result.hardware,
         }
         runs.write_json(runs.prepare_folder(self.folder / "cells") / f"{name}.json", content)
 
@@ -267,6 +308,7 @@ class CellStore:
         try:
             metrics = Metrics.from_json(stored["answers"], stored["rules"])
             described = tuple(map(str, stored["described"]))
-            return CellResult(metrics, described, float(stored["seconds"]), float(stored["memory_mb"]))
+            seconds, memory_mb = float(stored["seconds"]), float(stored["memory_mb"])
+            return CellResult(metrics, described, seconds, memory_mb, stored.get("hardware"))
         except (KeyError, TypeError) as error:
             raise CorruptFileError(f"read {path}", received=f"no {error}", hint="say overwrite=true") from error

@@ -12,9 +12,9 @@ from reasoning.checkpoints import write_atomically
 from reasoning.metrics import Metrics
 from vsa.errors import SettingsError
 
-__all__ = ["check_folder", "summary", "write_tables"]
+__all__ = ["TABLES", "check_folder", "summary", "write_tables"]
 
-_TABLES = ("table.json", "table.csv", "table.tex")
+TABLES = ("table.json", "table.csv", "table.tex")
 
 Runs = Mapping[tuple[str, int], Mapping[str, Metrics]]
 
@@ -29,7 +29,7 @@ def check_folder(out: Path) -> None:
         SettingsError: there is something else in it.
     """
     for path in sorted(out.iterdir()):
-        if path.name in _TABLES:
+        if path.name in TABLES:
             continue
         if not path.is_dir() or not all((part / "cells").is_dir() for part in path.iterdir()):
             raise SettingsError(

@@ -16,7 +16,7 @@ from torch import Tensor
 import factorizers
 from reasoning.learners.base import Learner, Prediction
 from reasoning.scene import AttributeKey, Scene
-from vsa import Algebra, Backend, Codebook
+from vsa import Algebra, Backend, Codebook, StoredMatrix
 from vsa.errors import UnknownNameError, VSAError
 from vsa.seeding import child_seed
 
@@ -71,6 +71,7 @@ class Decoded(Learner):
         self.decoder = check_decoder(decoder)
         self.learns, self.mixed, self.entities = learner.learns, learner.mixed, learner.entities
         self._products: dict[tuple[int, ...], Codebook] = {}
+        self._books: dict[tuple[int, int, torch.device], Codebook] = {}
 
     def describe(self) -> list[str]:
         return self.learner.describe()
@@ -119,9 +120,17 @@ class Decoded(Learner):
 
     def _book(self, place: int, values: int, like: Tensor) -> Codebook:
         """The atoms of one factor: its values, then one for entities that differ."""
-        made = Codebook.random(self.algebra, values, seed=child_seed(self.seed, "decode", place, values))
-        made = made.to(like.device)
-        return made if self.backend is None else made.on(self.backend)
+        key = (place, values, like.device)
+        if key not in self._books:
+            seed = child_seed(self.seed, "decode", place, values)
+            made = Codebook.random(self.algebra, values, seed=seed).to(like.device)
+            self._books[key] = made if self.backend is None else made.on(self.backend, seed=seed)
+        return self._books[key]
+
+    def stored(self) -> dict[str, list[StoredMatrix]]:
+        """The arrays read so far, by what they are read for."""
+        books = [*self._books.values(), *self._products.values()]
+        return {"PMFs to product vectors, and their decoding": [book.stored for book in books]}
 
     def _all_products(self, books: list[Codebook]) -> Codebook:
         sizes = tuple(len(book) for book in books)

@@ -49,6 +49,32 @@ class EncodedScene:
         """complex (B, A, 8, W)."""
         return self.spectra[:, :, self.context_panels :]
 
+    @property
+    def known_targets(self) -> Tensor:
+        """complex (B, A, rows - 1, W): last panels of the complete rows."""
+        return self.spectra[:, :, self.columns - 1 : self.context_panels : self.columns]
+
+    def targets(self, answer: Tensor) -> Tensor:
+        """Last panels of all rows.
+
+        Args:
+            answer: long (B,), the right candidate, which completes the last row.
+
+        Returns:
+            complex (B, A, rows, W).
+        """
+        puzzles = torch.arange(len(answer), device=answer.device)
+        last = self.candidates.transpose(1, 2)[puzzles, answer].unsqueeze(2)
+        return torch.cat([self.known_targets, last], dim=2)
+
+    def at(self, frequencies: Tensor) -> EncodedScene:
+        """The same at some frequencies only.
+
+        Args:
+            frequencies: long (M,), which of the W.
+        """
+        return EncodedScene(self.keys, self.spectra[..., frequencies], self.rows, self.columns)
+
 
 class SceneEncoder(nn.Module):
     """Turns a Scene into block spectra.
@@ -110,6 +136,10 @@ class SceneEncoder(nn.Module):
         empty = (1 - occupied).prod(-1, keepdim=True).clamp_max(1 - 1e-6)
         return (result - empty) / (1 - empty)
 
+    def role_keys(self, roles: int, device: torch.device) -> Tensor:
+        """Keys that tell apart what is superposed: complex (roles, W)."""
+        return self._read("roles", roles, torch.eye(roles, device=device))
+
     def forward(self, scene: Scene) -> EncodedScene:
         parts = [self.encode_pmf(pmf) for pmf in scene.pmfs.values()]
         parts += [self.encode_sets(occupied) for occupied in scene.sets.values()]
@@ -119,11 +149,23 @@ class SceneEncoder(nn.Module):
         return torch.Generator().manual_seed(child_seed(self.seed, "encoder", *names))
 
     def _read(self, kind: str, size: int, weights: Tensor) -> Tensor:
-        """Superposition of transformed atoms; the array is stored at its first use."""
-        place = (kind, size, weights.device, weights.dtype)
+        """Superposition of transformed atoms."""
+        array = self._store(kind, size, weights.device, weights.dtype)
+        return torch.view_as_complex(array.rmatvec(weights).unflatten(-1, (-1, 2)))
+
+    def stored(self) -> dict[str, list[StoredMatrix]]:
+        """The arrays read so far, by what they are read for."""
+        return {"PMFs to vectors": list(self._stored.values())}
+
+    def _store(self, kind: str, size: int, device: torch.device, dtype: torch.dtype) -> StoredMatrix:
+        """The array of transformed atoms, stored at its first use."""
+        place = (kind, size, device, dtype)
         if place not in self._stored:
-            book = self.value_codebook(size) if kind == "values" else self.slot_codebook(size)
+            if kind == "values":
+                book = self.value_codebook(size)
+            else:
+                book = Codebook.random(self.algebra, size, generator=self._generator(kind))
             spectra = torch.view_as_real(self.algebra.spectrum(book.atoms).flatten(-2)).flatten(-2)
             array = child_seed(self.seed, "array", kind, size)
-            self._stored[place] = self.backend.store(spectra.to(weights), "dense", seed=array)
-        return torch.view_as_complex(self._stored[place].rmatvec(weights).unflatten(-1, (-1, 2)))
+            self._stored[place] = self.backend.store(spectra.to(device, dtype), "dense", seed=array)
+        return self._stored[place]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 from rich.console import Console
@@ -22,20 +23,27 @@ from rich.table import Table
 from reasoning.metrics import Metrics, total
 from vsa.errors import CorruptFileError
 
+if TYPE_CHECKING:
+    from reasoning.cells import CellResult
+    from reasoning.settings import DatasetSettings
+
 __all__ = [
     "AVERAGE",
     "Bar",
     "Reference",
     "answers_table",
+    "at_setting",
     "complain",
     "configure_logging",
     "costs_table",
+    "hardware_words",
     "progress",
     "references",
     "rules_table",
     "say",
     "show",
     "short_name",
+    "silence",
     "to_csv",
     "to_latex",
 ]
@@ -54,14 +62,29 @@ def _console(stderr: bool = False) -> Console:
     return console
 
 
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """No lines, tables and bars while the block runs; complaints and log messages are shown."""
+    token = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
+
+
 def say(text: str = "") -> None:
     """A line on stdout, as it is."""
-    _console().print(escape(text))
+    if not _silent.get():
+        _console().print(escape(text))
 
 
 def show(table: Table) -> None:
     """A table on stdout."""
-    _console().print(table)
+    if not _silent.get():
+        _console().print(table)
 
 
 def complain(text: str) -> None:
@@ -104,7 +127,7 @@ def progress(title: str, length: int, done: int = 0) -> Iterator[Bar]:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
     )  # fmt: skip
-    with Progress(*columns, console=_console(stderr=True)) as bars:
+    with Progress(*columns, console=_console(stderr=True), disable=_silent.get()) as bars:
         task = bars.add_task(title, total=length, completed=done, note="")
 
         def advance(done: int, note: str = "") -> None:
@@ -151,6 +174,31 @@ def references(model: str | None = None, dataset: str | None = None, path: Path 
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise CorruptFileError(f"read {path}", received=f"{type(error).__name__}: {error}") from error
     return found
+
+
+def at_setting(
+    entries: Sequence[Reference], dataset: DatasetSettings, perception: Mapping[str, Any]
+) -> list[Reference]:
+    """References as columns of this benchmark: those of I-RAVEN-X are by range, confounders and stress.
+
+    Args:
+        entries: as the file has them.
+        dataset: of the benchmark.
+        perception: options of the front-end.
+
+    Returns:
+        The entries, those of I-RAVEN-X with the figure of the setting at hand; entries without one are left out.
+    """
+    if dataset.name != "iraven_x":
+        return list(entries)
+    confounded = bool(dataset.confounders and perception.get("confounders", True))
+    smoothed = perception.get("stress", "none") == "published" and perception.get("p_left", 1.0) < 1.0
+    usual = dataset.columns == 10 and dataset.confounders in (0, 10) and (not smoothed or perception["p_left"] == 0.51)
+    suffix = {(False, False): "", (True, False): "_confounded", (False, True): "_smoothed", (True, True): "_both"}
+    column = f"range{dataset.maxval}{suffix[confounded, smoothed]}" if usual else ""
+    return [
+        replace(entry, answers={"center_single": entry.answers[column]}) for entry in entries if column in entry.answers
+    ]
 
 
 def short_name(puzzle_set: str) -> str:
@@ -231,6 +279,31 @@ def costs_table(
     for label, row in cells.items():
         table.add_row(escape(label), *row)
     return table
+
+
+def hardware_words(label: str, backend: str, results: Iterable[CellResult]) -> str:
+    """What ran on modelled hardware, and what it would have cost there.
+
+    Args:
+        label: the row.
+        backend: its name.
+        results: of all puzzle sets.
+
+    Returns:
+        A sentence; nothing for a backend without costs.
+    """
+    known = [(result.hardware, result.metrics.answers.total) for result in results if result.hardware]
+    if not known:
+        return ""
+    puzzles = sum(total for _, total in known)
+    energy, digital = (
+        1e6 * sum(hardware[name] for hardware, _ in known) / puzzles for name in ("energy_joules", "digital_joules")
+    )
+    analog = ", ".join(dict.fromkeys(name for hardware, _ in known for name in hardware["analog"]))
+    return (
+        f"{label}: {analog} on {backend}, all else digital; {energy:.3g} uJ per puzzle, programming included "
+        f"({digital:.3g} uJ for the same products on a digital processor)"
+    )
 
 
 def rules_table(

@@ -1,4 +1,4 @@
-"""The settings of the two commands, as frozen dataclasses that refuse what makes no sense.
+"""The settings of the commands, as frozen dataclasses that refuse what makes no sense.
 
 Each field's comment says what it does; the YAML files of ``conf/`` hold the values.
 """
@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from reasoning import holdout
 from vsa.errors import SettingsError
 
 __all__ = [
     "BenchmarkSettings",
     "CheckpointSettings",
     "DatasetSettings",
+    "ExplainSettings",
     "Mode",
     "ModelSettings",
     "Named",
@@ -23,6 +25,7 @@ __all__ = [
     "named",
 ]
 
+Executor = Literal["serial", "processes", "ray", "slurm"]
 Mode = Literal["learned", "programmed", "programmed_then_learned", "pretrained"]
 
 
@@ -84,6 +87,7 @@ class DatasetSettings:
     maxval: int | None = None  # largest value; I-RAVEN-X only
     confounders: int = 0  # attributes without a rule; I-RAVEN-X only
     path: str | None = None  # folder of npz + xml or JSON files; dataset=files only
+    holdout: str | None = None  # ATTRIBUTE/RULE: training never shows the pair, evaluation nothing else
     split: Literal["train", "val", "test", "all"] | None = None  # benchmark: null is test, or every puzzle of files
     cache_dir: str | None = None  # where generated puzzles are kept; null: the user's cache folder
     seed: int = 0  # puzzles are a function of this seed, the constellation and their index
@@ -93,6 +97,8 @@ class DatasetSettings:
         _at_least("dataset.columns", self.columns, 3)
         _at_least("dataset.maxval", self.maxval, 1)
         _at_least("dataset.confounders", self.confounders, 0)
+        if self.holdout is not None:
+            holdout.parse(self.holdout)
         if (self.name == "files") != (self.path is not None):
             raise SettingsError(
                 f"dataset={self.name}",
@@ -116,10 +122,18 @@ class TrainingDatasetSettings(DatasetSettings):
     """Which puzzles to train on, and how many to evaluate."""
 
     test_n: int | None = None  # puzzles of each constellation that the trained model answers; null: every one (files)
+    test_maxval: tuple[int, ...] | None = None  # ranges that are evaluated, I-RAVEN-X only; null: maxval
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _at_least("dataset.test_n", self.test_n, 1)
+        for maxval in self.test_maxval or ():
+            _at_least("dataset.test_maxval", maxval, 1)
+        if self.test_maxval is not None and (self.name != "iraven_x" or not self.test_maxval):
+            raise SettingsError(
+                "setting dataset.test_maxval", received=f"{list(self.test_maxval)} with dataset={self.name}",
+                expected="null, or at least one range with dataset=iraven_x",
+            )  # fmt: skip
         if self.split is not None:
             raise SettingsError(
                 "setting dataset.split",
@@ -166,10 +180,14 @@ class TrainSettings:
     checkpoints: CheckpointSettings
     out: str | None
     overwrite: bool
+    seeds: tuple[int, ...] | None = None  # several runs instead of one, each with one of the seeds
+    executor: Executor = "serial"  # of several runs
+    workers: int | None = None  # runs at once; null: one per available core
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "test_batch_size", "threads"):
+        for name in ("epochs", "batch_size", "test_batch_size", "threads", "workers"):
             _at_least(name, getattr(self, name), 1)
+        _different("seeds", self.seeds)
         _positive("lr", self.lr)
         _at_least("weight_decay", self.weight_decay, 0)
         _check_device(self.device)
@@ -187,13 +205,15 @@ class BenchmarkSettings:
     backend: Named
     constellation: str | tuple[str, ...]
     checkpoint: str | Mapping[str, str] | None  # a training run's folder (with compare: model -> folder)
+    answers: str | Mapping[str, str] | None  # a language model's answers: a file, or name -> file
+    prompts: str | None  # the prompts that they answer
     compare: tuple[str, ...] | None  # several models instead of +model
     seeds: tuple[int, ...] | None  # several seeds instead of seed
     decoder: str | tuple[str, ...] | None  # of predicted product vectors: none, codebook, factorizer or one by name
     test_batch_size: int
     threads: int
     device: str
-    executor: Literal["serial", "processes", "ray", "slurm"]
+    executor: Executor
     workers: int | None  # of executor=processes; null: one per available core
     out: str | None
     overwrite: bool
@@ -204,15 +224,43 @@ class BenchmarkSettings:
         _check_device(self.device)
         for name in ("compare", "seeds", "decoder"):
             chosen = getattr(self, name)
-            if chosen is not None and not isinstance(chosen, str) and (not chosen or len(set(chosen)) != len(chosen)):
-                raise SettingsError(
-                    f"setting {name}", received=str(list(chosen)), expected="different entries, at least one"
-                )
+            _different(name, None if isinstance(chosen, str) else chosen)
+
+
+@dataclass(frozen=True)
+class ExplainSettings:
+    """``python -m reasoning.explain``."""
+
+    seed: int  # every random choice descends from it
+    model: ModelSettings | None
+    dataset: DatasetSettings
+    perception: Named
+    algebra: Named
+    backend: Named
+    constellation: str  # which puzzle set; all: the only one there is
+    index: int  # place of the puzzle in its set, from 0, in the order of the benchmark
+    checkpoint: str | None  # a training run's folder
+    test_batch_size: int  # as the benchmark's: the puzzle is solved among the same others
+    threads: int
+    device: str
+    out: str | None
+    overwrite: bool
+
+    def __post_init__(self) -> None:
+        _at_least("index", self.index, 0)
+        for name in ("test_batch_size", "threads"):
+            _at_least(name, getattr(self, name), 1)
+        _check_device(self.device)
 
 
 def _at_least(name: str, value: float | None, smallest: float) -> None:
     if value is not None and not value >= smallest:
         raise SettingsError(f"setting {name}", received=repr(value), expected=f"at least {smallest}")
+
+
+def _different(name: str, chosen: tuple[Any, ...] | None) -> None:
+    if chosen is not None and (not chosen or len(set(chosen)) != len(chosen)):
+        raise SettingsError(f"setting {name}", received=str(list(chosen)), expected="different entries, at least one")
 
 
 def _positive(name: str, value: float) -> None:

@@ -9,16 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reasoning import build, commands, report, runs, schema, training, weights
+from reasoning import build, commands, report, runs, schema, seeds, training, weights
 from reasoning.settings import ModelSettings, TrainSettings
 from vsa.errors import SettingsError
 
-__all__ = ["main", "parse"]
+__all__ = ["main", "parse", "train"]
 
 log = logging.getLogger(__name__)
 
 MODULE = "reasoning.train"
 USAGE = """python -m reasoning.train +model=NAME [key=value ...]
+python -m reasoning.train +model=NAME seeds=[0,1,2] out=DIR
 python -m reasoning.train resume=RUN_DIR
 
 Trains a reasoner on one constellation (2x2), evaluates it on all seven, and leaves a run folder: settings.yaml,
@@ -29,6 +30,7 @@ run.json, metrics.jsonl, checkpoints/, weights.safetensors, results.json, rules.
   constellation=2x2 dataset=iraven dataset.n=2000 dataset.test_n=500
   epochs=20 batch_size=16 lr=0.05 seed=0 threads=1 device=cpu
   out=DIR overwrite=true             where the run folder is, and whether it may be replaced
+  seeds=[0,1,2] executor=processes   several runs, each in DIR/SEED; DIR/table.{json,csv,tex}: mean and deviation
   resume=RUN_DIR                     go on with a run that was interrupted
   --cfg                              print the settings and stop
   --debug                            tracebacks for mistakes too
@@ -58,14 +60,37 @@ def main(arguments: list[str]) -> int:
         report.say(_yaml(settings))
         return 0
     folder = Path(settings.out) if settings.out else runs.default_out(settings.model.name, settings.seed)
-    if _is_finished(folder, settings):
-        report.say(f"{folder} holds this very run, finished (same settings, same code):")
-        training.show(folder, settings)
-        return 0
+    if settings.seeds is None:
+        train(folder, settings, arguments)
+    else:
+        seeds.run(folder, settings, arguments)
+    return 0
+
+
+def train(folder: Path, settings: TrainSettings, arguments: list[str], *, go_on: bool = False) -> None:
+    """One run: trained, evaluated, shown; or shown only, if the folder holds it already.
+
+    Args:
+        folder: the run's.
+        settings: of the run.
+        arguments: the command line, for run.json.
+        go_on: whether a run of these settings that was interrupted is continued; otherwise it is refused.
+
+    Raises:
+        VSAError: whatever is wrong with settings, folder or files.
+    """
+    if not settings.overwrite and _holds(folder, settings):
+        if (folder / "results.json").is_file():
+            if runs.read_json(folder / "run.json").get("code") == runs.code_version():
+                report.say(f"{folder} holds this very run, finished (same settings, same code):")
+                training.show(folder, settings)
+                return
+        elif go_on:
+            training.run(folder, training.prepare(settings))
+            return
     prepared = training.prepare(settings)
     _start(folder, settings, arguments)
     training.run(folder, prepared)
-    return 0
 
 
 def parse(composed: Mapping[str, Any]) -> TrainSettings:
@@ -134,12 +159,12 @@ def _clear(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _is_finished(folder: Path, settings: TrainSettings) -> bool:
-    if settings.overwrite or not (folder / "results.json").is_file() or not (folder / "settings.yaml").is_file():
+def _holds(folder: Path, settings: TrainSettings) -> bool:
+    """Whether the folder is of a run with these settings."""
+    if not (folder / "settings.yaml").is_file():
         return False
-    stored = {**runs.read_settings(folder), "out": None, "overwrite": False}
-    same = stored == {**schema.plain(settings), "out": None, "overwrite": False}
-    return same and runs.read_json(folder / "run.json").get("code") == runs.code_version()
+    apart = {"out": None, "overwrite": False}
+    return {**runs.read_settings(folder), **apart} == {**schema.plain(settings), **apart}
 
 
 def _resume(arguments: list[str], argument: str) -> int:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reasoning.metrics import Metrics
     from reasoning.solver import Solver
 
-__all__ = ["Prepared", "prepare", "protocol", "run", "show"]
+__all__ = ["Prepared", "prepare", "protocol", "read_metrics", "run", "show"]
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ def prepare(settings: TrainSettings) -> Prepared:
     )  # fmt: skip
     if data.name != "files":
         build_solver(columns=data.columns)  # a mistake in the model's settings shows before puzzles are generated
-    training = build.puzzle_sets(data, settings.constellation or "all", "train", data.n)
-    testing = build.puzzle_sets(data, settings.test_constellation, "test", data.test_n)
+    training = build.puzzle_sets(data, settings.constellation or "all", "train", data.n, training=True)
+    testing = build.ranges(data, settings.test_constellation)
     columns = build.columns({**{f"{name} (train)": part for name, part in training.items()}, **testing})
     for part in (*training.values(), *testing.values()):
         build.try_out(build_solver(columns=columns), part)
@@ -150,6 +150,27 @@ def _finish(folder: Path, solver: Solver, outcome: Outcome, metrics: Mapping[str
     runs.write_json(folder / "run.json", record)
 
 
+def read_metrics(folder: Path) -> dict[str, Metrics]:
+    """The counts of a finished run.
+
+    Args:
+        folder: the run's.
+
+    Returns:
+        puzzle set -> metrics.
+
+    Raises:
+        CorruptFileError: its files are not those of a finished run.
+    """
+    from reasoning.metrics import Metrics
+
+    results, rules = runs.read_json(folder / "results.json"), runs.read_json(folder / "rules.json")
+    try:
+        return {name: Metrics.from_json(entry["answers"], rules["puzzles"][name]) for name, entry in results.items()}
+    except (KeyError, TypeError) as error:
+        raise CorruptFileError(f"read the results in {folder}", received=f"no {error}") from error
+
+
 def show(folder: Path, settings: TrainSettings) -> None:
     """The tables and the learned rules of a finished run, on the screen.
 
@@ -160,12 +181,9 @@ def show(folder: Path, settings: TrainSettings) -> None:
     Raises:
         CorruptFileError: its files are not those of a finished run.
     """
-    from reasoning.metrics import Metrics
-
-    results, rules = runs.read_json(folder / "results.json"), runs.read_json(folder / "rules.json")
-    record = runs.read_json(folder / "run.json")
+    rules, record = runs.read_json(folder / "rules.json"), runs.read_json(folder / "run.json")
+    metrics = read_metrics(folder)
     try:
-        metrics = {name: Metrics.from_json(entry["answers"], rules["puzzles"][name]) for name, entry in results.items()}
         learned, seconds = rules["learned"], record["seconds"]["training"]
     except (KeyError, TypeError) as error:
         raise CorruptFileError(f"read the results in {folder}", received=f"no {error}") from error
@@ -189,8 +207,12 @@ def protocol(settings: TrainSettings) -> str:
     data = settings.dataset
     count = "every puzzle" if data.n is None else f"{data.n} puzzles"
     tested = "every puzzle" if data.test_n is None else f"{data.test_n} puzzles of each"
+    without = "" if data.holdout is None else f" without {data.holdout}"
+    only = "" if data.holdout is None else f" with {data.holdout}"
+    trained = "" if data.maxval is None else f" (range {data.maxval})"
+    ranges = "" if data.test_maxval is None else f" (range {', '.join(map(str, data.test_maxval))})"
     return (
-        f"one model trained on {spell(settings.constellation)} of {data.name}, "
-        f"{count} of split train (index mod 10 in 0-5), "
-        f"tested on {spell(settings.test_constellation)}, {tested}, split test (8-9)"
+        f"one model trained on {spell(settings.constellation)} of {data.name}{trained}, "
+        f"{count}{without} of split train (index mod 10 in 0-5), "
+        f"tested on {spell(settings.test_constellation)}{ranges}, {tested}{only}, split test (8-9)"
     )

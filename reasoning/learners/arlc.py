@@ -3,51 +3,38 @@
 A handful of soft formulas, shared by all attributes and all rows, are scored on the rows whose last panel is known;
 the softmax of the scores chooses among them and the chosen mixture predicts the missing panel.
 
-Training may run several populations of rules side by side and keep, of all formulas found, those that together
-explain the training set best: single runs can stick in local optima, and rules are independent of each other.
-
 Reference: Camposampiero et al., "Towards learning abductive reasoning using VSA distributed representations", 2024;
 Hersche et al., "Towards learning to reason", 2025 (rows of n panels, entropy weighting).
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from reasoning.encoder import EncodedScene, SceneEncoder
-from reasoning.learners.base import Learner, Prediction, join
 from reasoning.learners.formula import (
     apply_coefficients,
     apply_formula,
+    check_sizes,
     coefficients,
     gather_inputs,
     in_words,
     input_names,
 )
-from reasoning.learners.naming import FAMILIES, computed_families, name_choice
 from reasoning.learners.programs import default_terms, program
 from reasoning.learners.registry import LEARNERS
-from reasoning.scene import Scene
-from reasoning.scoring import ATTRIBUTE_WEIGHTINGS, attribute_weights, cosine
+from reasoning.learners.soft_rules import SoftRules, Weights
 from vsa import Algebra, Backend
-from vsa.errors import SettingsError, ShapeError, UnknownNameError
+from vsa.errors import SettingsError, UnknownNameError
 from vsa.seeding import child_seed
-
-log = logging.getLogger(__name__)
 
 MODES = ("learned", "programmed", "programmed_then_learned")
 _PROGRAM_LOGIT = 3.0  # initial logit of a programmed term: likely enough to work, soft enough to learn
-_ELEMENTS = 400_000  # spectral entries of the panels that are worked on at a time
 _PURE = 0.999  # probability above which a term is its likeliest input
-_CONSTANT = 0.9  # similarity of neighbouring panels above which a row counts as constant
 
 
 @LEARNERS.register("arlc")
-class ARLC(Learner):
+class ARLC(SoftRules):
     """Soft formulas chosen by abduction.
 
     Args:
@@ -87,29 +74,10 @@ class ARLC(Learner):
         frequencies: int | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__()
         terms = default_terms(columns) if terms is None else terms
         if mode not in MODES:
             raise UnknownNameError("ARLC", name=mode, known=MODES, kind="mode")
-        if weighting not in ATTRIBUTE_WEIGHTINGS:
-            raise UnknownNameError("ARLC", name=weighting, known=ATTRIBUTE_WEIGHTINGS, kind="weighting")
-        if columns < 3 or rules < 1 or populations < 1 or terms < 2 or terms % 2:
-            raise SettingsError(
-                "ARLC",
-                received=f"columns={columns} rules={rules} populations={populations} terms={terms}",
-                expected="columns >= 3, rules and populations >= 1, an even number of terms",
-            )
-        if not (temperature > 0 and term_temperature > 0):
-            raise SettingsError("ARLC", received=f"temperatures {temperature}, {term_temperature}", expected="> 0")
-        self.encoder = SceneEncoder(algebra, backend, seed=seed)
-        self.columns, self.mode, self.terms = columns, mode, terms
-        self.temperature, self.term_temperature, self.weighting = temperature, term_temperature, weighting
-        code = self.encoder.algebra
-        weights = code.spectral_weights().repeat(code.blocks)
-        self.register_buffer("spectral_weights", weights, persistent=False)
-        if frequencies is not None and not frequencies >= 1:
-            raise SettingsError("ARLC", received=f"frequencies={frequencies}", expected="at least 1, or null for all")
-        self.frequencies = None if frequencies is None or frequencies >= len(weights) else frequencies
+        check_sizes("ARLC", columns, rules, populations, terms)
         programmed = program(columns, terms) if mode != "learned" else torch.empty(0)
         if mode == "programmed":
             logits = programmed.unsqueeze(0)
@@ -121,202 +89,32 @@ class ARLC(Learner):
                 if rules < len(programmed):
                     raise SettingsError("ARLC", received=f"rules={rules}", expected=f">= {len(programmed)} programmed")
                 logits[:, : len(programmed)] = _PROGRAM_LOGIT * programmed
-        self.logits = nn.Parameter(logits, requires_grad=mode != "programmed")
-        # The rules in force: rows of the flattened populations. Before finish() the first population speaks.
-        self.register_buffer("kept", torch.arange(logits.shape[1]))
-        self.register_buffer("annealed", torch.tensor(mode == "programmed"))
-        self.use_prior = prior
-        self.register_buffer("prior", torch.zeros(logits.shape[1]))
+        super().__init__(
+            algebra, logits, fixed=mode == "programmed", backend=backend, columns=columns, selection="weighted",
+            temperature=temperature, term_temperature=term_temperature, weighting=weighting, prior=prior,
+            frequencies=frequencies, seed=seed,
+        )  # fmt: skip
+        self.mode, self.terms = mode, terms
         if prior and mode == "programmed":
             self.prior.copy_(_simplicity(coefficients(logits[0]), columns))
-        self.prior: Tensor
-        self.kept: Tensor
-        self._named: tuple[Tensor, Tensor] | None = None  # weights and what they compute
-        self.annealed: Tensor
-        self.spectral_weights: Tensor
-
-    # -- the rules ---------------------------------------------------------------------------------------------
 
     def rule_weights(self) -> Tensor:
         """(R, T, I): distributions of the terms of the rules in force over the inputs."""
-        logits = self.logits.flatten(0, 1)[self.kept]
-        return torch.softmax(logits / (self.term_temperature if bool(self.annealed) else 1.0), dim=-1)
+        return self.rules_in_force()[0]
+
+    def distributions(self, logits: Tensor, temperature: float) -> Weights:
+        return (torch.softmax(logits / temperature, dim=-1),)
+
+    def predict(self, weights: Weights, spectra: Tensor) -> Tensor:
+        (shared,) = weights
+        if not shared.requires_grad and bool((shared.amax(-1) > _PURE).all()):
+            return apply_coefficients(coefficients(shared), spectra, 3, self.columns)
+        return apply_formula(shared, gather_inputs(spectra, 3, self.columns))
 
     def describe(self) -> list[str]:
         weights = self.rule_weights().detach()
-        words = in_words(coefficients(weights), self.columns)
-        certainty = weights.max(-1).values.mean(-1)
-        families = self._families(weights)
-        lines = []
-        for number, (sentence, sure, able) in enumerate(zip(words, certainty, families, strict=True), start=1):
-            names = [name for name, yes in zip(FAMILIES, able.tolist(), strict=True) if yes]
-            lines.append(
-                f"rule {number}: x{self.columns} = {sentence}   "
-                f"[{' and '.join(names) or 'none of the known rules'}; terms {100 * float(sure):.0f} % sure]"
-            )
-        return lines
-
-    # -- training ----------------------------------------------------------------------------------------------
-
-    def training_loss(self, scene: Scene, target: Tensor, generator: torch.Generator) -> Tensor:
-        encoded, frequency_weights = self._sample_frequencies(self._encode(scene), generator)
-        truth = self._row_targets(encoded, target).unsqueeze(-2)  # (B, A, 3, 1, W)
-        inputs = gather_inputs(encoded.spectra, encoded.rows, encoded.columns)
-        populations, rules = self.logits.shape[:2]
-        weights = torch.softmax(self.logits.flatten(0, 1), dim=-1)
-        predicted = apply_formula(weights, inputs)  # (B, A, 3, G * R, W)
-        score = cosine(predicted, truth, frequency_weights).squeeze(-1).mean(2).unflatten(-1, (populations, rules))
-        choice = torch.softmax(score / self.temperature, dim=-1)  # (B, A, G, R)
-        output = _mixture(choice.unsqueeze(2), predicted.unflatten(3, (populations, rules)))  # (B, A, 3, G, W)
-        loss = (1 - cosine(output, truth, frequency_weights).squeeze(-1)).mean(2)  # (B, A, G)
-        if self.weighting == "entropy":
-            loss = loss * attribute_weights("entropy", choice, score.amax(-1)).detach()
-        return loss.sum(1).mean(0).sum()
-
-    @torch.no_grad()
-    def finish(self, scenes: Iterable[tuple[Scene, Tensor]]) -> None:
-        """Keep the R formulas of all populations that together explain ``scenes`` best; anneal; learn the prior."""
-        weights = torch.softmax(self.logits.flatten(0, 1) / self.term_temperature, dim=-1)
-        generator = torch.Generator().manual_seed(0)  # of the frequencies only, as in a training step
-        tables = []
-        for scene, target in scenes:
-            encoded, frequency_weights = self._sample_frequencies(self._encode(scene), generator)
-            truth = self._row_targets(encoded, target).unsqueeze(-2)
-            predicted = self._predict(weights, encoded)
-            similar = cosine(predicted, truth, frequency_weights).squeeze(-1)  # (B, A, 3, G * R)
-            tables.append(similar.flatten(0, 1))
-        table = torch.cat(tables)
-        if self.logits.shape[0] > 1:
-            self.kept.copy_(_choose(table.mean(1), self.logits.shape[1]))
-        if self.use_prior:
-            kept = table[:, :, self.kept] / self.temperature
-            self.prior.copy_(_fit_prior(kept[:, :2].mean(1), kept[:, 2]))
-        self.annealed.fill_(True)
-
-    # -- inference ---------------------------------------------------------------------------------------------
-
-    @torch.no_grad()
-    def forward(self, scene: Scene) -> Prediction:
-        # Pieces of a few megabytes: large batches would spend their time in fresh memory.
-        panel = len(scene.keys) * scene.panels * len(self.spectral_weights)
-        piece = max(1, _ELEMENTS // panel)
-        parts = [self._solve(scene[start : start + piece]) for start in range(0, max(len(scene), 1), piece)]
-        return parts[0] if len(parts) == 1 else join(parts)
-
-    def _solve(self, scene: Scene) -> Prediction:
-        encoded = self._encode(scene)
-        weights = self.rule_weights()
-        predicted = self._predict(weights, encoded)  # (B, A, 3, R, W)
-        known = self._known_targets(encoded)  # (B, A, 2, W)
-        similar = cosine(predicted[:, :, :2], known.unsqueeze(-2), self.spectral_weights)
-        score = similar.squeeze(-1).mean(2)  # (B, A, R)
-        choice = torch.softmax(score / self.temperature + self.prior, dim=-1)
-        output = _mixture(choice, predicted[:, :, 2]).unsqueeze(-2)  # (B, A, 1, W)
-        agreement = cosine(output, encoded.candidates, self.spectral_weights).squeeze(-2)
-        confidence = (choice * score).sum(-1)
-        scores = (agreement * attribute_weights(self.weighting, choice, confidence).unsqueeze(-1)).sum(1)
-        rule_index = choice.argmax(-1)
-        families = name_choice(self._families(weights), rule_index, self._constant_rows(encoded))
-        return Prediction(scores, encoded.keys, rule_index, choice, agreement, confidence, families)
-
-    # -- helpers -----------------------------------------------------------------------------------------------
-
-    def _encode(self, scene: Scene) -> EncodedScene:
-        if scene.columns != self.columns:
-            raise ShapeError(
-                "ARLC",
-                received=f"matrices with {scene.columns} columns",
-                expected=f"{self.columns}, for which the rules were made",
-                hint=f"set model.columns={scene.columns}",
-            )
-        return self.encoder(scene)
-
-    def _families(self, weights: Tensor) -> Tensor:
-        """bool (R, 4), worked out anew only when the weights have changed."""
-        if self._named is None or not torch.equal(self._named[0], weights):
-            self._named = (weights.detach().clone(), computed_families(weights, self.columns))
-        return self._named[1]
-
-    def _sample_frequencies(
-        self, encoded: EncodedScene, generator: torch.Generator
-    ) -> tuple[EncodedScene, Tensor]:
-        if self.frequencies is None:
-            return encoded, self.spectral_weights
-        count = len(self.spectral_weights)
-        chosen = torch.randperm(count, generator=generator)[: self.frequencies].to(encoded.spectra.device)
-        sampled = EncodedScene(encoded.keys, encoded.spectra[..., chosen], encoded.rows, encoded.columns)
-        return sampled, self.spectral_weights[chosen]
-
-    @staticmethod
-    def _known_targets(encoded: EncodedScene) -> Tensor:
-        """complex (B, A, 2, W): last panels of the complete rows."""
-        n = encoded.columns
-        return encoded.spectra[:, :, n - 1 : encoded.context_panels : n]
-
-    def _row_targets(self, encoded: EncodedScene, target: Tensor) -> Tensor:
-        """complex (B, A, 3, W): last panels of all rows, the right candidate in the third."""
-        puzzles = torch.arange(len(target), device=target.device)
-        answer = encoded.candidates.transpose(1, 2)[puzzles, target].unsqueeze(2)
-        return torch.cat([self._known_targets(encoded), answer], dim=2)
-
-    @staticmethod
-    def _predict(weights: Tensor, encoded: EncodedScene) -> Tensor:
-        """complex (B, A, 3, R, W)."""
-        if bool((weights.amax(-1) > _PURE).all()):
-            return apply_coefficients(coefficients(weights), encoded.spectra, encoded.rows, encoded.columns)
-        return apply_formula(weights, gather_inputs(encoded.spectra, encoded.rows, encoded.columns))
-
-    def _constant_rows(self, encoded: EncodedScene) -> Tensor:
-        """bool (B, A): all panels of each complete row equal its first."""
-        n = encoded.columns
-        rows = encoded.spectra[:, :, : 2 * n].unflatten(2, (2, n))
-        similar = cosine(rows[:, :, :, :1], rows[:, :, :, 1:], self.spectral_weights)
-        return (similar > _CONSTANT).flatten(2).all(-1)
-
-
-def _mixture(weights: Tensor, spectra: Tensor) -> Tensor:
-    """Weighted sum over R: real (..., R) and complex (..., R, W) -> complex (..., W)."""
-    planar = torch.view_as_real(spectra).flatten(-2)
-    return torch.view_as_complex((weights.unsqueeze(-2) @ planar).squeeze(-2).unflatten(-1, (-1, 2)))
-
-
-def _choose(explained: Tensor, count: int) -> Tensor:
-    """Greedy choice of ``count`` formulas: (cases, formulas) similarities -> long (count,)."""
-    explained = explained.clamp_min(0)
-    best = torch.zeros_like(explained[:, :1])
-    chosen: list[int] = []
-    for _ in range(count):
-        gain = torch.maximum(best, explained).mean(0)
-        gain[chosen] = -1
-        chosen.append(int(gain.argmax()))
-        best = torch.maximum(best, explained[:, chosen[-1:]])
-    log.info("kept %d of %d formulas, which explain %.4f of the training rows", count, explained.shape[1], best.mean())
-    return torch.tensor(chosen, device=explained.device)
-
-
-def _fit_prior(evidence: Tensor, outcome: Tensor, steps: int = 200, shrinkage: float = 1e-4) -> Tensor:
-    """Log weights of the rules under which the rules chosen on two rows predict the third best.
-
-    Args:
-        evidence: (cases, R) similarity on the first two rows over the temperature.
-        outcome: (cases, R) similarity on the third row over the temperature.
-        steps: of gradient ascent (the objective is smooth and has R parameters).
-        shrinkage: of the weights towards zero.
-
-    Returns:
-        (R,), mean zero.
-    """
-    prior = torch.zeros(evidence.shape[-1], device=evidence.device, requires_grad=True)
-    optimizer = torch.optim.Adam([prior], lr=0.1)
-    for _ in range(steps):
-        with torch.enable_grad():
-            joint = torch.logsumexp(evidence + outcome + prior, -1) - torch.logsumexp(evidence + prior, -1)
-            loss = shrinkage * prior.square().sum() - joint.mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    prior = prior.detach()
-    return prior - prior.mean()
+        words = in_words(coefficients(weights), input_names(self.columns))
+        return self.sentences([f"x{self.columns} = {sentence}" for sentence in words], weights.amax(-1).mean(-1))
 
 
 def _simplicity(chosen: Tensor, columns: int) -> Tensor:

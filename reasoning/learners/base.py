@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from reasoning.scene import AttributeKey, Scene
+from vsa import StoredMatrix
 
 _EXPLAINED = 0.95  # confidence above which rules count as explaining the complete rows
 
@@ -88,6 +89,17 @@ class Learner(nn.Module):
     def rule_labels(self) -> list[str]:
         """R short names, in the order of ``Prediction.rule_weights``."""
         return [f"rule {number}" for number, _ in enumerate(self.describe(), start=1)]
+
+    def arrays(self) -> dict[str, list[StoredMatrix]]:
+        """The stored codebooks read so far, by what they are read for; everything else is computed digitally."""
+        found: dict[str, list[StoredMatrix]] = {}
+        for module in self.modules():
+            for part in (module, *vars(module).values()):
+                stored = getattr(part, "stored", None)
+                if callable(stored) and (part is module or not isinstance(part, nn.Module)):
+                    for purpose, matrices in stored().items():
+                        found.setdefault(purpose, []).extend(matrices)
+        return found
 
     def expected(self, scene: Scene) -> dict[AttributeKey, Tensor]:
         """What the learner expects in the missing panel.

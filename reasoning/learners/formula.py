@@ -12,13 +12,14 @@ representations" (ARLC), 2024.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vsa.errors import ShapeError, VSAError
+from vsa.errors import SettingsError, ShapeError, VSAError
 
 _ENTRIES = 2**17  # complex entries of the terms that are worked on at a time: 1 MB
 
@@ -28,6 +29,27 @@ def input_names(columns: int) -> tuple[str, ...]:
     xs = tuple(f"x{i}" for i in range(1, columns))
     cs = tuple(f"c{i}" for i in range(1, 2 * columns))
     return (*xs, *cs, "e")
+
+
+def check_sizes(learner: str, columns: int, rules: int, populations: int, terms: int) -> None:
+    """Refuse sizes that no set of formulas can have.
+
+    Args:
+        learner: for the message.
+        columns: n, panels in a row.
+        rules: R.
+        populations: G, sets of R rules.
+        terms: T, half of them bound, half unbound.
+
+    Raises:
+        SettingsError: one of them makes no sense.
+    """
+    if columns < 3 or rules < 1 or populations < 1 or terms < 2 or terms % 2:
+        raise SettingsError(
+            learner,
+            received=f"columns={columns} rules={rules} populations={populations} terms={terms}",
+            expected="columns >= 3, rules and populations >= 1, an even number of terms",
+        )
 
 
 @lru_cache(maxsize=32)
@@ -206,14 +228,24 @@ def apply_coefficients(chosen: Tensor, spectra: Tensor, rows: int, columns: int)
     """
     outputs = spectra.new_empty((*spectra.shape[:-2], rows, len(chosen), spectra.shape[-1]))
     for row, panels in enumerate(row_inputs(rows, columns)):
-        for rule, powers in enumerate(chosen.tolist()):
-            bound, unbound = (
-                [panel for panel, power in zip(panels, powers[:-1], strict=True) for _ in range(sign * power)]
-                for sign in (1, -1)
-            )
-            output = outputs[..., row, rule, :]
-            _multiply(output, spectra, bound, unbound)
+        bind_panels(chosen[:, :-1], spectra, panels, outputs[..., row, :, :])
     return outputs
+
+
+def bind_panels(powers: Tensor, spectra: Tensor, panels: Sequence[int], outputs: Tensor) -> None:
+    """Write each rule's panels bound together, or unbound where their power is negative.
+
+    Args:
+        powers: long (R, M), how often each of M panels is bound (negative: unbound).
+        spectra: complex (..., P, W).
+        panels: M indices into the panels.
+        outputs: complex (..., R, W), overwritten.
+    """
+    for rule, row in enumerate(powers.tolist()):
+        bound, unbound = (
+            [panel for panel, power in zip(panels, row, strict=True) for _ in range(sign * power)] for sign in (1, -1)
+        )
+        _multiply(outputs[..., rule, :], spectra, bound, unbound)
 
 
 def _multiply(output: Tensor, spectra: Tensor, bound: list[int], unbound: list[int]) -> None:
@@ -228,14 +260,13 @@ def _multiply(output: Tensor, spectra: Tensor, bound: list[int], unbound: list[i
         output.mul_(spectra[..., panel, :])
 
 
-def in_words(chosen: Tensor, columns: int) -> list[str]:
+def in_words(chosen: Tensor, names: Sequence[str]) -> list[str]:
     """Each formula as a sum, e.g. ``x1 + x2 - c1``.
 
     Args:
         chosen: long (R, I).
-        columns: panels in a row, for the names.
+        names: of the I inputs.
     """
-    names = input_names(columns)
     sentences = []
     for row in chosen.tolist():
         parts = []

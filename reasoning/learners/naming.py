@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from datasets.arrays import RULE_NAMES
-from reasoning.learners.formula import apply_formula, gather_inputs
 from reasoning.scoring import cosine
 from vsa.seeding import child_seed
 
@@ -63,40 +63,50 @@ def _spectra(columns: int) -> tuple[tuple[int, Tensor], ...]:
     return tuple(result)
 
 
-def computed_families(weights: Tensor, columns: int) -> Tensor:
+def computed_families(
+    predict: Callable[[Tensor], Tensor], columns: int, rows: slice = slice(None)
+) -> Tensor:
     """Which rule families each formula computes.
 
     Args:
-        weights: (R, T, I) distributions of the terms over the inputs, soft or one-hot.
+        predict: the formulas: complex (B, 3n, W), panels of whole matrices, to complex (B, 3, R, W), their rows' last
+            panels.
         columns: n, panels in a row.
+        rows: which rows' predictions count.
 
     Returns:
         bool (R, 4), columns in the order of :data:`FAMILIES`. A formula computes a family if it predicts the
-        last panel of all rows of at least one of its variants (plus or minus, either direction of a shift).
+        last panel of those rows of at least one of its variants (plus or minus, either direction of a shift).
     """
-    weights = weights.detach().float().cpu()
-    result = torch.zeros(weights.shape[0], len(FAMILIES), dtype=torch.bool)
     ones = torch.ones(_FREQUENCIES)
+    able = []
     for code, spectra in _spectra(columns):
-        predicted = apply_formula(weights, gather_inputs(spectra, 3, columns))
-        truth = spectra[:, columns - 1 :: columns].unsqueeze(-2)
-        result[:, code] |= (cosine(predicted, truth, ones) > _RIGHT).squeeze(-1).flatten(0, 1).all(0)
+        predicted = predict(spectra)[:, rows]
+        truth = spectra[:, columns - 1 :: columns][:, rows].unsqueeze(-2)
+        able.append((code, (cosine(predicted, truth, ones) > _RIGHT).squeeze(-1).flatten(0, 1).all(0)))
+    result = torch.zeros(len(able[0][1]), len(FAMILIES), dtype=torch.bool)
+    for code, yes in able:
+        result[:, code] |= yes
     return result
 
 
-def name_choice(computed: Tensor, rule_index: Tensor, constant: Tensor) -> Tensor:
+def name_choice(computed: Tensor, rule_index: Tensor, constant: Tensor, progresses: Tensor) -> Tensor:
     """Family code of each chosen rule.
 
     Args:
         computed: bool (R, 4) from :func:`computed_families`.
         rule_index: long (...), the chosen rules.
         constant: bool (...), whether the complete rows are constant.
+        progresses: bool (...), whether the complete rows have equal steps.
 
     Returns:
-        int8 (...): the first family in order that the rule computes, where a constant counts only if the rows
-        are constant; -1 if it computes none.
+        int8 (...): the first family in order that the rule computes, where Constant counts only if the rows are
+        constant, and Progression after the others unless the rows progress; -1 if it computes none.
     """
     able = computed.to(rule_index.device)[rule_index].clone()
     able[..., 0] &= constant
+    seen = able.clone()
+    seen[..., 1] &= progresses
+    able = torch.where(seen.any(-1, keepdim=True), seen, able)
     code = able.to(torch.int8).argmax(-1).to(torch.int8)
     return torch.where(able.any(-1), code, torch.full_like(code, -1))

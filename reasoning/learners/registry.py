@@ -5,6 +5,11 @@ from __future__ import annotations
 from reasoning.learners.base import Learner
 from vsa.registry import Registry
 
-_MODULES = {"arlc": "reasoning.learners.arlc", "symbolic": "reasoning.learners.symbolic"}
+_MODULES = {
+    "arlc": "reasoning.learners.arlc",
+    "learn_vrf": "reasoning.learners.learn_vrf",
+    "nvsa": "reasoning.learners.nvsa",
+    "symbolic": "reasoning.learners.symbolic",
+}
 
 LEARNERS: Registry[type[Learner]] = Registry("model", modules=_MODULES)

@@ -45,7 +45,9 @@ class _Evidence:
 
     rules: tuple[Hypothesis, ...]
     log: Tensor  # (B, Q, H + 1, 9): log likelihood ratio, priors included
-    kernel: Tensor  # (B, V): what the rules together expect where the panel has one value
+    kernel: Tensor  # (B, V): evidence for each value of the missing panel, if it has one value by a rule
+    unseen: Tensor  # (B, Q): evidence of the context alone
+    differ: Tensor  # (B, Q): the part of it under which the entities differ and stay the same along a row
 
     @property
     def total(self) -> Tensor:
@@ -175,11 +177,17 @@ class Symbolic(Learner):
             result[place] = expected_slots(grid.which, grid.posterior, shown).to(occupied)
             number = AttributeKey(place.component, "Number")
             result[number] = expected_number(grid.which, grid.posterior, shown).to(occupied)
+            last = scene.context_panels - 1
             for key, found in grid.attributes.items():
-                result[key] = found.kernel.to(occupied)
+                by_rule = (grid.posterior / found.unseen[:, grid.way]).sum(1, keepdim=True)
+                as_before = (grid.posterior * (found.differ / found.unseen)[:, grid.way]).sum(1, keepdim=True)
+                here = occupied[:, last, :, None].double()
+                same = (1 - here + here * scene.entities[key][:, last].double()).prod(1)  # of the panel before
+                result[key] = (found.kernel * by_rule + as_before * same).to(occupied)
         for key, pmf in scene.pmfs.items():
             if key not in result:
-                result[key] = self._evidence(scene, key).kernel.to(pmf)
+                found = self._evidence(scene, key)
+                result[key] = (found.kernel / found.unseen).to(pmf)
         return result
 
     # -- evidence ----------------------------------------------------------------------------------------------
@@ -217,6 +225,7 @@ class Symbolic(Learner):
         evidence = (kernels @ seen.transpose(1, 2)).clamp_min(0)  # (B, H, 9)
         stack = evidence.unsqueeze(1).repeat(1, len(ways), 1, 1)
         share = prior
+        differ = torch.zeros_like(stack[:, :, 0, 0])
         wrong = seen.mean(-1).clamp_min(_TINY)  # what is seen of a candidate if its value is a random one
         if place is not None and ratios is not None:
             constant = next(i for i, rule in enumerate(rules) if rule.rule == "Constant")
@@ -224,16 +233,18 @@ class Symbolic(Learner):
             for number, entities in enumerate(ways):
                 free = _free_entities(scene.sets[place], ratios, entities, context)
                 stack[:, number, constant] = uniform * evidence[:, constant] + (1 - uniform) * free
+                if entities != "new":
+                    differ[:, number] = (1 - uniform) * prior[constant] * free[:, _UNSEEN]
             share = prior.clone()
             share[constant] *= uniform
             # A wrong panel may show one value or several; else panels with many entities would look better.
             wrong = 0.5 + 0.5 * wrong
         log = (stack / wrong[:, None, None]).clamp_min(_TINY).log() + prior.log()[:, None] + math.log1p(-self.noise)
         nothing = torch.full_like(log[:, :, :1], math.log(self.noise))
-        total = stack[:, 0, :, _UNSEEN] @ prior + self.noise
+        unseen = stack[..., _UNSEEN] @ prior + self.noise
         kernel = torch.zeros(pmf[:, 0].shape, dtype=torch.float64, device=scene.device)
-        kernel[:, limits.low : limits.high + 1] = (kernels * share.unsqueeze(-1)).sum(1) / total.unsqueeze(-1)
-        return _Evidence(rules, torch.cat([log, nothing], dim=2), kernel)
+        kernel[:, limits.low : limits.high + 1] = (kernels * share.unsqueeze(-1)).sum(1)
+        return _Evidence(rules, torch.cat([log, nothing], dim=2), kernel, unseen, differ)
 
     # -- names -------------------------------------------------------------------------------------------------
 

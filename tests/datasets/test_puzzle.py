@@ -9,9 +9,11 @@ import defusedxml.ElementTree
 import pytest
 
 import datasets
+from datasets.arrays import equal
 from datasets.puzzle import Entity, Panel, Puzzle, RuleInstance
+from datasets.puzzle_arrays import arrays_of
 from datasets.views import html, text
-from vsa.errors import DtypeError, ShapeError, VSAError
+from vsa.errors import DtypeError, ShapeError, UnsupportedError, VSAError
 
 CONSTELLATIONS = list(datasets.CONSTELLATIONS)
 
@@ -35,6 +37,29 @@ def test_a_puzzle_holds_what_the_arrays_hold(constellation: str) -> None:
     assert len(puzzle.rules) == 4 * len(arrays.components)
     assert pickle.loads(pickle.dumps(puzzle)) == puzzle
     assert hash(puzzle) == hash(Puzzle.from_arrays(arrays, 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "constellation", "options"),
+    [("iraven", constellation, {}) for constellation in CONSTELLATIONS]
+    + [("iraven_x", "center_single", {"columns": 4, "maxval": 90, "confounders": 12})],
+)
+def test_objects_become_the_arrays_they_came_from(name: str, constellation: str, options: dict[str, int]) -> None:
+    arrays = datasets.generate(name, constellation, n=3, seed=5, **options)
+    for item in range(3):
+        back = arrays_of(Puzzle.from_arrays(arrays, item))
+        angles = "Angle" in back.components[0].attributes
+        assert angles == ("Angle" in arrays.components[0].attributes)
+        assert equal(back.validate(), replace(arrays[item : item + 1], modified=None))
+
+
+def test_odd_objects_do_not_become_arrays() -> None:
+    puzzle = Puzzle.from_arrays(datasets.generate("iraven", "center", n=1, seed=5), 0)
+    with pytest.raises(UnsupportedError, match="3 rules"):
+        arrays_of(replace(puzzle, rules=puzzle.rules[1:]))
+    still = replace(puzzle.context[0], components=((replace(puzzle.context[0].components[0][0], angle=None),),))
+    without = arrays_of(replace(puzzle, context=(still, *puzzle.context[1:])))
+    assert "Angle" not in without.components[0].attributes
 
 
 def test_confounders_keep_their_numeric_order() -> None:

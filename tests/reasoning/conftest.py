@@ -1,15 +1,19 @@
-"""The fake learner, for tests of the engine and of the commands."""
+"""The fake learner, for tests of the engine and of the commands; scenes with other candidates."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from torch import Tensor
 
+from reasoning.scene import CANDIDATES, AttributeKey, Scene
+
+Part = Mapping[AttributeKey, Tensor]
 _SCRIPT = Path(__file__).with_name("fake_learner.py")
 
 
@@ -34,13 +38,13 @@ def fake_script() -> Path:
 
 @pytest.fixture
 def command(fake: ModuleType, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Runs ``train`` or ``benchmark`` in this process, with the model ``fake`` known: (exit code, stdout, stderr)."""
+    """Runs a command in this process, with the model ``fake`` known: (exit code, stdout, stderr)."""
     import torch
 
-    from reasoning import benchmark, commands, report, train
+    from reasoning import benchmark, commands, explain, prompts, report, train
 
     def call(name: str, *arguments: str) -> tuple[int, str, str]:
-        module = {"train": train, "benchmark": benchmark}[name]
+        module = {"train": train, "benchmark": benchmark, "explain": explain, "prompts": prompts}[name]
         given = list(arguments)
         if not any("resume=" in argument or "hydra.searchpath" in argument for argument in given):
             given.append(f"hydra.searchpath=[file://{fake.CONF}]")
@@ -56,3 +60,22 @@ def command(fake: ModuleType, capsys: pytest.CaptureFixture[str]) -> Callable[..
         return code, captured.out, captured.err
 
     return call
+
+
+@pytest.fixture
+def replace_candidates() -> Callable[[Scene, Scene, int], Scene]:
+    """Makes a scene in which all candidates but one are those of another scene."""
+
+    def replaced(scene: Scene, other: Scene, keep: int) -> Scene:
+        others = [scene.context_panels + candidate for candidate in range(CANDIDATES) if candidate != keep]
+
+        def change(mine: Part, theirs: Part) -> Part:
+            result = {key: value.clone() for key, value in mine.items()}
+            for key, value in result.items():
+                value[:, others] = theirs[key][:, others]
+            return result
+
+        parts = (change(getattr(scene, name), getattr(other, name)) for name in ("pmfs", "sets", "entities"))
+        return Scene(scene.rows, scene.columns, *parts)
+
+    return replaced

@@ -7,10 +7,11 @@ import torch
 
 import datasets
 import vsa
-from reasoning.learners.arlc import ARLC, _choose, _fit_prior, _simplicity
+from reasoning.learners.arlc import ARLC, _simplicity
 from reasoning.learners.base import component_rules
 from reasoning.learners.formula import coefficients
 from reasoning.learners.programs import program
+from reasoning.learners.selection import choose_rules, fit_prior
 from reasoning.perception.oracle import Oracle
 from reasoning.scene import AttributeKey, Scene
 from reasoning.solver import Solver
@@ -72,26 +73,13 @@ def test_number_and_position_are_one_rule_slot():
     assert float(right[number].float().mean()) > 0.8
 
 
-def test_a_candidates_score_depends_on_the_context_and_itself_alone():
+def test_a_candidates_score_depends_on_the_context_and_itself_alone(replace_candidates):
     model = solver(mode="programmed")
     scene = model.perception(batch(puzzles("2x2", n=12)))
     other = model.perception(batch(puzzles("2x2", n=12, seed=99)))
-    context = scene.context_panels
-
-    def replaced(mine, theirs, keep):
-        result = mine.clone()
-        for candidate in range(8):
-            if candidate != keep:
-                result[:, context + candidate] = theirs[:, context + candidate]
-        return result
-
     scores = model.learner(scene).scores
     for keep in (0, 5):
-        changed = Scene(
-            3, 3,
-            {key: replaced(value, other.pmfs[key], keep) for key, value in scene.pmfs.items()},
-            {key: replaced(value, other.sets[key], keep) for key, value in scene.sets.items()},
-        )  # fmt: skip
+        changed = replace_candidates(scene, other, keep)
         torch.testing.assert_close(model.learner(changed).scores[:, keep], scores[:, keep])
 
 
@@ -182,13 +170,13 @@ def test_finish_keeps_the_formulas_that_explain_the_data():
 
 def test_greedy_choice_takes_what_adds_most():
     explained = torch.tensor([[1.0, 0.9, 0.0], [1.0, 0.9, 0.0], [0.0, 0.1, 1.0]])
-    assert _choose(explained, 2).tolist() == [0, 2]
+    assert choose_rules(explained, 2).tolist() == [0, 2]
 
 
 def test_prior_prefers_the_rule_that_is_right_where_both_fit():
     evidence = torch.tensor([[50.0, 50.0]] * 20 + [[50.0, 0.0]] * 5 + [[0.0, 50.0]] * 5)
     outcome = torch.tensor([[100.0, 0.0]] * 18 + [[0.0, 100.0]] * 2 + [[100.0, 0.0]] * 5 + [[0.0, 100.0]] * 5)
-    prior = _fit_prior(evidence, outcome)
+    prior = fit_prior(evidence, outcome)
     assert prior[0] > prior[1] + 1.0
     assert abs(float(prior.sum())) < 1e-5
 

@@ -50,6 +50,18 @@ def test_programmed_arlc(command, tmp_path):
     assert "rule 1: x3 =" in screen
 
 
+def test_nvsa(command, tmp_path):
+    screen, results = run(command, tmp_path / "out", "+model=nvsa", "dataset.n=30")
+    assert len(results) == 7
+    assert all(entry["answers"]["correct"] >= 28 for entry in results.values())
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["mode"] == "programmed"
+    assert "94.55" in screen, "the authors' code stands beside ours"
+    assert "distribute three:" in screen
+    code, _, err = command("train", "+model=nvsa", "dataset.n=8", "dataset.test_n=4", f"out={tmp_path / 'trained'}")
+    assert code == 2
+    assert "a model that learns" in " ".join(err.split())
+
+
 def test_results_are_reused_or_refused(command, tmp_path, monkeypatch):
     out = tmp_path / "out"
     _, first = run(command, out, "+model=arlc", "constellation=[center,2x2]")

@@ -13,6 +13,8 @@ import conf
 import datasets
 import vsa
 from reasoning import benchmark, build, commands, learners, perception, train
+from reasoning.cells import Recipe
+from reasoning.jobs import make_jobs
 from vsa.errors import SettingsError, VSAError
 
 CONF = Path(conf.__file__).parent
@@ -20,8 +22,9 @@ NAMES = {
     folder.name: sorted(path.stem for path in folder.glob("*.yaml")) for folder in CONF.iterdir() if folder.is_dir()
 }
 MODELS = NAMES["model"]
+TEXTS = {name: (CONF / "experiment" / f"{name}.yaml").read_text() for name in NAMES["experiment"]}
 # Those of factorizers are tested in tests/factorizers/test_capacity.py.
-EXPERIMENTS = [name for name in NAMES["experiment"] if "\nmodel:" in (CONF / "experiment" / f"{name}.yaml").read_text()]
+EXPERIMENTS = [name for name, text in TEXTS.items() if "# python -m reasoning." in text]
 
 
 def compose(*arguments):
@@ -66,21 +69,41 @@ def test_every_part_runs_one_batch(group, name):
     one_batch(settings, datasets.generate("iraven", "center_single", n=4, seed=0))
 
 
+def some_puzzles(data, constellation):
+    extent = {"columns": data.columns, "maxval": data.maxval, "confounders": data.confounders}
+    chosen = build.constellations(constellation, data)[-1]
+    return datasets.generate(data.name, chosen, n=4, seed=0, **(extent if data.name == "iraven_x" else {}))
+
+
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment(experiment):
-    text = (CONF / "experiment" / f"{experiment}.yaml").read_text()
-    comment = "\n".join(line for line in text.splitlines()[:6] if line.startswith("#"))
-    command = re.search(r"python -m reasoning\.(train|benchmark) (\S.*experiment=\S+)", comment)
+    text = TEXTS[experiment]
+    comment = "\n".join(line for line in text.splitlines()[:12] if line.startswith("#"))
+    command = re.search(r"python -m reasoning\.(train|benchmark) (\S.*experiment=\S+.*)", comment)
     assert command, "the first comment states the command"
     assert re.search(r"[Ee]xpected.*\d", comment, re.S), "the first comment states the expected number"
     arguments = command.group(2).split("  ")[0].split()
-    assert arguments[-1].startswith("experiment=") or arguments[-1].startswith("seed=")
-    settings = compose(*arguments)
-    assert compose(f"experiment={experiment}", *(a for a in arguments if a.startswith("seed="))) == settings
-    one_batch(settings, datasets.generate("iraven", "distribute_four", n=4, seed=0))
-    # The command line has the last word, wherever it stands.
-    assert compose("epochs=2", *arguments).epochs == 2
-    assert compose(*arguments, "model.rules=7").model.options["rules"] == 7
+    assert f"experiment={experiment}" in arguments
+    if command.group(1) == "benchmark":
+        settings = benchmark.parse(arguments)
+        (job,) = make_jobs(settings, arguments)
+        arrays = some_puzzles(settings.dataset, settings.constellation)
+        parts = (job.model, job.algebra, settings.backend, settings.perception)
+        recipe = Recipe(*parts, arrays.columns, job.mode, job.seed)
+        assert recipe.solver().solve(next(iter(datasets.PuzzleDataset(arrays).batches(4)))).scores.shape == (4, 8)
+    else:
+        settings = compose(*arguments)
+        one_batch(settings, some_puzzles(settings.dataset, settings.constellation))
+        # The command line has the last word, wherever it stands.
+        assert compose("epochs=2", *arguments).epochs == 2
+        option, value = next((k, v) for k, v in settings.model.options.items() if isinstance(v, int | str))
+        other = 7 if isinstance(value, int) else "other"
+        assert compose(*arguments, f"model.{option}={other}").model.options[option] == other
+        if "\nmodel:" in text:  # the experiment names its model
+            assert compose(*(a for a in arguments if not a.startswith("+model="))) == settings
+        else:  # any model
+            for model in MODELS:
+                assert compose(f"+model={model}", *arguments[1:]).model.name == model
 
 
 def test_files_dataset(reference):
@@ -117,6 +140,16 @@ def test_the_authors_protocol():
     assert (s.epochs, s.lr, s.batch_size) == (25, 0.01, 8)
     assert (s.model.options["rules"], s.model.options["terms"], s.dataset.n) == (5, 12, 6000)
     assert s.algebra.options == {"dim": 1024, "blocks": 4}
+
+
+def test_learn_vrf_as_its_authors_ran_it():
+    """One model per constellation, 1 epoch of 1,200 puzzles, lr 0.01, batch 4, 5 rules, 6 terms, nothing of ours."""
+    s = compose("experiment=learn_vrf_published", "constellation=3x3")
+    assert (s.constellation, s.test_constellation, s.dataset.n, s.dataset.test_n) == ("3x3", "3x3", 1200, 2000)
+    assert (s.epochs, s.lr, s.batch_size, s.schedule, s.weight_decay) == (1, 0.01, 4, "constant", 0.0)
+    options = s.model.options
+    assert (options["rules"], options["terms"], options["populations"], options["prior"]) == (5, 6, 1, False)
+    assert (options["grids"], options["selection"], options["weighting"]) == ("superposed", "sampled", "none")
 
 
 def test_experiment_for_another_model_is_refused(fake):

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+from dataclasses import dataclass, field
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import torch
 import vsa
 from reasoning.encoder import SceneEncoder
 from reasoning.scene import AttributeKey, Scene
+from vsa.backends.digital import Digital
 from vsa.errors import VSAError
 
 ALGEBRA = vsa.get("gsbc", dim=256, blocks=4)
@@ -91,3 +93,26 @@ def test_values_that_share_an_atom_are_said(caplog):
 def test_an_algebra_without_spectra_is_refused():
     with pytest.raises(VSAError, match="algebra=gsbc"):
         SceneEncoder("gsbc")
+
+
+@dataclass(frozen=True)
+class Watched(Digital):
+    """Digital, and says what was stored."""
+
+    stored: list = field(default_factory=list)
+
+    def _store(self, atoms, kind, block_length, seed):
+        self.stored.append((tuple(atoms.shape), seed))
+        return super()._store(atoms, kind, block_length, seed)
+
+
+def test_every_codebook_is_stored_once_on_the_backend_given():
+    backend = Watched()
+    encoder = SceneEncoder(ALGEBRA, backend)
+    for _ in range(2):
+        encoder.encode_pmf(torch.eye(7))
+        encoder.encode_sets(torch.eye(4))
+        encoder.role_keys(2, torch.device("cpu"))
+    width = 2 * 4 * 33
+    assert [shape for shape, _ in backend.stored] == [(8, width), (4, width), (2, width)]
+    assert len({seed for _, seed in backend.stored}) == 3

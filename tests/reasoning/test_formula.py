@@ -91,8 +91,8 @@ def test_the_answer_panel_does_not_reach_the_inputs():
 
 def test_words():
     weights = term_weights([1, 2, 0, 0, -1, 0, 0], 3, 12).unsqueeze(0)
-    assert in_words(coefficients(weights), 3) == ["x1 + 2 x2 - c3"]
-    assert in_words(torch.zeros(1, 8, dtype=torch.long), 3) == ["e"]
+    assert in_words(coefficients(weights), input_names(3)) == ["x1 + 2 x2 - c3"]
+    assert in_words(torch.zeros(1, 8, dtype=torch.long), input_names(3)) == ["e"]
 
 
 def test_programmed_terms_have_the_asked_coefficients_and_the_identity_elsewhere():

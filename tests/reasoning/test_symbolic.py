@@ -283,6 +283,13 @@ def test_expected_sets_and_numbers_of_grids(constellation):
     torch.testing.assert_close(number.sum(-1), torch.ones(80), atol=2e-3, rtol=0)
     count = truth.sum(-1).long()
     assert (number.argmax(-1) == count).float().mean() > 0.95
+    for key in scene.entities:  # one value where the panel has one that the rules tell, and none where entities differ
+        shown = scene.pmfs[key][rows, scene.context_panels + part.target]
+        assert bool((expected[key].sum(-1) <= 1 + 1e-4).all())
+        told = (found.families[:, scene.keys.index(key)] > 0) | (number[:, 1] > 0.9)
+        mixed = shown.sum(-1) < 0.5
+        assert ((expected[key] * shown).sum(-1)[told & ~mixed] > 0.5).float().mean() > 0.75, key
+        assert (expected[key].sum(-1)[mixed] < 0.5).float().mean() > 0.95, key
 
 
 # -- fairness ----------------------------------------------------------------------------------------------------

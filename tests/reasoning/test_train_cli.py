@@ -57,7 +57,9 @@ def test_what_a_run_leaves(command, tmp_path):
     rules = json.loads((out / "rules.json").read_text())
     assert rules["learned"][0].startswith("weights")
     row = rules["puzzles"]["center_single"][0]
-    assert set(row) == {"component", "attribute", "rule", "named", "consistent", "answers", "total"}
+    assert set(row) == {
+        "component", "attribute", "rule", "named", "consistent", "answers", "total", "ambiguous",
+    }  # fmt: skip
     tensors, header = read_tensors(out / "weights.safetensors")
     assert set(tensors) == {"weights", "annealed"}
     assert header["model"]["name"] == "fake"
@@ -290,3 +292,73 @@ def test_default_run(command, tmp_path):
     assert percent["center_single"] >= 95
     assert percent["distribute_four"] >= 80
     assert sum(percent.values()) / 7 >= 88
+
+
+def several(command, out, *arguments, code=0):
+    got, screen, err = command("train", "+model=fake", *SMALL, f"out={out}", *arguments)
+    assert got == code, err
+    return screen if code == 0 else err
+
+
+def test_several_seeds(command, tmp_path):
+    """Each run is the one that its seed alone gives; the table holds their mean and sample standard deviation."""
+    out = tmp_path / "some runs"
+    screen = several(command, out, "seeds=[3,5]", "test_constellation=[center,2x2]")
+    assert {path.name for path in out.iterdir()} == {"3", "5", "table.json", "table.csv", "table.tex"}
+    assert {path.name for path in (out / "3").iterdir()} == ALL_FILES
+    run(command, tmp_path / "alone", "seed=3", "test_constellation=[center,2x2]")
+    for name in ("weights.safetensors", "results.json"):
+        assert (out / "3" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+    table = json.loads((out / "table.json").read_text())
+    (entry,) = table["summary"]
+    percent = [100 * row["results"]["center_single"]["answers"]["correct"] / 6 for row in table["runs"]]
+    assert entry["seeds"] == [3, 5]
+    assert entry["mean"]["center_single"] == pytest.approx(sum(percent) / 2)
+    assert entry["std"]["center_single"] == pytest.approx(abs(percent[0] - percent[1]) / 2**0.5)
+    for words in ("seed 3", "seed 5", "mean", "deviation"):
+        assert words in screen
+
+
+def test_several_seeds_go_on(command, tmp_path, fake, monkeypatch):
+    """Finished runs are kept, one that was interrupted continues, and other settings are refused."""
+    real, calls = fake.Fake.training_loss, [0]
+
+    def interrupted(self, *arguments):
+        calls[0] += 1
+        if calls[0] == 11:
+            raise KeyboardInterrupt
+        return real(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fake.Fake, "training_loss", interrupted)
+        several(command, tmp_path / "a", "seeds=[0,1,2]", code=130)
+    assert not (tmp_path / "a" / "table.json").exists()
+    first = (tmp_path / "a" / "0" / "weights.safetensors").stat().st_mtime_ns
+    several(command, tmp_path / "a", "seeds=[0,1,2]")
+    several(command, tmp_path / "b", "seeds=[0,1,2]")
+    assert (tmp_path / "a" / "0" / "weights.safetensors").stat().st_mtime_ns == first
+    assert (tmp_path / "a" / "table.json").read_bytes() == (tmp_path / "b" / "table.json").read_bytes()
+    more = several(command, tmp_path / "a", "seeds=[0,1,2,3]")
+    assert "seed 3" in more
+    assert "holds another run" in several(command, tmp_path / "a", "seeds=[0,1]", "epochs=3", code=2)
+
+
+def test_seeds_that_make_no_sense(command, tmp_path):
+    out = tmp_path / "out"
+    assert "different entries" in several(command, out, "seeds=[1,1]", code=2)
+    assert "different entries" in several(command, out, "seeds=[]", code=2)
+    assert "one of the two" in several(command, out, "seeds=[0,1]", "seed=3", code=2)
+    assert not out.exists()
+    out.mkdir()
+    (out / "mine.txt").write_text("x")
+    assert "holds mine.txt" in several(command, out, "seeds=[0]", code=2)
+
+
+def test_seeds_in_processes(command, tmp_path):
+    """The same bytes as one after the other."""
+    line = ("+model=learn_vrf", "algebra.dim=256", *SMALL, "test_constellation=center", "seeds=[0,1]")
+    for name, more in (("serial", ()), ("processes", ("executor=processes", "workers=2"))):
+        code, _, err = command("train", *line, f"out={tmp_path / name}", *more)
+        assert code == 0, err
+    for part in ("0/weights.safetensors", "1/weights.safetensors", "table.json"):
+        assert (tmp_path / "serial" / part).read_bytes() == (tmp_path / "processes" / part).read_bytes()

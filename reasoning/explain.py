@@ -1,0 +1,178 @@
+"""``python -m reasoning.explain +model=arlc index=3``: why a solver gave its answer to one puzzle."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reasoning import build, commands, jobs, report, runs, schema
+from reasoning.cells import Recipe
+from reasoning.checkpoints import write_atomically
+from reasoning.explanation import Explanation
+from reasoning.settings import DatasetSettings, ExplainSettings, ModelSettings
+from vsa.errors import SettingsError, VSAError
+
+if TYPE_CHECKING:
+    from datasets.loaders import PuzzleDataset
+
+__all__ = ["explain", "main", "parse"]
+
+MODULE = "reasoning.explain"
+USAGE = """python -m reasoning.explain +model=NAME index=N [key=value ...]
+
+Shows one puzzle, the answer, and its reasons: for each component and attribute the rule found and its probability, the
+runner-up, the expected value, and how each candidate agrees. The answer is the one that the benchmark counts.
+
+  +model=arlc                        the learner (left out: the models are listed)
+  checkpoint=RUN_DIR                 weights of a training run; without it shipped weights, else programmed rules
+  dataset=iraven constellation=2x2   generated puzzles, those of the benchmark
+  dataset=files dataset.path=DIR     a tree of npz + xml, or a folder of JSON files
+  constellation=NAME                 which puzzle set, where there are several
+  index=3                            place of the puzzle in its set, from 0
+  out=DIR overwrite=true             explanation.json, explanation.txt, explanation.png (needs the extra `plots`)
+  --cfg                              print the settings and stop
+  --debug                            tracebacks for mistakes too
+
+Every setting is in conf/explain.yaml and the folders beside it."""
+
+_FILES = ("explanation.json", "explanation.txt", "explanation.png")
+
+
+def main(arguments: list[str]) -> int:
+    """The command without its error handling.
+
+    Args:
+        arguments: overrides.
+
+    Returns:
+        The exit code.
+    """
+    overrides = [argument for argument in arguments if argument != "--cfg"]
+    settings = parse(overrides)
+    if "--cfg" in arguments:
+        import yaml
+
+        report.say(str(yaml.safe_dump(schema.plain(settings), sort_keys=False)))
+        return 0
+    _check_out(settings)
+    name, explanation = explain(settings, commands.named_keys(overrides))
+    report.say(str(explanation))
+    if settings.out is not None:
+        _write(Path(settings.out).expanduser(), {"set": name, "place": settings.index}, explanation)
+    return 0
+
+
+def parse(arguments: Sequence[str]) -> ExplainSettings:
+    """Settings from the command line.
+
+    Args:
+        arguments: overrides.
+
+    Returns:
+        Validated settings.
+
+    Raises:
+        VSAError: an unknown key, a wrong type, a value that makes no sense.
+    """
+    composed = commands.compose_settings("explain", arguments)
+    if isinstance(composed.get("dataset"), Mapping):
+        composed["dataset"] = {key: value for key, value in composed["dataset"].items() if key != "test_n"}
+    settings = schema.build(ExplainSettings, commands.separate(composed, ModelSettings))
+    if settings.model is None and settings.checkpoint is None:
+        raise commands.no_model(MODULE)
+    build.constellations(settings.constellation, settings.dataset)
+    return settings
+
+
+def explain(settings: ExplainSettings, named: Mapping[str, str]) -> tuple[str, Explanation]:
+    """Solve the puzzle as the benchmark does, among the same others, and say why.
+
+    Args:
+        settings: of the command.
+        named: what the command line sets, by key.
+
+    Returns:
+        The name of the puzzle's set, and the explanation; it knows the target.
+
+    Raises:
+        VSAError: no such puzzle, several sets and no name, a missing file, a model that cannot be made.
+    """
+    import torch
+
+    name, puzzles = _puzzle_set(settings)
+    arrays = puzzles.arrays
+    if settings.index >= len(arrays):
+        raise SettingsError(
+            f"setting index={settings.index}",
+            received=f"a set of {len(arrays)} puzzles",
+            expected=f"0 to {len(arrays) - 1}",
+        )
+    job = jobs.make_job(settings.algebra, settings.model, settings.checkpoint, settings.seed, named)
+    recipe = Recipe(
+        job.model, job.algebra, settings.backend, settings.perception, arrays.columns, job.mode, job.seed, job.weights
+    )
+    torch.set_num_threads(settings.threads)
+    solver = recipe.solver().to(settings.device).eval()
+    number, item = divmod(settings.index, settings.test_batch_size)
+    batch = next(puzzles.batches(settings.test_batch_size, start=number))
+    explanation: Explanation = solver.explain(batch, item)
+    return name, explanation.judged(int(arrays.target[settings.index]))
+
+
+def _puzzle_set(settings: ExplainSettings) -> tuple[str, PuzzleDataset]:
+    """The one set that the puzzle is in."""
+    dataset: DatasetSettings = settings.dataset
+    if dataset.name != "files":
+        names = build.constellations(settings.constellation, dataset)
+        if len(names) > 1:
+            raise _several(names)
+        settings = replace(settings, constellation=names[0])
+    sets = build.puzzle_sets(dataset, settings.constellation, dataset.split, dataset.n)
+    if len(sets) > 1:
+        raise _several(tuple(sets))
+    return next(iter(sets.items()))
+
+
+def _several(names: Sequence[str]) -> SettingsError:
+    return SettingsError(
+        "choose a puzzle", received=f"{len(names)} puzzle sets: {', '.join(names)}", expected="one of them by name",
+        hint=f"write constellation={report.short_name(names[0])}",
+    )  # fmt: skip
+
+
+def _check_out(settings: ExplainSettings) -> None:
+    """Refuse before computing: a file, or an explanation that must not be replaced."""
+    if settings.out is None:
+        return
+    out = Path(settings.out).expanduser()
+    if out.exists() and not out.is_dir():
+        raise SettingsError(f"out={settings.out}", received="a file", expected="a folder")
+    there = [name for name in _FILES if (out / name).exists()]
+    if there and not settings.overwrite:
+        raise SettingsError(
+            f"out={settings.out}", received=f"a folder that holds {there[0]}",
+            hint="choose another folder, or say overwrite=true",
+        )  # fmt: skip
+
+
+def _write(out: Path, which: Mapping[str, object], explanation: Explanation) -> None:
+    """JSON, words and, where matplotlib is installed, the picture."""
+    from reasoning.explanation_plot import png
+
+    runs.prepare_folder(out)
+    for name in _FILES:
+        (out / name).unlink(missing_ok=True)
+    runs.write_json(out / _FILES[0], {**which, **explanation.as_dict()})
+    write_atomically(out / _FILES[1], f"{explanation}\n".encode())
+    try:
+        write_atomically(out / _FILES[2], png(explanation))
+    except VSAError as error:
+        report.say(f"\nno picture: {error}")
+    report.say(f"\nexplanation in {out}")
+
+
+if __name__ == "__main__":
+    sys.exit(commands.run_command(main, usage=USAGE))
