@@ -7,7 +7,8 @@ published: at least 99 % between 0.29 and 1.28 uS. ``drift``: the two-chip prese
 0.40 uS), a second to a year after programming. Half an hour on one core for the noise, less for the drift.
 
 Reference:
-    Langenegger et al. 2023, "In-memory factorization of holographic perceptual representations" (Nature Nanotechnology).
+    Langenegger et al. 2023, "In-memory factorization of holographic perceptual representations" (Nature
+    Nanotechnology).
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ def measure(backend: vsa.Backend, age_seconds: float, queries: int, published: b
     right = int((answer.indices == indices).all(-1).sum())
     low, high = wilson(right, queries)
     result = {
-        "right": right, "valid": int(answer.valid.sum()), "queries": queries, "interval": [round(low, 4), round(high, 4)],
-        "iterations": round(float(answer.iterations.double().mean()), 1),
+        "right": right, "valid": int(answer.valid.sum()), "queries": queries,
+        "interval": [round(low, 4), round(high, 4)], "iterations": round(float(answer.iterations.double().mean()), 1),
     }  # fmt: skip
     costs = [book.stored.handle.cost() for book in books]
     if all(cost is not None for cost in costs):
@@ -66,7 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", nargs="*", choices=("noise", "drift"), default=("noise", "drift"))
     parser.add_argument("--queries", type=int, default=256)
-    parser.add_argument("--out", type=Path, help="a path without ending; .json is written, and .png where noise is swept")
+    parser.add_argument("--out", type=Path, help="a path without ending; .json and .png are written")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     results: dict[str, list[dict[str, object]]] = {}
