@@ -4,8 +4,8 @@
 
 What is analog: the reads of stored codebooks (PMFs to vectors; of NVSA also vectors to PMFs, which score the
 candidates; with ``decoder=codebook`` ARLC's product vectors are decoded on arrays as well). Binding and rules are
-digital. Each row is what ``python -m reasoning.benchmark +model=nvsa backend=crossbar_pcm backend.age_seconds=3600 seeds=[...]``
-would print.
+digital. Each row is what ``python -m reasoning.benchmark +model=nvsa backend=crossbar_pcm backend.age_seconds=3600``
+would print with ``seeds=[...]``.
 """
 
 from __future__ import annotations
