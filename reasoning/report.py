@@ -192,8 +192,9 @@ def at_setting(
     if dataset.name != "iraven_x":
         return list(entries)
     confounded = bool(dataset.confounders and perception.get("confounders", True))
-    smoothed = perception.get("stress", "none") == "published" and perception.get("p_left", 1.0) < 1.0
-    usual = dataset.columns == 10 and dataset.confounders in (0, 10) and (not smoothed or perception["p_left"] == 0.51)
+    stress = perception.get("stress", "none") if perception.get("p_left", 1.0) < 1.0 else "none"
+    smoothed = stress == "published"
+    usual = stress != "calibrated" and dataset.columns == 10 and dataset.confounders in (0, 10) and (not smoothed or perception["p_left"] == 0.51)
     suffix = {(False, False): "", (True, False): "_confounded", (False, True): "_smoothed", (True, True): "_both"}
     column = f"range{dataset.maxval}{suffix[confounded, smoothed]}" if usual else ""
     return [

@@ -74,17 +74,19 @@ class Symbolic(Learner):
     Args:
         noise: prior probability that no rule governs an attribute. It also bounds how much one attribute can say
             against a candidate.
+        sharpen: take the likeliest value of every attribute for certain before anything else: the plain solver beside
+            which uncertain puzzles are to be judged.
     """
 
     learns = False
     mixed = "missing"
     entities = True
 
-    def __init__(self, *, noise: float = 1e-3) -> None:
+    def __init__(self, *, noise: float = 1e-3, sharpen: bool = False) -> None:
         super().__init__()
         if not 0 < noise < 1:
             raise SettingsError("Symbolic", received=f"noise={noise}", expected="between 0 and 1")
-        self.noise = noise
+        self.noise, self.sharpen = noise, sharpen
         every = [(rule, parameter) for rule in all_rules() for parameter in rule.parameters]
         self._labels = [str(Hypothesis(rule.name, rule.code, parameter, 0)) for rule, parameter in every]
         self._codes = torch.tensor([rule.code for rule, _ in every])
@@ -97,12 +99,12 @@ class Symbolic(Learner):
 
     @torch.no_grad()
     def forward(self, scene: Scene) -> Prediction:
-        parts = [self._solve(piece) for piece in _pieces(scene)]
+        parts = [self._solve(piece) for piece in _pieces(_sharpened(scene) if self.sharpen else scene)]
         return parts[0] if len(parts) == 1 else join(parts)
 
     @torch.no_grad()
     def expected(self, scene: Scene) -> dict[AttributeKey, Tensor]:
-        parts = [self._expect(piece) for piece in _pieces(scene)]
+        parts = [self._expect(piece) for piece in _pieces(_sharpened(scene) if self.sharpen else scene)]
         return {key: torch.cat([part[key] for part in parts]) for key in scene.keys}
 
     # -- one piece of a batch ----------------------------------------------------------------------------------
@@ -261,6 +263,23 @@ class Symbolic(Learner):
         sums.index_add_(-1, self._codes.to(sums.device), rule_weights[..., :-1])
         best, family = sums.max(-1)
         return torch.where(best > rule_weights[..., -1], family, torch.full_like(family, -1)).to(torch.int8)
+
+
+def _sharpened(scene: Scene) -> Scene:
+    """The likeliest value of every PMF, or that entities differ; the likelier state of every slot."""
+
+    def sharp(pmf: Tensor) -> Tensor:
+        best, value = pmf.max(-1, keepdim=True)
+        told = (best > 0) & (best >= 1 - pmf.sum(-1, keepdim=True))
+        return torch.zeros_like(pmf).scatter_(-1, value, 1.0) * told
+
+    return Scene(
+        scene.rows,
+        scene.columns,
+        {key: sharp(pmf) for key, pmf in scene.pmfs.items()},
+        {key: (occupied > 0.5).to(occupied) for key, occupied in scene.sets.items()},
+        {key: sharp(pmf) for key, pmf in scene.entities.items()},
+    )
 
 
 def _pieces(scene: Scene) -> Iterator[Scene]:

@@ -243,11 +243,7 @@ def test_uncertain_puzzles_are_answered_as_well_as_exact_inference_can():
     part = batch("center", 100, name="iraven_x", columns=10, maxval=1000)
     uncertain = solver(stress="calibrated", p_left=0.2, seed=1)
     found = uncertain.solve(part)
-    sharp = {
-        key: torch.nn.functional.one_hot(pmf.argmax(-1), pmf.shape[-1]).float()
-        for key, pmf in uncertain.scene(part).pmfs.items()
-    }
-    hard = Symbolic()(Scene(3, 10, sharp))
+    hard = Symbolic(sharpen=True)(uncertain.scene(part))
     right = (found.answers == part.target).float().mean()
     assert right >= 0.95
     assert right > (hard.answers == part.target).float().mean() + 0.1
