@@ -22,12 +22,14 @@ class Cost:
         latency_seconds: time.
         area_mm2: area of the arrays and their periphery.
         reads: vectors read.
+        digital_joules: energy of the same reads on a digital processor, for comparison.
     """
 
     energy_joules: float
     latency_seconds: float
     area_mm2: float
     reads: int
+    digital_joules: float = 0.0
 
 
 class DeviceHandle:

@@ -1,0 +1,369 @@
+"""The crossbar: ideal equals digital; devices have the published moments; noise where it belongs and nowhere else."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+import vsa
+from vsa.backends import get
+from vsa.backends.crossbar import DEVICES, CrossbarHandle
+from vsa.backends.crossbar.arrays import Array
+from vsa.backends.crossbar.conductance import slice_shares, slice_weights, targets, wire_share
+from vsa.backends.crossbar.devices.pcm import PCM, HermesPCM
+from vsa.backends.crossbar.periphery import bounded, quantize
+from vsa.checks import check_backend
+from vsa.errors import SettingsError, VSAError
+
+ALGEBRAS = [
+    vsa.get("map", dim=32), vsa.get("map_real", dim=32), vsa.get("bsc", dim=32), vsa.get("hrr", dim=16),
+    vsa.get("fhrr", dim=16), vsa.get("sbc", dim=32, blocks=4), vsa.get("gsbc", dim=32, blocks=4),
+]  # fmt: skip
+IDEAL = [
+    {}, {"share_devices": False}, {"mapping": "offset"}, {"scaling": "tile", "tile_rows": 7, "tile_columns": 5},
+    {"scaling": "column", "tile_rows": 7}, {"device": "gaussian", "averages": 2}, {"slices": 4, "slice_bits": 6},
+]  # fmt: skip
+YEAR = 365.0 * 86400
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def matrix(backend, atoms, seed=0, **options):
+    return get(backend, **options).store(atoms, "dense", seed=seed)
+
+
+def relative(found, wanted):
+    return float((found - wanted).norm() / wanted.norm())
+
+
+# -- the seam ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("algebra", ALGEBRAS, ids=lambda a: a.name)
+@pytest.mark.parametrize("options", [o for o in IDEAL if "device" not in o], ids=str)
+def test_ideal_equals_digital(algebra, options):
+    """Every codebook read, plain and stacked, to 1e-5 of the output's norm (slices of 6 bits: 24 bits in all)."""
+    check_backend(get("crossbar_ideal", **options), algebra, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("name", ["crossbar_gaussian", "crossbar_pcm", "crossbar_hermes", "crossbar_reram"])
+@pytest.mark.parametrize("algebra", ALGEBRAS, ids=lambda a: a.name)
+def test_every_preset_answers_every_read(name, algebra):
+    check_backend(get(name), algebra, tolerance=None)
+
+
+@pytest.mark.parametrize("name", ["crossbar_pcm", "crossbar_hermes"])
+def test_a_seed_repeats_an_array_exactly_and_another_does_not(name):
+    atoms, x = torch.randn(40, 64, generator=rng(1)), torch.randn(5, 64, generator=rng(2))
+    first, again, other = (matrix(name, atoms, seed) for seed in (3, 3, 4))
+    one = first.matvec(x)
+    assert torch.equal(one, again.matvec(x))
+    assert not torch.equal(one, other.matvec(x))
+    assert not torch.equal(first.matvec(x), one)  # read noise is drawn anew
+
+
+def test_programming_persists_and_quiet_devices_answer_alike():
+    atoms, x = torch.randn(40, 64, generator=rng(1)), torch.randn(5, 64, generator=rng(2))
+    quiet = get("crossbar", device=PCM(read_scale=0.0)).store(atoms, "dense", seed=1)
+    assert torch.equal(quiet.matvec(x), quiet.matvec(x))
+    noisy = matrix("crossbar_pcm", atoms)
+    mean = torch.stack([noisy.matvec(x) for _ in range(400)]).mean(0)
+    # Read and output noise average out to 1/20; what remains is programming noise, ten times as large.
+    assert relative(mean, x @ atoms.T) > 0.02
+    more = torch.stack([noisy.matvec(x) for _ in range(400)]).mean(0)
+    assert relative(more, mean) < 0.01
+
+
+def test_the_generator_of_a_read_can_be_given():
+    book = matrix("crossbar_pcm", torch.randn(20, 32, generator=rng(1)))
+    x = torch.randn(3, 32, generator=rng(2))
+    assert torch.equal(book.matvec(x, generator=rng(5)), book.matvec(x, generator=rng(5)))
+
+
+@pytest.mark.parametrize("name", ["crossbar_pcm", "crossbar_hermes"])
+def test_a_saved_array_continues_exactly(name):
+    algebra = vsa.get("map_real", dim=64)
+    book = vsa.Codebook.random(algebra, 30, seed=0).on(get(name), seed=7)
+    x = torch.randn(4, 64, generator=rng(3))
+    book.stored.handle.advance(3600)
+    book.similarity(x)
+    state = {key: value.clone() for key, value in book.state_dict().items()}
+    wanted = book.similarity(x), book.superpose(torch.rand(2, 30, generator=rng(4)))
+    other = vsa.Codebook.random(algebra, 30, seed=0).on(get(name), seed=99)
+    other.load_state_dict(state)
+    assert torch.equal(other.similarity(x), wanted[0])
+    assert torch.equal(other.superpose(torch.rand(2, 30, generator=rng(4))), wanted[1])
+    with pytest.raises(VSAError, match="no entry"):
+        other.stored.handle.load_state_dict({})
+
+
+def test_backward_reads_share_devices_or_not():
+    """Through the same devices a transposed read has the same errors; through its own it does not."""
+    atoms = torch.randn(30, 40, generator=rng(1))
+    for shared in (True, False):
+        stored = get("crossbar", device=PCM(read_scale=0.0), share_devices=shared).store(atoms, "dense", seed=1)
+        forward = stored.matvec(torch.eye(40)).T  # (30, 40): the matrix that similarity sees
+        backward = stored.rmatvec(torch.eye(30))
+        error = relative(backward, forward)
+        assert error < 1e-5 if shared else error > 0.01
+
+
+# -- devices -----------------------------------------------------------------------------------------------------
+
+_N = 40_000  # devices per target: standard errors are 1/200 of a standard deviation (mean) and 1/283 (deviation)
+
+
+@pytest.mark.parametrize("target", [2.0, 5.0, 12.5, 20.0, 25.0])
+def test_pcm_programming_drift_and_read_noise(target):
+    """Moments as the published formulas, within four standard errors."""
+    device, x = PCM(), target / 25
+    state = device.program(torch.full((_N,), target, dtype=torch.float64), rng(1))
+    std = max(-1.1731 * x**2 + 1.9650 * x + 0.2635, 0)
+    assert abs(float(state["g_us"].mean()) - target) < 4 * std / 200 + (0.02 if target < 3 * std else 0)
+    assert float(state["g_us"].std()) == pytest.approx(std, rel=4 / 283 + (0.02 if target < 3 * std else 0))
+    nu_mean = min(max(-0.0155 * math.log(x) + 0.0244, 0.049), 0.1)
+    nu_std = min(max(-0.0125 * math.log(x) - 0.0059, 0.008), 0.045)
+    cut = nu_mean < 3 * nu_std  # cut off at zero, which moves the moments a little
+    assert float(state["nu"].mean()) == pytest.approx(nu_mean, abs=4 * nu_std / 200 + (0.002 if cut else 0))
+    # In log time each device falls along a line whose slope is its exponent.
+    one, two = device.drift(state, 1e3 - 20), device.drift(state, 1e6 - 20)
+    slope = -(two / one).log() / math.log(1e3)
+    torch.testing.assert_close(slope[state["g_us"] > 0], state["nu"][state["g_us"] > 0])
+    seconds = 3600.0
+    g_us = device.drift(state, seconds)
+    wanted = g_us * min(0.0088 / x**0.65, 0.2) * math.sqrt(math.log((seconds + 250e-9) / 500e-9))
+    torch.testing.assert_close(device.read_std(state, g_us, seconds), wanted)
+
+
+def test_the_factorizers_chip():
+    device = HermesPCM()
+    state = device.program(torch.full((_N,), 5.0), rng(2))
+    assert float(state["g_us"].mean()) == pytest.approx(5.0, abs=4 * 1.16 / 200)
+    assert float(state["g_us"].std()) == pytest.approx(1.16, rel=4 / 283)
+    assert torch.equal(device.program(torch.zeros(10), rng(2))["g_us"], torch.zeros(10))
+    day = device.drift(state, 86400.0) / state["g_us"]
+    assert float(day[0]) == pytest.approx(((86400 + 20) / 20) ** -0.0429)
+
+
+@pytest.mark.parametrize("name", [n for n in DEVICES.names() if n != "ideal"])
+def test_read_noise_at_the_output_is_that_of_the_devices(name):
+    """An output's variance is the squared inputs times the devices' variances; 4,000 reads, five standard errors."""
+    atoms, x = torch.randn(6, 50, generator=rng(1)), torch.randn(50, generator=rng(2))
+    device = DEVICES.get(name)(**({"read_std_us": 0.7} if name in ("gaussian", "reram") else {}))
+    stored = get("crossbar", device=device).store(atoms, "dense", seed=1)
+    array: Array = stored.handle.arrays["forward"]
+    reads = stored.matvec(x.expand(4000, -1))
+    _, std = array.conductances()
+    unit = float(atoms.abs().max()) / (device.g_max_us - device.g_min_us)
+    wanted = (unit**2 * std.square().sum(0)[0, 0, 0].mul(x.square()[:, None]).sum(0)).sqrt()
+    torch.testing.assert_close(reads.std(0), wanted, rtol=5 / math.sqrt(8000), atol=0)
+
+
+@pytest.mark.parametrize("name", DEVICES.names())
+def test_conductances_out_of_range_are_refused(name):
+    device = DEVICES.get(name)()
+    with pytest.raises(VSAError, match=rf"program {name}: received targets .* uS; expected .* uS"):
+        device.program(torch.tensor([device.g_max_us * 1.1]), rng())
+
+
+def test_stuck_and_dead_devices():
+    atoms = torch.randn(100, 100, generator=rng(1))
+    stored = get("crossbar_ideal", stuck_share=0.1, dead_share=0.2).store(atoms, "dense", seed=1)
+    g_us, _ = stored.handle.arrays["forward"].conductances()
+    assert float((g_us == 25.0).float().mean()) == pytest.approx(0.1, abs=0.01)
+    assert float((g_us == 0.0).float().mean()) == pytest.approx(0.2 + 0.7 * 0.5, abs=0.01)  # half of each pair is zero
+    before = stored.matvec(atoms[:3])
+    stored.handle.advance(YEAR)
+    assert torch.equal(stored.matvec(atoms[:3]), before)
+
+
+# -- arrays and periphery ----------------------------------------------------------------------------------------
+
+
+def test_slices_add_up():
+    weights = torch.rand(50, 60, generator=rng(1)) * 2 - 1
+    for slices, bits in ((1, 4), (2, 3), (3, 2)):
+        shares = torch.tensor(slice_shares(slices, bits))
+        digits = slice_weights(weights, slices, bits)
+        assert float(shares.sum()) == pytest.approx(1)
+        total = (digits * shares.view(-1, 1, 1)).sum(0)
+        assert float((total - weights).abs().max()) <= 0.5 / (2 ** (bits * slices) - 1) + 1e-6
+        assert float(digits.abs().max()) <= 1
+        levels = digits.abs() * (2**bits - 1)
+        torch.testing.assert_close(levels, levels.round(), atol=1e-5, rtol=0)
+
+
+def test_pairs_and_offsets_hold_the_same_weight():
+    device, weights = DEVICES.get("reram")(), torch.linspace(-1, 1, 9)
+    pair, single = targets(weights, "differential", device), targets(weights, "offset", device)
+    span = device.g_max_us - device.g_min_us
+    torch.testing.assert_close((pair[0] - pair[1]) / span, weights)
+    torch.testing.assert_close(2 * (single[0] - device.g_min_us) / span - 1, weights)
+    assert float(torch.cat([pair, single]).min()) >= device.g_min_us
+
+
+def test_wires_against_the_network_of_resistances():
+    """The ladder of a column solved as a linear system, node by node."""
+    g_us, ohm, n = torch.rand(7, 3, generator=rng(1), dtype=torch.float64) * 1e5, 0.5, 7
+    share = wire_share(g_us, ohm)
+    for column in range(3):
+        g = g_us[:, column] * 1e-6
+        system = torch.diag(g)
+        for place in range(n):  # a segment to the next node; the last one to ground
+            system[place, place] += 1 / ohm
+            if place + 1 < n:
+                system[place + 1, place + 1] += 1 / ohm
+                system[place, place + 1] -= 1 / ohm
+                system[place + 1, place] -= 1 / ohm
+        for source in range(n):
+            injected = torch.zeros(n, dtype=torch.float64)
+            injected[source] = g[source]  # an input of 1 V drives this device alone
+            nodes = torch.linalg.solve(system, injected)
+            assert float(nodes[-1] / ohm) == pytest.approx(float(g[source] * share[source, column]))
+    torch.testing.assert_close(wire_share(g_us, 0.0), torch.ones_like(g_us))
+
+
+def test_converters():
+    x = torch.linspace(-1.5, 1.5, 6001)
+    for bits in (2, 4, 8):
+        seen = quantize(x, bits)
+        steps = 2 ** (bits - 1) - 1
+        assert len(seen.unique()) == 2 * steps + 1
+        assert torch.equal(seen.abs() <= 1, torch.ones(6001, dtype=torch.bool))
+        inside = x.abs() <= 1
+        assert float((seen - x)[inside].abs().max()) <= 0.5 / steps + 1e-6
+    assert torch.equal(quantize(x, None), x)
+    peak = torch.tensor([[0.5], [1.0], [1.1], [9.0]])
+    assert bounded(peak, 1.0, True).flatten().tolist() == [1, 1, 2, 16]
+    assert bounded(peak, 1.0, False).flatten().tolist() == [1, 1, 1, 1]
+
+
+def test_saturation_and_bound_management():
+    atoms = torch.ones(4, 64)
+    x = torch.ones(1, 64)
+    clipped = get("crossbar_ideal", adc_bits=12, adc_range=10.0).store(atoms).matvec(x)
+    managed = get("crossbar_ideal", adc_bits=12, adc_range=10.0, bound_management=True).store(atoms).matvec(x)
+    torch.testing.assert_close(clipped, torch.full((1, 4), 10.0))
+    torch.testing.assert_close(managed, torch.full((1, 4), 64.0), rtol=1e-2, atol=0)
+
+
+@pytest.mark.parametrize("bits", [4, 6, 8])
+def test_more_bits_and_smaller_tiles_are_more_exact(bits):
+    atoms, x = torch.randn(64, 256, generator=rng(1)), torch.randn(32, 256, generator=rng(2))
+    wanted = x @ atoms.T
+
+    def error(**options):
+        return relative(get("crossbar_ideal", dac_bits=12, adc_range="full", **options).store(atoms).matvec(x), wanted)
+
+    assert error(adc_bits=bits + 2) < 0.5 * error(adc_bits=bits)
+    assert error(adc_bits=bits, adc_gain_std=0.1) > error(adc_bits=bits)
+
+
+def test_averaging_makes_noise_smaller():
+    atoms, x = torch.randn(20, 64, generator=rng(1)), torch.randn(64, generator=rng(2)).expand(3000, -1)
+    one = get("crossbar_ideal", output_noise=1.0).store(atoms).matvec(x).std(0)
+    four = get("crossbar_ideal", output_noise=1.0, averages=4).store(atoms).matvec(x).std(0)
+    torch.testing.assert_close(one / four, torch.full((20,), 2.0), rtol=0.1, atol=0)
+
+
+# -- time --------------------------------------------------------------------------------------------------------
+
+
+def test_drift_and_its_compensation():
+    atoms, x = torch.randn(64, 128, generator=rng(1)), torch.randn(50, 128, generator=rng(2))
+    wanted = x @ atoms.T
+    errors = {}
+    for kind in ("none", "global", "column"):
+        stored = get("crossbar", device=PCM(read_scale=0.0), compensation=kind).store(atoms, "dense", seed=1)
+        fresh = relative(stored.matvec(x), wanted)
+        stored.handle.advance(YEAR)
+        errors[kind] = relative(stored.matvec(x), wanted)
+        assert errors[kind] > fresh
+    assert errors["none"] > 0.4  # a year: (1.6e6)^-0.06 is about .43
+    assert errors["global"] < 0.5 * errors["none"]
+    assert errors["column"] < 0.5 * errors["none"]
+
+
+def test_reprogramming_starts_again():
+    stored = matrix("crossbar_pcm", torch.randn(20, 32, generator=rng(1)))
+    handle = stored.handle
+    assert isinstance(handle, CrossbarHandle)
+    handle.advance(YEAR)
+    assert handle.t_seconds > YEAR
+    handle.reprogram()
+    assert handle.t_seconds == 1.0
+
+
+def test_program_and_verify_comes_closer():
+    atoms = torch.randn(100, 100, generator=rng(1))
+    errors, pulses = [], []
+    for rounds in (0, 1, 3):
+        stored = get("crossbar", device="pcm", verify_rounds=rounds, verify_tolerance_us=0.5).store(atoms, seed=1)
+        array = stored.handle.arrays["forward"]
+        errors.append(float((array.state["g_us"] - array.target_us).std()))
+        pulses.append(array.pulses)
+    assert errors[0] > errors[1] > errors[2]
+    assert pulses[0] == 20_000 < pulses[1] < pulses[2]
+
+
+# -- costs, training, errors -------------------------------------------------------------------------------------
+
+
+def test_costs_count_arrays_and_reads():
+    atoms = torch.randn(300, 600, generator=rng(1))
+    stored = matrix("crossbar_hermes", atoms)
+    before = stored.handle.cost()
+    stored.matvec(torch.randn(5, 600, generator=rng(2)))
+    after = stored.handle.cost()
+    # 600 inputs are three tiles, 300 outputs two: six cores, 131,072 operations each at 10.5 TOPS/W.
+    assert after.energy_joules - before.energy_joules == pytest.approx(5 * 6 * 131072 / 10.5e12)
+    assert after.reads - before.reads == 5
+    assert after.latency_seconds - before.latency_seconds == pytest.approx(5 * 131072 / 1.008e12)
+    assert matrix("crossbar_reram", atoms).handle.cost() is None
+
+
+def test_training_sees_fresh_noise_and_exact_gradients():
+    backend = get("crossbar_pcm")
+    atoms = torch.randn(20, 32, generator=rng(1), requires_grad=True)
+    x = torch.randn(4, 32, generator=rng(2))
+    one, two = (backend.train_view(atoms, seed=seed).matvec(x) for seed in (1, 2))
+    assert not torch.equal(one, two)
+    one.sum().backward()
+    torch.testing.assert_close(atoms.grad, x.sum(0).expand(20, -1))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"mapping": "diferential"}, "differential"), ({"scaling": "row"}, "column"), ({"device": "pmc"}, "pcm"),
+        ({"compensation": "all"}, "global"), ({"tile_rows": 0}, "from 1 on"), ({"adc_bits": 1}, "2 to 24"),
+        ({"adc_range": "wide"}, "full, per_input"), ({"stuck_share": -0.1}, "not negative"),
+        ({"stuck_share": 0.7, "dead_share": 0.7}, "more than all"), ({"slices": 2}, "slice_bits"),
+        ({"input_range": 0.0}, "positive"), ({"averages": 1.5}, "from 1 on"), ({"device": 3}, "a device or its name"),
+    ],
+)  # fmt: skip
+def test_wrong_settings_are_sentences(options, words):
+    with pytest.raises((SettingsError, VSAError), match=words):
+        get("crossbar", **options)
+
+
+def test_wrong_uses_are_sentences():
+    stored = matrix("crossbar_pcm", torch.randn(4, 8, generator=rng(1)))
+    with pytest.raises(VSAError, match=r"advance: received -1\.0 seconds"):
+        stored.handle.advance(-1.0)
+    with pytest.raises(VSAError, match="g_min_us"):
+        PCM(g_max_us=1.0, g_min_us=2.0)
+    with pytest.raises(VSAError, match=r"\(\.\.\., 8\)"):
+        stored.matvec(torch.zeros(3, 9))
+    book = vsa.Codebook.random(vsa.get("map_real", dim=16), 4, seed=0).on(get("crossbar_pcm"))
+    with pytest.raises(VSAError, match="stays where it was programmed"):
+        book.to(torch.float64)
+
+
+def test_presets_print_what_they_change():
+    assert str(get("crossbar_pcm")) == "crossbar_pcm()"
+    assert str(get("crossbar_pcm", wire_ohm=1.0)) == "crossbar_pcm(wire_ohm=1.0)"

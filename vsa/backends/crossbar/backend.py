@@ -1,0 +1,276 @@
+"""The backend: codebooks on simulated arrays, read forwards for similarity and backwards for superposition."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...errors import SettingsError, UnknownNameError, VSAError
+from ...seeding import child_seed
+from .. import BACKENDS
+from ..base import Backend, Kind, StoredMatrix
+from ..device import Cost, DeviceHandle
+from .arrays import Array
+from .conductance import MAPPINGS, SCALINGS
+from .cost import DIGITAL_JOULES_PER_MAC, CostModel
+from .devices import DEVICES, Device
+
+__all__ = ["Crossbar", "CrossbarHandle", "CrossbarMatrix"]
+
+COMPENSATIONS = ("none", "global", "column")
+_CHOICES = {"mapping": MAPPINGS, "scaling": SCALINGS, "compensation": COMPENSATIONS}
+_COUNTS = ("slices", "averages")
+_OPTIONAL_COUNTS = ("slice_bits", "tile_rows", "tile_columns")
+_NOT_NEGATIVE = (
+    "input_noise", "output_noise", "adc_gain_std", "adc_offset_std", "wire_ohm", "stuck_share", "dead_share",
+    "verify_rounds", "verify_tolerance_us", "age_seconds",
+)  # fmt: skip
+
+
+@BACKENDS.register("crossbar")
+@dataclass(frozen=True)
+class Crossbar(Backend):
+    """Simulated analog arrays. Every value is off or ideal unless a preset or you say so.
+
+    Programming noise, drift exponents, faults and converter errors are drawn once, at ``store``, from the array's own
+    generator; read noise is drawn at every read, also in evaluation. An array without read, input and output noise
+    answers every question alike.
+
+    Args:
+        device: a name (``"pcm"``), or a :class:`~vsa.backends.crossbar.devices.Device`.
+        mapping: "differential": a pair of devices per weight; "offset": one device, zero in the middle of its range.
+        scaling: what gets the whole range of conductance: the largest weight of the "array", of each "tile" of inputs,
+            or of each "column" (an atom).
+        slices: arrays that share a weight, the most significant digit first.
+        slice_bits: of a slice, sign apart; None: analog weights (one slice).
+        tile_rows: inputs of an array at most; None: as many as there are. Blocks of block codes never share a tile.
+        tile_columns: outputs of an array at most, which matters for reads backwards.
+        share_devices: superposition is read backwards through the similarity's devices; else from a second array.
+        dac_bits: resolution of inputs, sign included; None: exact.
+        adc_bits: resolution of each tile's outputs; None: exact, and tiles are added before anything is converted.
+        input_range: what the largest input stands for; None: each vector's own largest entry.
+        adc_range: of the outputs, in units of one device at its whole range under the largest input; "full": what the
+            strongest output could reach; "per_input": what each vector's strongest output does reach.
+        bound_management: where outputs exceed the range, read again with the input at a half, a quarter, ...
+        input_noise: standard deviation at each input, relative to the largest input.
+        output_noise: standard deviation at each output, in the units of ``adc_range``.
+        averages: reads that are averaged; noise falls with the root, energy and time grow.
+        adc_gain_std: relative spread of the converters' gains.
+        adc_offset_std: spread of their offsets, relative to their range.
+        wire_ohm: resistance of an output wire between neighbouring devices, in ohms.
+        stuck_share: share of devices stuck at the largest conductance.
+        dead_share: share of devices without conductance.
+        verify_rounds: how often devices are read after programming, and written again where they are off.
+        verify_tolerance_us: by how much they may be off, in uS.
+        compensation: of drift: "none", "global" (one factor per tile) or "column" (one per output).
+        age_seconds: time between programming and the first read, in seconds.
+        cost_model: figures of a chip; None: costs are not reported.
+    """
+
+    device: Device | str = "ideal"
+    mapping: str = "differential"
+    scaling: str = "array"
+    slices: int = 1
+    slice_bits: int | None = None
+    tile_rows: int | None = None
+    tile_columns: int | None = None
+    share_devices: bool = True
+    dac_bits: int | None = None
+    adc_bits: int | None = None
+    input_range: float | None = None
+    adc_range: float | str = "full"
+    bound_management: bool = False
+    input_noise: float = 0.0
+    output_noise: float = 0.0
+    averages: int = 1
+    adc_gain_std: float = 0.0
+    adc_offset_std: float = 0.0
+    wire_ohm: float = 0.0
+    stuck_share: float = 0.0
+    dead_share: float = 0.0
+    verify_rounds: int = 0
+    verify_tolerance_us: float = 1.0
+    compensation: str = "none"
+    age_seconds: float = 1.0
+    cost_model: CostModel | None = field(default=None, repr=False)
+    name = "crossbar"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.device, str):
+            object.__setattr__(self, "device", DEVICES.get(self.device)())
+        elif not isinstance(self.device, Device):
+            raise SettingsError(f"{self.name} device", received=repr(self.device), expected="a device or its name")
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise UnknownNameError(f"{self.name} {name}", name=str(getattr(self, name)), known=known, kind=name)
+        for name in (*_COUNTS, *_OPTIONAL_COUNTS):
+            value = getattr(self, name)
+            if not (value is None and name in _OPTIONAL_COUNTS) and not (type(value) is int and value >= 1):
+                raise SettingsError(f"{self.name} {name}", received=repr(value), expected="an integer from 1 on")
+        for name in ("dac_bits", "adc_bits"):
+            value = getattr(self, name)
+            if value is not None and not (type(value) is int and 2 <= value <= 24):
+                raise SettingsError(f"{self.name} {name}", received=repr(value), expected="2 to 24, or null for exact")
+        for name in _NOT_NEGATIVE:
+            if not 0 <= getattr(self, name) < math.inf:
+                raise SettingsError(f"{self.name} {name}", received=getattr(self, name), expected="not negative")
+        if self.stuck_share + self.dead_share > 1:
+            raise SettingsError(f"{self.name} stuck_share and dead_share", received="more than all devices")
+        if self.slices > 1 and self.slice_bits is None:
+            raise SettingsError(
+                f"{self.name} slices", received=f"{self.slices} slices without slice_bits", expected="slice_bits=..."
+            )
+        if not (self.adc_range in ("full", "per_input") or _positive(self.adc_range)):
+            raise SettingsError(
+                f"{self.name} adc_range", received=repr(self.adc_range), expected="full, per_input or a positive number"
+            )
+        if self.input_range is not None and not _positive(self.input_range):
+            raise SettingsError(f"{self.name} input_range", received=self.input_range, expected="a positive number")
+
+    @property
+    def cell(self) -> Device:
+        """The device, made where it was given by name."""
+        return DEVICES.get(self.device)() if isinstance(self.device, str) else self.device
+
+    def _store(self, atoms: Tensor, kind: Kind, block_length: int | None, seed: int) -> StoredMatrix:
+        return CrossbarMatrix(self, atoms, kind, block_length, seed)
+
+    def __str__(self) -> str:
+        """What differs from the defaults."""
+        changed = []
+        for entry in fields(self):
+            value, default = getattr(self, entry.name), entry.default
+            if isinstance(value, Device) and isinstance(default, str):
+                default = DEVICES.get(default)()
+            if entry.name != "cost_model" and value != default:
+                changed.append(f"{entry.name}={value!r}")
+        return f"{self.name}({', '.join(changed)})"
+
+
+class CrossbarHandle(DeviceHandle):
+    """The devices behind a stored matrix: one array, or two where superposition has devices of its own."""
+
+    def __init__(self, backend: Crossbar, arrays: dict[str, Array]) -> None:
+        self.backend, self.arrays = backend, arrays
+
+    @property
+    def t_seconds(self) -> float:
+        """Time since programming."""
+        return next(iter(self.arrays.values())).t_seconds
+
+    def advance(self, seconds: float) -> None:
+        super().advance(seconds)
+        for array in self.arrays.values():
+            array.advance(seconds)
+
+    def reprogram(self) -> None:
+        """Write all devices anew, with fresh noise."""
+        for array in self.arrays.values():
+            array.program()
+
+    def cost(self) -> Cost | None:
+        """Energy, time and area so far: programming pulses and reads, averaging included.
+
+        A matrix takes as many cores as it has tiles; they work in parallel. A read through several slices or tiles
+        costs the energy of all of them and the time of one.
+        """
+        model = self.backend.cost_model
+        if model is None:
+            return None
+        energy = seconds = area = digital = 0.0
+        reads = 0
+        for array in self.arrays.values():
+            # Both polarities share a core, as on the chip.
+            tall = array.blocks * array.parts * math.ceil(array.rows / model.rows)
+            tiles = tall * math.ceil(array.outputs / model.columns) * len(array.shares) * array.groups
+            per_read = tiles / array.groups * self.backend.averages
+            energy += array.reads * per_read * model.read_joules + array.pulses * model.pulse_joules
+            rows_written = array.pulses / max(array.outputs, 1)
+            seconds += array.reads * self.backend.averages * model.read_seconds + rows_written * model.pulse_seconds
+            area += tiles * model.area_mm2
+            reads += array.reads
+            digital += array.reads * array.inputs * array.outputs * DIGITAL_JOULES_PER_MAC
+        return Cost(
+            energy_joules=energy, latency_seconds=seconds, area_mm2=area, reads=reads, digital_joules=digital
+        )
+
+    def state_dict(self) -> dict[str, Tensor]:
+        parts = {place: array.state_dict() for place, array in self.arrays.items()}
+        return {f"{place}.{name}": value for place, part in parts.items() for name, value in part.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        for place, array in self.arrays.items():
+            part = {name[len(place) + 1 :]: value for name, value in state.items() if name.startswith(f"{place}.")}
+            missing = {"reference", "time", "counts", "generator"} - set(part)
+            if missing:
+                raise VSAError(
+                    "load_state_dict", received=f"no entry {place}.{min(missing)}", expected="the state of this array",
+                    hint="load it into the backend that it was saved from",
+                )  # fmt: skip
+            array.load_state_dict(part)
+
+
+class CrossbarMatrix(StoredMatrix):
+    """Atoms as conductances. Similarity is a read forwards, superposition one backwards."""
+
+    def __init__(self, backend: Crossbar, atoms: Tensor, kind: Kind, block_length: int | None, seed: int) -> None:
+        weights = _as_weights(atoms, kind, block_length)
+        stack, (count, width) = tuple(weights.shape[:-2]), weights.shape[-2:]
+        flat = weights.reshape(-1, count, width)
+
+        def generator(name: str) -> torch.Generator:
+            return torch.Generator(device=flat.device).manual_seed(child_seed(seed, "array", name))
+
+        arrays = {"forward": Array(flat.mT, block_length, backend, generator("forward"))}
+        if not backend.share_devices:
+            arrays["backward"] = Array(flat, None, backend, generator("backward"))
+        super().__init__(
+            stack=stack,
+            count=count,
+            width=width,
+            block_length=block_length,
+            kind=kind,
+            device=weights.device,
+            dtype=None if kind != "dense" else weights.dtype,
+            handle=CrossbarHandle(backend, arrays),
+        )
+        self._arrays, self._dtype = arrays, weights.dtype
+
+    def _matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        return self._answer(self._arrays["forward"].read(self._question(x), generator), x)
+
+    def _rmatvec(self, weights: Tensor, generator: torch.Generator | None) -> Tensor:
+        backward = self._arrays.get("backward")
+        asked = self._question(weights)
+        if backward is None:
+            found = self._arrays["forward"].read_back(asked, generator)
+        else:
+            found = backward.read(asked, generator)
+        return self._answer(found, weights)
+
+    def _block_matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        return self._answer(self._arrays["forward"].read(self._question(x), generator, by_block=True), x)
+
+    def _question(self, x: Tensor) -> Tensor:
+        return x.detach().to(self._dtype)
+
+    @staticmethod
+    def _answer(found: Tensor, x: Tensor) -> Tensor:
+        return found.to(x.dtype) if x.is_floating_point() else found
+
+
+def _as_weights(atoms: Tensor, kind: Kind, block_length: int | None) -> Tensor:
+    """(*stack, N, E) float."""
+    if kind == "onehot_blocks" and block_length is not None:
+        return torch.nn.functional.one_hot(atoms, block_length).flatten(-2).float()
+    weights = atoms.detach()
+    return weights if weights.is_floating_point() and weights.dtype != torch.bfloat16 else weights.float()
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
