@@ -89,7 +89,7 @@ _LAZY = {
 
 
 _MODULES = (
-    "algebra", "backends", "checks", "codebook", "encoding", "executors", "laws", "learnable", "models", "slots",
+    "algebra", "backends", "checks", "codebook", "encoding", "executors", "laws", "learnable", "models", "nn", "slots",
     "statistics", "validation",
 )  # fmt: skip
 
