@@ -40,9 +40,6 @@ results.json, rules.json and run.json.
 Every setting is in conf/benchmark.yaml and the folders beside it."""
 
 
-_OF_TRAINING = {"test_n": "n", "test_maxval": "maxval"}  # settings of reasoning.train -> those to use here
-
-
 def main(arguments: list[str]) -> int:
     """The command without its error handling.
 
@@ -78,15 +75,7 @@ def parse(arguments: Sequence[str]) -> BenchmarkSettings:
     Raises:
         VSAError: an unknown key, a wrong type, a value that makes no sense.
     """
-    named = commands.named_keys(arguments)
-    for key, instead in _OF_TRAINING.items():
-        if f"dataset.{key}" in named:
-            raise SettingsError(
-                f"setting dataset.{key}", received="python -m reasoning.benchmark", expected=f"dataset.{instead}"
-            )
-    composed = commands.compose_settings("benchmark", arguments)
-    if isinstance(composed.get("dataset"), Mapping):
-        composed["dataset"] = {key: value for key, value in composed["dataset"].items() if key not in _OF_TRAINING}
+    composed = commands.compose_evaluation("benchmark", arguments)
     settings = schema.build(BenchmarkSettings, commands.separate(composed, ModelSettings))
     if settings.compare is not None and settings.model is not None:
         raise SettingsError(
@@ -94,7 +83,7 @@ def parse(arguments: Sequence[str]) -> BenchmarkSettings:
             expected="one of the two",
         )  # fmt: skip
     if settings.answers is not None:
-        settings = answer_files.adopt(settings, list(named))
+        settings = answer_files.adopt(settings, list(commands.named_keys(arguments)))
     elif settings.prompts is not None:
         raise SettingsError("setting prompts", received="no answers", expected="answers=FILE.jsonl")
     elif settings.model is None and settings.compare is None and not isinstance(settings.checkpoint, str):

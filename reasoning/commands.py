@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -27,6 +27,7 @@ from vsa.errors import CorruptFileError, SettingsError, UnknownNameError, VSAErr
 
 __all__ = [
     "NoModelError",
+    "compose_evaluation",
     "compose_settings",
     "model_names",
     "named_keys",
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 SECTIONS = ("model", "dataset", "perception", "algebra", "backend", "experiment")
+_OF_TRAINING = {"test_n": "n", "test_maxval": "maxval"}  # settings of reasoning.train -> those to use elsewhere
 _USER_ERROR = 2
 _INTERRUPTED = 130
 
@@ -163,6 +165,31 @@ def compose_settings(config: str, arguments: Sequence[str]) -> dict[str, Any]:
         except OmegaConfBaseException as error:
             key = getattr(error, "full_key", None) or "?"
             raise SettingsError(f"setting {key}", received=str(error).splitlines()[0], expected="a value") from error
+
+
+def compose_evaluation(config: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """Compose the settings of a command that does not train: without what is for training alone.
+
+    Args:
+        config: ``benchmark``, ``explain`` or ``prompts``.
+        arguments: overrides.
+
+    Returns:
+        As :func:`compose_settings`.
+
+    Raises:
+        SettingsError: a setting of training is given.
+    """
+    named = named_keys(arguments)
+    for key, instead in _OF_TRAINING.items():
+        if f"dataset.{key}" in named:
+            raise SettingsError(
+                f"setting dataset.{key}", received=f"python -m reasoning.{config}", expected=f"dataset.{instead}"
+            )
+    composed = compose_settings(config, arguments)
+    if isinstance(composed.get("dataset"), Mapping):
+        composed["dataset"] = {key: value for key, value in composed["dataset"].items() if key not in _OF_TRAINING}
+    return composed
 
 
 def separate(settings: dict[str, Any], model: type[Any]) -> dict[str, Any]:

@@ -77,9 +77,7 @@ def parse(arguments: Sequence[str]) -> ExplainSettings:
     Raises:
         VSAError: an unknown key, a wrong type, a value that makes no sense.
     """
-    composed = commands.compose_settings("explain", arguments)
-    if isinstance(composed.get("dataset"), Mapping):
-        composed["dataset"] = {key: value for key, value in composed["dataset"].items() if key != "test_n"}
+    composed = commands.compose_evaluation("explain", arguments)
     settings = schema.build(ExplainSettings, commands.separate(composed, ModelSettings))
     if settings.model is None and settings.checkpoint is None:
         raise commands.no_model(MODULE)

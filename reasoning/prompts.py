@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,9 +125,7 @@ def parse(arguments: Sequence[str]) -> PromptSettings:
     Raises:
         VSAError: an unknown key, a wrong type, a value that makes no sense.
     """
-    composed = commands.compose_settings("prompts", arguments)
-    if isinstance(composed.get("dataset"), Mapping):
-        composed["dataset"] = {key: value for key, value in composed["dataset"].items() if key != "test_n"}
+    composed = commands.compose_evaluation("prompts", arguments)
     settings = schema.build(PromptSettings, commands.separate(composed, ModelSettings))
     build.constellations(settings.constellation, settings.dataset)
     return settings
