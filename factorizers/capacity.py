@@ -30,6 +30,7 @@ certifies, iterations, time, and brute force beside it. A query is a product of 
   algebra=map                        gsbc for block_code, else map, unless named
   dim=256 factors=3 size=[46,100,256] blocks=4 queries=1000 draws=10 seed=7
   noise=0.1 damage=flips|gaussian|blocks|missing
+  backend=NAME backend.KEY=VALUE     where codebooks are stored: a file of conf/backend; digital is exact
   executor=serial|processes|ray|slurm workers=2 threads=1
   out=FILE.json plot=FILE.png overwrite=true
 
@@ -87,6 +88,7 @@ def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
                 )  # fmt: skip
             settings: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
         known = [str(key) for key in OmegaConf.load(conf / "capacity.yaml")]  # a missing value is not "in" it
+        known = ["backend", *(key for key in known if key != "defaults")]
         for key in settings:
             if key not in known:
                 raise UnknownNameError(f"setting {key}", name=key, known=known, kind="setting")
@@ -171,6 +173,7 @@ def cells_of(settings: dict[str, Any]) -> list[Cell]:
                     noise=float(noise),
                     damage=str(settings["damage"]),
                     threads=settings["threads"],
+                    backend=tuple(sorted(settings["backend"].items())),
                 )
             )
     return list(dict.fromkeys(cells))

@@ -53,6 +53,7 @@ class Cell:
         noise: level of the damage.
         damage: kind of the damage.
         threads: of torch.
+        backend: where codebooks are stored: sorted pairs, with its name.
     """
 
     factorizer: str
@@ -68,6 +69,12 @@ class Cell:
     noise: float
     damage: str
     threads: int
+    backend: tuple[tuple[str, Any], ...] = (("name", "digital"),)
+
+    def make_backend(self) -> vsa.Backend:
+        """The backend."""
+        options = dict(self.backend)
+        return vsa.backends.get(options.pop("name"), **options)
 
     def make_algebra(self) -> vsa.Algebra:
         """The algebra."""
@@ -109,6 +116,8 @@ def compute(cell: Cell) -> dict[str, Any]:
     iterations: list[float] = []
     shares: list[float] = []
     certificate = (1.0, 0.0)
+    backend = cell.make_backend()
+    costs: list[vsa.Cost] = []
     for draw in range(cell.draws):
         count = (cell.queries * (draw + 1)) // cell.draws - (cell.queries * draw) // cell.draws
         if not count:
@@ -117,6 +126,9 @@ def compute(cell: Cell) -> dict[str, Any]:
             vsa.Codebook.random(algebra, cell.size, seed=vsa.child_seed(cell.seed, "books", draw, factor))
             for factor in range(cell.factors)
         ]
+        if not backend.exact:
+            seeds = [vsa.child_seed(cell.seed, "array", draw, factor) for factor in range(cell.factors)]
+            books = [book.on(backend, seed=seed) for book, seed in zip(books, seeds, strict=True)]
         made = cell.make(books)
         generator = torch.Generator().manual_seed(vsa.child_seed(cell.seed, "queries", draw))
         indices = torch.randint(cell.size, (count, cell.factors), generator=generator)
@@ -124,6 +136,7 @@ def compute(cell: Cell) -> dict[str, Any]:
         began = time.perf_counter()
         answer = made(query, generator=torch.Generator().manual_seed(vsa.child_seed(cell.seed, "search", draw)))
         seconds += time.perf_counter() - began
+        costs += [cost for book in books if (cost := book.stored.handle.cost()) is not None]
         right += int((answer.indices == indices).all(-1).sum())
         valid += int(answer.valid.sum())
         iterations += answer.iterations.double().tolist()
@@ -138,8 +151,11 @@ def compute(cell: Cell) -> dict[str, Any]:
     length = getattr(algebra, "block_length", None)
     expected = false_factorizations(cell.size**cell.factors, cell.dim // length, length) if length else None
     return {
-        **{key: value for key, value in asdict(cell).items() if key not in ("options", "threads")},
+        **{key: value for key, value in asdict(cell).items() if key not in ("options", "threads", "backend")},
         "options": dict(cell.options),
+        "backend": dict(cell.backend),
+        "microjoules_per_query": _microjoules(costs, "energy_joules", cell.queries),
+        "digital_microjoules_per_query": _microjoules(costs, "digital_joules", cell.queries),
         "right": right,
         "valid": valid,
         "right_interval": [round(low, 5), round(high, 5)],
@@ -160,6 +176,11 @@ def compute(cell: Cell) -> dict[str, Any]:
         "code": code_version(),
         "settings": fingerprint(cell),
     }
+
+
+def _microjoules(costs: list[vsa.Cost], name: str, queries: int) -> float | None:
+    """Energy per query, programming included; None where the backend models no costs."""
+    return round(1e6 * sum(getattr(cost, name) for cost in costs) / queries, 4) if costs else None
 
 
 def _brute_force(cell: Cell, books: list[vsa.Codebook], queries: int, seed: int) -> tuple[float, float]:
@@ -223,6 +244,7 @@ def check(cell: Cell) -> None:
     """
     if cell.factorizer not in FACTORIZERS:
         FACTORIZERS.get(cell.factorizer)
+    cell.make_backend()
     algebra = cell.make_algebra()
     source = torch.Generator().manual_seed(0)
     few = min(cell.size, 3) if not dict(cell.options).get("published") or cell.factorizer == "in_memory" else cell.size

@@ -38,6 +38,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     for key in ("algebra_name", "damage", "executor"):
         if not isinstance(settings[key], str) and not (key == "algebra_name" and settings[key] is None):
             _refuse(key.removesuffix("_name"), settings[key], "a name")
+    if not isinstance(settings["backend"], Mapping) or "name" not in settings["backend"]:
+        _refuse("backend", settings["backend"], "a file of conf/backend, by name")
     if settings["workers"] is not None:
         vsa.validation.check_count("setting", "workers", settings["workers"])
     if not isinstance(settings["overwrite"], bool):

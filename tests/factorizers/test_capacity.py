@@ -81,6 +81,23 @@ def test_results_do_not_depend_on_the_executor() -> None:
     assert here[0]["settings"] == fingerprint(cell)
 
 
+def test_codebooks_on_simulated_devices() -> None:
+    """One key puts the codebooks on arrays; a seed repeats them; their costs are counted."""
+    common = ("+factorizer=in_memory", "factorizer.noise=0.0", "size=20", "queries=20", "draws=2")
+    exact, noisy, again, aged = (
+        run(*common, *more)[0]
+        for more in ((), ("backend=crossbar_hermes",), ("backend=crossbar_hermes",),
+                     ("backend=crossbar_hermes", "backend.age_seconds=86400.0"))
+    )  # fmt: skip
+    assert exact["microjoules_per_query"] is None
+    assert exact["backend"] == {"name": "digital"}
+    assert noisy["backend"]["name"] == "crossbar_hermes"
+    assert noisy["right"] >= 19
+    assert noisy["microjoules_per_query"] > 0 < noisy["digital_microjoules_per_query"]
+    assert noisy["iterations_mean"] == again["iterations_mean"] != exact["iterations_mean"]
+    assert aged["settings"] != noisy["settings"]
+
+
 def test_cells_are_reused_added_and_guarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "cells.json"
     first = run("+factorizer=resonator", *SMALL, f"out={out}")
