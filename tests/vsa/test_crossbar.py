@@ -263,6 +263,24 @@ def test_more_bits_and_smaller_tiles_are_more_exact(bits):
     assert error(adc_bits=bits, adc_gain_std=0.1) > error(adc_bits=bits)
 
 
+def test_calibrated_ranges_waste_no_levels():
+    """6-bit converters whose range fits the data beat those that allow for the strongest possible output."""
+    atoms, x = torch.randn(64, 256, generator=rng(1)), torch.randn(500, 256, generator=rng(2))
+    stored = get("crossbar_ideal", adc_bits=6, dac_bits=10).store(atoms)
+    wanted = x[:100] @ atoms.T
+    before = relative(stored.matvec(x[:100]), wanted)
+    stored.handle.calibrate(x[100:])
+    after = relative(stored.matvec(x[:100]), wanted)
+    assert after < 0.3 * before
+    other = get("crossbar_ideal", adc_bits=6, dac_bits=10).store(atoms)
+    other.handle.load_state_dict(stored.handle.state_dict())
+    assert torch.equal(other.matvec(x[:5]), stored.matvec(x[:5]))
+    with pytest.raises(VSAError, match=r"calibrate: .*expected \(B, 256\)"):
+        stored.handle.calibrate(x[:, :5])
+    with pytest.raises(VSAError, match="quantile"):
+        stored.handle.calibrate(x, 0.0)
+
+
 def test_averaging_makes_noise_smaller():
     atoms, x = torch.randn(20, 64, generator=rng(1)), torch.randn(64, generator=rng(2)).expand(3000, -1)
     one = get("crossbar_ideal", output_noise=1.0).store(atoms).matvec(x).std(0)

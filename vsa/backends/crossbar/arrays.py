@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Array"]
 
 _REFERENCE_SECONDS = 1.0
+_SAMPLE = 1 << 20  # entries that a calibration looks at
 
 
 class Array:
@@ -60,6 +61,7 @@ class Array:
         self.t_seconds = settings.age_seconds
         self.pulses = 0
         self.reads = 0
+        self.ranges: Tensor | None = None  # of inputs and outputs, once calibrated
         self.state: dict[str, Tensor] = {}
         self.program()
 
@@ -147,7 +149,25 @@ class Array:
         self.variance = None if variance is None else variance * self._real / s.averages
         self._whole: tuple[Tensor, Tensor | None, Tensor | None] | None = None
 
+    def calibrate(self, x: Tensor, quantile: float) -> None:
+        """Fix the ranges of inputs and outputs to what some vectors need.
+
+        Args:
+            x: (B, G, I).
+            quantile: of the inputs' and the outputs' magnitudes that fit in; the rest saturates.
+        """
+        x = x.transpose(0, 1)
+        limit = torch.quantile(x.abs().flatten()[:_SAMPLE], quantile).clamp_min(1e-12)
+        tiles = self._tiled((x / limit).clamp(-1, 1)).transpose(1, 2)
+        outputs = torch.cat([(tiles @ matrix).abs().flatten()[:_SAMPLE] for matrix in self.matrix])
+        bound = torch.quantile(outputs[:_SAMPLE], quantile).clamp_min(1e-12)
+        self.ranges = torch.stack([limit, bound])
+
     # ------------------------------------------------------------------ reading
+
+    def _limit(self) -> float | None:
+        """What the largest input stands for; None: each vector's own."""
+        return self.settings.input_range if self.ranges is None else float(self.ranges[0])
 
     @property
     def converts(self) -> bool:
@@ -168,8 +188,8 @@ class Array:
         """
         generator = generator or self.generator
         x = x.transpose(0, 1)
-        scale = input_scale(x, self.settings.input_range)
-        u = self._driven(x / scale, generator)
+        scale = input_scale(x, self._limit())
+        u = self._driven(x / scale, generator, self._limit() is not None)
         self.reads += x.shape[0] * x.shape[1]
         if not self.converts and not by_block:
             return (self._straight(u, generator) * scale).transpose(0, 1)
@@ -201,7 +221,7 @@ class Array:
         generator = generator or self.generator
         x = x.transpose(0, 1) * self.scales.column[:, 0]  # the scales of outputs are now digital factors of inputs
         scale = input_scale(x, self.settings.input_range)
-        u = self._driven(x / scale, generator)
+        u = self._driven(x / scale, generator, self.settings.input_range is not None)
         self.reads += x.shape[0] * x.shape[1]
         width = self.settings.tile_columns or self.outputs
         total: Tensor | None = None
@@ -224,10 +244,10 @@ class Array:
         kept = x.unflatten(-1, (self.blocks, self.parts * self.rows))[..., : self._block]
         return kept.flatten(-2)
 
-    def _driven(self, u: Tensor, generator: torch.Generator) -> Tensor:
+    def _driven(self, u: Tensor, generator: torch.Generator, limited: bool) -> Tensor:
         """Inputs as the array sees them: converted, with the noise of the drivers."""
         s = self.settings
-        if s.input_range is not None:
+        if limited:
             u = u.clamp(-1, 1)
         u = quantize(u, s.dac_bits)
         if s.input_noise:
@@ -287,6 +307,8 @@ class Array:
     def _bound(self, y: Tensor, matrix: Tensor, axis: int) -> Tensor:
         """Range of the converters, broadcastable to (..., B, 1)."""
         s = self.settings
+        if self.ranges is not None and axis == 2:
+            return self.ranges[1].to(y).expand_as(y[..., :1])
         if s.adc_range == "per_input":
             return y.abs().amax(-1, keepdim=True).clamp_min(1e-12)
         if s.adc_range == "full":
@@ -309,6 +331,7 @@ class Array:
             "time": torch.tensor(self.t_seconds, dtype=torch.float64),
             "counts": counts,
             "generator": self.generator.get_state(),
+            **({} if self.ranges is None else {"ranges": self.ranges}),
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -319,6 +342,7 @@ class Array:
         self.t_seconds = float(state["time"])
         self.pulses, self.reads = (int(count) for count in state["counts"])
         self.generator.set_state(state["generator"].cpu())
+        self.ranges = state["ranges"].to(device) if "ranges" in state else None
         self._refresh()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...errors import SettingsError, UnknownNameError, VSAError
+from ...errors import SettingsError, ShapeError, UnknownNameError, VSAError
 from ...seeding import child_seed
 from .. import BACKENDS
 from ..base import Backend, Kind, StoredMatrix
@@ -172,6 +172,24 @@ class CrossbarHandle(DeviceHandle):
         """Write all devices anew, with fresh noise."""
         for array in self.arrays.values():
             array.program()
+
+    def calibrate(self, x: Tensor, quantile: float = 0.999) -> None:
+        """Fix the converters' ranges of similarity reads to what some vectors need, instead of what the settings say.
+
+        Args:
+            x: (B, E) vectors as the array reads them, for a codebook without stack axes.
+            quantile: share of magnitudes that fit into the ranges; what is larger saturates.
+        """
+        array = self.arrays["forward"]
+        if x.ndim != 2 or x.shape[-1] != array.inputs or array.groups != 1 or not len(x):
+            raise ShapeError(
+                "calibrate",
+                received=f"shape {tuple(x.shape)} for {array.groups} arrays",
+                expected=f"(B, {array.inputs})",
+            )
+        if not 0 < quantile <= 1:
+            raise VSAError("calibrate", received=f"quantile {quantile}", expected="above 0, up to 1")
+        array.calibrate(x.unsqueeze(1).to(array.matrix), quantile)
 
     def cost(self) -> Cost | None:
         """Energy, time and area so far: programming pulses and reads, averaging included.
