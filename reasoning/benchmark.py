@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reasoning import answer_files, build, cells, commands, comparison, decoding, report, runs, schema
+from reasoning import answer_files, benchmark_plot, build, cells, commands, comparison, decoding, report, runs, schema
 from reasoning.jobs import NO_DECODER, Job, make_jobs
 from reasoning.settings import BenchmarkSettings, DatasetSettings, ModelSettings
 from vsa.errors import SettingsError
@@ -33,6 +33,7 @@ results.json, rules.json and run.json.
   answers={NAME:FILE} prompts=FILE   several, and the prompts where they do not lie beside the answers
   decoder=[none,codebook,factorizer] answers decoded from predicted product vectors: out/NAME-DECODER/SEED
   executor=processes workers=2       cells side by side
+  plot=FILE.png                      answers and rules as a picture
   out=DIR overwrite=true             where results go, and whether others may be replaced
   --cfg                              print the settings and stop
   --debug                            tracebacks for mistakes too
@@ -89,6 +90,8 @@ def parse(arguments: Sequence[str]) -> BenchmarkSettings:
     elif settings.model is None and settings.compare is None and not isinstance(settings.checkpoint, str):
         raise commands.no_model(MODULE)
     check(settings.executor)
+    if settings.plot is not None:
+        benchmark_plot.check_plot(settings.plot)
     for name in (settings.decoder,) if isinstance(settings.decoder, str) else settings.decoder or ():
         if name != NO_DECODER:
             decoding.check_decoder(name)
@@ -235,6 +238,8 @@ def _show(
     shown = report.at_setting(list(beside.values()), settings.dataset, settings.perception.options)
     report.say()
     report.show(report.answers_table(rows, shown))
+    if settings.plot is not None:
+        benchmark_plot.write_plot(settings.plot, rows)
     ours = {label: job for label, job in zip(rows, jobs, strict=True) if job.answers is None}
     if ours:
         report.say()

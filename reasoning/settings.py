@@ -215,6 +215,7 @@ class BenchmarkSettings:
     device: str
     executor: Executor
     workers: int | None  # of executor=processes; null: one per available core
+    plot: str | None  # picture of answers and rules
     out: str | None
     overwrite: bool
 

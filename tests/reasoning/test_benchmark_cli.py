@@ -221,3 +221,18 @@ def test_truncated_json(command, tmp_path, reference):
     text = refused(command, "+model=arlc", "dataset=files", f"dataset.path={broken.parent}", f"out={tmp_path / 'out'}")
     assert source.name in text
     assert not (tmp_path / "out").exists()
+
+
+def test_the_picture(command, tmp_path):
+    """Answers and rules as a picture; what could not be written is refused before the work."""
+    pytest.importorskip("matplotlib", reason="pictures need the extra `plots`")
+    picture = tmp_path / "benchmark.png"
+    arguments = ("compare=[symbolic,arlc]", "dataset.n=12", "constellation=[center,2x2]", f"plot={picture}")
+    run(command, tmp_path / "out", *arguments)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert len(picture.read_bytes()) > 10_000
+    for wrong, words in ((tmp_path / "a.txt", "ends in .png"), (tmp_path / "no" / "a.png", "a folder that exists")):
+        code, _, error = command("benchmark", "+model=symbolic", f"plot={wrong}", f"out={tmp_path / 'other'}")
+        assert code == 2
+        assert words in error
+        assert not (tmp_path / "other").exists()
