@@ -15,7 +15,7 @@ import numpy as np
 from reasoning import runs, schema
 from reasoning.metrics import Metrics
 from reasoning.settings import ModelSettings, Named
-from vsa.errors import CorruptFileError, SettingsError
+from vsa.errors import CorruptFileError, SettingsError, VSAError
 
 if TYPE_CHECKING:
     from datasets.loaders import PuzzleDataset
@@ -63,7 +63,17 @@ class Recipe:
             columns=self.columns, mode=self.mode, seed=self.seed,
         )  # fmt: skip
         if self.weights:
-            load_weights(made.learner, read_tensors(Path(self.weights))[0], f"checkpoint={self.weights}")
+            try:
+                load_weights(made.learner, read_tensors(Path(self.weights))[0], f"checkpoint={self.weights}")
+            except VSAError as error:
+                if self.mode != "pretrained":
+                    raise
+                raise SettingsError(
+                    f"+model={self.model.name}",
+                    received=f"rows of {self.columns} panels, or settings that the weights that come along do not fit",
+                    expected="rows of 3 panels and the model's own settings",
+                    hint=f"train others: python -m reasoning.train +model={self.model.name}, then checkpoint=RUN_DIR",
+                ) from error
         if self.decoder:
             made.learner = build.decoded(made.learner, self.decoder, self.algebra, self.backend, self.seed)
         return made

@@ -45,6 +45,7 @@ def test_there_are_notebooks() -> None:
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_prints_what_it_shows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # a kernel of several threads crawls on a machine that others use, too
     kept = nbformat.read(path, as_version=4)
     again = copy.deepcopy(kept)
     nbclient.NotebookClient(again, timeout=100, kernel_name="python3").execute()
