@@ -50,7 +50,8 @@ SENTENCES: list[tuple[Callable[[], object], type[VSAError], str]] = [
     (
         lambda: vsa.backends.get("analogue"),
         UnknownNameError,
-        "get backend: received backend 'analogue'; expected one of digital",
+        "get backend: received backend 'analogue'; expected one of crossbar, crossbar_ideal, crossbar_gaussian, "
+        "crossbar_pcm, crossbar_hermes, crossbar_reram, digital",
     ),
     (
         lambda: GSBC(dim=100, blocks=3),
