@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 
 import pytest
 import torch
@@ -99,6 +101,16 @@ def test_a_saved_array_continues_exactly(name):
     assert torch.equal(other.superpose(torch.rand(2, 30, generator=rng(4))), wanted[1])
     with pytest.raises(VSAError, match="no entry"):
         other.stored.handle.load_state_dict({})
+
+
+def test_arrays_are_copied_with_their_state():
+    algebra = vsa.get("map_real", dim=32)
+    book = vsa.Codebook.random(algebra, 5, seed=0).on(get("crossbar_pcm"), seed=1)
+    book.stored.handle.advance(60.0)
+    x = torch.randn(2, 32, generator=rng(1))
+    for other in (pickle.loads(pickle.dumps(book)), copy.deepcopy(book)):
+        again = copy.deepcopy(book)
+        assert torch.equal(other.similarity(x), again.similarity(x))
 
 
 def test_backward_reads_share_devices_or_not():
