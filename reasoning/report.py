@@ -298,12 +298,14 @@ def hardware_words(label: str, backend: str, results: Iterable[CellResult]) -> s
     if not known:
         return ""
     puzzles = sum(total for _, total in known)
-    energy, digital = (
-        1e6 * sum(hardware[name] for hardware, _ in known) / puzzles for name in ("energy_joules", "digital_joules")
+    energy, digital, latency = (
+        1e6 * sum(hardware[name] for hardware, _ in known) / puzzles
+        for name in ("energy_joules", "digital_joules", "latency_seconds")
     )
     analog = ", ".join(dict.fromkeys(name for hardware, _ in known for name in hardware["analog"]))
     return (
-        f"{label}: {analog} on {backend}, all else digital; {energy:.3g} uJ per puzzle, programming included "
+        f"{label}: {analog} on {backend}, all else digital; {energy:.3g} uJ and {latency:.3g} us per puzzle, "
+        "programming included "
         f"({digital:.3g} uJ for the same products on a digital processor)"
     )
 

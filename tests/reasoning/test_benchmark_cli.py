@@ -236,3 +236,16 @@ def test_the_picture(command, tmp_path):
         assert code == 2
         assert words in error
         assert not (tmp_path / "other").exists()
+
+
+def test_modelled_hardware_reports_its_cost(command, tmp_path):
+    screen, results = run(command, tmp_path / "out", "+model=nvsa", "backend=crossbar_hermes", "constellation=center")
+    assert results["center_single"]["answers"]["correct"] >= results["center_single"]["answers"]["total"] - 1
+    words = " ".join(screen.split())
+    assert "on crossbar_hermes, all else digital" in words
+    assert "uJ and" in words
+    hardware = json.loads((tmp_path / "out" / "run.json").read_text())["hardware"]["center_single"]
+    assert hardware["energy_joules"] > 0 < hardware["latency_seconds"]
+    assert hardware["analog"] == ["PMFs to vectors, and back"]
+    screen, _ = run(command, tmp_path / "exact", "+model=nvsa", "constellation=center")
+    assert "uJ" not in screen
