@@ -241,11 +241,13 @@ class NVSA(Learner):
             )
             costs.append(slots.sum(-1).unsqueeze(1))
             agreements.append(1 - slots.mean(-1).unsqueeze(1) / math.log(2))
-        importance = weights.sum(-1)
+        importance = share = weights.sum(-1)
         if self.weighting == "explained" and any(panels.gridded):
             explained = ((found.within(weights) * found.confidence).sum(-1) / _EXPLAINED).clamp_max(1.0).square()
             importance = torch.where(_gridded(panels, importance.device), importance * explained, importance)
-        return -(importance.unsqueeze(-1) * torch.cat(costs, dim=1)).sum(1), torch.cat(agreements, dim=1)
+        # Of Number and Position, the one that does not govern says nothing about a candidate.
+        agreement = 0.5 + share.detach().unsqueeze(-1) * (torch.cat(agreements, dim=1) - 0.5)
+        return -(importance.unsqueeze(-1) * torch.cat(costs, dim=1)).sum(1), agreement
 
 
 def _gridded(panels: Panels, device: torch.device) -> Tensor:
