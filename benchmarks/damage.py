@@ -81,9 +81,9 @@ def measure(sweep: Sweep, level: float, make: Maker) -> dict[str, object]:
         sources = [quantize_atoms(book, int(level)) for book in books] if sweep.kind == "atoms" else books
         parts = torch.stack([book.atoms[chosen] for book, chosen in zip(sources, indices.T, strict=True)], dim=-2)
         query = sweep.algebra.bind_all(parts)
+        if sweep.kind == "gaussian":
+            query = sweep.algebra.normalize(query)
         if sweep.kind != "atoms":
-            if sweep.kind in ("gaussian", "missing"):
-                query = sweep.algebra.normalize(query) if sweep.kind == "gaussian" else query
             query = damage(sweep.kind, sweep.algebra, query, float(level), generator)
         answer = make(books, float(level) if sweep.kind == "flips" else 0.0)(query)
         right += int((answer.indices == indices).all(-1).sum())

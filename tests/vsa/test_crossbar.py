@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import re
+from pathlib import Path
 
 import pytest
 import torch
 
 import vsa
-from vsa.backends import get
+from vsa.backends import crossbar, get
 from vsa.backends.crossbar import DEVICES, CrossbarHandle
 from vsa.backends.crossbar.arrays import Array
 from vsa.backends.crossbar.conductance import slice_shares, slice_weights, targets, wire_share
@@ -392,6 +394,13 @@ def test_wrong_uses_are_sentences():
     book = vsa.Codebook.random(vsa.get("map_real", dim=16), 4, seed=0).on(get("crossbar_pcm"))
     with pytest.raises(VSAError, match="stays where it was programmed"):
         book.to(torch.float64)
+
+
+def test_the_folders_readme_runs(capsys):
+    page = (Path(crossbar.__file__).parent / "README.md").read_text(encoding="utf-8")
+    (source,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(source, "README.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("7\n")
 
 
 def test_presets_print_what_they_change():

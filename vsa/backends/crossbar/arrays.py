@@ -195,14 +195,13 @@ class Array:
             return (self._straight(u, generator) * scale).transpose(0, 1)
         tiles = self._tiled(u)  # (G, B, T, e)
         tiles = tiles.transpose(1, 2)  # (G, T, B, e)
-        total: Tensor | None = None
+        total = self.matrix.new_zeros(())
         for number, share in enumerate(self.shares):
             matrix = self.matrix[number]
             variance = None if self.variance is None else self.variance[number]
             part = self._noisy(tiles, matrix, variance, generator)
             part = self._converted(part, matrix, number, "out", 2)
-            total = part * share if total is None else total + part * share
-        assert total is not None  # noqa: S101  (there is at least one slice)
+            total = total + part * share
         total = total * self.scales.tile * self.scales.column * scale.unsqueeze(1)  # (G, T, B, O)
         if by_block:
             return total.unflatten(1, (self.blocks, self.parts)).sum(2).permute(2, 0, 3, 1)
@@ -224,7 +223,7 @@ class Array:
         u = self._driven(x / scale, generator, self.settings.input_range is not None)
         self.reads += x.shape[0] * x.shape[1]
         width = self.settings.tile_columns or self.outputs
-        total: Tensor | None = None
+        total = self.matrix.new_zeros(())
         for number, share in enumerate(self.shares):
             matrix = self.matrix[number].flatten(1, 2).transpose(1, 2)  # (G, O, T e)
             variance = None if self.variance is None else self.variance[number].flatten(1, 2).transpose(1, 2)
@@ -234,8 +233,7 @@ class Array:
                 part = self._noisy(u[..., piece], matrix[:, piece], seen, generator)
                 part = self._untiled(part)
                 part = self._converted(part, self._untiled(matrix[:, piece].abs().sum(1)), number, "back", 1) * share
-                total = part if total is None else total + part
-        assert total is not None  # noqa: S101
+                total = total + part
         tile = self.scales.tile.flatten(1).repeat_interleave(self.rows, 1).unsqueeze(1)  # (G, 1, T e)
         return (total * self._untiled(tile) * scale).transpose(0, 1)
 

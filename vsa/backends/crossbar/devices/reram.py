@@ -24,7 +24,8 @@ class ReRAM(Device):
     normal with a standard deviation of about 2.8 uS (averaged over targets; 2.0 uS with three rounds of programming).
     After that it hardly changes: no drift. The relaxation is drawn at programming and holds from the first read on; its
     course within the first half hour, its dependence on the target (at most 3.9 uS, in the middle of the range) and
-    read noise, which the publication does not separate from it, are not modelled.
+    read noise, which the publication does not separate from it, are not modelled. The figures were written down without
+    the publication at hand: check them before you rely on them.
 
     Args:
         relaxation_std_us: standard deviation of the relaxation, in uS.
