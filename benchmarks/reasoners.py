@@ -146,16 +146,9 @@ def solver(model: str, name: str, puzzles: int) -> Callable[[], int]:
 
 def _from_settings(model: str, name: str) -> Any:
     """The solver as ``python -m reasoning.benchmark +model=...`` makes it."""
-    from reasoning import benchmark, cells
-    from reasoning.jobs import make_jobs
+    import reasoning
 
-    overrides = [f"+model={model}", f"constellation={name}", *SETTINGS.get(model, ())]
-    settings = benchmark.parse(overrides)
-    (job,) = make_jobs(settings, overrides)
-    recipe = cells.Recipe(
-        job.model, job.algebra, settings.backend, settings.perception, 3, job.mode, job.seed, job.weights
-    )  # fmt: skip
-    return recipe.solver()
+    return reasoning.make_solver(model, f"constellation={name}", *SETTINGS.get(model, ()))
 
 
 def table(rows: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> str:

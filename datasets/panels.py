@@ -11,7 +11,21 @@ from numpy.typing import NDArray
 from .arrays import CANDIDATES, ComponentArrays, PuzzleArrays
 from .attributes import ENTITY_ATTRIBUTES
 
-__all__ = ["INCONSISTENT", "ROWS", "attribute_keys", "magnitude_offset", "panel_levels", "shown_panels", "value_count"]
+__all__ = [
+    "CONFOUNDER",
+    "INCONSISTENT",
+    "ROWS",
+    "attribute_keys",
+    "confounder_names",
+    "magnitude_offset",
+    "offset_of",
+    "panel_levels",
+    "shown_panels",
+    "value_count",
+    "values_of",
+]
+
+CONFOUNDER = "Confounder"  # attributes without a rule are called so, with a number
 
 ROWS = 3  # a solver is shown the last three rows, whatever the number of columns
 INCONSISTENT = -1  # the level of a panel whose entities differ
@@ -43,11 +57,38 @@ def value_count(arrays: PuzzleArrays, key: Key) -> int:
         maxval + 1 for I-RAVEN-X, the slots S for Number, else the number of levels in use.
     """
     component, name = key
+    return values_of(name, arrays.components[component].slots, arrays.maxval)
+
+
+def values_of(name: str, slots: int, maxval: int | None) -> int:
+    """The number of values V of an attribute.
+
+    Args:
+        name: of the attribute, or Number.
+        slots: S of its component.
+        maxval: the largest value of I-RAVEN-X; None: RAVEN's own range.
+
+    Returns:
+        As :func:`value_count`.
+    """
     if name == "Number":
-        return arrays.components[component].slots
-    if arrays.maxval is not None:
-        return arrays.maxval + 1
+        return slots
+    if maxval is not None:
+        return maxval + 1
     return next(a.high - a.low + 1 for a in ENTITY_ATTRIBUTES if a.name == name)
+
+
+def confounder_names(component: ComponentArrays) -> list[str]:
+    """The attributes without a rule, in the order of their numbers.
+
+    Args:
+        component: the labels.
+
+    Returns:
+        Their names.
+    """
+    names = [name for name in component.attributes if name.startswith(CONFOUNDER)]
+    return sorted(names, key=lambda name: int(name.removeprefix(CONFOUNDER)))
 
 
 def attribute_keys(arrays: PuzzleArrays, confounders: bool = True) -> Iterator[Key]:
@@ -66,8 +107,7 @@ def attribute_keys(arrays: PuzzleArrays, confounders: bool = True) -> Iterator[K
         for attribute in ENTITY_ATTRIBUTES:
             yield c, attribute.name
         if confounders:
-            names = [name for name in component.attributes if name.startswith("Confounder")]
-            for name in sorted(names, key=lambda name: int(name.removeprefix("Confounder"))):
+            for name in confounder_names(component):
                 yield c, name
 
 
@@ -105,8 +145,21 @@ def magnitude_offset(arrays: PuzzleArrays, key: Key) -> int:
     Returns:
         1 for Number, Type and Size of RAVEN, else 0.
     """
-    if key[1] == "Number":
+    return offset_of(key[1], arrays.maxval)
+
+
+def offset_of(name: str, maxval: int | None) -> int:
+    """Magnitude minus index on the value axis.
+
+    Args:
+        name: of the attribute, or Number.
+        maxval: the largest value of I-RAVEN-X; None: RAVEN's own range.
+
+    Returns:
+        As :func:`magnitude_offset`.
+    """
+    if name == "Number":
         return 1
-    if arrays.maxval is not None:
+    if maxval is not None:
         return 0
-    return next(a.low + a.offset for a in ENTITY_ATTRIBUTES if a.name == key[1])
+    return next(a.low + a.offset for a in ENTITY_ATTRIBUTES if a.name == name)

@@ -8,6 +8,7 @@ import math
 import os
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vsa.errors import DtypeError, UnsupportedError, VSAError
 
@@ -19,6 +20,9 @@ from .picture import contact_sheet, page, png
 from .puzzle import Entity, Panel, Puzzle, RuleInstance
 from .puzzle_arrays import arrays_of
 from .render import render
+
+if TYPE_CHECKING:
+    from .loaders import PuzzleDataset
 
 __all__ = ["View", "html", "picture", "show", "text"]
 
@@ -149,11 +153,11 @@ class View:
         return path
 
 
-def show(puzzles: Puzzle | PuzzleArrays, *, answer: bool = False, columns: int = 4) -> View:
+def show(puzzles: Puzzle | PuzzleArrays | PuzzleDataset, *, answer: bool = False, columns: int = 4) -> View:
     """Puzzles to look at: the last line of a notebook's cell, or at a terminal's prompt.
 
     Args:
-        puzzles: a puzzle, or many as arrays (a contact sheet).
+        puzzles: a puzzle, or many as arrays or a data set (a contact sheet).
         answer: whether right candidates are marked.
         columns: of a contact sheet.
 
@@ -161,15 +165,16 @@ def show(puzzles: Puzzle | PuzzleArrays, *, answer: bool = False, columns: int =
         What shows itself; ``save("puzzle.png")`` keeps the picture.
 
     Raises:
-        DtypeError: neither a puzzle nor arrays.
+        DtypeError: something else than puzzles.
         VSAError: no puzzles, or many that have no pixels.
     """
     if isinstance(puzzles, Puzzle):
         drawn = picture(puzzles, answer=answer)
         return View(text(puzzles, answer=answer), html(puzzles, answer=answer), drawn)
+    puzzles = getattr(puzzles, "arrays", puzzles)  # of a PuzzleDataset, whose module needs torch
     if not isinstance(puzzles, PuzzleArrays):
         raise DtypeError(
-            "show", received=type(puzzles).__name__, expected="a Puzzle or PuzzleArrays", hint="of a data set: .arrays"
+            "show", received=type(puzzles).__name__, expected="a Puzzle, PuzzleArrays or a PuzzleDataset"
         )
     each = [Puzzle.from_arrays(puzzles, k) for k in range(len(puzzles))]
     if puzzles.maxval is not None:

@@ -11,7 +11,7 @@ from typing import Any
 from reasoning.answers import AnswerSet, ids
 from reasoning.cells import Evaluation
 from reasoning.prompts import PromptSettings, read_sidecar
-from reasoning.settings import BenchmarkSettings
+from reasoning.settings import BenchmarkSettings, PerceptionSettings
 from vsa.errors import CorruptFileError, SettingsError
 
 __all__ = ["adopt", "answer_sets", "counts", "find_prompts", "prompt_settings", "read_answers"]
@@ -40,7 +40,8 @@ def adopt(settings: BenchmarkSettings, named: Sequence[str]) -> BenchmarkSetting
             )
     asked = prompt_settings(settings)
     return replace(
-        settings, dataset=asked.dataset, perception=asked.perception, constellation=asked.constellation,
+        settings, dataset=asked.dataset, constellation=asked.constellation,
+        perception=PerceptionSettings(asked.perception.name, asked.perception.options),
         prompts=str(find_prompts(settings)),
     )  # fmt: skip
 

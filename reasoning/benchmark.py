@@ -6,13 +6,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from datasets.layout import Layout
 from reasoning import answer_files, benchmark_plot, build, cells, commands, comparison, decoding, report, runs, schema
-from reasoning.jobs import NO_DECODER, Job, make_jobs
-from reasoning.settings import BenchmarkSettings, DatasetSettings, ModelSettings
+from reasoning.jobs import NO_DECODER, Job, adopt_rows, completed, make_jobs
+from reasoning.settings import BenchmarkSettings, DatasetSettings
 from vsa.errors import SettingsError
 from vsa.executors import check, execute
+
+if TYPE_CHECKING:
+    from datasets.loaders import PuzzleDataset
 
 __all__ = ["main", "parse", "run"]
 
@@ -57,10 +61,11 @@ def main(arguments: list[str]) -> int:
 
         report.say(str(yaml.safe_dump(schema.plain(settings), sort_keys=False)))
         return 0
-    jobs = make_jobs(settings, overrides)
+    sets = _Sets(settings)
+    jobs = make_jobs(settings, overrides, lambda: build.columns(sets(settings.dataset)))
     name = jobs[0].name if settings.compare is None and len(jobs) == 1 else "compare"
     out = Path(settings.out) if settings.out else runs.default_out(name, jobs[0].seed)
-    run(out, settings, jobs, arguments)
+    run(out, settings, jobs, arguments, sets)
     return 0
 
 
@@ -76,8 +81,8 @@ def parse(arguments: Sequence[str]) -> BenchmarkSettings:
     Raises:
         VSAError: an unknown key, a wrong type, a value that makes no sense.
     """
-    composed = commands.compose_evaluation("benchmark", arguments)
-    settings = schema.build(BenchmarkSettings, commands.separate(composed, ModelSettings))
+    composed = commands.compose_evaluation("benchmark", completed(arguments))
+    settings = schema.build(BenchmarkSettings, commands.separate(composed, BenchmarkSettings))
     if settings.compare is not None and settings.model is not None:
         raise SettingsError(
             f"compare=[{','.join(settings.compare)}]", received=f"+model={settings.model.name} as well",
@@ -95,12 +100,30 @@ def parse(arguments: Sequence[str]) -> BenchmarkSettings:
     for name in (settings.decoder,) if isinstance(settings.decoder, str) else settings.decoder or ():
         if name != NO_DECODER:
             decoding.check_decoder(name)
+    if isinstance(settings.checkpoint, str) and settings.compare is None:
+        settings = adopt_rows(settings, settings.checkpoint, commands.said(arguments))
     build.constellations(settings.constellation, settings.dataset)
     return settings
 
 
+class _Sets:
+    """The puzzle sets of a benchmark; those of files are read once, whatever asks for them."""
+
+    def __init__(self, settings: BenchmarkSettings) -> None:
+        self._settings = settings
+        self._read: dict[DatasetSettings, Mapping[str, PuzzleDataset]] = {}
+
+    def __call__(self, dataset: DatasetSettings) -> Mapping[str, PuzzleDataset]:
+        if dataset not in self._read:
+            found = build.puzzle_sets(dataset, self._settings.constellation, dataset.split, dataset.n)
+            if dataset.path is None:  # made again in no time, or read from the cache
+                return found
+            self._read[dataset] = found
+        return self._read[dataset]
+
+
 def run(
-    out: Path, settings: BenchmarkSettings, jobs: Sequence[Job], arguments: list[str]
+    out: Path, settings: BenchmarkSettings, jobs: Sequence[Job], arguments: list[str], sets: _Sets | None = None
 ) -> dict[tuple[str, int], dict[str, cells.CellResult]]:
     """Compute all cells that are not there yet, write everything, show the tables.
 
@@ -109,6 +132,7 @@ def run(
         settings: of the command.
         jobs: models and seeds.
         arguments: the command line, for run.json.
+        sets: the puzzles, where some have been read already.
 
     Returns:
         (model, seed) -> puzzle set -> result.
@@ -122,11 +146,12 @@ def run(
         comparison.check_folder(out)
     for job in jobs:
         key = (job.name, job.seed)
-        wanted[key] = _cells(settings, job)
+        wanted[key] = _cells(settings, job, sets or _Sets(settings))
         marks[key] = {cell.name: cell.marks() for cell in wanted[key]}
         done[key] = cells.CellStore(folders[key], settings.overwrite).match(marks[key])
     # Nothing is written before everything has been checked.
     for job in jobs:
+        job.say_differences()
         key = (job.name, job.seed)
         runs.prepare_folder(folders[key])
         cells.CellStore(folders[key], settings.overwrite).clear(keep=done[key])
@@ -137,6 +162,7 @@ def run(
             "seed": job.seed,
             "decoder": job.decoder,
             "checkpoint": job.weights,
+            "recipe": job.header(),
             "protocol": _protocol(settings, job),
             **({} if job.answers is None else {"answers": job.answers, "answered": answer_files.counts(wanted[key])}),
             **runs.environment(arguments, MODULE),
@@ -172,29 +198,15 @@ def run(
     return done
 
 
-def _cells(settings: BenchmarkSettings, job: Job) -> Sequence[cells.Evaluation]:
+def _cells(settings: BenchmarkSettings, job: Job, sets: _Sets) -> Sequence[cells.Evaluation]:
     if job.answers is not None:
         return answer_files.answer_sets(job.answers, str(settings.prompts))
     dataset: DatasetSettings = settings.dataset
-    perception = settings.perception
-    if settings.seeds is not None:  # what follows seed by default follows each of the seeds
-        dataset = replace(dataset, seed=job.seed) if dataset.seed == settings.seed else dataset
-        if perception.options.get("seed") == settings.seed:
-            perception = replace(perception, options={**perception.options, "seed": job.seed})
-    sets = build.puzzle_sets(dataset, settings.constellation, dataset.split, dataset.n)
+    if settings.seeds is not None and dataset.seed == settings.seed:  # it follows seed by default, so each of the seeds
+        dataset = replace(dataset, seed=job.seed)
     found: list[cells.Cell] = []
-    for name, puzzles in sets.items():
-        recipe = cells.Recipe(
-            job.model,
-            job.algebra,
-            settings.backend,
-            perception,
-            puzzles.arrays.columns,
-            job.mode,
-            job.seed,
-            job.weights,
-            job.decoder,
-        )
+    for name, puzzles in sets(dataset).items():
+        recipe = job.recipe(Layout.of(puzzles.arrays))
         if not found:
             build.try_out(recipe.solver(), puzzles)
         found.append(cells.Cell(recipe, name, puzzles, settings.test_batch_size, settings.device, settings.threads))
@@ -235,7 +247,7 @@ def _show(
         for job in jobs
         for reference in report.references("language_model" if job.answers else job.model.name, settings.dataset.name)
     }
-    shown = report.at_setting(list(beside.values()), settings.dataset, settings.perception.options)
+    shown = report.at_setting(list(beside.values()), settings.dataset, jobs[0].perception.perception.options)
     report.say()
     report.show(report.answers_table(rows, shown))
     if settings.plot is not None:
@@ -252,7 +264,7 @@ def _show(
         }
         report.show(report.costs_table(took, memory))
         for label, job in ours.items():
-            words = report.hardware_words(label, settings.backend.name, done[job.name, job.seed].values())
+            words = report.hardware_words(label, job.backend.name, done[job.name, job.seed].values())
             if words:
                 report.say(f"\n{words}")
     for label, job in ours.items():

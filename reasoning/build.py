@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,32 +14,72 @@ from vsa.errors import SettingsError, UnknownNameError
 
 if TYPE_CHECKING:
     from datasets.arrays import PuzzleArrays
+    from datasets.layout import Layout
     from datasets.loaders import PuzzleDataset
     from reasoning.learners.base import Learner
+    from reasoning.perception.base import Perception
+    from reasoning.recipe import FrontEnd
     from reasoning.solver import Solver
     from vsa import Algebra, Backend
 
-__all__ = ["columns", "constellations", "decoded", "puzzle_sets", "ranges", "solver", "try_out"]
+__all__ = [
+    "columns",
+    "constellations",
+    "decoded",
+    "layout",
+    "learner",
+    "perception",
+    "puzzle_sets",
+    "ranges",
+    "try_out",
+]
 
 _ALL = "all"
 
 
-def solver(
-    model: ModelSettings, algebra: Named, backend: Named, perception: Named, *, columns: int, mode: str, seed: int
-) -> Solver:
-    """Construct perception and learner.
+def perception(made: FrontEnd, columns: int) -> Perception:
+    """Construct a front-end, untrained.
+
+    Args:
+        made: how.
+        columns: n, panels in a row.
+
+    Returns:
+        The front-end.
+
+    Raises:
+        UnknownNameError: a name that is not registered.
+        SettingsError: an unknown or missing option.
+        DtypeError: an option of the wrong type.
+    """
+    from reasoning import perception as front_ends
+
+    cls, options = front_ends.get(made.perception.name), made.perception.options
+    takes = schema.parameters(cls)
+    offered: dict[str, Callable[[], Any]] = {
+        "algebra": lambda: _algebra(made.algebra),
+        "backend": lambda: _backend(made.backend),
+        "columns": lambda: columns,
+        "layout": lambda: made.layout,
+        "seed": lambda: made.seed,
+    }
+    supplied = {name: make() for name, make in offered.items() if name in takes and name not in options}
+    return schema.call(cls, "perception", options, supplied, f"perception {made.perception.name}")
+
+
+def learner(model: ModelSettings, algebra: Named, backend: Named, *, columns: int, mode: str, seed: int) -> Learner:
+    """Construct a learner, untrained.
 
     Args:
         model: name and options of the learner.
         algebra: name and options.
         backend: name and options.
-        perception: name and options.
         columns: n, panels in a row.
         mode: how the weights come about; "pretrained" constructs what "learned" does.
         seed: of the run; atoms and initial weights descend from it.
 
     Returns:
-        The solver, in evaluation mode.
+        The learner.
 
     Raises:
         UnknownNameError: a name that is not registered.
@@ -47,13 +87,8 @@ def solver(
         DtypeError: an option of the wrong type.
     """
     from reasoning import learners
-    from reasoning import perception as front_ends
-    from reasoning.solver import Solver
     from vsa.backends import BACKENDS
 
-    front_end = schema.call(
-        front_ends.get(perception.name), "perception", perception.options, {}, f"perception {perception.name}"
-    )
     supplied: dict[str, Any] = {
         "algebra": _algebra(algebra),
         "columns": columns,
@@ -72,8 +107,33 @@ def solver(
         )  # fmt: skip
     if "mode" not in takes and cls.learns and mode not in ("learned", "pretrained"):
         raise SettingsError(f"model.mode={mode}", received=f"model {model.name}", expected="model.mode=learned")
-    learner = schema.call(cls, "model", model.options, supplied, f"model {model.name}")
-    return Solver(front_end, learner).eval()
+    return schema.call(cls, "model", model.options, supplied, f"model {model.name}")
+
+
+def layout(dataset: DatasetSettings, chosen: str | Sequence[str], columns: int | None = None) -> Layout:
+    """What the puzzles asked for look like, where nothing has to be read to know it.
+
+    Args:
+        dataset: which puzzles.
+        chosen: constellations; of files those that are not named by a file are left out.
+        columns: n where the settings do not say it: of files. Default: three.
+
+    Returns:
+        The layout.
+    """
+    from datasets import CONSTELLATIONS, resolve_constellation
+    from datasets.layout import Layout
+
+    names = []
+    for name in constellations(chosen, dataset):
+        try:
+            names.append(resolve_constellation(name))
+        except UnknownNameError:  # "all", or the stem of a file
+            continue
+    return Layout(
+        dataset.name, tuple(names) or tuple(CONSTELLATIONS), dataset.columns if columns is None else columns,
+        dataset.maxval, dataset.confounders,
+    )  # fmt: skip
 
 
 def decoded(learner: Learner, decoder: str, algebra: Named, backend: Named, seed: int) -> Learner:

@@ -12,79 +12,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from reasoning import runs, schema
+from reasoning import runs
 from reasoning.metrics import Metrics
-from reasoning.settings import ModelSettings, Named
-from vsa.errors import CorruptFileError, SettingsError, VSAError
+from vsa.errors import CorruptFileError, SettingsError
 
 if TYPE_CHECKING:
     from datasets.loaders import PuzzleDataset
+    from reasoning.recipe import Recipe
     from reasoning.solver import Solver
 
-__all__ = ["Cell", "CellResult", "CellStore", "Evaluation", "Recipe", "compute", "data_hash", "hardware_cost"]
-
+__all__ = ["Cell", "CellResult", "CellStore", "Evaluation", "compute", "data_hash", "hardware_cost"]
 
 _OWN = ("cells", "results.json", "rules.json", "run.json", "settings.yaml")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """All that a solver is made of.
-
-    Attributes:
-        model: name, options.
-        algebra: name, options.
-        backend: name, options.
-        perception: name, options.
-        columns: n, panels in a row.
-        mode: how the weights come about.
-        seed: of the run.
-        weights: a training run's file; None for programmed rules.
-        decoder: of predicted product vectors; None: the learner scores the candidates itself.
-    """
-
-    model: ModelSettings
-    algebra: Named
-    backend: Named
-    perception: Named
-    columns: int
-    mode: str
-    seed: int
-    weights: str | None = None
-    decoder: str | None = None
-
-    def solver(self) -> Solver:
-        """Construct it, weights loaded."""
-        from reasoning import build
-        from reasoning.checkpoints import load_weights, read_tensors
-
-        made = build.solver(
-            self.model, self.algebra, self.backend, self.perception,
-            columns=self.columns, mode=self.mode, seed=self.seed,
-        )  # fmt: skip
-        if self.weights:
-            try:
-                load_weights(made.learner, read_tensors(Path(self.weights))[0], f"checkpoint={self.weights}")
-            except VSAError as error:
-                if self.mode != "pretrained":
-                    raise
-                raise SettingsError(
-                    f"+model={self.model.name}",
-                    received=f"rows of {self.columns} panels, or settings that the weights that come along do not fit",
-                    expected="rows of 3 panels and the model's own settings",
-                    hint=f"train others: python -m reasoning.train +model={self.model.name}, then checkpoint=RUN_DIR",
-                ) from error
-        if self.decoder:
-            made.learner = build.decoded(made.learner, self.decoder, self.algebra, self.backend, self.seed)
-        return made
-
-    def fingerprint(self) -> str:
-        """Hash of everything here, of the weights' content instead of their path."""
-        content = schema.plain(self)
-        if self.weights:
-            content["weights"] = hashlib.sha256(Path(self.weights).read_bytes()).hexdigest()
-        del content["model"]["training"]  # how it was trained is in the weights
-        return runs.fingerprint(content)
 
 
 class Evaluation(Protocol):
@@ -131,12 +70,12 @@ class Cell:
     def compute(self) -> CellResult:
         import torch
 
-        from reasoning.engine import evaluate
+        from reasoning.page import evaluate
 
         torch.set_num_threads(self.threads)
         solver = self.recipe.solver()
         began = time.perf_counter()
-        metrics = evaluate(solver, self.puzzles, self.batch_size, self.device)
+        metrics = evaluate(solver, self.puzzles, self.batch_size, device=self.device)
         seconds = time.perf_counter() - began
         described = tuple(solver.learner.describe())
         return CellResult(metrics, described, round(seconds, 3), runs.peak_memory_mb(), hardware_cost(solver))
@@ -176,7 +115,7 @@ def hardware_cost(solver: Solver) -> dict[str, Any] | None:
         Energy (programming included), time, area, reads, the energy of the same reads on a digital processor, and what
         was read; None where the backend models no costs.
     """
-    arrays = solver.learner.arrays()
+    arrays = solver.arrays()
     costs = [cost for part in arrays.values() for matrix in part if (cost := matrix.handle.cost()) is not None]
     if not costs:
         return None

@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import sys
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -34,6 +35,7 @@ __all__ = [
     "no_model",
     "parse",
     "run_command",
+    "said",
     "separate",
 ]
 
@@ -192,25 +194,52 @@ def compose_evaluation(config: str, arguments: Sequence[str]) -> dict[str, Any]:
     return composed
 
 
-def separate(settings: dict[str, Any], model: type[Any]) -> dict[str, Any]:
+def separate(settings: dict[str, Any], cls: type[Any]) -> dict[str, Any]:
     """Give every section the form of its dataclass: own fields, and ``options`` for a constructor.
 
     Args:
         settings: as composed.
-        model: the dataclass of the section ``model``.
+        cls: the settings dataclass of the command, whose annotations name the sections' dataclasses.
 
     Returns:
         For :func:`reasoning.schema.build`.
     """
-    from reasoning.settings import named
+    from reasoning.settings import ModelSettings, Named, named
 
     result = dict(settings)
-    for section in ("perception", "algebra", "backend"):
-        if section in result:
-            result[section] = named(section, result[section])
-    if result.get("model") is not None:
-        result["model"] = named("model", result["model"], model)
+    for section, hint in typing.get_type_hints(cls).items():
+        found = [member for member in (hint, *typing.get_args(hint)) if isinstance(member, type)]
+        member = next((m for m in found if issubclass(m, Named | ModelSettings)), None)
+        missing = result.get(section) is None and (section not in result or member is ModelSettings)
+        if member is not None and not missing:
+            result[section] = named(section, result[section], member)
     return result
+
+
+def said(arguments: Sequence[str]) -> dict[str, str]:
+    """Which keys a user sets: those of the command line, and those of the experiments that it names.
+
+    Args:
+        arguments: overrides.
+
+    Returns:
+        key -> the argument that sets it. A choice of a file (``perception=oracle``) is the section's key.
+    """
+    named = named_keys(arguments)
+    found: dict[str, str] = {}
+    for key, argument in named.items():
+        if key == "experiment":
+            with _hydra():
+                repository = GlobalHydra.instance().config_loader().repository  # type: ignore[attr-defined]
+                loaded = repository.load_config(f"experiment/{argument.partition('=')[2]}")
+            if loaded is None:
+                continue
+            values: dict[str, Any] = OmegaConf.to_container(loaded.config, resolve=False)  # type: ignore[assignment]
+            for entry in values.pop("defaults", ()):
+                for choice in entry if isinstance(entry, Mapping) else ():
+                    found[choice.rpartition("/")[2]] = argument
+            found.update(dict.fromkeys(schema.flatten(values), argument))
+    return {**found, **named}
 
 
 def model_names() -> list[str]:
@@ -315,7 +344,11 @@ def _refused(config: str, error: HydraException, arguments: Sequence[str]) -> Se
     group, _, _ = key.partition("@")
     if group in SECTIONS and "No match in the defaults list" in text:
         return SettingsError(f"argument {group}", received="a choice that takes a plus", hint=f"write +{group}=NAME")
-    kept = [a for override, a in zip(parse(arguments), arguments, strict=True) if override.key_or_group in SECTIONS]
+    kept = [
+        argument
+        for override, argument in zip(parse(arguments), arguments, strict=True)
+        if override.key_or_group in SECTIONS or override.key_or_group.startswith("hydra.")
+    ]
     known = list(schema.flatten(OmegaConf.to_container(compose(config, overrides=kept), resolve=False)))  # type: ignore[arg-type]
     section = key.rpartition(".")[0]
     nearby = [name for name in known if name.rpartition(".")[0] == section] or known

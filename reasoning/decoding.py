@@ -69,7 +69,8 @@ class Decoded(Learner):
         super().__init__()
         self.learner, self.algebra, self.backend, self.seed = learner, algebra, backend, seed
         self.decoder = check_decoder(decoder)
-        self.learns, self.mixed, self.entities = learner.learns, learner.mixed, learner.entities
+        self.learns, self.teaches = learner.learns, learner.teaches
+        self.mixed, self.entities = learner.mixed, learner.entities
         self._products: dict[tuple[int, ...], Codebook] = {}
         self._books: dict[tuple[int, int, torch.device], Codebook] = {}
 

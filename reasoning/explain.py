@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datasets.layout import Layout
 from reasoning import build, commands, jobs, report, runs, schema
-from reasoning.cells import Recipe
 from reasoning.checkpoints import write_atomically
 from reasoning.explanation import Explanation
-from reasoning.settings import DatasetSettings, ExplainSettings, ModelSettings
+from reasoning.settings import DatasetSettings, ExplainSettings
 from vsa.errors import SettingsError, VSAError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
         report.say(str(yaml.safe_dump(schema.plain(settings), sort_keys=False)))
         return 0
     _check_out(settings)
-    name, explanation = explain(settings, commands.named_keys(overrides))
+    name, explanation = explain(settings, commands.said(overrides))
     report.say(str(explanation))
     if settings.out is not None:
         _write(Path(settings.out).expanduser(), {"set": name, "place": settings.index}, explanation)
@@ -77,10 +77,11 @@ def parse(arguments: Sequence[str]) -> ExplainSettings:
     Raises:
         VSAError: an unknown key, a wrong type, a value that makes no sense.
     """
-    composed = commands.compose_evaluation("explain", arguments)
-    settings = schema.build(ExplainSettings, commands.separate(composed, ModelSettings))
+    composed = commands.compose_evaluation("explain", jobs.completed(arguments))
+    settings = schema.build(ExplainSettings, commands.separate(composed, ExplainSettings))
     if settings.model is None and settings.checkpoint is None:
         raise commands.no_model(MODULE)
+    settings = jobs.adopt_rows(settings, settings.checkpoint, commands.said(arguments))
     build.constellations(settings.constellation, settings.dataset)
     return settings
 
@@ -90,7 +91,7 @@ def explain(settings: ExplainSettings, named: Mapping[str, str]) -> tuple[str, E
 
     Args:
         settings: of the command.
-        named: what the command line sets, by key.
+        named: what the user sets, by key (:func:`reasoning.commands.said`).
 
     Returns:
         The name of the puzzle's set, and the explanation; it knows the target.
@@ -108,12 +109,10 @@ def explain(settings: ExplainSettings, named: Mapping[str, str]) -> tuple[str, E
             received=f"a set of {len(arrays)} puzzles",
             expected=f"0 to {len(arrays) - 1}",
         )
-    job = jobs.make_job(settings.algebra, settings.model, settings.checkpoint, settings.seed, named)
-    recipe = Recipe(
-        job.model, job.algebra, settings.backend, settings.perception, arrays.columns, job.mode, job.seed, job.weights
-    )
+    job = jobs.make_job(settings, settings.model, settings.checkpoint, named, lambda: arrays.columns)
     torch.set_num_threads(settings.threads)
-    solver = recipe.solver().to(settings.device).eval()
+    solver = job.recipe(Layout.of(arrays)).solver().to(settings.device).eval()
+    job.say_differences()
     number, item = divmod(settings.index, settings.test_batch_size)
     batch = next(puzzles.batches(settings.test_batch_size, start=number))
     explanation: Explanation = solver.explain(batch, item)

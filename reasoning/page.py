@@ -1,25 +1,34 @@
-"""What notebooks need: a solver by name, and its counts on some puzzles."""
+"""What notebooks need, and the commands stand on: a solver by name, its training, and its counts on some puzzles."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vsa.errors import DtypeError, SettingsError
 
 if TYPE_CHECKING:
     from datasets.arrays import PuzzleArrays
+    from datasets.loaders import PuzzleDataset
     from reasoning.metrics import Metrics
     from reasoning.solver import Solver
 
-__all__ = ["evaluate", "make_solver"]
+    Puzzles = PuzzleArrays | PuzzleDataset
+
+__all__ = ["evaluate", "fit", "make_solver"]
 
 
-def make_solver(model: str, *overrides: str, columns: int = 3) -> Solver:
+def make_solver(model: str, *overrides: str, columns: int | None = None) -> Solver:
     """A solver with the settings of ``conf/``, as ``python -m reasoning.benchmark`` would make it.
 
     Args:
         model: registered name.
         overrides: as on the command line: ``"model.mode=programmed"``, ``"perception.stress=calibrated"``,
-            ``"checkpoint=RUN_DIR"``, ``"backend=digital"``.
-        columns: n, panels in a row of the puzzles.
+            ``"checkpoint=RUN_DIR"``, ``"backend=digital"``, ``"constellation=2x2"`` (what a front-end is made for).
+        columns: n, panels in a row of the puzzles. Default: those of the checkpoint, else those of the data set.
 
     Returns:
         Perception and learner, in evaluation mode.
@@ -27,32 +36,145 @@ def make_solver(model: str, *overrides: str, columns: int = 3) -> Solver:
     Raises:
         VSAError: an unknown name, key or value; a mode without its weights.
     """
-    from reasoning import benchmark
-    from reasoning.cells import Recipe
-    from reasoning.jobs import make_jobs
+    from reasoning import build, commands, jobs, schema
+    from reasoning.settings import BenchmarkSettings
 
     arguments = [f"+model={model}", *overrides]
-    settings = benchmark.parse(arguments)
-    job = make_jobs(settings, arguments)[0]
-    recipe = Recipe(
-        job.model, job.algebra, settings.backend, settings.perception, columns, job.mode, job.seed, job.weights,
-        job.decoder,
-    )  # fmt: skip
-    return recipe.solver()
+    said = commands.said(arguments)
+    several = next((key for key in ("compare", "seeds", "answers", "prompts") if key in said), None)
+    if several is not None:
+        raise SettingsError(f"make_solver: setting {several}", received=said[several], expected="one model, one seed")
+    composed = commands.compose_evaluation("benchmark", jobs.completed(arguments))
+    settings = schema.build(BenchmarkSettings, commands.separate(composed, BenchmarkSettings))
+    if isinstance(settings.checkpoint, str):
+        settings = jobs.adopt_rows(settings, settings.checkpoint, said)
+    if columns is None:
+        layout = build.layout(settings.dataset, settings.constellation)
+    else:
+        layout = build.layout(settings.dataset, settings.constellation, columns)
+    (job,) = jobs.make_jobs(settings, arguments, lambda: layout.columns)
+    solver = job.recipe(layout).solver()
+    job.say_differences()
+    return solver
 
 
-def evaluate(solver: Solver, puzzles: PuzzleArrays, batch_size: int = 250) -> Metrics:
+def fit(
+    model: str | Solver,
+    puzzles: Puzzles | Sequence[Puzzles],
+    *overrides: str,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    seed: int = 0,
+    folder: str | PathLike[str] | None = None,
+    device: str = "cpu",
+    watch: Callable[[int, int, float], None] | None = None,
+) -> Solver:
+    """Train perception and learner on puzzles, as ``python -m reasoning.train`` does.
+
+    Args:
+        model: registered name, or a solver of :func:`make_solver` or :func:`fit` to be trained further.
+        puzzles: one set, or several that are trained on together (every batch is of one of them).
+        overrides: as on the command line of the training: ``"model.populations=2"``, ``"perception=NAME"``,
+            ``"weight_decay=0"``. With a solver only settings of the training, not of the model.
+        epochs: over the puzzles. Default: what the model recommends.
+        batch_size: puzzles of a step. Default: what the model recommends.
+        lr: learning rate. Default: what the model recommends.
+        seed: of atoms, initial weights, order and all that training draws.
+        folder: where checkpoints, ``metrics.jsonl`` and ``weights.safetensors`` go; a call that was interrupted goes on
+            there. None: nothing is written.
+        device: where to compute.
+        watch: called after each step with (epoch, batch, loss).
+
+    Returns:
+        The trained solver, in evaluation mode; ``solver.save(FILE)`` keeps it.
+
+    Raises:
+        VSAError: an unknown name, key or value; nothing to learn; a loss that is no longer finite.
+    """
+    from datasets.layout import Layout
+    from reasoning import commands, jobs, schema, training
+    from reasoning.settings import TrainSettings
+
+    sets = [as_dataset(part, "fit") for part in (puzzles if isinstance(puzzles, list | tuple) else (puzzles,))]
+    recipe = None if isinstance(model, str) else model.recipe
+    if not isinstance(model, str) and recipe is None:
+        raise SettingsError(
+            "fit", received="a Solver put together by hand", expected="a name, or a solver of reasoning.make_solver",
+            hint="train it with reasoning.engine.Trainer",
+        )  # fmt: skip
+    name = recipe.model.name if recipe is not None else str(model)
+    arguments = [f"+model={name}", *overrides, f"seed={seed}", f"device={device}"]
+    arguments += [f"{key}={value}" for key, value in (("epochs", epochs), ("batch_size", batch_size), ("lr", lr))
+                  if value is not None]  # fmt: skip
+    composed = commands.compose_settings("train", jobs.completed(arguments))
+    settings = schema.build(TrainSettings, commands.separate(dict(composed), TrainSettings))
+    settings = replace(settings, model=replace(settings.model, mode=settings.model.mode or "learned"))
+    settings = jobs.adopt_front_end(settings, commands.said(arguments))
+    if isinstance(model, str):
+        solver = training.recipe_of(settings, Layout.of(*(part.arrays for part in sets))).solver(training=True)
+    else:
+        _refuse_other_than_training(commands.said(overrides))
+        solver = model
+    path = None if folder is None else Path(folder)
+    training.train_solver(solver, sets, training.plan_of(settings), path, device=device, watch=watch)
+    return solver
+
+
+def evaluate(
+    solver: Solver,
+    puzzles: Puzzles,
+    batch_size: int = 250,
+    *,
+    device: str = "cpu",
+    watch: Callable[[int], None] | None = None,
+) -> Metrics:
     """Solve puzzles and count.
 
     Args:
-        solver: of :func:`make_solver`.
+        solver: of :func:`make_solver` or :func:`fit`.
         puzzles: one constellation.
-        batch_size: puzzles at a time.
+        batch_size: puzzles at a time; bounds the memory, changes nothing else.
+        device: where to compute.
+        watch: called with the number of puzzles of each batch done.
 
     Returns:
         Answers right, and rules named and consistent.
+
+    Raises:
+        DtypeError: something else than puzzles.
     """
-    import datasets
     from reasoning import engine
 
-    return engine.evaluate(solver, datasets.PuzzleDataset(puzzles), batch_size)
+    return engine.evaluate(solver, as_dataset(puzzles, "evaluate"), batch_size, device, watch)
+
+
+def as_dataset(puzzles: Any, operation: str) -> PuzzleDataset:
+    """Puzzles in the form that batches are cut from.
+
+    Args:
+        puzzles: PuzzleArrays or a PuzzleDataset.
+        operation: for messages.
+
+    Returns:
+        The data set.
+
+    Raises:
+        DtypeError: something else.
+    """
+    from datasets.arrays import PuzzleArrays
+    from datasets.loaders import PuzzleDataset
+
+    if isinstance(puzzles, PuzzleDataset):
+        return puzzles
+    if isinstance(puzzles, PuzzleArrays):
+        return PuzzleDataset(puzzles)
+    raise DtypeError(operation, received=type(puzzles).__name__, expected="PuzzleArrays or a PuzzleDataset")
+
+
+def _refuse_other_than_training(said: Any) -> None:
+    """A solver that exists is not made anew."""
+    made = ("model", "perception", "algebra", "backend", "dataset")
+    for key, argument in said.items():
+        if key.partition(".")[0] in made and key != "perception.lr":
+            raise SettingsError("fit", received=f"{argument} for a solver that exists", expected="a model's name")

@@ -17,7 +17,7 @@ from reasoning import build, commands, report, runs, schema
 from reasoning.cells import data_hash
 from reasoning.checkpoints import write_atomically
 from reasoning.prompt_text import Form, prompts
-from reasoning.settings import DatasetSettings, ModelSettings, Named
+from reasoning.settings import DatasetSettings, Named
 from vsa.errors import CorruptFileError, SettingsError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def parse(arguments: Sequence[str]) -> PromptSettings:
         VSAError: an unknown key, a wrong type, a value that makes no sense.
     """
     composed = commands.compose_evaluation("prompts", arguments)
-    settings = schema.build(PromptSettings, commands.separate(composed, ModelSettings))
+    settings = schema.build(PromptSettings, commands.separate(composed, PromptSettings))
     build.constellations(settings.constellation, settings.dataset)
     return settings
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reasoning import commands, comparison, report, runs, training
+from reasoning.jobs import completed
 from reasoning.settings import TrainSettings
 from vsa.errors import SettingsError
 from vsa.executors import check, execute
@@ -91,7 +92,7 @@ def _run(out: Path, seed: int, arguments: list[str]) -> SeedRun:
     kept = [argument for key, argument in commands.named_keys(arguments).items() if key not in _OF_THE_SWEEP]
     folder = out / str(seed)
     own = (*kept, f"seed={seed}", "out='{}'".format(str(folder).replace("'", r"\'")))
-    return SeedRun(folder, parse(commands.compose_settings("train", own)), own)
+    return SeedRun(folder, parse(commands.compose_settings("train", completed(own)), commands.said(own)), own)
 
 
 def _check_folder(out: Path, settings: TrainSettings) -> None:

@@ -20,8 +20,10 @@ __all__ = [
     "Mode",
     "ModelSettings",
     "Named",
-    "TrainingDatasetSettings",
+    "PerceptionSettings",
     "TrainSettings",
+    "TrainingDatasetSettings",
+    "TrainingPerceptionSettings",
     "named",
 ]
 
@@ -35,6 +37,26 @@ class Named:
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PerceptionSettings(Named):
+    """A front-end, and where its weights come from if it has any."""
+
+    # Trained by itself or with another learner: its file or run folder. Null: those of the model's checkpoint.
+    checkpoint: str | None = None
+
+
+@dataclass(frozen=True)
+class TrainingPerceptionSettings(PerceptionSettings):
+    """A front-end while a model is trained."""
+
+    frozen: bool = False  # its weights stay as they are, and the learner alone is trained
+    lr: float | None = None  # learning rate of its weights; null: lr
+
+    def __post_init__(self) -> None:
+        if self.lr is not None:
+            _positive("perception.lr", self.lr)
 
 
 @dataclass(frozen=True)
@@ -164,7 +186,7 @@ class TrainSettings:
     seed: int  # every random choice descends from it
     model: ModelSettings
     dataset: TrainingDatasetSettings
-    perception: Named
+    perception: TrainingPerceptionSettings
     algebra: Named
     backend: Named
     constellation: str | tuple[str, ...] | None  # trained on; null: 2x2, center of I-RAVEN-X, every set of files
@@ -200,7 +222,7 @@ class BenchmarkSettings:
     seed: int  # every random choice descends from it
     model: ModelSettings | None
     dataset: DatasetSettings
-    perception: Named
+    perception: PerceptionSettings
     algebra: Named
     backend: Named
     constellation: str | tuple[str, ...]
@@ -235,7 +257,7 @@ class ExplainSettings:
     seed: int  # every random choice descends from it
     model: ModelSettings | None
     dataset: DatasetSettings
-    perception: Named
+    perception: PerceptionSettings
     algebra: Named
     backend: Named
     constellation: str  # which puzzle set; all: the only one there is

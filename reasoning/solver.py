@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,12 +14,14 @@ from reasoning.explanation_maker import make_explanation
 from reasoning.learners.base import Learner, Prediction
 from reasoning.perception.base import Perception
 from reasoning.scene import Scene
+from vsa import StoredMatrix
 from vsa.errors import DtypeError, SettingsError
 
 if TYPE_CHECKING:
     from datasets.arrays import PuzzleArrays
-    from datasets.loaders import PuzzleBatch
+    from datasets.loaders import PuzzleBatch, PuzzleDataset
     from datasets.puzzle import Puzzle
+    from reasoning.recipe import Recipe
 
 
 class Solver(nn.Module):
@@ -32,19 +36,49 @@ class Solver(nn.Module):
         super().__init__()
         self.perception = perception
         self.learner = learner
+        self.recipe: Recipe | None = None  # how it was made, where it was made from settings
 
     def solve(self, batch: PuzzleBatch) -> Prediction:
         """Answers and rules of B puzzles; neither target nor rules of the batch are looked at."""
         prediction: Prediction = self.learner(self.scene(batch))
         return prediction
 
-    def scene(self, batch: PuzzleBatch) -> Scene:
-        """What the learner is shown of B puzzles."""
-        scene: Scene = self.perception(batch, mixed=self.learner.mixed, entities=self.learner.entities)
+    def scene(self, batch: PuzzleBatch, generator: torch.Generator | None = None) -> Scene:
+        """What the learner is shown of B puzzles; in training ``generator`` draws what the front-end draws."""
+        scene: Scene = self.perception(
+            batch, mixed=self.learner.mixed, entities=self.learner.entities, generator=generator
+        )
         return scene
 
+    def arrays(self) -> dict[str, list[StoredMatrix]]:
+        """The stored codebooks that perception and learner have read so far, by what they are read for."""
+        found = {purpose: list(matrices) for purpose, matrices in self.learner.arrays().items()}
+        for purpose, matrices in self.perception.arrays().items():
+            found.setdefault(purpose, []).extend(matrices)
+        return found
+
+    def save(self, path: str | PathLike[str], protocol: str = "") -> None:
+        """Write the weights of perception and learner, and all that shapes their results.
+
+        Args:
+            path: a file; ``reasoning.make_solver(NAME, "checkpoint=FILE")`` and ``python -m reasoning.benchmark
+                checkpoint=FILE`` make the same solver.
+            protocol: what it was trained on, in a sentence.
+
+        Raises:
+            SettingsError: the solver was put together by hand, so that nobody could make it again.
+            RunWriteError: the file could not be written.
+        """
+        from reasoning.weights import write_weights
+
+        if self.recipe is None:
+            raise SettingsError(
+                f"save {path}", received="a Solver put together by hand", expected="one of reasoning.make_solver or fit"
+            )
+        write_weights(Path(path), self.state_dict(), self.recipe, protocol)
+
     @torch.no_grad()
-    def explain(self, puzzles: Puzzle | PuzzleArrays | PuzzleBatch, item: int = 0) -> Explanation:
+    def explain(self, puzzles: Puzzle | PuzzleArrays | PuzzleBatch | PuzzleDataset, item: int = 0) -> Explanation:
         """The answer to one puzzle and its reasons; the target is not looked at.
 
         Where candidates tie, rounding decides, and that depends on the puzzles solved together (1 answer in 3,500):
@@ -76,9 +110,9 @@ class Solver(nn.Module):
         return make_explanation(batch.arrays, item, prediction, expected, labels, rules)
 
 
-def _as_batch(puzzles: Puzzle | PuzzleArrays | PuzzleBatch) -> PuzzleBatch:
+def _as_batch(puzzles: Puzzle | PuzzleArrays | PuzzleBatch | PuzzleDataset) -> PuzzleBatch:
     from datasets.arrays import PuzzleArrays
-    from datasets.loaders import PuzzleBatch
+    from datasets.loaders import PuzzleBatch, PuzzleDataset
     from datasets.puzzle import Puzzle
     from datasets.puzzle_arrays import arrays_of
 
@@ -88,7 +122,9 @@ def _as_batch(puzzles: Puzzle | PuzzleArrays | PuzzleBatch) -> PuzzleBatch:
         return PuzzleBatch.of(arrays_of(puzzles))
     if isinstance(puzzles, PuzzleArrays):
         return PuzzleBatch.of(puzzles)
+    if isinstance(puzzles, PuzzleDataset):
+        return PuzzleBatch.of(puzzles.arrays)
     raise DtypeError(
-        "explain", received=type(puzzles).__name__, expected="a Puzzle, PuzzleArrays or a PuzzleBatch",
-        hint="of a PuzzleDataset take an item or .arrays",
+        "explain", received=type(puzzles).__name__,
+        expected="a Puzzle, PuzzleArrays, a PuzzleBatch or a PuzzleDataset",
     )  # fmt: skip

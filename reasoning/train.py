@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reasoning import build, commands, report, runs, schema, seeds, training, weights
-from reasoning.settings import ModelSettings, TrainSettings
+from reasoning import build, commands, jobs, report, runs, schema, seeds, training, weights
+from reasoning.checkpoints import write_atomically
+from reasoning.settings import TrainSettings
 from vsa.errors import SettingsError
 
 __all__ = ["main", "parse", "train"]
@@ -31,13 +32,18 @@ run.json, metrics.jsonl, checkpoints/, weights.safetensors, results.json, rules.
   epochs=20 batch_size=16 lr=0.05 seed=0 threads=1 device=cpu
   out=DIR overwrite=true             where the run folder is, and whether it may be replaced
   seeds=[0,1,2] executor=processes   several runs, each in DIR/SEED; DIR/table.{json,csv,tex}: mean and deviation
+  perception=NAME perception.lr=1e-3 a front-end with weights is trained with the model; frozen=true leaves it as it is
+  perception.checkpoint=RUN_DIR      a front-end that was trained before: its run or its file
   resume=RUN_DIR                     go on with a run that was interrupted
   --cfg                              print the settings and stop
   --debug                            tracebacks for mistakes too
 
 Every setting is in conf/train.yaml and the folders beside it."""
 
-_KEPT = ("checkpoints", "metrics.jsonl", weights.WEIGHTS, "results.json", "rules.json", "run.json", "settings.yaml")
+_KEPT = (
+    "checkpoints", "metrics.jsonl", weights.WEIGHTS, weights.FRONT_END, "results.json", "rules.json", "run.json",
+    "settings.yaml",
+)  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:
@@ -52,10 +58,10 @@ def main(arguments: list[str]) -> int:
     named = commands.named_keys([argument for argument in arguments if argument != "--cfg"])
     if "resume" in named:
         return _resume(arguments, named["resume"])
-    composed = commands.compose_settings("train", [a for a in arguments if a != "--cfg"])
+    composed = commands.compose_settings("train", jobs.completed([a for a in arguments if a != "--cfg"]))
     if composed["model"] is None:
         raise commands.no_model(MODULE)
-    settings = parse(composed)
+    settings = parse(composed, commands.said([a for a in arguments if a != "--cfg"]))
     if "--cfg" in arguments:
         report.say(_yaml(settings))
         return 0
@@ -86,18 +92,19 @@ def train(folder: Path, settings: TrainSettings, arguments: list[str], *, go_on:
                 training.show(folder, settings)
                 return
         elif go_on:
-            training.run(folder, training.prepare(settings))
+            training.run(folder, training.prepare(settings, folder))
             return
     prepared = training.prepare(settings)
-    _start(folder, settings, arguments)
+    _start(folder, prepared, arguments)
     training.run(folder, prepared)
 
 
-def parse(composed: Mapping[str, Any]) -> TrainSettings:
+def parse(composed: Mapping[str, Any], said: Mapping[str, str] | None = None) -> TrainSettings:
     """Settings from their composed form (or from a run's settings.yaml).
 
     Args:
         composed: nested mapping.
+        said: what the user sets, by key; None: the settings are complete (a run's).
 
     Returns:
         Validated settings, the constellation and the mode filled in.
@@ -105,25 +112,22 @@ def parse(composed: Mapping[str, Any]) -> TrainSettings:
     Raises:
         VSAError: an unknown key, a wrong type, a value that makes no sense.
     """
-    settings = schema.build(TrainSettings, commands.separate(dict(composed), ModelSettings))
+    settings = schema.build(TrainSettings, commands.separate(dict(composed), TrainSettings))
     model = settings.model if settings.model.mode else replace(settings.model, mode="learned")
-    if model.mode not in ("learned", "programmed_then_learned"):
-        raise SettingsError(
-            f"model.mode={model.mode}",
-            received="python -m reasoning.train",
-            expected="learned or programmed_then_learned",
-            hint="python -m reasoning.benchmark evaluates what is not trained",
-        )  # fmt: skip
     constellation: str | tuple[str, ...] | None = settings.constellation
     if constellation is None:
         constellation = {"iraven_x": "center_single", "files": "all"}.get(settings.dataset.name, "distribute_four")
     build.constellations(constellation, settings.dataset)
     build.constellations(settings.test_constellation, settings.dataset)
+    if said is not None:
+        settings = jobs.adopt_front_end(settings, said)
     return replace(settings, model=model, constellation=constellation)
 
 
-def _start(folder: Path, settings: TrainSettings, arguments: list[str]) -> None:
+def _start(folder: Path, prepared: training.Prepared, arguments: list[str]) -> None:
     """Claim an empty folder, or empty one of ours that may be replaced."""
+    settings, seen = prepared.settings, prepared.recipe.perception.weights
+    front_end = None if seen is None else Path(seen).read_bytes()  # it may lie in the folder that is to be emptied
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not folder.is_dir():
             raise SettingsError(f"out={folder}", received="a file", expected="a folder")
@@ -141,8 +145,11 @@ def _start(folder: Path, settings: TrainSettings, arguments: list[str]) -> None:
         "model": settings.model.name,
         "seed": settings.seed,
         "protocol": training.protocol(settings),
+        "recipe": prepared.recipe.header(),
         **runs.environment(arguments, MODULE),
     }
+    if front_end is not None:  # the run goes on from it wherever the file is then
+        write_atomically(folder / weights.FRONT_END, front_end)
     runs.write_json(folder / "run.json", record)
     runs.write_settings(folder / "settings.yaml", schema.plain(settings))
 
@@ -181,14 +188,16 @@ def _resume(arguments: list[str], argument: str) -> int:
         report.say(f"{folder} is finished already:")
         training.show(folder, settings)
         return 0
-    training.run(folder, training.prepare(settings))
+    training.run(folder, training.prepare(settings, folder))
     return 0
 
 
 def _refuse_changes(stored: Mapping[str, Any], before: list[str], changes: list[str], folder: Path) -> None:
     """Let pass what repeats the run's settings; refuse what would change them."""
     merged = {**commands.named_keys(before), **commands.named_keys(changes)}
-    asked = schema.flatten(schema.plain(parse(commands.compose_settings("train", list(merged.values())))))
+    line = list(merged.values())
+    composed = commands.compose_settings("train", jobs.completed(line))
+    asked = schema.flatten(schema.plain(parse(composed, commands.said(line))))
     had = schema.flatten(stored)
     different = [f"{key}={asked.get(key)} (the run has {had.get(key)})" for key in sorted({*asked, *had})
                  if asked.get(key) != had.get(key)]  # fmt: skip

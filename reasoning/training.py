@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reasoning import build, report, runs, schema, weights
-from reasoning.checkpoints import CheckpointFolder, write_tensors
+from datasets.layout import Layout
+from reasoning import build, jobs, report, runs, weights
+from reasoning.checkpoints import CheckpointFolder
 from reasoning.joined import JoinedPuzzles
+from reasoning.plan import Plan
+from reasoning.recipe import Recipe
 from reasoning.settings import TrainSettings
 from vsa.errors import CorruptFileError, SettingsError
 
 if TYPE_CHECKING:
     from datasets.loaders import PuzzleDataset
-    from reasoning.engine import Outcome
+    from reasoning.engine import Outcome, PuzzleSource
     from reasoning.metrics import Metrics
     from reasoning.solver import Solver
 
-__all__ = ["Prepared", "prepare", "protocol", "read_metrics", "run", "show"]
+__all__ = ["Prepared", "plan_of", "prepare", "protocol", "read_metrics", "recipe_of", "run", "show", "train_solver"]
 
 
 @dataclass(frozen=True)
@@ -30,16 +33,18 @@ class Prepared:
     """Everything a run needs, made before its folder is: what is wrong shows before anything is written."""
 
     settings: TrainSettings
+    recipe: Recipe
     solver: Solver
     training: Mapping[str, PuzzleDataset]
     testing: Mapping[str, PuzzleDataset]
 
 
-def prepare(settings: TrainSettings) -> Prepared:
+def prepare(settings: TrainSettings, folder: Path | None = None) -> Prepared:
     """Load (or generate) the puzzles and construct the untrained solver.
 
     Args:
         settings: of the run.
+        folder: of a run that goes on: it keeps the front-end's weights that it began with.
 
     Returns:
         What :func:`run` takes.
@@ -49,30 +54,60 @@ def prepare(settings: TrainSettings) -> Prepared:
     """
     import torch
 
-    from reasoning import learners
+    from reasoning.engine import free_weights
 
-    if not learners.get(settings.model.name).learns:
-        raise SettingsError(
-            f"+model={settings.model.name}", received="python -m reasoning.train", expected="a model that learns",
-            hint=f"python -m reasoning.benchmark +model={settings.model.name} evaluates it",
-        )  # fmt: skip
     torch.set_num_threads(settings.threads)
     if torch.device(settings.device).type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; without it matmuls vary
     torch.use_deterministic_algorithms(True)
     data = settings.dataset
-    build_solver = partial(
-        build.solver, settings.model, settings.algebra, settings.backend, settings.perception,
-        mode=settings.model.mode or "learned", seed=settings.seed,
-    )  # fmt: skip
-    if data.name != "files":
-        build_solver(columns=data.columns)  # a mistake in the model's settings shows before puzzles are generated
-    training = build.puzzle_sets(data, settings.constellation or "all", "train", data.n, training=True)
+    chosen = settings.constellation or "all"
+    if data.name != "files":  # a mistake in the model's settings shows before puzzles are generated
+        free_weights(recipe_of(settings, build.layout(data, chosen), folder).solver(training=True))
+    training = build.puzzle_sets(data, chosen, "train", data.n, training=True)
     testing = build.ranges(data, settings.test_constellation)
-    columns = build.columns({**{f"{name} (train)": part for name, part in training.items()}, **testing})
+    build.columns({**{f"{name} (train)": part for name, part in training.items()}, **testing})
+    recipe = recipe_of(settings, Layout.of(*(part.arrays for part in training.values())), folder)
     for part in (*training.values(), *testing.values()):
-        build.try_out(build_solver(columns=columns), part)
-    return Prepared(settings, build_solver(columns=columns), training, testing)
+        build.try_out(recipe.solver(training=True), part)
+    solver = recipe.solver(training=True)
+    free_weights(solver)
+    return Prepared(settings, recipe, solver, training, testing)
+
+
+def recipe_of(settings: TrainSettings, layout: Layout, folder: Path | None = None) -> Recipe:
+    """How the solver of a run is made.
+
+    Args:
+        settings: of the run.
+        layout: of the training puzzles.
+        folder: of a run that goes on.
+
+    Returns:
+        The recipe; the learner's weights are those that come along where ``model.mode`` is pretrained.
+
+    Raises:
+        VSAError: weights that are missing or another front-end's.
+    """
+    mode = settings.model.mode or "learned"
+    shipped = weights.shipped_weights(settings.model.name) if mode == "pretrained" else None
+    if mode == "pretrained" and shipped is None:
+        raise SettingsError(
+            "model.mode=pretrained", received=f"model {settings.model.name}, which comes without weights",
+            expected="model.mode=programmed or learned",
+        )  # fmt: skip
+    kept = None if folder is None else folder / weights.FRONT_END
+    if kept is not None and kept.is_file():
+        own = replace(settings.perception, checkpoint=str(kept))
+        settings = replace(settings, perception=own)
+    # The settings of a run are complete, those of a front-end with weights of its own included: all of them count.
+    every = {"backend": "", **{f"perception.{key}": "" for key in settings.perception.options}}
+    seen, _ = jobs.front_end(settings, None, every)
+    seen = replace(seen, layout=seen.layout or layout, frozen=settings.perception.frozen)
+    return Recipe(
+        settings.model, settings.algebra, settings.backend, seen, layout, mode, settings.seed,
+        None if shipped is None else str(shipped),
+    )  # fmt: skip
 
 
 def run(folder: Path, prepared: Prepared) -> dict[str, Metrics]:
@@ -93,42 +128,88 @@ def run(folder: Path, prepared: Prepared) -> dict[str, Metrics]:
 
 
 def _train(folder: Path, prepared: Prepared) -> Outcome:
-    from reasoning.engine import Trainer
-    from reasoning.plan import Plan
-
     settings, sets = prepared.settings, prepared.training
-    puzzles = next(iter(sets.values())) if len(sets) == 1 else JoinedPuzzles(tuple(sets.values()), settings.batch_size)
-    plan = Plan(
-        settings.epochs, settings.batch_size, settings.lr, settings.weight_decay, settings.schedule, settings.seed,
-        settings.checkpoints.every_seconds, settings.checkpoints.every_epochs,
-    )  # fmt: skip
-    checkpoints = CheckpointFolder(folder / "checkpoints", settings.checkpoints.keep)
-    trainer = Trainer(prepared.solver, puzzles, plan, checkpoints, folder / "metrics.jsonl", settings.device)
-    newest = checkpoints.newest()
-    done = newest.step if newest else 0
+    plan = plan_of(settings)
+    newest = CheckpointFolder(folder / "checkpoints", settings.checkpoints.keep).newest()
     names = ", ".join(report.short_name(name) for name in sets)
     report.say(
         f"training {settings.model.name} on {sum(map(len, sets.values())):,} puzzles of {names}; run folder {folder}"
     )
-    with report.progress("training", plan.epochs * trainer.batches_per_epoch, done) as bar:
-        trainer.watch = lambda epoch, batch, loss: bar(1, f"epoch {epoch + 1}/{plan.epochs}  loss {loss:.3f}")
-        outcome = trainer.run()
-    header = {"model": schema.plain(settings.model), "algebra": schema.plain(settings.algebra), "seed": settings.seed,
-              "columns": build.columns(sets), "protocol": protocol(settings)}  # fmt: skip
-    write_tensors(folder / weights.WEIGHTS, trainer.weights(), header)
+    parts = list(sets.values())
+    total = plan.epochs * -(-len(_joined(parts, plan)) // plan.batch_size)
+    with report.progress("training", total, newest.step if newest else 0) as bar:
+        return train_solver(
+            prepared.solver, parts, plan, folder, device=settings.device, keep=settings.checkpoints.keep,
+            protocol=protocol(settings),
+            watch=lambda epoch, batch, loss: bar(1, f"epoch {epoch + 1}/{plan.epochs}  loss {loss:.3f}"),
+        )  # fmt: skip
+
+
+def _joined(sets: Sequence[PuzzleDataset], plan: Plan) -> PuzzleSource:
+    return sets[0] if len(sets) == 1 else JoinedPuzzles(tuple(sets), plan.batch_size)
+
+
+def train_solver(
+    solver: Solver,
+    sets: Sequence[PuzzleDataset],
+    plan: Plan,
+    folder: Path | None,
+    *,
+    device: str = "cpu",
+    keep: int = 2,
+    protocol: str = "",
+    watch: Callable[[int, int, float], None] | None = None,
+) -> Outcome:
+    """Train perception and learner; the work behind ``reasoning.fit`` and ``python -m reasoning.train``.
+
+    Args:
+        solver: to be trained; its recipe goes into the header of the weights.
+        sets: the training puzzles; several are trained on together.
+        plan: how long and how fast.
+        folder: of checkpoints, metrics and weights, where an interrupted training goes on; None: nothing is written.
+        device: where to compute.
+        keep: how many checkpoints.
+        protocol: what it is trained on, in a sentence.
+        watch: called after each step with (epoch, batch, loss).
+
+    Returns:
+        What was done.
+
+    Raises:
+        VSAError: nothing to learn, a loss that is not finite, files that cannot be written.
+    """
+    from reasoning.engine import Trainer
+
+    checkpoints = metrics = None
+    if folder is not None:
+        runs.prepare_folder(folder)
+        checkpoints, metrics = CheckpointFolder(folder / "checkpoints", keep), folder / "metrics.jsonl"
+    trainer = Trainer(solver, _joined(sets, plan), plan, checkpoints, metrics, device, watch)
+    outcome = trainer.run()
+    if folder is not None and solver.recipe is not None:
+        weights.write_weights(folder / weights.WEIGHTS, trainer.weights(), solver.recipe, protocol)
     return outcome
 
 
+def plan_of(settings: TrainSettings) -> Plan:
+    """How long and how fast a run trains."""
+    return Plan(
+        settings.epochs, settings.batch_size, settings.lr, settings.weight_decay, settings.schedule, settings.seed,
+        settings.checkpoints.every_seconds, settings.checkpoints.every_epochs, settings.perception.lr,
+    )  # fmt: skip
+
+
 def _evaluate(prepared: Prepared) -> dict[str, Metrics]:
-    from reasoning.engine import evaluate
+    from reasoning.page import evaluate
 
     settings, sets = prepared.settings, prepared.testing
     metrics = {}
     with report.progress("evaluating", sum(map(len, sets.values()))) as bar:
         for name, puzzles in sets.items():
             metrics[name] = evaluate(
-                prepared.solver, puzzles, settings.test_batch_size, settings.device, partial(_advance, bar, name)
-            )
+                prepared.solver, puzzles, settings.test_batch_size, device=settings.device,
+                watch=partial(_advance, bar, name),
+            )  # fmt: skip
     return metrics
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
+from reasoning.arrays import stored_arrays
 from reasoning.scene import AttributeKey, Scene
 from vsa import StoredMatrix
 
@@ -61,11 +62,13 @@ class Learner(nn.Module):
 
     Attributes:
         learns: whether there is anything to train.
+        teaches: whether a front-end can be trained through it: ``training_loss`` is differentiable in the scene.
         mixed: what a panel whose entities differ should show, "shares" or "missing" mass, unless the user says.
         entities: whether the Scene should hold the entities of every slot.
     """
 
     learns: bool = True
+    teaches: bool = True
     mixed: str = "shares"
     entities: bool = False
 
@@ -92,14 +95,7 @@ class Learner(nn.Module):
 
     def arrays(self) -> dict[str, list[StoredMatrix]]:
         """The stored codebooks read so far, by what they are read for; everything else is computed digitally."""
-        found: dict[str, list[StoredMatrix]] = {}
-        for module in self.modules():
-            for part in (module, *vars(module).values()):
-                stored = getattr(part, "stored", None)
-                if callable(stored) and (part is module or not isinstance(part, nn.Module)):
-                    for purpose, matrices in stored().items():
-                        found.setdefault(purpose, []).extend(matrices)
-        return found
+        return stored_arrays(self)
 
     def expected(self, scene: Scene) -> dict[AttributeKey, Tensor]:
         """What the learner expects in the missing panel.

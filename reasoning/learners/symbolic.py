@@ -79,6 +79,7 @@ class Symbolic(Learner):
     """
 
     learns = False
+    teaches = False
     mixed = "missing"
     entities = True
 

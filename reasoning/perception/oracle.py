@@ -46,7 +46,14 @@ class Oracle(Perception):
         self.smoothing, self.epsilon, self.stress = smoothing, epsilon, stress
         self.p_left, self.confounders, self.mixed, self.seed = p_left, confounders, mixed, seed
 
-    def forward(self, batch: PuzzleBatch, *, mixed: str = "shares", entities: bool = False) -> Scene:
+    def forward(
+        self,
+        batch: PuzzleBatch,
+        *,
+        mixed: str = "shares",
+        entities: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> Scene:
         arrays = batch.arrays
         labels = oracle_pmfs(
             arrays,

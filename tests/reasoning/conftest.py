@@ -17,17 +17,27 @@ Part = Mapping[AttributeKey, Tensor]
 _SCRIPT = Path(__file__).with_name("fake_learner.py")
 
 
-@pytest.fixture(scope="session")
-def fake() -> ModuleType:
-    """The module tests/reasoning/fake_learner.py; importing it registers the model ``fake``."""
-    if "fake_learner" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("fake_learner", _SCRIPT)
+def _module(path: Path) -> ModuleType:
+    if path.stem not in sys.modules:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        sys.modules["fake_learner"] = module
+        sys.modules[path.stem] = module
         spec.loader.exec_module(module)
-    return sys.modules["fake_learner"]
+    return sys.modules[path.stem]
+
+
+@pytest.fixture(scope="session")
+def fake() -> ModuleType:
+    """The module tests/reasoning/fake_learner.py; importing it registers the model ``fake``."""
+    return _module(_SCRIPT)
+
+
+@pytest.fixture(scope="session")
+def foggy() -> ModuleType:
+    """The module tests/reasoning/fake_front_end.py; importing it registers the front-end ``foggy``."""
+    return _module(_SCRIPT.with_name("fake_front_end.py"))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A learner of four weights whose result depends on everything a checkpoint must hold, and a driver for killing runs.
 
-python tests/reasoning/fake_learner.py [--die-in-write N] train ARGUMENTS: the real command, with model ``fake`` known;
+python tests/reasoning/fake_learner.py [--die-in-write N] train ARGUMENTS: the real command, with model ``fake`` and the
+front-end ``foggy`` (fake_front_end.py) known;
 with --die-in-write it kills itself (SIGKILL) in the middle of writing its N-th checkpoint.
 """
 
@@ -90,6 +91,8 @@ if __name__ == "__main__":
     if arguments[0] == "--die-in-write":
         _die_in_write(int(arguments[1]))
         arguments = arguments[2:]
+    import fake_front_end  # noqa: F401  # registers the front-end; it lies beside this file
+
     from reasoning import benchmark, commands, train
 
     module = {"train": train, "benchmark": benchmark}[arguments[0]]

@@ -12,8 +12,7 @@ import yaml
 import conf
 import datasets
 import vsa
-from reasoning import benchmark, build, commands, learners, perception, train
-from reasoning.cells import Recipe
+from reasoning import benchmark, build, commands, learners, perception, train, training
 from reasoning.jobs import make_jobs
 from vsa.errors import SettingsError, VSAError
 
@@ -32,10 +31,7 @@ def compose(*arguments):
 
 
 def one_batch(settings, arrays):
-    solver = build.solver(
-        settings.model, settings.algebra, settings.backend, settings.perception,
-        columns=arrays.columns, mode=settings.model.mode, seed=settings.seed,
-    )  # fmt: skip
+    solver = training.recipe_of(settings, datasets.Layout.of(arrays)).solver(training=True)
     puzzles = datasets.PuzzleDataset(arrays)
     batch = next(iter(puzzles.batches(4)))
     if solver.learner.learns:
@@ -88,8 +84,7 @@ def test_every_experiment(experiment):
         settings = benchmark.parse(arguments)
         (job,) = make_jobs(settings, arguments)
         arrays = some_puzzles(settings.dataset, settings.constellation)
-        parts = (job.model, job.algebra, settings.backend, settings.perception)
-        recipe = Recipe(*parts, arrays.columns, job.mode, job.seed)
+        recipe = job.recipe(datasets.Layout.of(arrays))
         assert recipe.solver().solve(next(iter(datasets.PuzzleDataset(arrays).batches(4)))).scores.shape == (4, 8)
     else:
         settings = compose(*arguments)

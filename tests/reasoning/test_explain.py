@@ -13,8 +13,9 @@ import torch
 
 import conf
 import datasets
+import reasoning
 import vsa
-from reasoning import benchmark, build, explain, explanation_plot
+from reasoning import explain, explanation_plot, weights
 from reasoning.learners.arlc import ARLC
 from reasoning.perception.oracle import Oracle
 from reasoning.solver import Solver
@@ -246,17 +247,7 @@ MODELS = sorted(path.stem for path in (Path(conf.__file__).parent / "model").glo
 @pytest.mark.parametrize("constellation", ["center", "out_in_grid"])
 def test_every_model_explains_itself(model, constellation):
     """By the interface alone: labels for all rules, expectations in the form of the scene, words, JSON, a picture."""
-    settings = benchmark.parse([f"+model={model}", "algebra.dim=512"])
-
-    def make(mode):
-        return build.solver(
-            settings.model, settings.algebra, settings.backend, settings.perception, columns=3, mode=mode, seed=0
-        )
-
-    try:
-        made = make("programmed")
-    except SettingsError:  # it must be trained
-        made = make("learned")
+    made = reasoning.make_solver(model, *(() if weights.shipped_weights(model) else ("algebra.dim=512",)))
     arrays = datasets.generate("iraven", constellation, n=3, seed=1)
     batch = datasets.PuzzleBatch.of(arrays)
     prediction, scene = made.solve(batch), made.scene(batch)

@@ -8,7 +8,6 @@ import torch
 import datasets
 import vsa
 from reasoning import benchmark
-from reasoning.cells import Recipe
 from reasoning.checkpoints import CheckpointFolder
 from reasoning.engine import Trainer
 from reasoning.jobs import make_jobs
@@ -17,7 +16,6 @@ from reasoning.learners.learn_vrf import LearnVRF, panel_inputs
 from reasoning.perception.oracle import Oracle
 from reasoning.plan import Plan
 from reasoning.scene import AttributeKey, Scene
-from reasoning.settings import Named
 from reasoning.solver import Solver
 from vsa.errors import SettingsError, ShapeError, UnknownNameError
 
@@ -269,9 +267,8 @@ def shipped():
     """The solver that ``python -m reasoning.benchmark +model=learn_vrf`` evaluates."""
     settings = ["+model=learn_vrf"]
     (job,) = make_jobs(benchmark.parse(settings), settings)
-    parts = (job.model, job.algebra, Named("digital"), Named("oracle"))
     assert job.mode == "pretrained"
-    return Recipe(*parts, 3, job.mode, job.seed, job.weights).solver()
+    return job.recipe(datasets.Layout("iraven", ("center_single",))).solver()
 
 
 # Floors: what experiment=joint gave on 2,000 puzzles (100.0, 89.2, 92.6), less 4 standard errors at n = 200.

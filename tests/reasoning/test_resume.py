@@ -245,7 +245,7 @@ def test_checkpoint_holds_every_kind_of_tensor(tmp_path):
 def test_weights_of_another_model_are_refused(fake, puzzles, tmp_path):
     with pytest.raises(Killed):
         make(fake, puzzles, tmp_path, watch=killer(9)).run()
-    with pytest.raises(CorruptFileError, match=r"weights that differ in weights"):
+    with pytest.raises(CorruptFileError, match=r"weights that differ in learner.weights"):
         make(fake, puzzles, tmp_path, size=5).run()
 
 

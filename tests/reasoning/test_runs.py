@@ -11,9 +11,10 @@ import pytest
 
 import datasets
 from reasoning import comparison, report, runs
-from reasoning.cells import Cell, CellResult, CellStore, Recipe, compute, data_hash
+from reasoning.cells import Cell, CellResult, CellStore, compute, data_hash
 from reasoning.checkpoints import RunWriteError
 from reasoning.metrics import Metrics, RuleKey, RuleTally, Tally
+from reasoning.recipe import FrontEnd, Recipe
 from reasoning.settings import ModelSettings, Named
 from vsa.errors import CorruptFileError, SettingsError
 
@@ -138,10 +139,10 @@ def test_cell_store_refuses_foreign_folders(tmp_path):
 
 def cell(fake, seed=0, **options):
     puzzles = datasets.PuzzleDataset(datasets.generate("iraven", "center_single", n=20, seed=seed))
-    recipe = Recipe(
-        ModelSettings("fake", options=options), Named("gsbc", {"dim": 64, "blocks": 4}), Named("digital"),
-        Named("oracle"), 3, "learned", 0,
-    )  # fmt: skip
+    algebra, backend = Named("gsbc", {"dim": 64, "blocks": 4}), Named("digital")
+    seen = FrontEnd(Named("oracle"), algebra, backend)
+    layout = datasets.Layout.of(puzzles.arrays)
+    recipe = Recipe(ModelSettings("fake", options=options), algebra, backend, seen, layout, "learned")
     return Cell(recipe, "center_single", puzzles, 7, "cpu", 1)
 
 

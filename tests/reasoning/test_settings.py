@@ -7,8 +7,8 @@ from typing import Literal
 
 import pytest
 
-from reasoning import build, commands, schema, train, weights
-from reasoning.settings import BenchmarkSettings, DatasetSettings, ModelSettings, TrainingDatasetSettings
+from reasoning import build, commands, schema, train
+from reasoning.settings import BenchmarkSettings, DatasetSettings, TrainingDatasetSettings
 from vsa.errors import DtypeError, SettingsError, UnknownNameError
 
 
@@ -115,7 +115,6 @@ def test_dataset_refusals(cls, values, sentence):
         ("schedule=linear", "expected one of constant, cosine"),
         ("checkpoints.keep=1", "checkpoints.keep: received 1; expected at least 2"),
         ("checkpoints.every_seconds=0", "checkpoints.every_seconds"),
-        ("model.mode=programmed", "reasoning.benchmark evaluates what is not trained"),
         ("model.mode=lerned", "did you mean 'learned'"),
         ("constellation=2x3", "did you mean"),
         ("constellation=[]", "an empty list"),
@@ -145,34 +144,6 @@ def test_constellations():
     assert build.constellations("all", x) == ("center_single",)
     with pytest.raises(SettingsError, match="expected constellation=center"):
         build.constellations("2x2", x)
-
-
-@pytest.mark.parametrize(
-    ("mode", "checkpoint", "expected"),
-    [
-        (None, None, "programmed"),
-        ("programmed", None, "programmed"),
-        (None, "run", "learned"),
-        ("learned", "run", "learned"),
-    ],
-)
-def test_mode_of_a_benchmark(mode, checkpoint, expected, monkeypatch):
-    monkeypatch.setattr(weights, "shipped_weights", lambda model: None)
-    assert weights.mode_of(ModelSettings("arlc", mode), checkpoint) == expected
-
-
-def test_mode_contradictions(monkeypatch, tmp_path):
-    monkeypatch.setattr(weights, "shipped_weights", lambda model: None)
-    for mode, checkpoint, sentence in (
-        ("learned", None, r"no checkpoint; expected checkpoint=RUN_DIR"),
-        ("programmed_then_learned", None, "no checkpoint"),
-        ("pretrained", None, "comes without weights"),
-        ("programmed", "run", "expected one of the two"),
-    ):
-        with pytest.raises(SettingsError, match=sentence):
-            weights.mode_of(ModelSettings("arlc", mode), checkpoint)
-    monkeypatch.setattr(weights, "shipped_weights", lambda model: tmp_path)
-    assert weights.mode_of(ModelSettings("arlc", None), None) == "pretrained"
 
 
 def test_benchmark_lists_need_different_entries():

@@ -61,7 +61,7 @@ def test_what_a_run_leaves(command, tmp_path):
         "component", "attribute", "rule", "named", "consistent", "answers", "total", "ambiguous",
     }  # fmt: skip
     tensors, header = read_tensors(out / "weights.safetensors")
-    assert set(tensors) == {"weights", "annealed"}
+    assert set(tensors) == {"learner.weights", "learner.annealed"}
     assert header["model"]["name"] == "fake"
     assert "2x2" in screen
     assert "average" in screen

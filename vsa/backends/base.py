@@ -57,6 +57,9 @@ class StoredMatrix(ABC):
         self.device = device
         self.dtype = dtype
         self.handle = handle
+        # Of a backend whose reads have no gradient: what was stored, so that the exact matrix can lend its own.
+        self._stored_as: tuple[Tensor, Kind, int | None] | None = None
+        self._lent: StoredMatrix | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -74,7 +77,7 @@ class StoredMatrix(ABC):
             (..., *stack, N).
         """
         lead = self._check("matvec", x, self.width)
-        return self._matvec(self._canonical(x), generator).reshape(*lead, *self.stack, self.count)
+        return self._read("_matvec", x, generator).reshape(*lead, *self.stack, self.count)
 
     def rmatvec(self, weights: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Weighted sum of the rows: superposition.
@@ -87,7 +90,7 @@ class StoredMatrix(ABC):
             (..., *stack, E).
         """
         lead = self._check("rmatvec", weights, self.count)
-        return self._rmatvec(self._canonical(weights), generator).reshape(*lead, *self.stack, self.width)
+        return self._read("_rmatvec", weights, generator).reshape(*lead, *self.stack, self.width)
 
     def block_matvec(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Inner product with every row, block by block; its sum over blocks is :meth:`matvec`.
@@ -101,7 +104,7 @@ class StoredMatrix(ABC):
         """
         blocks = self._blocks("block_matvec")
         lead = self._check("block_matvec", x, self.width)
-        return self._block_matvec(self._canonical(x), generator).reshape(*lead, *self.stack, self.count, blocks)
+        return self._read("_block_matvec", x, generator).reshape(*lead, *self.stack, self.count, blocks)
 
     def block_min(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """The least of the inner products of the blocks: the L-infinity similarity to one-hot rows.
@@ -115,7 +118,7 @@ class StoredMatrix(ABC):
         """
         self._blocks("block_min")
         lead = self._check("block_min", x, self.width)
-        return self._block_min(self._canonical(x), generator).reshape(*lead, *self.stack, self.count)
+        return self._read("_block_min", x, generator).reshape(*lead, *self.stack, self.count)
 
     def topk(self, x: Tensor, k: int = 1, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """The k largest inner products, largest first.
@@ -133,6 +136,8 @@ class StoredMatrix(ABC):
             raise ShapeError("topk", received=f"k = {k} of {self.count} rows", expected=f"k from 1 to {self.count}")
         lead = self._check("topk", x, self.width)
         values, rows = self._topk(self._canonical(x), k, generator)
+        if self._lends_gradient(x, values):
+            values = _through(values, self._twin()._matvec(self._canonical(x), None).gather(-1, rows))
         return values.reshape(*lead, *self.stack, k), rows.reshape(*lead, *self.stack, k)
 
     # ------------------------------------------------------------------ to be provided
@@ -159,6 +164,27 @@ class StoredMatrix(ABC):
         return values, rows
 
     # ------------------------------------------------------------------ helpers
+
+    def _read(self, name: str, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        """One read; where the argument wants a gradient that the backend's own read lacks, that of the exact matrix."""
+        asked = self._canonical(x)
+        answer: Tensor = getattr(self, name)(asked, generator)
+        return _through(answer, getattr(self._twin(), name)(asked, None)) if self._lends_gradient(x, answer) else answer
+
+    def _lends_gradient(self, x: Tensor, answer: Tensor) -> bool:
+        wanted = x.requires_grad and torch.is_grad_enabled() and not answer.requires_grad
+        return wanted and self._stored_as is not None
+
+    def _twin(self) -> StoredMatrix:
+        """The same atoms, exact and differentiable."""
+        if self._lent is None:
+            if self._stored_as is None:
+                raise UnsupportedError("differentiate a read", received="a matrix that was not stored by Backend.store")
+            from . import get
+
+            atoms, kind, block_length = self._stored_as
+            self._lent = get("digital").store(atoms, kind, block_length=block_length, check_values=False)
+        return self._lent
 
     def _canonical(self, x: Tensor) -> Tensor:
         return x.reshape(-1 if x.numel() else math.prod(self._lead(x)), math.prod(self.stack), x.shape[-1])
@@ -203,6 +229,11 @@ class StoredMatrix(ABC):
         return self._lead(x)
 
 
+def _through(noisy: Tensor, exact: Tensor) -> Tensor:
+    """The value of one with the gradient of the other (straight-through)."""
+    return exact + (noisy - exact).detach()
+
+
 @dataclass(frozen=True)
 class Backend(ABC):
     """Where codebooks are stored. Frozen: two with the same fields store alike."""
@@ -220,6 +251,9 @@ class Backend(ABC):
         check_values: bool = True,
     ) -> StoredMatrix:
         """Store atoms; afterwards they are only read.
+
+        Reads have gradients with respect to their argument. Those of a backend that is not exact are noisy forward and
+        have the exact matrix's gradient backward (straight-through), so that what lies before an array can be trained.
 
         Args:
             atoms: (*stack, N, E), float; +1 and -1, float or int8, for ``"bipolar"``; int64 positions
@@ -240,7 +274,10 @@ class Backend(ABC):
         _check_atoms(atoms, kind, block_length)
         if check_values:
             _check_entries(atoms, kind, block_length)
-        return self._store(atoms, kind, block_length, seed)
+        stored = self._store(atoms, kind, block_length, seed)
+        if not self.exact:
+            stored._stored_as = (atoms.detach(), kind, block_length)
+        return stored
 
     def train_view(
         self, atoms: Tensor, kind: Kind = "dense", *, block_length: int | None = None, seed: int = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Generator, Tensor
 
-from .base import StoredMatrix
+from .base import StoredMatrix, _through
 
 __all__ = ["StraightThrough"]
 
@@ -47,7 +47,3 @@ class StraightThrough(StoredMatrix):
 
     def _block_min(self, x: Tensor, generator: Generator | None) -> Tensor:
         return _through(self._noisy._block_min(x.detach(), generator), self._exact._block_min(x, None))
-
-
-def _through(noisy: Tensor, exact: Tensor) -> Tensor:
-    return exact + (noisy - exact).detach()
