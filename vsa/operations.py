@@ -47,6 +47,20 @@ class Operations(ABC):
         """The dtype of the most compact form that holds random vectors exactly; None: the canonical form's default."""
         return None
 
+    @property
+    def block_length(self) -> int | None:
+        """L, where vectors are K blocks of length L that bind by adding positions; None: no blocks.
+
+        Random vectors embed to one-hot blocks. A vector of int64 is its positions, (..., K), modulo L; one of another
+        dtype is its embedding, (..., K * L). Similarity is the inner product over K.
+        """
+        return None
+
+    @property
+    def phases(self) -> int | None:
+        """How many phases :meth:`Algebra.from_phases` makes a vector of; None: vectors have no phases."""
+        return None
+
     # ------------------------------------------------------------------ to be provided
 
     @abstractmethod
@@ -87,6 +101,9 @@ class Operations(ABC):
 
     def _soften(self, x: Tensor, temperature: float) -> Tensor:
         self._refuse("soft quantize")
+
+    def _flatten(self, x: Tensor) -> Tensor:
+        self._refuse("flatten")
 
     def _binding_matrix(self, x: Tensor) -> Tensor:
         self._refuse("binding_matrix")

@@ -51,7 +51,7 @@ def test_wrong_damage(generator: torch.Generator) -> None:
     signs, blocks = vsa.get("map", dim=64), vsa.get("gsbc", dim=64, blocks=4)
     x, y = signs.random(generator=generator), blocks.random(generator=generator, dtype=torch.int64)
     for call, words in (
-        (lambda: damage.flip_bits(blocks, y, 0.1, generator), "flip_bits: received vectors of gsbc; expected map"),
+        (lambda: damage.flip_bits(blocks, y, 0.1, generator), "flip_bits: received vectors of gsbc; expected signs"),
         (lambda: damage.flip_bits(signs, x, 1.1, generator), "flip_bits: received 1.1; expected a probability"),
         (lambda: damage.corrupt_blocks(signs, x, 0.1, generator), "corrupt_blocks: received vectors of map; expected"),
         (lambda: damage.gaussian_noise(signs, x, -1.0, generator), "gaussian_noise: received -1.0; expected a level"),

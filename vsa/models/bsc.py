@@ -65,6 +65,10 @@ class BSC(Algebra):
             crosstalk_std=1.0 / math.sqrt(self.dim),
             permutation_distributes=True,
             permutation_order=self.dim,
+            adjoint=True,
+            signs=True,
+            sign_pairs=True,
+            products="normal",
             linear=False,
             lacks=(
                 ("fractional power", "there is nothing between two bits; use fhrr"),
