@@ -64,6 +64,8 @@ def _blocks(c: Case) -> float:
         x, y = (a.random(5, generator=c.generator, dtype=form.dtypes[0]) for _ in range(2))
         u, v = (a.embed(z).unflatten(-1, (blocks, length)) for z in (x, y))
         errors.append(c.equal(u, torch.nn.functional.one_hot(u.argmax(-1), length)))
+        if a.storage(x).block_length != length:
+            raise LawError("storage", received=a.storage(x).block_length, expected=f"the block length, {length}")
         index = torch.int64 in form.dtypes
         errors.append(c.equal(x.remainder(length) if index else x, u.argmax(-1) if index else u.flatten(-2)))
         for operation, turn in ((a.bind, 1), (a.unbind, -1)):

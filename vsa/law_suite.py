@@ -108,9 +108,9 @@ def _bundle(c: Case) -> float:
 
 
 def _vote(c: Case, x: Tensor, w: Tensor) -> float:
-    """A vote is a vector, equal votes change nothing, and a majority of weight wins everywhere."""
+    """A vote is a vector, equal votes change nothing, and a hundred times the weight of all others wins everywhere."""
     a, heavy = c.algebra, w.clone()
-    heavy[:, 1] = w.sum(-1) + 1
+    heavy[:, 1] = 100 * w.sum(-1) + 1
     c.valid("bundle", a.bundle(x, w))
     same = c.equal(a.bundle(x[:, :1].expand(-1, 4, -1)), x[:, 0])
     moved = c.equal(a.bundle(x.transpose(0, 1), w, dim=0), a.bundle(x, w))

@@ -139,7 +139,13 @@ class Operations(ABC):
         return a @ b.mT * self.embedding.scale + self.embedding.offset
 
     def _storage(self, atoms: Tensor) -> Storage:
-        return Storage(self._embed(atoms), "dense")
+        """As compact as what is declared allows: positions of blocks, int8 signs, else the embedding."""
+        length = self.block_length
+        if length is not None and atoms.dtype == torch.int64:
+            return Storage(atoms.remainder(length), "onehot_blocks", length)
+        if self.laws.signs and not (atoms.is_floating_point() or atoms.is_complex()):
+            return Storage(self._embed(atoms).to(torch.int8), "bipolar")
+        return Storage(self._embed(atoms), "dense", length)
 
     def _embed_pair(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Both embeddings, the one without a float dtype of its own in the dtype of the other."""
