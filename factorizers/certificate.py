@@ -117,8 +117,9 @@ def cosine_certificate(problem: Problem, queries: Tensor) -> Certificate:
 
 
 def _flattened(problem: Problem, x: Tensor) -> Tensor:
-    """(..., E): magnitudes taken away, so that products of atoms spread evenly by chance."""
-    return problem.algebra.embed(problem.algebra.flatten(x))
+    """(..., E): magnitudes taken away in the canonical form, so that products of atoms spread evenly by chance."""
+    algebra = problem.algebra
+    return algebra.embed(algebra.flatten(algebra.unembed(algebra.embed(x))))
 
 
 def block_certificate(problem: Problem, queries: Tensor) -> Certificate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import pytest
@@ -24,7 +25,8 @@ def generator(seed: int = 0) -> torch.Generator:
 
 def of(name: str, dim: int = 1440) -> vsa.Algebra:
     """Block codes with blocks of 18, which 9 divides."""
-    return vsa.get(name, dim=dim, blocks=dim // 18) if name in ("gsbc", "sbc") else vsa.get(name, dim=dim)
+    takes_blocks = "blocks" in inspect.signature(vsa.ALGEBRAS.get(name)).parameters
+    return vsa.get(name, dim=dim, blocks=dim // 18) if takes_blocks else vsa.get(name, dim=dim)
 
 
 # ---------------------------------------------------------------------- records, sequences
