@@ -19,7 +19,7 @@ from vsa import Codebook, DtypeError, UnsupportedError, VSAError
 
 from . import takers
 from .certificate import Certificate
-from .needs import ASSOCIATIVE, COMMUTATIVE, Need, first_missing
+from .needs import ASSOCIATIVE, COMMUTATIVE, Need, broken_law, first_missing
 from .problem import Problem, as_books
 from .result import Factorization, Trace, concatenate
 
@@ -84,12 +84,12 @@ class Factorizer(ABC):
 
     @classmethod
     def takes(cls, algebra: vsa.Algebra) -> bool:
-        """Whether an algebra declares all that this method needs.
+        """Whether an algebra declares all that this method needs, and keeps what it declares.
 
         Args:
             algebra: of the codebooks.
         """
-        return first_missing((COMMUTATIVE, ASSOCIATIVE, *cls.needs), algebra) is None
+        return first_missing((COMMUTATIVE, ASSOCIATIVE, *cls.needs), algebra) is None and broken_law(algebra) is None
 
     def __call__(
         self, query: Tensor, *, generator: torch.Generator | None = None, trace: bool = False

@@ -1,4 +1,7 @@
-"""What a factorizer needs of an algebra: properties that the algebra declares, and the law suite of vsa checks.
+"""What a factorizer needs of an algebra: properties that the algebra declares.
+
+A declaration is not taken on trust: the laws behind those that decide what is computed are run once for each algebra.
+Whether products spread as declared takes a larger sample; that is left to ``vsa.check_algebra``.
 
 >>> import vsa
 >>> [need.declared for need in (ADJOINT, SIGNS, BLOCKS) if need.holds(vsa.get("fhrr"))]
@@ -9,13 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
+import vsa
 from vsa import Algebra
 
 __all__ = [
     "ADJOINT", "ASSOCIATIVE", "BLOCKS", "COMMUTATIVE", "IDENTITY", "SIGNS", "SIGNS_OR_BLOCKS", "SUMS", "Need",
-    "first_missing",
+    "broken_law", "first_missing",
 ]  # fmt: skip
+
+_LAWS = ("commutative", "associative", "adjoint", "signs", "blocks", "relaxed")
 
 
 @dataclass(frozen=True)
@@ -63,3 +70,21 @@ def first_missing(needs: Iterable[Need], algebra: Algebra) -> Need | None:
         algebra: whose declarations are read.
     """
     return next((need for need in needs if not need.holds(algebra)), None)
+
+
+@lru_cache(maxsize=256)
+def broken_law(algebra: Algebra) -> str | None:
+    """The first law that an algebra claims and breaks, of those by which factorizers compute; None where all hold.
+
+    Args:
+        algebra: a value without state, so that its answer is kept.
+
+    Returns:
+        The law, and what was found.
+    """
+    for law in _LAWS:
+        try:
+            vsa.checks.check_law(algebra, law)
+        except vsa.checks.LawError as broken:
+            return f"the law {law}: {broken.received}"
+    return None

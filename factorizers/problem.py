@@ -19,7 +19,7 @@ import vsa
 from vsa import Algebra, Codebook, DtypeError, ShapeError, UnsupportedError, VSAError
 
 from .certificate import Certificate, block_certificate, cosine_certificate
-from .needs import ASSOCIATIVE, COMMUTATIVE, first_missing
+from .needs import ASSOCIATIVE, COMMUTATIVE, broken_law, first_missing
 
 __all__ = ["Problem"]
 
@@ -36,7 +36,7 @@ class Problem:
 
     Raises:
         VSAError: no books; books that differ in algebra, form or device; duplicated atoms; a stack of codebooks.
-        UnsupportedError: an algebra whose binding is not commutative and associative.
+        UnsupportedError: an algebra whose binding is not commutative and associative, or that breaks a law it claims.
     """
 
     books: tuple[Codebook, ...]
@@ -66,6 +66,14 @@ class Problem:
                 "factorizer",
                 received=f"codebooks of {first.algebra.name}, which does not declare {missing.declared}",
                 expected=missing.words,
+            )
+        broken = broken_law(first.algebra)
+        if broken is not None:
+            raise UnsupportedError(
+                "factorizer",
+                received=f"codebooks of {first.algebra.name}, which claims and breaks {broken}",
+                expected="an algebra that keeps its declarations",
+                hint="see vsa.check_algebra",
             )
         for factor in self.optional:
             if isinstance(factor, bool) or not isinstance(factor, int) or not 0 <= factor < len(books):

@@ -62,7 +62,7 @@ class Factorization:
         indices: (..., F), int64, the row of each factor's atom.
         similarities: (..., F), read-out of the winning atom of each factor.
         product_similarity: (...), of the query to the product of these atoms, bound again: the cosine, or the share of
-            agreeing blocks, or of hrr and map_real the agreement of phases and signs.
+            agreeing blocks, or, where the algebra says so (``laws.products``), the agreement of phases and signs.
         iterations: (...), int64, spent in all, restarts included.
         converged: (...), bool, whether the method stopped by itself.
         valid: (...), bool, whether the product certifies the answer: its similarity reaches ``tau``. Where this is

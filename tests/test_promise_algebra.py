@@ -491,6 +491,36 @@ def test_a_refusal_names_the_property_and_what_works() -> None:
         assert words in str(caught.value)
 
 
+@dataclass(frozen=True)
+class RealSigns(OURS["map"]):  # type: ignore[name-defined, misc]
+    """Real entries that inherit the claims of signs: the trial that was accepted once, and wrong."""
+
+    name: ClassVar[str] = "real_signs"
+    compact_dtype: ClassVar[None] = None
+
+    def _random(self, batch: tuple[int, ...], generator: torch.Generator, form: Form, dtype: torch.dtype) -> Tensor:
+        return self._normalize(torch.randn(*batch, self.dim, generator=generator)).to(dtype)
+
+
+@dataclass(frozen=True)
+class Divides(OURS["map_real"]):  # type: ignore[name-defined, misc]
+    """The exact inverse of the Hadamard product under the claim of an adjoint."""
+
+    name: ClassVar[str] = "divides"
+
+    def _unbind(self, x: Tensor, y: Tensor) -> Tensor:
+        return x / y
+
+
+@pytest.mark.parametrize("method", classes)
+@pytest.mark.parametrize(("cls", "law"), [(RealSigns, "signs"), (Divides, "adjoint")])
+def test_a_claim_is_not_taken_on_trust(cls: type[vsa.Algebra], law: str, method: str) -> None:
+    algebra = cls(dim=1024)
+    assert factorizers.takers(algebra) == ()
+    with pytest.raises(vsa.UnsupportedError, match=f"codebooks of {cls.name}, which claims and breaks the law {law}: "):
+        make(method, [vsa.Codebook.random(algebra, 3, seed=seed, dtype=torch.float32) for seed in range(2)])
+
+
 def test_chance_that_is_not_declared_certifies_equal_products_only() -> None:
     books = [vsa.Codebook.random(of(Hadamard), 12, seed=seed) for seed in range(3)]
     factorizer = make("exhaustive", books)
