@@ -59,7 +59,7 @@ class Exhaustive(Factorizer):
             raise DtypeError(f"{self.name} early_exit", received=repr(self.early_exit), expected="True or False")
         if not ADJOINT.holds(self.problem.algebra) and not all(book.backend.exact for book in self.books):
             raise UnsupportedError(
-                self.name, received=f"{self.problem.algebra.name} on a backend with noise",
+                self.name, received=f"{self.problem.algebra.name} on a backend that is not exact",
                 expected=f"an exact backend, or an algebra that declares {ADJOINT.declared}",
                 hint="without it products are bound out and no array is read",
             )  # fmt: skip

@@ -45,7 +45,7 @@ def explain_away(
     if not algebra.laws.linear:
         raise UnsupportedError(
             "explain_away", received=f"vectors of {algebra.name}, whose bundle is a vote", expected="sums of products",
-            hint="use map in place of bsc, gsbc in place of sbc",
+            hint=algebra.room_for_sums,
         )  # fmt: skip
     generator = vsa.validation.make_generator("explain_away", generator, factorizer.seed if generator is None else None)
     whole = algebra.embed(query)

@@ -383,6 +383,11 @@ class Algebra(Operations):
         """
         return self
 
+    @property
+    def room_for_sums(self) -> str:
+        """What to do where a vote is no use: the hint of a refusal, empty where no algebra is known."""
+        return f"use {self.relaxed.name}, whose bundle keeps weights" if self.relaxed.laws.linear else ""
+
     # ------------------------------------------------------------------ values
 
     def check_values(self, operation: str, x: Tensor) -> None:

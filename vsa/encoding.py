@@ -136,7 +136,7 @@ def pmf_to_vector(book: Codebook, pmf: Tensor) -> Tensor:
             f"{book.algebra.name} pmf_to_vector",
             received="an algebra whose bundle is a vote",
             expected="one whose bundle keeps weights",
-            hint="use gsbc for sbc, map for bsc",
+            hint=book.algebra.room_for_sums,
         )
     return book.superpose(pmf)
 

@@ -224,7 +224,8 @@ Products = Literal["normal", "flattened", "unknown"]
 def test_what_ours_declare(name: str, products: Products, adjoint: bool, phases: int | None) -> None:
     algebra = vsa.get(name, dim=64)
     assert (algebra.laws.products, algebra.laws.adjoint, algebra.phases) == (products, adjoint, phases)
-    assert algebra.relaxed == (GSBC(dim=64, blocks=16) if name == "sbc" else algebra)
+    relaxed = {"sbc": GSBC(dim=64, blocks=16), "bsc": MAP(dim=64)}
+    assert algebra.relaxed == relaxed.get(name, algebra)
 
 
 def test_what_is_not_declared_is_refused() -> None:

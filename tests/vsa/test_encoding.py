@@ -119,10 +119,10 @@ def test_counts_of_a_multiset_without_bias() -> None:
     assert ((found.mean(0) - counts).abs() < 5 * found.std(0) / math.sqrt(1000)).all()
 
 
-@pytest.mark.parametrize("name", ["bsc", "sbc"])
-def test_votes_keep_no_weights(name: str) -> None:
+@pytest.mark.parametrize(("name", "use"), [("bsc", "map"), ("sbc", "gsbc")])
+def test_votes_keep_no_weights(name: str, use: str) -> None:
     book = vsa.Codebook.random(of(name), 3, seed=0)
-    with pytest.raises(vsa.UnsupportedError, match=f"{name} pmf_to_vector: .*bundle is a vote.*use gsbc for sbc"):
+    with pytest.raises(vsa.UnsupportedError, match=f"{name} pmf_to_vector: .*is a vote.*use {use}, whose"):
         encoding.pmf_to_vector(book, torch.ones(3))
     with pytest.raises(vsa.UnsupportedError, match=f"{name} SlotSets: .*bundle is a vote"):
         SlotSets(of(name), 9, seed=0)

@@ -20,7 +20,7 @@ from torch import Tensor
 from ..algebra import Algebra
 from ..errors import UnsupportedError, VSAError
 from ..laws import Embedding, Form, Laws, Storage
-from . import ALGEBRAS, _bits, _votes
+from . import ALGEBRAS, _bits, _votes, get
 
 __all__ = ["BSC"]
 
@@ -39,6 +39,11 @@ class BSC(Algebra):
     dim: int = 1024
     name: ClassVar[str] = "bsc"
     mixes_forms: ClassVar[bool] = True
+
+    @property
+    def relaxed(self) -> Algebra:
+        """Signs that multiply: map, whose sums stay sums."""
+        return get("map", dim=self.dim)
 
     @cached_property
     def forms(self) -> tuple[Form, ...]:
