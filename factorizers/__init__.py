@@ -19,7 +19,7 @@ from vsa import Registry, UnknownNameError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vsa import Codebook
+    from vsa import Algebra, Codebook
 
     from .asymmetric import Asymmetric
     from .base import Factorizer
@@ -49,6 +49,8 @@ __all__ = [
     "damage",
     "explain_away",
     "get",
+    "needs",
+    "takers",
     "theory",
 ]
 
@@ -66,7 +68,7 @@ _LAZY = {
     "check_factorizer": "factorizers.checks",
     "explain_away": "factorizers.superposed",
 }
-_MODULES = ("activations", "damage", "theory")
+_MODULES = ("activations", "damage", "needs", "theory")
 
 FACTORIZERS: Registry[type[Factorizer]] = Registry("factorizer", modules={
     "resonator": "factorizers.resonator",
@@ -99,6 +101,18 @@ def get(name: str, books: Sequence[Codebook], **options: Any) -> Factorizer:
         if option not in known:
             raise UnknownNameError(f"get {name}", name=option, known=known, kind="option")
     return cls(books, **options)
+
+
+def takers(algebra: Algebra) -> tuple[str, ...]:
+    """The factorizers whose needs an algebra meets by what it declares.
+
+    Args:
+        algebra: of the codebooks.
+
+    Returns:
+        Names, in the order of the registry.
+    """
+    return tuple(name for name in FACTORIZERS.names() if FACTORIZERS.get(name).takes(algebra))
 
 
 def __getattr__(name: str) -> Any:

@@ -21,6 +21,7 @@ from .activations import hard_threshold, int8_threshold_
 from .base import Dynamics, Iterative
 from .certificate import Certificate
 from .in_memory import chance_threshold
+from .needs import SIGNS, Need
 from .resonator import ResonatorDynamics, Update, check_similarity, check_update, examine_from
 from .spaces import Signs, Vectors, for_problem
 
@@ -35,7 +36,7 @@ class Asymmetric(Iterative):
     """The factorizer of Karunaratne et al. with asymmetric codebooks, for bipolar and binary vectors.
 
     Args:
-        books: F codebooks of map or bsc; answers are read from and certified by these.
+        books: F codebooks of signs (map, bsc); answers are read from and certified by these.
         rate: share r of the entries flipped in the codebooks that similarities are read from.
         rebuild_rate: the same, by other flips, for the codebooks that are superposed. Published variants use it.
         flips: ``"sign"``: an entry changes its sign; ``"zero_two"``: as released, +1 becomes 0 and -1 becomes 2.
@@ -57,14 +58,15 @@ class Asymmetric(Iterative):
     converge: float | None = field(default=None, kw_only=True)
     restart: int | None = field(default=50, kw_only=True)
     name: ClassVar[str] = "asymmetric"
+    needs: ClassVar[tuple[Need, ...]] = (SIGNS,)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_update(self.name, self.update)
-        if self.problem.algebra.name not in ("map", "bsc"):
+        if not self.problem.nearly_signs:
             raise UnsupportedError(
-                self.name, received=f"codebooks of {self.problem.algebra.name}", expected="map or bsc",
-                hint="use in_memory, or block_code for block codes",
+                self.name, received="atoms of other entries than +1 and -1", expected="signs, which can be flipped",
+                hint="take their signs with algebra.quantize, or use in_memory",
             )  # fmt: skip
         if self.flips not in ("sign", "zero_two"):
             raise VSAError(f"{self.name} flips", received=repr(self.flips), expected="'sign' or 'zero_two'")
@@ -116,7 +118,7 @@ def flip(book: Codebook, rate: float, flips: Flips, generator: torch.Generator) 
     """A codebook with a share of its entries flipped.
 
     Args:
-        book: of map or bsc.
+        book: of an algebra that declares ``laws.signs``.
         rate: r, the probability that an entry flips.
         flips: ``"sign"`` or ``"zero_two"``.
         generator: the source of randomness.
@@ -124,9 +126,9 @@ def flip(book: Codebook, rate: float, flips: Flips, generator: torch.Generator) 
     Returns:
         A codebook of map on the same backend: int8 signs, or floats that contain 0 and 2.
     """
-    signs = book.algebra.embed(book.atoms)
+    signs = book.algebra.embed(book.atoms).sign()
     drawn = torch.rand(signs.shape, generator=generator, device=generator.device).to(signs.device) < rate
-    algebra = vsa.get("map", dim=book.algebra.dim)
+    algebra = vsa.get("map", dim=book.algebra.embedding.width)
     if flips == "sign":
         atoms = torch.where(drawn, -signs, signs).to(torch.int8)
     else:

@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 
 import vsa
-from vsa import Codebook, DtypeError, VSAError
+from vsa import Codebook, DtypeError, UnsupportedError, VSAError
 
+from . import takers
 from .certificate import Certificate
+from .needs import ASSOCIATIVE, COMMUTATIVE, Need, broken_law, first_missing
 from .problem import Problem, as_books
 from .result import Factorization, Trace, concatenate
 
@@ -62,6 +64,8 @@ class Factorizer(ABC):
     optional: Sequence[int] = field(default=(), kw_only=True)
     seed: int = field(default=0, kw_only=True)
     name: ClassVar[str] = ""
+    needs: ClassVar[tuple[Need, ...]] = ()  # beside commutative and associative binding, which every product has
+    customary_algebra: ClassVar[str] = "map"  # of a capacity measurement that names none
     sweeps: ClassVar[bool] = False  # whether the method goes through the search space by its nature
 
     def __post_init__(self) -> None:
@@ -69,6 +73,23 @@ class Factorizer(ABC):
             raise DtypeError(f"{self.name} seed", received=repr(self.seed), expected="an integer")
         self.problem = Problem(as_books(self.name, self.books), tuple(self.optional))
         self.books = self.problem.books
+        algebra = self.problem.algebra
+        missing = first_missing(self.needs, algebra)
+        if missing is not None:
+            others = " or ".join(takers(algebra))
+            raise UnsupportedError(
+                self.name, received=f"codebooks of {algebra.name}, which does not declare {missing.declared}",
+                expected=missing.words, hint=f"use {others}" if others else "",
+            )  # fmt: skip
+
+    @classmethod
+    def takes(cls, algebra: vsa.Algebra) -> bool:
+        """Whether an algebra declares all that this method needs, and keeps what it declares.
+
+        Args:
+            algebra: of the codebooks.
+        """
+        return first_missing((COMMUTATIVE, ASSOCIATIVE, *cls.needs), algebra) is None and broken_law(algebra) is None
 
     def __call__(
         self, query: Tensor, *, generator: torch.Generator | None = None, trace: bool = False

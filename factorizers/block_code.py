@@ -24,6 +24,7 @@ from .activations import random_subset
 from .base import Dynamics, Iterative, Pool, Watch
 from .block_rule import PUBLISHED, subset_rule, threshold_rule
 from .certificate import Certificate
+from .needs import BLOCKS, Need
 from .resonator import check_update
 
 __all__ = ["BlockCode", "BlockDynamics"]
@@ -38,7 +39,7 @@ class BlockCode(Iterative):
     """The factorizer of Hersche et al. for block codes, with subsets that follow from D, K, N and F.
 
     Args:
-        books: F codebooks of gsbc or sbc whose atoms are one-hot in every block.
+        books: F codebooks of blocks (gsbc, sbc) whose atoms are one-hot in every block.
         sample: A, atoms of a random subset; 0: none, estimates that find nothing keep all atoms. Default:
             :func:`subset_rule`.
         threshold: T, similarity up to which an atom is left out. Default: :func:`subset_rule`.
@@ -61,16 +62,13 @@ class BlockCode(Iterative):
     restart: int | None = field(default=50, kw_only=True)
     as_published: bool = field(default=False, kw_only=True)
     name: ClassVar[str] = "block_code"
+    needs: ClassVar[tuple[Need, ...]] = (BLOCKS,)
+    customary_algebra: ClassVar[str] = "gsbc"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_update(self.name, self.update)
-        if self.problem.block_length is None:
-            raise UnsupportedError(
-                self.name, received=f"codebooks of {self.problem.algebra.name}", expected="block codes, gsbc or sbc",
-                hint="use in_memory for other algebras",
-            )  # fmt: skip
-        if any(book.atoms.dtype != torch.int64 for book in self.books):
+        if not self.problem.positions:
             raise UnsupportedError(
                 self.name, received="dense atoms", expected="one-hot atoms in index form, int64 positions",
                 hint="convert them with algebra.to_index, or use in_memory",

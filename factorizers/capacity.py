@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import logging
 import os
@@ -14,6 +15,7 @@ from typing import Any
 import vsa
 from vsa import SettingsError, UnknownNameError, VSAError
 
+from . import FACTORIZERS
 from .cells import Cell, check, code_version, compute, fingerprint
 from .wanted import SWEPT, check_settings
 
@@ -27,7 +29,8 @@ certifies, iterations, time, and brute force beside it. A query is a product of 
   +factorizer=resonator|in_memory|asymmetric|block_code|group_search|exhaustive|join
   factorizer.OPTION=VALUE            options of that method, in conf/factorizer/NAME.yaml
   experiment=NAME                    a published setting, in conf/experiment; brings its factorizer
-  algebra=map                        gsbc for block_code, else map, unless named
+  algebra=map                        any registered algebra; the method's customary one unless named
+  algebra.OPTION=VALUE               options of that algebra's constructor beside dim and blocks
   dim=256 factors=3 size=[46,100,256] blocks=4 queries=1000 draws=10 seed=7
   noise=0.1 damage=flips|gaussian|blocks|missing
   backend=NAME backend.KEY=VALUE     where codebooks are stored: a file of conf/backend; digital is exact
@@ -72,6 +75,8 @@ def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
             named = named or override.key_or_group == "factorizer"
             if override.key_or_group == "algebra":  # conf/algebra is of the reasoners: with its own dimension
                 plain.append(f"algebra_name={override.value()}")
+            elif override.key_or_group.startswith("algebra."):
+                plain.append("++algebra_options." + argument.lstrip("+").removeprefix("algebra."))
             elif override.key_or_group == "experiment":
                 experiments.append(_experiment(conf, str(override.value())))
             else:
@@ -153,7 +158,8 @@ def cells_of(settings: dict[str, Any]) -> list[Cell]:
         chosen.pop("published", None)
     options = {key: value if isinstance(value, list) else [value] for key, value in chosen.items()}
     axes = {key: settings[key] if isinstance(settings[key], list) else [settings[key]] for key in SWEPT}
-    algebra = settings["algebra_name"] or ("gsbc" if name == "block_code" else "map")
+    algebra = settings["algebra_name"] or FACTORIZERS.get(name).customary_algebra
+    takes_blocks = "blocks" in inspect.signature(vsa.ALGEBRAS.get(algebra)).parameters
     cells = []
     for combined in itertools.product(*options.values()):
         pairs = _effective(dict(zip(options, combined, strict=True)))
@@ -164,7 +170,7 @@ def cells_of(settings: dict[str, Any]) -> list[Cell]:
                     options=tuple(sorted(pairs.items())),
                     algebra=algebra,
                     dim=dim,
-                    blocks=blocks if algebra in ("gsbc", "sbc") else None,
+                    blocks=blocks if takes_blocks else None,
                     factors=factors,
                     size=size,
                     queries=settings["queries"],
@@ -174,6 +180,7 @@ def cells_of(settings: dict[str, Any]) -> list[Cell]:
                     damage=str(settings["damage"]),
                     threads=settings["threads"],
                     backend=tuple(sorted(settings["backend"].items())),
+                    algebra_options=tuple(sorted(settings["algebra_options"].items())),
                 )
             )
     return list(dict.fromkeys(cells))

@@ -32,6 +32,7 @@ __all__ = ["Cell", "code_version", "compute", "fingerprint"]
 _EXHAUSTIVE_SECONDS = 2.0  # what a cell spends on timing brute force, by and large
 _EXHAUSTIVE_PART = 1 << 27  # multiply-accumulates of a query, of the first part that is timed
 _GROWTH = 4  # of that part while there is time
+_PAIRS = ("options", "threads", "backend", "algebra_options")  # fields that a line shows in another form
 _PUBLISHED = {"in_memory": InMemory.published, "block_code": BlockCode.published}
 
 
@@ -44,7 +45,7 @@ class Cell:
         options: of its constructor, sorted pairs; ``published: true`` takes the published dynamics and settings.
         algebra: name.
         dim: D.
-        blocks: K of block codes, else None.
+        blocks: K where the algebra's constructor takes it, else None.
         factors: F.
         size: N of each factor.
         queries: how many, over all draws.
@@ -54,6 +55,7 @@ class Cell:
         damage: kind of the damage.
         threads: of torch.
         backend: where codebooks are stored: sorted pairs, with its name.
+        algebra_options: further arguments of the algebra's constructor: sorted pairs.
     """
 
     factorizer: str
@@ -70,6 +72,7 @@ class Cell:
     damage: str
     threads: int
     backend: tuple[tuple[str, Any], ...] = (("name", "digital"),)
+    algebra_options: tuple[tuple[str, Any], ...] = ()
 
     def make_backend(self) -> vsa.Backend:
         """The backend."""
@@ -78,7 +81,14 @@ class Cell:
 
     def make_algebra(self) -> vsa.Algebra:
         """The algebra."""
-        return vsa.get(self.algebra, dim=self.dim, **({"blocks": self.blocks} if self.blocks else {}))
+        size = {"dim": self.dim} if self.blocks is None else {"dim": self.dim, "blocks": self.blocks}
+        options = dict(self.algebra_options)
+        for key in sorted(set(size) & set(options)):
+            raise SettingsError(
+                f"setting algebra.{key}", received=repr(options[key]),
+                expected=f"{key}={options[key]}, a setting of its own",
+            )  # fmt: skip
+        return vsa.get(self.algebra, **size, **options)
 
     def make(self, books: list[vsa.Codebook]) -> Factorizer:
         """The factorizer."""
@@ -148,11 +158,12 @@ def compute(cell: Cell) -> dict[str, Any]:
             brute += took
             brute_queries += few
     low, high = wilson(right, cell.queries)
-    length = getattr(algebra, "block_length", None)
-    expected = false_factorizations(cell.size**cell.factors, cell.dim // length, length) if length else None
+    length, width = algebra.block_length, algebra.embedding.width
+    expected = None if length is None else false_factorizations(cell.size**cell.factors, width // length, length)
     return {
-        **{key: value for key, value in asdict(cell).items() if key not in ("options", "threads", "backend")},
+        **{key: value for key, value in asdict(cell).items() if key not in _PAIRS},
         "options": dict(cell.options),
+        **({"algebra_options": dict(cell.algebra_options)} if cell.algebra_options else {}),
         "backend": dict(cell.backend),
         "microjoules_per_query": _microjoules(costs, "energy_joules", cell.queries),
         "digital_microjoules_per_query": _microjoules(costs, "digital_joules", cell.queries),
@@ -169,7 +180,7 @@ def compute(cell: Cell) -> dict[str, Any]:
         "exhaustive_share": round(statistics.fmean(shares), 5),
         "sweep": FACTORIZERS.get(cell.factorizer).sweeps or statistics.fmean(shares) > SWEEP_SHARE,
         "tau": round(certificate[0], 5),
-        "false_expected": certificate[1],
+        "false_expected": None if math.isnan(certificate[1]) else certificate[1],
         "peak_memory_mb": _peak_memory_mb(),
         "threads": cell.threads,
         "torch": torch.__version__,
@@ -219,7 +230,10 @@ def fingerprint(cell: Cell) -> str:
     Args:
         cell: what to measure.
     """
-    return hashlib.sha256(json.dumps(asdict(cell), sort_keys=True).encode()).hexdigest()[:16]
+    settings = asdict(cell)
+    if not cell.algebra_options:  # cells without any keep the hash that they had before there were some
+        del settings["algebra_options"]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @lru_cache(maxsize=1)

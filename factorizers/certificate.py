@@ -1,10 +1,11 @@
 """Certificates: how similar a re-bound product must be to the query before it is taken for the answer.
 
 tau is set so that the expected number of wrong combinations that reach it is below 1e-3 over the whole search space.
-That needs a similarity whose chance is known far out in its tail. The cosine of products of signs and of phasors is
-normal there. That of products of normal vectors (hrr, map_real) is not: a few large entries decide it, and at six
-standard deviations it is a thousand times as likely as a normal one. There products are compared by phase or by sign,
-which are as evenly spread as those of one atom, with the magnitudes of the query as weights.
+That needs a similarity whose chance is known far out in its tail; an algebra declares it as ``laws.products``. The
+cosine of products of signs and of phasors is normal there. That of products of normal vectors (hrr, map_real) is not: a
+few large entries decide it, and at six standard deviations it is a thousand times as likely as a normal one. There
+products are compared by phase or by sign, which are as evenly spread as those of one atom, with the magnitudes of the
+query as weights. Of an algebra that declares nothing only a product that equals the query is certified.
 Block codes have few outcomes per block: there even exact re-binding can leave ``false_expected`` wrong combinations.
 """
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Certificate", "block_certificate", "cosine_certificate"]
 
 EXPECTED_FALSE = 1e-3
+_EQUAL = 1 - 1e-4  # the cosine of a query with the product that it is, computed in float32 in another order
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Certificate:
         problem: whose products are compared.
         queries: (B, D') in a form that can be compared with products.
         tau: (B,), the least similarity that certifies.
-        false_expected: (B,), lambda: wrong combinations expected to reach tau by chance.
+        false_expected: (B,), lambda: wrong combinations expected to reach tau by chance; NaN where chance is unknown.
         norms: (B,), Euclidean norms of the queries, or what a query's own phases or signs read; None for block codes.
         flat: whether products are compared by their phases or signs.
     """
@@ -61,15 +63,16 @@ class Certificate:
         if self.norms is None:
             return _agreement(self.problem, queries, indices)
         parts = [atoms[indices[:, f]] for f, atoms in enumerate(self.problem.atoms)]
-        if parts[0].dtype == torch.int8:
+        if self.problem.algebra.laws.signs and parts[0].dtype == torch.int8:
             product = parts[0]
             for part in parts[1:]:
                 product = product * part
             inner = (queries * product).sum(-1, dtype=torch.int32 if queries.dtype == torch.int8 else None)
             return inner / (self.norms[rows] * math.sqrt(product.shape[-1]))
-        product = self.problem.algebra.embed(self.problem.product(indices))
+        product = self.problem.product(indices)
         if self.flat:
-            return (queries * _flatten(self.problem, product)).sum(-1) / self.norms[rows]
+            return (queries * _flattened(self.problem, product)).sum(-1) / self.norms[rows]
+        product = self.problem.algebra.embed(product)
         length = product.square().sum(-1).sqrt().clamp_min(torch.finfo(product.dtype).tiny)
         return (queries * product).sum(-1) / (self.norms[rows] * length)
 
@@ -90,21 +93,20 @@ def cosine_certificate(problem: Problem, queries: Tensor) -> Certificate:
         2015: whatever the weights of a sum of random signs, its tail is at most 3.18 times the normal one.
     """
     algebra = problem.algebra
-    if algebra.name in ("map", "bsc"):
-        compared = queries if queries.dtype == torch.int8 else algebra.embed(queries)
-        if algebra.name == "bsc":
-            compared = compared.to(torch.int8)
-    else:
-        compared = algebra.embed(queries)
+    compared = problem.as_signs(queries) if algebra.laws.signs else algebra.embed(queries)
     width = algebra.embedding.width
     norms = compared.to(torch.float32).square().sum(-1).sqrt()
     # The cosine of independent vectors with E independent real parts has variance 1/E, phasors 1/(2D) = 1/E too.
     # From the lower tail: 1 minus a share below 1e-16 would be 1.
     z = -NormalDist().inv_cdf(min(EXPECTED_FALSE / problem.combinations, 0.5)) if problem.combinations > 1 else 0.0
     spread = torch.full_like(norms, 1 / math.sqrt(width))
-    flat = problem.factors > 1 and algebra.name in ("hrr", "map_real")
+    known = algebra.laws.products
+    if known == "unknown":
+        tau, false = (torch.full_like(norms, value) for value in (_EQUAL, math.nan))
+        return Certificate(problem, compared, tau, false, norms)
+    flat = problem.factors > 1 and known == "flattened"
     if flat:
-        own = _flatten(problem, compared)
+        own = _flattened(problem, queries)
         read = (compared * own).sum(-1)
         spread = (norms * own.square().sum(-1).sqrt() / (read * math.sqrt(width))).to(norms)
         norms = read
@@ -114,12 +116,10 @@ def cosine_certificate(problem: Problem, queries: Tensor) -> Certificate:
     return Certificate(problem, compared, tau, false, norms, flat)
 
 
-def _flatten(problem: Problem, x: Tensor) -> Tensor:
-    """Every frequency, or every entry, to magnitude one: what products of atoms spread evenly by chance."""
-    if problem.algebra.name == "hrr":
-        unitary: Tensor = problem.algebra.unitary(x)  # type: ignore[attr-defined]
-        return unitary
-    return torch.where(x < 0, -1.0, 1.0).to(x.dtype)
+def _flattened(problem: Problem, x: Tensor) -> Tensor:
+    """(..., E): magnitudes taken away in the canonical form, so that products of atoms spread evenly by chance."""
+    algebra = problem.algebra
+    return algebra.embed(algebra.flatten(algebra.unembed(algebra.embed(x))))
 
 
 def block_certificate(problem: Problem, queries: Tensor) -> Certificate:

@@ -15,10 +15,10 @@ __all__ = ["DAMAGES", "corrupt_blocks", "damage", "flip_bits", "gaussian_noise",
 
 
 def flip_bits(algebra: Algebra, x: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Flip entries of bipolar and binary vectors, each with the same probability.
+    """Flip entries of vectors of signs or bits, each with the same probability.
 
     Args:
-        algebra: map or bsc.
+        algebra: one that declares ``laws.signs``: map, bsc.
         x: (..., D), signs or bits.
         share: the probability, from 0 to 1.
         generator: the source of randomness.
@@ -27,20 +27,23 @@ def flip_bits(algebra: Algebra, x: Tensor, share: float, generator: torch.Genera
         (..., D).
     """
     _share("flip_bits", share)
-    if algebra.name not in ("map", "bsc"):
-        raise UnsupportedError("flip_bits", received=f"vectors of {algebra.name}", expected="map or bsc")
-    if algebra.name == "bsc" and x.dtype == torch.int64:
-        packed: Tensor = algebra.pack(flip_bits(algebra, algebra.unpack(x), share, generator))  # type: ignore[attr-defined]
-        return packed
-    drawn = _uniform(x.shape, generator, x.device) < share
-    return x ^ drawn if x.dtype == torch.bool else torch.where(drawn, -x, x)
+    if not algebra.laws.signs:
+        raise UnsupportedError(
+            "flip_bits", received=f"vectors of {algebra.name}", expected="signs or bits (laws.signs)"
+        )
+    embedded = algebra.embed(x)
+    drawn = _uniform(embedded.shape, generator, x.device) < share
+    mask = algebra.unembed(torch.where(drawn, -1.0, 1.0).to(embedded))
+    alike = algebra.mixes_forms or x.dtype == mask.dtype
+    flipped = algebra.bind(x, mask) if alike else algebra.unembed(embedded * algebra.embed(mask))
+    return flipped.to(x.dtype) if flipped.shape == x.shape else flipped
 
 
 def gaussian_noise(algebra: Algebra, x: Tensor, level: float, generator: torch.Generator) -> Tensor:
     """Add normal noise to every entry of the real embedding.
 
     Args:
-        algebra: of the vectors; those of bsc and sbc cannot hold noise.
+        algebra: of the vectors; where bundling is a vote (``laws.linear`` is false) they cannot hold noise.
         x: (..., D).
         level: its standard deviation over the root mean square of the entries.
         generator: the source of randomness.
@@ -50,10 +53,11 @@ def gaussian_noise(algebra: Algebra, x: Tensor, level: float, generator: torch.G
     """
     if not 0 <= level < math.inf:
         raise VSAError("gaussian_noise", received=level, expected="a level that is finite and not negative")
-    if algebra.name in ("bsc", "sbc"):
+    if not algebra.laws.linear:
         raise UnsupportedError(
-            "gaussian_noise", received=f"vectors of {algebra.name}", expected="vectors of real or complex numbers"
-        )
+            "gaussian_noise", received=f"vectors of {algebra.name}",
+            expected="vectors of real or complex numbers (laws.linear)",
+        )  # fmt: skip
     embedded = algebra.embed(x)
     rms = embedded.square().mean(-1, keepdim=True).sqrt()
     noise = torch.randn(embedded.shape, generator=generator, device=generator.device).to(embedded)
@@ -64,7 +68,7 @@ def corrupt_blocks(algebra: Algebra, x: Tensor, share: float, generator: torch.G
     """Replace blocks by random ones, each with the same probability.
 
     Args:
-        algebra: gsbc or sbc.
+        algebra: one that declares ``block_length``: gsbc, sbc.
         x: (..., D) or (..., K) positions.
         share: the probability, from 0 to 1.
         generator: the source of randomness.
@@ -86,7 +90,7 @@ def missing_blocks(algebra: Algebra, x: Tensor, share: float, generator: torch.G
     """Make blocks uniform, so that they say nothing, each with the same probability.
 
     Args:
-        algebra: gsbc.
+        algebra: one of blocks that hold sums: gsbc.
         x: (..., D) or (..., K) positions.
         share: the probability, from 0 to 1.
         generator: the source of randomness.
@@ -96,8 +100,11 @@ def missing_blocks(algebra: Algebra, x: Tensor, share: float, generator: torch.G
     """
     _share("missing_blocks", share)
     blocks, length = _geometry("missing_blocks", algebra)
-    if algebra.name != "gsbc":
-        raise UnsupportedError("missing_blocks", received=f"vectors of {algebra.name}", expected="gsbc, which is dense")
+    if not algebra.laws.linear:
+        raise UnsupportedError(
+            "missing_blocks", received=f"vectors of {algebra.name}",
+            expected="blocks that hold sums, as those of gsbc do (laws.linear)",
+        )  # fmt: skip
     hit = _uniform((*x.shape[:-1], blocks), generator, x.device) < share
     split = algebra.embed(x).unflatten(-1, (blocks, length))
     return torch.where(hit.unsqueeze(-1), torch.full_like(split, 1 / length), split).flatten(-2)
@@ -154,10 +161,12 @@ def _share(operation: str, share: float) -> None:
 
 
 def _geometry(operation: str, algebra: Algebra) -> tuple[int, int]:
-    length = getattr(algebra, "block_length", None)
+    length = algebra.block_length
     if length is None:
-        raise UnsupportedError(operation, received=f"vectors of {algebra.name}", expected="block codes")
-    return algebra.dim // int(length), int(length)
+        raise UnsupportedError(
+            operation, received=f"vectors of {algebra.name}", expected="block codes (block_length)"
+        )
+    return algebra.embedding.width // length, length
 
 
 def _uniform(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:

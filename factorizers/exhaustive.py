@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 import vsa
-from vsa import Codebook, DtypeError
+from vsa import Codebook, DtypeError, UnsupportedError
 
 from . import FACTORIZERS
 from .base import Factorizer, Outcome
 from .certificate import Certificate
-from .readers import SignReader, reader_for, sign_atoms
+from .needs import ADJOINT, IDENTITY, Need
+from .readers import SignReader, reader_for
 from .sweeps import Products, best_of_each, expand, widest
 
 __all__ = ["Exhaustive"]
@@ -26,11 +27,12 @@ _PREFIX = 64  # entries that tell an equal product from others: a wrong one agre
 @FACTORIZERS.register("exhaustive")
 @dataclass(eq=False)
 class Exhaustive(Factorizer):
-    """Brute force: the most similar of all products, for every algebra.
+    """Brute force: the most similar of all products, for every algebra with commutative and associative binding.
 
     Products of all factors but the largest are unbound from the query, chunk by chunk, and the largest codebook is read
-    through its backend. Signs are read in int8; block codes in index form drop combinations that cannot win any more.
-    A real query to sign codebooks is rounded to 1/32 of its root mean square.
+    through its backend; where unbinding is not the adjoint of binding, all products are bound out instead. Signs are
+    read in int8; block codes in index form drop combinations that cannot win any more. A real query to sign codebooks
+    is rounded to 1/32 of its root mean square.
 
     Similarity is the cosine, for block codes in index form the share of agreeing blocks; for block codes in dense form
     the cosine, too, so that missing and corrupted blocks count for what they hold. Of equals the first wins. Reads are
@@ -47,6 +49,7 @@ class Exhaustive(Factorizer):
     early_exit: bool = field(default=True, kw_only=True)
     elements: int = field(default=2**19, kw_only=True)
     name: ClassVar[str] = "exhaustive"
+    needs: ClassVar[tuple[Need, ...]] = (IDENTITY,)
     sweeps: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -54,6 +57,12 @@ class Exhaustive(Factorizer):
         vsa.validation.check_count(self.name, "elements", self.elements)
         if not isinstance(self.early_exit, bool):
             raise DtypeError(f"{self.name} early_exit", received=repr(self.early_exit), expected="True or False")
+        if not ADJOINT.holds(self.problem.algebra) and not all(book.backend.exact for book in self.books):
+            raise UnsupportedError(
+                self.name, received=f"{self.problem.algebra.name} on a backend that is not exact",
+                expected=f"an exact backend, or an algebra that declares {ADJOINT.declared}",
+                hint="without it products are bound out and no array is read",
+            )  # fmt: skip
 
     @cached_property
     def _last(self) -> int:
@@ -61,13 +70,13 @@ class Exhaustive(Factorizer):
 
     @cached_property
     def _products(self) -> Products:
-        atoms = sign_atoms(self.problem) or tuple(book.atoms for book in self.problem.books)
+        atoms = self.problem.signs or tuple(book.atoms for book in self.problem.books)
         return Products(self.problem, tuple(f for f in range(self.problem.factors) if f != self._last), atoms)
 
     @cached_property
     def _short(self) -> tuple[Products, Codebook]:
         """Products of the other factors and the last codebook, both cut to their first entries."""
-        atoms = tuple(part[:, :_PREFIX].contiguous() for part in sign_atoms(self.problem) or ())
+        atoms = tuple(part[:, :_PREFIX].contiguous() for part in self.problem.signs or ())
         book = Codebook(vsa.get("map", dim=_PREFIX), atoms[self._last])
         return Products(self.problem, self._products.factors, atoms), book
 

@@ -23,6 +23,7 @@ from vsa import UnsupportedError, VSAError
 from . import FACTORIZERS
 from .base import Factorizer, Outcome
 from .certificate import Certificate
+from .needs import SIGNS, Need
 from .sweeps import Products, best_of_each, widest
 
 __all__ = ["GroupSearch"]
@@ -42,7 +43,7 @@ class GroupSearch(Factorizer):
     random. A real query is searched by its signs. A query is done when a product is certified.
 
     Args:
-        books: F codebooks of map or bsc; with F = 1 there are no groups.
+        books: F codebooks of signs (map, bsc); with F = 1 there are no groups.
         noise: the share of flipped bits that the search must stand, below .5.
         group: g. Default: from D, N and ``noise``.
         elements: similarities, and entries of unbound vectors, held at once; it bounds the memory.
@@ -52,16 +53,14 @@ class GroupSearch(Factorizer):
     group: int | None = field(default=None, kw_only=True)
     elements: int = field(default=2**19, kw_only=True)
     name: ClassVar[str] = "group_search"
+    needs: ClassVar[tuple[Need, ...]] = (SIGNS,)
     sweeps: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.problem.algebra.name not in ("map", "bsc"):
-            raise UnsupportedError(
-                self.name, received=f"codebooks of {self.problem.algebra.name}", expected="map or bsc",
-                hint="use exhaustive",
-            )  # fmt: skip
-        if any(not b.backend.exact or b.stored.kind != "bipolar" for b in self.problem.books):
+        if self.problem.signs is None or any(
+            not b.backend.exact or b.stored.kind != "bipolar" for b in self.problem.books
+        ):
             raise UnsupportedError(
                 self.name, received="float atoms, or a backend with noise", expected="signs on an exact backend"
             )
@@ -125,6 +124,10 @@ class GroupSearch(Factorizer):
     def _width(self) -> int:
         return self.problem.algebra.embedding.width
 
+    @property
+    def _atoms(self) -> tuple[Tensor, ...]:
+        return self.problem.signs or ()
+
     @cached_property
     def _last(self) -> int:
         return widest(self.problem)
@@ -137,7 +140,7 @@ class GroupSearch(Factorizer):
     @cached_property
     def _groups(self) -> Products:
         """Products of all factors but the last, in which group sums stand for the atoms of one."""
-        atoms = list(self.problem.atoms)
+        atoms = list(self._atoms)
         if self._grouped is not None:
             size = self.group_size
             grouped = atoms[self._grouped]
@@ -147,7 +150,7 @@ class GroupSearch(Factorizer):
         return Products(self.problem, rest, tuple(atoms))
 
     def _solve(self, queries: Tensor, certificate: Certificate, generator: torch.Generator, trace: bool) -> Outcome:
-        signs = queries if queries.dtype == torch.int8 else self.problem.algebra.embed(queries)
+        signs = self.problem.as_signs(queries)
         signs = torch.where(signs < 0, -1, 1).to(torch.int8)
         size, bar, stored = self.problem.sizes[self._last], self.bar(self.group_size), self._stored(self._last)
         indices = torch.zeros(len(queries), self.problem.factors, dtype=torch.int64, device=queries.device)
@@ -193,7 +196,7 @@ class GroupSearch(Factorizer):
         found[:, self._last] = atom
         found[:, list(self._groups.factors)] = self._groups.indices(number)
         target = signs[part[owner]]
-        for factor, atoms in enumerate(self.problem.atoms):
+        for factor, atoms in enumerate(self._atoms):
             if factor != self._grouped or self.group_size == 1:
                 target = target * atoms[found[:, factor]]
         if self._grouped is None or self.group_size == 1:

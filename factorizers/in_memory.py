@@ -22,6 +22,7 @@ from . import FACTORIZERS
 from .activations import hard_threshold, int8_threshold_
 from .base import Dynamics, Iterative, Pool, Watch
 from .certificate import Certificate
+from .needs import ADJOINT, SUMS, Need
 from .problem import Problem
 from .resonator import ResonatorDynamics, Update, check_similarity, check_update, examine_from
 from .spaces import NoisePool, Signs, Vectors, for_problem
@@ -71,6 +72,7 @@ class InMemory(Iterative):
     second_noise: float = field(default=0.0, kw_only=True)
     as_published: bool = field(default=False, kw_only=True)
     name: ClassVar[str] = "in_memory"
+    needs: ClassVar[tuple[Need, ...]] = (ADJOINT, SUMS)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -219,14 +221,16 @@ def chance_threshold(problem: Problem, size: int) -> float:
         size: N.
 
     Returns:
-        crosstalk mean + std * PPF(1 - k / N), with the number k of :func:`alive_atoms`.
+        crosstalk mean + std * PPF(1 - k / N), with the number k of :func:`alive_atoms`; the offset of an embedding is
+        taken off, for it is no part of a read.
 
     Reference:
         The rule gives .135 at D = N = 256 and F = 3, where Langenegger et al. tuned .136.
     """
     laws = problem.algebra.laws
-    alive = alive_atoms(size, problem.factors, laws.crosstalk_std)
-    return laws.crosstalk_mean + laws.crosstalk_std * _quantile(alive, size)
+    std = laws.crosstalk_std / (1.0 - problem.algebra.embedding.offset)
+    alive = alive_atoms(size, problem.factors, std)
+    return problem.over_perfect(laws.crosstalk_mean) + std * _quantile(alive, size)
 
 
 def alive_atoms(size: int, factors: int, sigma: float) -> float:

@@ -21,6 +21,7 @@ from vsa import UnsupportedError
 from . import FACTORIZERS
 from .base import Factorizer, Outcome
 from .certificate import Certificate
+from .needs import SIGNS_OR_BLOCKS, Need
 from .sweeps import digits
 
 __all__ = ["Join"]
@@ -31,7 +32,7 @@ _WORD = 62  # bits of a key
 @FACTORIZERS.register("join")
 @dataclass(eq=False)
 class Join(Factorizer):
-    """Exact factorization of noise-free products of map, bsc and block codes; trials for slightly noisy ones.
+    """Exact factorization of noise-free products of signs and of block codes; trials for slightly noisy ones.
 
     Where block codes admit several right products (see ``false_expected``), it answers with one of them. A real query
     is read by its signs, a dense block by its largest entry. Noise that spares one of the tried keys does no harm;
@@ -41,7 +42,7 @@ class Join(Factorizer):
     up, and those that are kept in every call.
 
     Args:
-        books: F codebooks of map, bsc, sbc or gsbc.
+        books: F codebooks of signs (map, bsc) or blocks (sbc, gsbc).
         trials: keys tried for queries that no key has answered yet. The first is as long as can be; a further key keeps
             only as many bits or blocks as tell the products apart, so that noise spares it with some luck.
         elements: keys held at once; it bounds the memory.
@@ -50,19 +51,18 @@ class Join(Factorizer):
     trials: int = field(default=256, kw_only=True)
     elements: int = field(default=2**22, kw_only=True)
     name: ClassVar[str] = "join"
+    needs: ClassVar[tuple[Need, ...]] = (SIGNS_OR_BLOCKS,)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._sorted: tuple[Tensor, Tensor] | None = None  # keys of the first trial, the same in every call
         vsa.validation.check_count(self.name, "trials", self.trials)
         vsa.validation.check_count(self.name, "elements", self.elements)
-        if self.problem.algebra.name not in ("map", "bsc") and self.problem.block_length is None:
+        if self.problem.block_length is None and self.problem.signs is None:
             raise UnsupportedError(
-                self.name, received=f"codebooks of {self.problem.algebra.name}", expected="map, bsc or block codes",
-                hint="vectors of real numbers have no exact keys; use exhaustive or in_memory",
+                self.name, received="atoms of other entries than +1 and -1", expected="signs, for exact keys",
+                hint="take their signs with algebra.quantize, or use in_memory",
             )  # fmt: skip
-        if self.problem.algebra.name == "map" and any(book.atoms.dtype != torch.int8 for book in self.problem.books):
-            raise UnsupportedError(self.name, received="float atoms of map", expected="signs, int8")
 
     def _solve(self, queries: Tensor, certificate: Certificate, generator: torch.Generator, trace: bool) -> Outcome:
         keys = _Blocks(self, queries) if self.problem.block_length is not None else _Bits(self, queries)
@@ -178,13 +178,14 @@ class _Keys:
 
 
 class _Bits(_Keys):
-    """Sampled signs of map and bsc, packed into one word; products are exclusive ors of words."""
+    """Sampled signs, packed into one word; products are exclusive ors of words."""
 
     macs = 1
 
     def __init__(self, settings: Join, queries: Tensor) -> None:
         super().__init__(settings, queries)
-        signs = queries if queries.dtype == torch.int8 else self.problem.algebra.embed(queries)
+        signs = self.problem.as_signs(queries)
+        self._atoms = self.problem.signs or ()
         self._bits = signs < 0
         self._width = signs.shape[-1]
 
@@ -197,7 +198,7 @@ class _Bits(_Keys):
         return self._width <= min(_WORD, math.ceil(self._needed))
 
     def atoms(self, factor: int, parts: Tensor) -> Tensor:
-        return _word(self.problem.atoms[factor][:, parts] < 0).unsqueeze(-1)
+        return _word(self._atoms[factor][:, parts] < 0).unsqueeze(-1)
 
     def queries(self, rows: Tensor, parts: Tensor) -> Tensor:
         return _word(self._bits[rows][:, parts]).unsqueeze(-1)

@@ -19,10 +19,11 @@ import vsa
 from vsa import Algebra, Codebook, DtypeError, ShapeError, UnsupportedError, VSAError
 
 from .certificate import Certificate, block_certificate, cosine_certificate
+from .needs import ASSOCIATIVE, COMMUTATIVE, broken_law, first_missing
 
 __all__ = ["Problem"]
 
-FALSE_CERTIFICATES = 1e-3  # expected number over all combinations of atoms
+_ROUNDING = 1e-3  # by which a sign may be off that was computed
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +35,8 @@ class Problem:
         optional: factors that a product may lack; each gets one more atom, the identity, with the label None.
 
     Raises:
-        VSAError: no books; books that differ in algebra, form or device; duplicated atoms; a stack of codebooks; an
-            algebra without exact unbinding and commutative binding.
+        VSAError: no books; books that differ in algebra, form or device; duplicated atoms; a stack of codebooks.
+        UnsupportedError: an algebra whose binding is not commutative and associative, or that breaks a law it claims.
     """
 
     books: tuple[Codebook, ...]
@@ -59,11 +60,20 @@ class Problem:
                 )
             if book.atoms.device != first.atoms.device:
                 raise DtypeError(where, received=f"atoms on {book.atoms.device}", expected=f"{first.atoms.device}")
-        if not first.algebra.laws.commutative:
+        missing = first_missing((COMMUTATIVE, ASSOCIATIVE), first.algebra)
+        if missing is not None:
             raise UnsupportedError(
                 "factorizer",
-                received=f"{first.algebra.name}, whose binding has an order",
-                expected="commutative binding",
+                received=f"codebooks of {first.algebra.name}, which does not declare {missing.declared}",
+                expected=missing.words,
+            )
+        broken = broken_law(first.algebra)
+        if broken is not None:
+            raise UnsupportedError(
+                "factorizer",
+                received=f"codebooks of {first.algebra.name}, which claims and breaks {broken}",
+                expected="an algebra that keeps its declarations",
+                hint="see vsa.check_algebra",
             )
         for factor in self.optional:
             if isinstance(factor, bool) or not isinstance(factor, int) or not 0 <= factor < len(books):
@@ -109,15 +119,67 @@ class Problem:
     @cached_property
     def atoms(self) -> tuple[Tensor, ...]:
         """Exact atoms of each codebook, in the form in which products are bound most cheaply."""
-        if self.algebra.name == "bsc":  # signs multiply as bits are added, and a product of signs can be compared
+        if self.algebra.laws.signs and not _inexact(self.books[0].atoms):  # signs multiply, and can be compared
             return tuple(self.algebra.embed(book.atoms).to(torch.int8) for book in self.books)
         return tuple(book.atoms for book in self.books)
+
+    @cached_property
+    def signs(self) -> tuple[Tensor, ...] | None:
+        """The atoms as int8 signs; None where the algebra declares none, or a codebook holds other numbers."""
+        if not self.algebra.laws.signs:
+            return None
+        if not _inexact(self.books[0].atoms):
+            return self.atoms
+        embedded = [self.algebra.embed(atoms) for atoms in self.atoms]
+        if not all(bool((atoms.abs() == 1).all()) for atoms in embedded):
+            return None
+        return tuple(atoms.to(torch.int8) for atoms in embedded)
+
+    @cached_property
+    def nearly_signs(self) -> bool:
+        """Whether the algebra declares signs and no entry of a codebook is off by more than rounding."""
+        if self.signs is not None:
+            return True
+        return self.algebra.laws.signs and all(
+            bool(((self.algebra.embed(atoms).abs() - 1).abs() <= _ROUNDING).all()) for atoms in self.atoms
+        )
+
+    def as_signs(self, queries: Tensor) -> Tensor:
+        """Queries as signs: int8, or real where they are in a float form.
+
+        Args:
+            queries: (B, D) in any form of an algebra that declares signs.
+
+        Returns:
+            (B, E).
+        """
+        embedded = self.algebra.embed(queries)
+        return embedded if _inexact(queries) else embedded.to(torch.int8)
 
     @property
     def block_length(self) -> int | None:
         """L of block codes; None for other algebras."""
-        length = getattr(self.algebra, "block_length", None)
-        return int(length) if length is not None else None
+        return self.algebra.block_length
+
+    @property
+    def positions(self) -> bool:
+        """Whether the atoms are positions of one-hot blocks, int64."""
+        return self.block_length is not None and self.books[0].atoms.dtype == torch.int64
+
+    @property
+    def perfect(self) -> float:
+        """Inner product of embeddings at a similarity of 1, where ``scale`` and ``offset`` of an embedding put it."""
+        embedding = self.algebra.embedding
+        return (1.0 - embedding.offset) / embedding.scale
+
+    def over_perfect(self, similarity: float) -> float:
+        """A similarity as a share of a perfect inner product, which is what reads are measured by.
+
+        Args:
+            similarity: as the algebra counts it, its ``offset`` included.
+        """
+        offset = self.algebra.embedding.offset
+        return (similarity - offset) / (1.0 - offset)
 
     @property
     def exhaustive_macs(self) -> int:
@@ -130,7 +192,7 @@ class Problem:
     @property
     def read_macs(self) -> int:
         """Multiply-accumulates of one similarity: the width of the embedding, K for one-hot blocks in index form."""
-        if self.block_length is not None and self.books[0].atoms.dtype == torch.int64:
+        if self.positions:
             return int(self.books[0].atoms.shape[-1])
         return self.algebra.embedding.width
 
@@ -157,7 +219,7 @@ class Problem:
         if query.numel() == 0:
             raise ShapeError("factorize", received=vsa.validation.describe(query), expected="at least one query")
         flat = query.reshape(-1, query.shape[-1])
-        if query.is_floating_point() or query.is_complex():
+        if _inexact(query):
             empty = int((flat == 0).all(-1).sum())
             if empty:
                 raise VSAError(
@@ -190,6 +252,11 @@ class Problem:
         if self.block_length is not None:
             return block_certificate(self, queries)
         return cosine_certificate(self, queries)
+
+
+def _inexact(x: Tensor) -> bool:
+    """Whether a vector may hold other numbers than those that atoms are made of."""
+    return x.is_floating_point() or x.is_complex()
 
 
 def _check_book(book: object, factor: int) -> Codebook:

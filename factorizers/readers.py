@@ -1,7 +1,8 @@
 """Readers compare queries with products: all factors but one are unbound, and the last codebook is read.
 
-Unbinding is the adjoint of binding in every algebra here: the inner product of a query with the product of ``a`` and
-``b`` is that of the query, ``a`` unbound, with ``b``. So a whole codebook is compared by one read.
+Where unbinding is the adjoint of binding (``laws.adjoint``), the inner product of a query with the product of ``a`` and
+``b`` is that of the query, ``a`` unbound, with ``b``. So a whole codebook is compared by one read. Elsewhere every
+product is bound out.
 """
 
 from __future__ import annotations
@@ -12,24 +13,14 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from .needs import ADJOINT
 from .problem import Problem
 from .spaces import Signs, Vectors, reads_integers
 from .sweeps import best_of_each
 
-__all__ = ["IndexReader", "Reader", "SignReader", "VectorReader", "reader_for", "sign_atoms"]
+__all__ = ["IndexReader", "Reader", "ProductReader", "SignReader", "VectorReader", "reader_for"]
 
 LENGTH_ELEMENTS = 2**22  # entries of products that are made at once to measure their norms
-
-
-def sign_atoms(problem: Problem) -> tuple[Tensor, ...] | None:
-    """The atoms of map and bsc as int8 signs; None where they are no signs."""
-    if problem.algebra.name not in ("map", "bsc"):
-        return None
-    if problem.atoms[0].dtype == torch.int8:
-        return problem.atoms
-    if not all(bool((atoms.abs() == 1).all()) for atoms in problem.atoms):
-        return None
-    return tuple(atoms.to(torch.int8) for atoms in problem.atoms)
 
 
 class Reader(ABC):
@@ -113,12 +104,12 @@ class VectorReader(Reader):
         self._float = self._book.stored.dtype or torch.get_default_dtype()
         self.perfect = 1.0 - 1e-5 if self._book.backend.exact else math.inf
         self._length: float | None = None
-        if self.atoms[0].dtype == torch.int64:
+        if problem.positions:
             self._length = math.sqrt(self.atoms[0].shape[-1])
         self._seen: tuple[Tensor, Tensor] | None = None
 
     def best(self, rows: Tensor, products: Tensor, floor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        unbound = self._algebra.unbind(self._space.queries[rows].unsqueeze(1), products)
+        unbound = self._algebra.unbind(self._space.queries[rows].unsqueeze(1), self._space.own(products))
         raw = self._book.stored.matvec(self._algebra.embed(unbound).to(self._float))
         norms = self._norms[rows]
         macs = torch.full_like(rows, products.shape[0] * len(self._book) * self._problem.read_macs)
@@ -138,6 +129,41 @@ class VectorReader(Reader):
                 parts.append(bound.square().sum(-1).sqrt())
             lengths = torch.cat(parts)
             self._seen = products, lengths.clamp_min(torch.finfo(lengths.dtype).tiny)
+        return self._seen[1]
+
+
+class ProductReader(Reader):
+    """Every product bound out and compared by the cosine of embeddings, for any commutative algebra.
+
+    It costs a binding and a comparison of D entries per product, and reads no array.
+
+    Args:
+        problem: the codebooks.
+        queries: (B, D') as the caller gave them.
+        last: the factor that is bound to the products of the others.
+    """
+
+    perfect = 1.0 - 1e-5
+
+    def __init__(self, problem: Problem, queries: Tensor, last: int) -> None:
+        self._algebra = problem.algebra
+        self.atoms = tuple(book.atoms for book in problem.books)
+        self._last = self.atoms[last]
+        self._queries = _unit(self._algebra.embed(queries).to(torch.get_default_dtype()))
+        self._seen: tuple[Tensor, list[Tensor]] | None = None
+
+    def best(self, rows: Tensor, products: Tensor, floor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        queries = self._queries[rows]
+        raw = torch.cat([(queries @ part.mT) for part in self._bound(products)], -1)
+        macs = torch.full_like(rows, raw.shape[-1] * queries.shape[-1])
+        return _peak(raw.unflatten(-1, (len(products), -1)), floor, torch.ones_like(floor), macs)
+
+    def _bound(self, products: Tensor) -> list[Tensor]:
+        """(M', E) directions of the products with the atoms of the last codebook, product by product."""
+        if self._seen is None or self._seen[0] is not products:
+            each = max(1, LENGTH_ELEMENTS // (len(self._last) * self._algebra.embedding.width))
+            bound = [self._algebra.bind(part.unsqueeze(1), self._last).flatten(0, 1) for part in products.split(each)]
+            self._seen = products, [_unit(self._algebra.embed(part).to(self._queries)) for part in bound]
         return self._seen[1]
 
 
@@ -193,13 +219,17 @@ def reader_for(problem: Problem, queries: Tensor, last: int) -> Reader:
         queries: (B, D').
         last: the factor that is read.
     """
-    signs = sign_atoms(problem)
-    if signs is not None:
-        return SignReader(problem, queries, signs, last)
-    positions = queries.dtype == torch.int64 and problem.books[last].atoms.dtype == torch.int64
-    if positions and problem.block_length is not None and problem.books[last].backend.exact:
+    if problem.signs is not None:
+        return SignReader(problem, queries, problem.signs, last)
+    if problem.positions and queries.dtype == torch.int64 and problem.books[last].backend.exact:
         return IndexReader(problem, queries, last)
-    return VectorReader(problem, queries, last)
+    if ADJOINT.holds(problem.algebra):
+        return VectorReader(problem, queries, last)
+    return ProductReader(problem, queries, last)
+
+
+def _unit(x: Tensor) -> Tensor:
+    return x / x.square().sum(-1, keepdim=True).sqrt().clamp_min(torch.finfo(x.dtype).tiny)
 
 
 def _peak(raw: Tensor, floor: Tensor, norms: Tensor, macs: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -18,6 +18,7 @@ from vsa import Codebook, UnsupportedError, VSAError
 from . import FACTORIZERS
 from .base import Dynamics, Iterative, Pool, Watch
 from .certificate import Certificate
+from .needs import ADJOINT, SUMS, Need
 from .problem import Problem
 from .spaces import Signs, Vectors, for_problem, reads_integers
 
@@ -30,7 +31,7 @@ Update = Literal["sequential", "parallel"]
 @FACTORIZERS.register("resonator")
 @dataclass(eq=False)
 class Resonator(Iterative):
-    """The resonator network of Frady, Kent, Olshausen and Sommer, for every algebra with commutative binding.
+    """The resonator network of Frady, Kent, Olshausen and Sommer, for every algebra whose sums can be unbound.
 
     Deterministic, apart from restarts. It stops at a fixed point in which every estimate reads one atom.
 
@@ -52,6 +53,7 @@ class Resonator(Iterative):
     update: Update = field(default="sequential", kw_only=True)
     converge: float | None = field(default=None, kw_only=True)
     name: ClassVar[str] = "resonator"
+    needs: ClassVar[tuple[Need, ...]] = (ADJOINT, SUMS)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,7 +67,7 @@ class Resonator(Iterative):
         return ResonatorDynamics(
             self.problem, space, generator, converge=examine_from(self.converge, certificate), update=self.update,
             mixers=least_squares(self.problem) if self.readout == "least_squares" else None,
-            signed=self.problem.block_length is None and self.problem.algebra.name != "fhrr",
+            signed=self.problem.algebra.laws.sign_pairs,
         )  # fmt: skip
 
 
@@ -198,6 +200,11 @@ class ResonatorDynamics(Dynamics):
         return self.space.project(self.writers[factor].rmatvec(weights.to(self.problem.device, self._float)))
 
 
+def _scale(embedding: vsa.Embedding) -> float:
+    """What makes the inner product of an atom with itself 1."""
+    return embedding.scale / (1.0 - embedding.offset)
+
+
 def check_update(name: str, update: str) -> None:
     """Refuse another word than sequential or parallel."""
     if update not in ("sequential", "parallel"):
@@ -235,5 +242,5 @@ def least_squares(problem: Problem) -> list[Tensor]:
                 hint="use readout='outer_product'",
             )  # fmt: skip
         atoms = book.algebra.embed(book.atoms).to(torch.float64)
-        made.append(torch.linalg.pinv(atoms @ atoms.mT * book.algebra.embedding.scale, hermitian=True))
+        made.append(torch.linalg.pinv(atoms @ atoms.mT * _scale(book.algebra.embedding), hermitian=True))
     return [matrix.to(problem.books[0].stored.dtype or torch.get_default_dtype()) for matrix in made]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -61,13 +62,14 @@ class Factorization:
         indices: (..., F), int64, the row of each factor's atom.
         similarities: (..., F), read-out of the winning atom of each factor.
         product_similarity: (...), of the query to the product of these atoms, bound again: the cosine, or the share of
-            agreeing blocks, or of hrr and map_real the agreement of phases and signs.
+            agreeing blocks, or, where the algebra says so (``laws.products``), the agreement of phases and signs.
         iterations: (...), int64, spent in all, restarts included.
         converged: (...), bool, whether the method stopped by itself.
         valid: (...), bool, whether the product certifies the answer: its similarity reaches ``tau``. Where this is
             false, the indices are a best guess.
         tau: (...), the certificate's bar.
-        false_expected: (...), lambda: how many wrong combinations are expected to pass it by chance.
+        false_expected: (...), lambda: how many wrong combinations are expected to pass it by chance; NaN where the
+            algebra does not declare how products spread (``laws.products``), and only equal ones are certified.
         macs: (...), multiply-accumulates spent.
         exhaustive_macs: those of a comparison with every product.
         names: labels of each factor's atoms.
@@ -127,6 +129,7 @@ class Factorization:
         work = f"{self.exhaustive_share:.2g} of exhaustive search's operations"
         false = float(self.false_expected.max())
         doubt = f"; {false:.2g} wrong combinations pass by chance" if false >= 1e-2 else ""
+        doubt = "; how many wrong combinations pass by chance is not known" if math.isnan(false) else doubt
         bars = sorted({round(value, 3) for value in self.tau.reshape(-1).tolist()})
         tau = f"{bars[0]:g}" if len(bars) == 1 else f"{bars[0]:g} to {bars[-1]:g}"
         what = "query" if count == 1 else "queries"

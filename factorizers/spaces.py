@@ -1,4 +1,4 @@
-"""Where estimates live: signs for bipolar and binary vectors, the algebra's own vectors otherwise.
+"""Where estimates live: signs where atoms are signs, the algebra's own vectors otherwise.
 
 A space turns queries into what it computes with, unbinds all estimates but one, and projects a superposition of atoms
 back to an estimate. Reads of the codebooks stay outside, behind the backend.
@@ -12,7 +12,6 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-import vsa
 from vsa import StoredMatrix
 
 from .activations import int8_shift
@@ -99,7 +98,7 @@ class Space(ABC):
 
 
 class Signs(Space):
-    """Bipolar estimates as int8; bsc's bits are signs, too. Multiplication unbinds, exactly.
+    """Bipolar estimates as int8; bits that embed to signs are such, too. Multiplication unbinds, exactly.
 
     The pool keeps the query multiplied by all estimates; the estimate of a factor is multiplied out again to unbind.
 
@@ -112,9 +111,7 @@ class Signs(Space):
     integer = True
 
     def __init__(self, problem: Problem, queries: Tensor, generator: torch.Generator | None, slots: int) -> None:
-        algebra = problem.algebra
-        if queries.dtype != torch.int8:
-            queries = algebra.embed(queries)
+        queries = problem.as_signs(queries)
         if queries.dtype != torch.int8 and bool((queries.abs() == 1).all()):
             queries = queries.to(torch.int8)
         gain = 1
@@ -179,25 +176,34 @@ class Vectors(Space):
     """
 
     def __init__(self, problem: Problem, queries: Tensor) -> None:
-        algebra = problem.algebra
-        if algebra.name == "sbc":  # its vectors are hard; estimates need the soft blocks of gsbc, which bind alike
-            algebra = vsa.get("gsbc", dim=algebra.dim, blocks=algebra.dim // (problem.block_length or 1))
-        self._algebra = algebra
-        embedding = self._algebra.embedding
+        self._algebra = problem.algebra.relaxed  # a vote is hard; estimates are sums
+        self._hard = problem.algebra
         dtype = problem.books[0].stored.dtype or (
             queries.dtype if queries.is_floating_point() else torch.get_default_dtype()
         )
-        embedded = self._algebra.embed(queries)
+        embedded = self._hard.embed(queries)
         embedded = embedded.to(dtype)
         self._dtype = dtype
         self.queries = self._algebra.unembed(embedded)
         norms = embedded.square().sum(-1).sqrt()
         # raw products are scaled so that a perfect match of a query of unit similarity to itself reads 1
-        self.unit = 1.0 / embedding.scale
-        laws = self._algebra.laws
-        self.sigma = laws.crosstalk_std * self.unit
-        own = self._algebra.similarity(self.queries, self.queries)
+        self.unit = problem.perfect
+        self.sigma = self._algebra.laws.crosstalk_std * (1.0 / self._algebra.embedding.scale)
+        offset = self._algebra.embedding.offset
+        own = (self._algebra.similarity(self.queries, self.queries) - offset) / (1.0 - offset)
         self._loudness = torch.where(norms > 0, own.abs().sqrt(), torch.ones_like(norms))
+
+    def own(self, x: Tensor) -> Tensor:
+        """Vectors of the problem as the algebra of the estimates binds them with the queries.
+
+        Args:
+            x: (..., D') in any form of the problem's algebra.
+        """
+        alike = self._algebra == self._hard or self._algebra.block_length is not None  # positions mean the same
+        mixed = self._algebra.mixes_forms and any(x.dtype in form.dtypes for form in self._algebra.forms)
+        if alike and (mixed or x.dtype == self.queries.dtype):
+            return x
+        return self._algebra.unembed(self._hard.embed(x).to(self._dtype))
 
     def start(self, rows: Tensor, estimates: list[Tensor]) -> Pool:
         queries = self.queries[rows]
@@ -232,7 +238,7 @@ class Vectors(Space):
 def for_problem(
     problem: Problem, queries: Tensor, generator: torch.Generator | None, slots: int
 ) -> Signs | Vectors:
-    """The space of a problem's algebra.
+    """The space of a problem: signs where the algebra declares them and the codebooks hold nothing else.
 
     Args:
         problem: the codebooks.
@@ -240,7 +246,7 @@ def for_problem(
         generator: of coins where a superposition of signs is 0; None: +1.
         slots: rows in work at once, at most.
     """
-    if problem.algebra.name in ("map", "bsc"):
+    if problem.nearly_signs:
         return Signs(problem, queries, generator, slots)
     return Vectors(problem, queries)
 

@@ -37,15 +37,15 @@ def explain_away(
         similarities, and what they certify, are those of each product to what the others leave of the query.
 
     Raises:
-        UnsupportedError: an algebra whose vectors cannot hold a sum, bsc or sbc.
+        UnsupportedError: an algebra whose vectors cannot hold a sum: ``laws.linear`` is false.
     """
     vsa.validation.check_count("explain_away", "products", products)
     vsa.validation.check_count("explain_away", "rounds", rounds)
     algebra = factorizer.problem.algebra
-    if algebra.name in ("bsc", "sbc"):
+    if not algebra.laws.linear:
         raise UnsupportedError(
             "explain_away", received=f"vectors of {algebra.name}, whose bundle is a vote", expected="sums of products",
-            hint="use map in place of bsc, gsbc in place of sbc",
+            hint=algebra.room_for_sums,
         )  # fmt: skip
     generator = vsa.validation.make_generator("explain_away", generator, factorizer.seed if generator is None else None)
     whole = algebra.embed(query)
@@ -57,9 +57,9 @@ def explain_away(
         for number in range(products):
             others = sum((part for i, part in enumerate(taken) if i != number), torch.zeros_like(whole))
             rest = whole - others
-            if algebra.name == "gsbc":
+            if algebra.block_length is not None:
                 rest = rest.clamp_min(0)
-                rest = rest / rest.unflatten(-1, (-1, factorizer.problem.block_length or 1)).sum(-1).amax(
+                rest = rest / rest.unflatten(-1, (-1, algebra.block_length)).sum(-1).amax(
                     -1, keepdim=True
                 ).clamp_min(1e-9)
             rest = torch.where((rest == 0).all(-1, keepdim=True), whole, rest)  # nothing left: look at the whole again
@@ -73,7 +73,7 @@ def explain_away(
             steps[number] += answer.iterations
             product = algebra.embed(factorizer.problem.product(answer.indices)).to(whole.dtype)
             weight = (rest * product).sum(-1, keepdim=True) / product.square().sum(-1, keepdim=True).clamp_min(1e-12)
-            if algebra.name == "gsbc":
+            if algebra.block_length is not None:
                 weight = torch.full_like(weight, 1 / products)
             taken[number] = weight * product
         if all(answer is not None and bool(answer.valid.all()) for answer in answers) and turn:

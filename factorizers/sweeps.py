@@ -30,6 +30,7 @@ class Products:
         self.count = math.prod(self.sizes)
         self._problem = problem
         self._atoms = [atoms[f] for f in factors]
+        self._signs = problem.algebra.laws.signs and atoms[0].dtype == torch.int8
         width = atoms[0].shape[-1] * atoms[0].element_size()
         split, inner = len(factors), 1
         while split and (inner == 1 or inner * self.sizes[split - 1] * width <= TABLE_BYTES):
@@ -66,7 +67,7 @@ class Products:
 
     def bind(self, x: Tensor, y: Tensor) -> Tensor:
         """Bind in the form of the atoms: signs multiply."""
-        return x * y if x.dtype == torch.int8 else self._problem.algebra.bind(x, y)
+        return x * y if self._signs else self._problem.algebra.bind(x, y)
 
     def _heads(self, numbers: Tensor) -> Tensor:
         columns = digits(numbers, self.sizes[: self._split])
@@ -78,7 +79,7 @@ class Products:
 
     def _multiply_out(self, atoms: list[Tensor], like: Tensor) -> Tensor:
         if not atoms:
-            if like.dtype == torch.int8:
+            if self._signs:
                 return torch.ones(1, like.shape[-1], dtype=torch.int8, device=like.device)
             return self._problem.algebra.identity(1, dtype=like.dtype, device=like.device)
         table = atoms[0]

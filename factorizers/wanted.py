@@ -42,6 +42,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         _refuse("backend", settings["backend"], "a file of conf/backend, by name")
     if settings["workers"] is not None:
         vsa.validation.check_count("setting", "workers", settings["workers"])
+    if not isinstance(settings["algebra_options"], Mapping):
+        _refuse("algebra", settings["algebra_options"], "options of the algebra; write algebra.OPTION=VALUE")
     if not isinstance(settings["overwrite"], bool):
         _refuse("overwrite", settings["overwrite"], "true or false")
     if not isinstance(settings["slurm"], Mapping):

@@ -25,7 +25,8 @@ class Algebra(Operations):
     """A vector-symbolic model of dimension ``dim``.
 
     Subclasses define the class attribute ``name``, the properties ``forms``, ``embedding`` and ``laws``, and the
-    underscore methods. Operations they leave out are listed in ``laws.lacks`` and raise :class:`UnsupportedError`.
+    underscore methods; where it applies, ``block_length``, ``phases`` and ``relaxed``. Operations they leave out are
+    listed in ``laws.lacks`` and raise :class:`UnsupportedError`.
 
     Args:
         dim: D, the dimension.
@@ -242,6 +243,21 @@ class Algebra(Operations):
             raise VSAError(f"{self.name} quantize", received=f"temperature {temperature}", expected="a positive number")
         return self._soften(x, temperature)
 
+    def flatten(self, x: Tensor) -> Tensor:
+        """Every entry (every frequency, where binding is a convolution) to magnitude one: its sign or its phase.
+
+        It commutes with binding. Where a few large entries decide an inner product of products, chance is far from
+        normal; that of a flattened product with any vector is not.
+
+        Args:
+            x: (..., D).
+
+        Returns:
+            (..., D).
+        """
+        self._check("flatten", x)
+        return self._flatten(x)
+
     # ------------------------------------------------------------------ comparing
 
     def similarity(self, x: Tensor, y: Tensor) -> Tensor:
@@ -358,6 +374,20 @@ class Algebra(Operations):
         self._check("storage", atoms)
         return self._storage(atoms)
 
+    @property
+    def relaxed(self) -> Algebra:
+        """The algebra in which sums of embeddings stay sums: this one, unless bundling is a vote.
+
+        It has the same embedding and binds and unbinds embedded vectors alike. A vote without a relaxed algebra is its
+        own, and what needs sums refuses it.
+        """
+        return self
+
+    @property
+    def room_for_sums(self) -> str:
+        """What to do where a vote is no use: the hint of a refusal, empty where no algebra is known."""
+        return f"use {self.relaxed.name}, whose bundle keeps weights" if self.relaxed.laws.linear else ""
+
     # ------------------------------------------------------------------ values
 
     def check_values(self, operation: str, x: Tensor) -> None:
@@ -419,6 +449,20 @@ class Algebra(Operations):
             VSAError: the algebra has no vector of this period.
         """
         self._refuse("cyclic_base")
+
+    def from_phases(self, phases: Tensor) -> Tensor:
+        """A vector from its phases, which add up when vectors are bound.
+
+        Args:
+            phases: (..., P), radians, with P = :attr:`phases`.
+
+        Returns:
+            (..., D).
+
+        Raises:
+            UnsupportedError: vectors have no phases.
+        """
+        self._refuse("from_phases")
 
     def power_period(self, base: Tensor) -> int | None:
         """The smallest n > 0 with ``power(base, n) = identity``; None when the powers never repeat.

@@ -17,7 +17,7 @@ import torch
 from .algebra import Algebra
 from .backends.base import Backend
 from .codebook import Codebook
-from .errors import UnknownNameError
+from .errors import UnknownNameError, UnsupportedError
 from .law_suite import ALGEBRA_LAWS, Case, LawError, Skipped, difference
 from .validation import default_dtype, real_dtype
 
@@ -59,6 +59,11 @@ def check_law(algebra: Algebra, law: str, *, seed: int = 0) -> LawResult:
         error = ALGEBRA_LAWS[law](Case(algebra, torch.Generator().manual_seed(seed)))
     except Skipped as reason:
         return LawResult(law, "skipped", str(reason))
+    except UnsupportedError as missing:
+        raise LawError(
+            f"{algebra}, law {law}", received=f"no operation behind {missing.operation!r}",
+            expected="each that is missing listed in laws.lacks, with the reason",
+        ) from missing  # fmt: skip
     except LawError as broken:
         raise LawError(f"{algebra}, law {law}", received=broken.received, expected=broken.expected) from broken
     return LawResult(law, "held", f"largest error {error:.2g}")

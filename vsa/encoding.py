@@ -22,8 +22,6 @@ from .algebra import Algebra
 from .backends.base import Backend
 from .codebook import Codebook
 from .errors import ShapeError, UnsupportedError, VSAError
-from .models.fhrr import FHRR
-from .models.hrr import HRR
 from .validation import check_broadcast, describe, make_generator
 
 __all__ = [
@@ -138,7 +136,7 @@ def pmf_to_vector(book: Codebook, pmf: Tensor) -> Tensor:
             f"{book.algebra.name} pmf_to_vector",
             received="an algebra whose bundle is a vote",
             expected="one whose bundle keeps weights",
-            hint="use gsbc for sbc, map for bsc",
+            hint=book.algebra.room_for_sums,
         )
     return book.superpose(pmf)
 
@@ -187,7 +185,7 @@ def kernel_base(
     The kernel is the Fourier transform of the phases' distribution: uniform phases give a sinc, normal ones a Gaussian.
 
     Args:
-        algebra: fhrr or hrr.
+        algebra: one whose vectors are made of phases: fhrr, hrr.
         kind: ``"sinc"`` or ``"gaussian"``, see :func:`kernel`.
         bandwidth: the larger, the narrower the kernel; at most 1, for powers read phases in (-pi, pi] (of Gaussian
             ones at bandwidth 1, 0.2 % lie outside). For a narrower kernel scale the values.
@@ -198,15 +196,15 @@ def kernel_base(
         (D,), for ``algebra.power(base, values)``.
     """
     source = make_generator("kernel_base", generator, seed)
-    if not isinstance(algebra, (FHRR, HRR)):
+    if algebra.phases is None:
         raise UnsupportedError(
             f"{algebra.name} kernel_base",
             received="an algebra without phases",
-            expected="fhrr or hrr",
-            hint="for gsbc use power_base: its kernel is the Dirichlet kernel of length L",
+            expected="one that declares phases, as fhrr and hrr do",
+            hint="for block codes use power_base: its kernel is the Dirichlet kernel of length L",
         )
     _check_kernel(kind, bandwidth)
-    width = algebra.dim if isinstance(algebra, FHRR) else algebra.dim // 2 + 1
+    width = algebra.phases
     if kind == "sinc":
         phases = math.pi * bandwidth * (2 * torch.rand(width, generator=source, device=source.device) - 1)
     else:
@@ -334,7 +332,7 @@ def _shifted(algebra: Algebra, operation: str, items: Tensor, shifts: range) -> 
 def _orthogonal(book: Codebook) -> bool:
     """Whether atoms of a block code share no position, so that not even chance makes them alike."""
     atoms, count = book.atoms, len(book)
-    if atoms.dtype != torch.int64 or atoms.ndim != 2 or count > 4096:
+    if book.algebra.block_length is None or atoms.dtype != torch.int64 or atoms.ndim != 2 or count > 4096:
         return False
     ordered = atoms.sort(0).values
     return not bool((ordered[1:] == ordered[:-1]).any())

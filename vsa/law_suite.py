@@ -1,109 +1,29 @@
 """The laws, one function each: it returns the largest error, or raises. Run by :mod:`vsa.checks`.
 
-A statistical law states its sample size, and its tolerance as a multiple of the standard error.
+Those of products, by which factorizers go, are in :mod:`vsa.law_products`.
 """
 
 from __future__ import annotations
 
-import math
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .algebra import Algebra
-from .errors import UnsupportedError, VSAError
-from .validation import real_dtype
+from .errors import UnsupportedError
+from .law_case import PAIRS, Case, LawError, Skipped, difference
+from .law_products import PRODUCT_LAWS
 
 __all__ = ["ALGEBRA_LAWS", "Case", "LawError", "Skipped", "difference"]
 
-_PAIRS = 4096
-_STANDARD_ERRORS = 5.0
 _FINITE_SIZE = 3.0  # an expectation stated for large D may be off by this much over D
-
-
-class LawError(VSAError):
-    """An algebra or a backend breaks a law that it claims."""
-
-
-class Skipped(Exception):
-    """A law says nothing about this algebra; the message says why."""
-
-
-def difference(left: Tensor, right: Tensor) -> Tensor:
-    """Absolute differences in float64, also of booleans and complex numbers."""
-    wide = torch.complex128 if left.is_complex() or right.is_complex() else torch.float64
-    return (left.to(wide) - right.to(wide)).abs()
-
-
-@dataclass(frozen=True)
-class Case:
-    """An algebra under test, and random vectors of it in float64 where it has that."""
-
-    algebra: Algebra
-    generator: torch.Generator
-
-    @property
-    def dtype(self) -> torch.dtype:
-        dtypes = self.algebra.forms[0].dtypes
-        return next((d for d in (torch.float64, torch.complex128) if d in dtypes), dtypes[0])
-
-    @property
-    def real(self) -> torch.dtype:
-        """The dtype of weights and embeddings."""
-        return real_dtype(self.dtype)
-
-    @property
-    def tolerance(self) -> float:
-        return 1e-9 if self.dtype in (torch.float64, torch.complex128) else 1e-4
-
-    def vectors(self, *batch: int) -> Tensor:
-        return self.algebra.random(*batch, generator=self.generator, dtype=self.dtype)
-
-    def bundles(self, *batch: int) -> Tensor:
-        """Normalised superpositions of three: vectors that ``random`` does not make."""
-        self.needs("normalize")
-        return self.algebra.normalize(self.algebra.bundle(self.vectors(*batch, 3)))
-
-    def needs(self, operation: str) -> None:
-        reason = self.algebra.laws.reason(operation)
-        if reason is not None:
-            raise Skipped(f"no {operation}: {reason}")
-
-    def equal(self, left: Tensor, right: Tensor, tolerance: float | None = None) -> float:
-        if left.shape != right.shape:
-            raise LawError("compare", received=f"shape {tuple(left.shape)}", expected=f"shape {tuple(right.shape)}")
-        error = float(difference(left, right).max()) if left.numel() else 0.0
-        if not error <= (self.tolerance if tolerance is None else tolerance):
-            raise LawError("compare", received=f"a largest error of {error:.3g} at shape {tuple(left.shape)}")
-        return error
-
-    def claim(self, claimed: bool, left: Tensor, right: Tensor) -> float:
-        """Equal where claimed; where not claimed, random vectors must show the difference."""
-        if claimed:
-            return self.equal(left, right)
-        error = float(difference(left, right).max())
-        if error <= self.tolerance:
-            raise LawError("compare", received="two equal sides", expected="a difference, for the law is not claimed")
-        return 0.0
-
-    def near(self, sample: Tensor, mean: float, what: str, slack: float = 0.0) -> float:
-        """The sample's mean, within standard errors of what is expected, and ``slack`` where that is a limit."""
-        values = sample.double()
-        bound = _STANDARD_ERRORS * float(values.std()) / math.sqrt(values.numel()) + self.tolerance + slack
-        error = abs(float(values.mean()) - mean)
-        if error > bound:
-            raise LawError(what, received=float(values.mean()), expected=f"{mean:.4g} within {bound:.2g}")
-        return error
 
 
 def _random(c: Case) -> float:
     x = c.vectors(2, 3)
     first, second = (c.algebra.random(4, generator=torch.Generator().manual_seed(7)) for _ in range(2))
-    if not bool(c.algebra.is_valid(x).all()):
-        raise LawError("random", received="vectors that is_valid refuses")
+    c.valid("random", x)
     if float(difference(c.vectors(), c.vectors()).max()) == 0.0:
         raise LawError("random", received="the same vector twice", expected="a generator that moves on")
     return c.equal(first, second, 0.0)
@@ -140,7 +60,7 @@ def _self_inverse(c: Case) -> float:
 def _unbinding(c: Case) -> float:
     laws, a = c.algebra.laws, c.algebra
     if laws.exact_keys == "none":
-        x, y = c.vectors(2, _PAIRS)
+        x, y = c.vectors(2, PAIRS)
         back = a.unbind(a.bind(x, y), y)
         limit = c.near(a.cosine(back, x), laws.unbinding_cosine, "unbinding_cosine", slack=_FINITE_SIZE / a.dim)
         return max(limit, c.near(a.similarity(back, x), laws.unbinding_similarity, "unbinding"))
@@ -188,11 +108,10 @@ def _bundle(c: Case) -> float:
 
 
 def _vote(c: Case, x: Tensor, w: Tensor) -> float:
-    """A vote is a vector, equal votes change nothing, and a majority of weight wins everywhere."""
+    """A vote is a vector, equal votes change nothing, and a hundred times the weight of all others wins everywhere."""
     a, heavy = c.algebra, w.clone()
-    heavy[:, 1] = w.sum(-1) + 1
-    if not bool(a.is_valid(a.bundle(x, w)).all()):
-        raise LawError("bundle", received="vectors that is_valid refuses")
+    heavy[:, 1] = 100 * w.sum(-1) + 1
+    c.valid("bundle", a.bundle(x, w))
     same = c.equal(a.bundle(x[:, :1].expand(-1, 4, -1)), x[:, 0])
     moved = c.equal(a.bundle(x.transpose(0, 1), w, dim=0), a.bundle(x, w))
     shared = a.similarity(a.bundle(x).unsqueeze(-2), x)
@@ -226,7 +145,7 @@ def _permute(c: Case) -> float:
 
 
 def _power(c: Case) -> float:
-    c.needs("power")
+    c.needs("power", "identity", "inverse")
     a, x = c.algebra, c.vectors(5)
     three = a.bind_all(x.unsqueeze(-2).expand(-1, 3, -1))
     errors = [c.equal(a.power(x, 3), three), c.equal(a.power(x, 1.0), x)]
@@ -251,8 +170,7 @@ def _power(c: Case) -> float:
 def _normalize(c: Case) -> float:
     c.needs("normalize")
     x = c.algebra.normalize(c.algebra.bundle(c.vectors(5, 3)))
-    if not bool(c.algebra.is_valid(x).all()):
-        raise LawError("normalize", received="vectors that is_valid refuses")
+    c.valid("normalize", x)
     return c.equal(c.algebra.normalize(x), x)
 
 
@@ -266,7 +184,7 @@ def _quantize(c: Case) -> float:
 
 
 def _crosstalk(c: Case) -> float:
-    laws, sample = c.algebra.laws, c.algebra.similarity(*c.vectors(2, _PAIRS))
+    laws, sample = c.algebra.laws, c.algebra.similarity(*c.vectors(2, PAIRS))
     mean = c.near(sample, laws.crosstalk_mean, "crosstalk_mean")
     squares = (sample.double() - laws.crosstalk_mean).square()
     return max(mean, c.near(squares, laws.crosstalk_std**2, "crosstalk_std, squared"))
@@ -319,4 +237,4 @@ ALGEBRA_LAWS: dict[str, Callable[[Case], float]] = {
         _binding_matrix, _embedding, _similarity, _bundle, _negative, _bind_all, _permute, _power, _normalize,
         _quantize, _crosstalk, _broadcasting, _forms, _gradients, _value,
     )
-}  # fmt: skip
+} | PRODUCT_LAWS  # fmt: skip

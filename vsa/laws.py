@@ -73,6 +73,15 @@ class Laws:
             :meth:`Algebra.random` makes), or ``"none"``.
         unbinding_similarity: expected similarity of unbind(bind(x, y), y) to x for random x, y; 1 where exact.
         unbinding_cosine: expected cosine of unbind(bind(x, y), y) to x, in the limit of large D; 1 where exact.
+        adjoint: <bind(x, y), z> = <y, unbind(z, x)>, inner products of embeddings: one read of a codebook then compares
+            a vector with the products of all its atoms.
+        signs: what :meth:`Algebra.random` makes embeds to +1 and -1 in every form, which multiply when bound or
+            unbound; so does every vector whose dtype is neither float nor complex.
+        sign_pairs: bind(-x, -y) = bind(x, y), and of scalars only signs cancel so: a strongly negative similarity then
+            tells as much as a positive one.
+        products: what is known of the cosine of unrelated products of random vectors: ``"normal"``: it is normal, far
+            out as well, of variance 1 / E; ``"flattened"``: it is so once one of them went through
+            :meth:`Algebra.flatten`; ``"unknown"``: nothing, so that only an equal product is certified.
         crosstalk_mean: expected similarity of two independent random vectors.
         crosstalk_std: its standard deviation.
         permutation_distributes: permute(bind(x, y)) = bind(permute(x), permute(y)).
@@ -95,6 +104,10 @@ class Laws:
     lacks: tuple[tuple[str, str], ...] = ()
     linear: bool = True
     unbinding_cosine: float = 1.0
+    adjoint: bool = False
+    signs: bool = False
+    sign_pairs: bool = False
+    products: Literal["normal", "flattened", "unknown"] = "unknown"
 
     def reason(self, operation: str) -> str | None:
         """Why an operation is missing; None when the algebra has it."""

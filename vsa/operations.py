@@ -47,6 +47,20 @@ class Operations(ABC):
         """The dtype of the most compact form that holds random vectors exactly; None: the canonical form's default."""
         return None
 
+    @property
+    def block_length(self) -> int | None:
+        """L, where vectors are K blocks of length L that bind by adding positions; None: no blocks.
+
+        Random vectors embed to one-hot blocks. A vector of int64 is its positions, (..., K), modulo L; one of another
+        dtype is its embedding, (..., K * L). Similarity is the inner product over K.
+        """
+        return None
+
+    @property
+    def phases(self) -> int | None:
+        """How many phases :meth:`Algebra.from_phases` makes a vector of; None: vectors have no phases."""
+        return None
+
     # ------------------------------------------------------------------ to be provided
 
     @abstractmethod
@@ -88,6 +102,9 @@ class Operations(ABC):
     def _soften(self, x: Tensor, temperature: float) -> Tensor:
         self._refuse("soft quantize")
 
+    def _flatten(self, x: Tensor) -> Tensor:
+        self._refuse("flatten")
+
     def _binding_matrix(self, x: Tensor) -> Tensor:
         self._refuse("binding_matrix")
 
@@ -122,7 +139,13 @@ class Operations(ABC):
         return a @ b.mT * self.embedding.scale + self.embedding.offset
 
     def _storage(self, atoms: Tensor) -> Storage:
-        return Storage(self._embed(atoms), "dense")
+        """As compact as what is declared allows: positions of blocks, int8 signs, else the embedding."""
+        length = self.block_length
+        if length is not None and atoms.dtype == torch.int64:
+            return Storage(atoms.remainder(length), "onehot_blocks", length)
+        if self.laws.signs and not (atoms.is_floating_point() or atoms.is_complex()):
+            return Storage(self._embed(atoms).to(torch.int8), "bipolar")
+        return Storage(self._embed(atoms), "dense", length)
 
     def _embed_pair(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Both embeddings, the one without a float dtype of its own in the dtype of the other."""

@@ -57,7 +57,7 @@ class SlotSets(nn.Module):
                 f"{algebra.name} SlotSets",
                 received="an algebra whose bundle is a vote",
                 expected="one whose bundle keeps weights",
-                hint="use gsbc for sbc, map for bsc",
+                hint=algebra.room_for_sums,
             )
         names = tuple(range(slots)) if isinstance(slots, int) else tuple(slots)
         check_count("SlotSets", "slots", len(names))

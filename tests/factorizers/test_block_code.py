@@ -181,9 +181,9 @@ def test_more_products_than_blocks_can_tell_are_counted() -> None:
 
 def test_wrong_uses() -> None:
     signs = Codebook.random(vsa.get("map", dim=64), 4, seed=0)
-    with pytest.raises(UnsupportedError, match="codebooks of map; expected block codes, gsbc or sbc; use in_memory"):
+    with pytest.raises(UnsupportedError, match="codebooks of map, which does not declare block_length"):
         BlockCode([signs])
-    with pytest.raises(UnsupportedError, match="codebooks of map; expected block codes, gsbc or sbc; use in_memory"):
+    with pytest.raises(UnsupportedError, match="codebooks of map, which does not declare block_length"):
         BlockCode.published([signs])
     with pytest.raises(VSAError, match="no codebooks; expected one codebook for each factor"):
         BlockCode.published([])

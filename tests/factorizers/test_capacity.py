@@ -155,7 +155,7 @@ WRONG = [
     (["+factorizer=join", "queries=0"], "setting queries: received 0"),
     (["+factorizer=join", "noise=-1"], "setting noise: received -1; expected a level that is not negative"),
     (["+factorizer=join", "noise=0.1", "damage=rust"], "damage: received damage 'rust'; expected one of flips"),
-    (["+factorizer=join", "algebra=fhrr"], "join: received codebooks of fhrr; expected map, bsc or block codes"),
+    (["+factorizer=join", "algebra=fhrr"], "join: received codebooks of fhrr, which does not declare laws."),
     (["+factorizer=block_code", "dim=100", "blocks=3"], "gsbc blocks: received dim 100 and blocks 3"),
     (["+factorizer=block_code", "factorizer.published=true", "size=50"], "block_code published: received (D, K, F, N)"),
     (["+factorizer=join", "executor=threads"], "executor=threads: received an executor that this version does not"),

@@ -29,7 +29,7 @@ def test_unrelated_products_have_the_cosine_spread_that_tau_counts_on(name: str,
     standardised = cosines / certificate.tau * NormalDist().inv_cdf(1 - EXPECTED_FALSE / problem.combinations)
     assert abs(float(standardised.mean())) < 5 / math.sqrt(4000)
     assert abs(float(standardised.var()) - 1) < 5 * math.sqrt(2 / 4000)
-    if name in ("map", "bsc", "fhrr"):
+    if algebra.laws.products == "normal":
         spread = certificate.tau / NormalDist().inv_cdf(1 - EXPECTED_FALSE / problem.combinations)
         torch.testing.assert_close(spread, torch.full((4000,), algebra.embedding.width**-0.5))
     assert bool(certificate.valid(rows, cosines.float()).sum() == 0)
@@ -56,7 +56,7 @@ def test_far_out_chance_is_no_more_likely_than_the_normal_tail_that_tau_counts_o
     # 270,000 pairs, 108 expected; inner products of signs come in steps of 2, worth a quarter more at most. Pairs
     # share atoms, so counts vary more than Poisson's: kept to 5 of its standard errors, doubled.
     assert passed < 108 * 1.25 + 10 * math.sqrt(108)
-    if name in ("hrr", "map_real"):
+    if algebra.laws.products == "flattened":
         assert by_cosine > 1.5 * 108  # why these two are not compared by their cosine
         exact = problem.product(indices[::400])
         own = problem.certificate(exact)

@@ -51,7 +51,7 @@ def test_wrong_damage(generator: torch.Generator) -> None:
     signs, blocks = vsa.get("map", dim=64), vsa.get("gsbc", dim=64, blocks=4)
     x, y = signs.random(generator=generator), blocks.random(generator=generator, dtype=torch.int64)
     for call, words in (
-        (lambda: damage.flip_bits(blocks, y, 0.1, generator), "flip_bits: received vectors of gsbc; expected map"),
+        (lambda: damage.flip_bits(blocks, y, 0.1, generator), "flip_bits: received vectors of gsbc; expected signs"),
         (lambda: damage.flip_bits(signs, x, 1.1, generator), "flip_bits: received 1.1; expected a probability"),
         (lambda: damage.corrupt_blocks(signs, x, 0.1, generator), "corrupt_blocks: received vectors of map; expected"),
         (lambda: damage.gaussian_noise(signs, x, -1.0, generator), "gaussian_noise: received -1.0; expected a level"),
@@ -105,7 +105,7 @@ def test_superposed_products_are_explained_away(method: str, name: str, options:
     made = factorizers.get(method, [vsa.Codebook.random(algebra, 12, seed=factor) for factor in range(3)])
     indices = torch.randint(12, (20, 3, 3), generator=torch.Generator().manual_seed(0))
     products = algebra.embed(made.problem.product(indices))
-    query = algebra.unembed(products.mean(1) if name == "gsbc" else products.sum(1))
+    query = algebra.unembed(products.mean(1) if algebra.block_length is not None else products.sum(1))
     answer = factorizers.explain_away(made, query, 3)
     assert tuple(answer.indices.shape) == (20, 3, 3)
     right = sum(

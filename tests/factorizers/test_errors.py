@@ -138,7 +138,8 @@ WRONG: list[tuple[Callable[[], Any], type[VSAError], str]] = [
     (
         lambda: Asymmetric([BLOCKS]),
         UnsupportedError,
-        "asymmetric: received codebooks of gsbc; expected map or bsc; use in_memory, or block_code for block codes",
+        "asymmetric: received codebooks of gsbc, which does not declare laws.signs; expected entries of +1 and -1 that "
+        "multiply when bound; use resonator or in_memory or block_code or exhaustive or join",
     ),
     # queries
     (

@@ -102,7 +102,7 @@ def test_real_queries_are_searched_by_their_signs() -> None:
 
 
 WRONG = [
-    (lambda: GroupSearch(books("fhrr", 64, (3, 3))), "group_search: received codebooks of fhrr; expected map or bsc"),
+    (lambda: GroupSearch(books("fhrr", 64, (3, 3))), "received codebooks of fhrr, which does not declare laws.signs"),
     (lambda: GroupSearch(books("map", 64, (3, 3)), noise=0.5), "group_search noise: received 0.5; expected a share"),
     (lambda: GroupSearch(books("map", 64, (3, 3)), group=128), "group_search group: received 128; expected at most"),
     (lambda: GroupSearch(books("map", 64, (3, 3)), group=0), "group_search group: received 0; expected at least 1"),

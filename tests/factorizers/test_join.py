@@ -90,9 +90,12 @@ def test_real_queries_are_read_by_their_signs() -> None:
 
 
 def test_wrong_uses() -> None:
-    with pytest.raises(vsa.UnsupportedError, match="join: received codebooks of fhrr; expected map, bsc or block"):
+    with pytest.raises(vsa.UnsupportedError, match=r"join: received codebooks of fhrr, which does not declare laws.s"):
         Join(books(vsa.get("fhrr", dim=64), [4, 4]))
     signs = books(vsa.get("map", dim=64), [4, 4])
+    loud = vsa.Codebook(vsa.get("map", dim=64), 2.0 * signs[0].atoms.float())
+    with pytest.raises(vsa.UnsupportedError, match=r"join: received atoms of other entries than .1 and -1; expected"):
+        Join([loud, loud])
     with pytest.raises(vsa.VSAError, match="join trials: received 0; expected at least 1"):
         Join(signs, trials=0)
     with pytest.raises(vsa.VSAError, match="join elements: received 0; expected at least 1"):

@@ -17,12 +17,13 @@ def row(name: str) -> str:
     yes = {True: "yes", False: "no"}
     unbinding = "exact" if laws.exact_keys != "none" else f"cosine {laws.unbinding_cosine:.3f}"
     keys = {"all": "all", "random": "atoms", "none": "none"}[laws.exact_keys]
+    entries = "signs" if laws.signs else "-" if algebra.block_length is None else f"blocks of {algebra.block_length}"
     lacks = ", ".join(operation for operation, _ in laws.lacks) or "-"
     cells = (
         f"`{name}`", "; ".join(map(str, algebra.forms)), yes[laws.commutative], yes[laws.associative],
         yes[laws.self_inverse], unbinding, keys, "sum" if laws.linear else "vote",
         f"{laws.crosstalk_mean:.4g} +- {laws.crosstalk_std:.4g}", yes[laws.permutation_distributes],
-        algebra.embedding.width, lacks,
+        algebra.embedding.width, yes[laws.adjoint], entries, laws.products, lacks,
     )  # fmt: skip
     return "| " + " | ".join(map(str, cells)) + " |"
 

@@ -5,6 +5,7 @@ Sample sizes and tolerances are stated with each test; everything is seeded.
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import pytest
@@ -21,7 +22,8 @@ CLOSED = ("map", "fhrr", "gsbc", "bsc")  # exact unbinding and a formula for wha
 
 def of(name: str, dim: int) -> vsa.Algebra:
     """Block codes with blocks of 16: the formulas are normal limits, and four blocks make no normal sum."""
-    return vsa.get(name, dim=dim, blocks=dim // 16) if name in ("gsbc", "sbc") else vsa.get(name, dim=dim)
+    takes_blocks = "blocks" in inspect.signature(vsa.ALGEBRAS.get(name)).parameters
+    return vsa.get(name, dim=dim, blocks=dim // 16) if takes_blocks else vsa.get(name, dim=dim)
 
 
 def generator(seed: int) -> torch.Generator:

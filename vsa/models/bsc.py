@@ -20,7 +20,7 @@ from torch import Tensor
 from ..algebra import Algebra
 from ..errors import UnsupportedError, VSAError
 from ..laws import Embedding, Form, Laws, Storage
-from . import ALGEBRAS, _bits, _votes
+from . import ALGEBRAS, _bits, _votes, get
 
 __all__ = ["BSC"]
 
@@ -39,6 +39,11 @@ class BSC(Algebra):
     dim: int = 1024
     name: ClassVar[str] = "bsc"
     mixes_forms: ClassVar[bool] = True
+
+    @property
+    def relaxed(self) -> Algebra:
+        """Signs that multiply: map, whose sums stay sums."""
+        return get("map", dim=self.dim)
 
     @cached_property
     def forms(self) -> tuple[Form, ...]:
@@ -65,6 +70,10 @@ class BSC(Algebra):
             crosstalk_std=1.0 / math.sqrt(self.dim),
             permutation_distributes=True,
             permutation_order=self.dim,
+            adjoint=True,
+            signs=True,
+            sign_pairs=True,
+            products="normal",
             linear=False,
             lacks=(
                 ("fractional power", "there is nothing between two bits; use fhrr"),

@@ -61,11 +61,18 @@ class FHRR(Algebra):
             crosstalk_std=math.sqrt(0.5 / self.dim),
             permutation_distributes=True,
             permutation_order=self.dim,
+            adjoint=True,
+            products="normal",
             lacks=(
                 ("quantize", "every phase is a phase of an atom; use normalize"),
                 ("soft quantize", "every phase is a phase of an atom; use normalize"),
             ),
         )
+
+    @property
+    def phases(self) -> int:
+        """One for each entry."""
+        return self.dim
 
     def from_phases(self, phases: Tensor) -> Tensor:
         """Phasors of magnitude one.

@@ -77,6 +77,7 @@ class GSBC(Spectral):
             crosstalk_std=math.sqrt(chance * (1.0 - chance) / self.blocks),
             permutation_distributes=True,
             permutation_order=self.blocks,
+            adjoint=True,
             lacks=(("negative", "entries of a block code are not negative; give bundle a weight of -1"),),
         )
 

@@ -62,6 +62,9 @@ class HRR(Algebra):
             crosstalk_std=1.0 / math.sqrt(self.dim),
             permutation_distributes=False,
             permutation_order=self.dim,
+            adjoint=True,
+            sign_pairs=True,
+            products="flattened",
             lacks=(
                 ("quantize", "every direction is an atom; use normalize, or unitary for exact unbinding"),
                 ("soft quantize", "every direction is an atom; use normalize"),
@@ -80,9 +83,7 @@ class HRR(Algebra):
             (..., D), of norm one.
         """
         self._check("unitary", x)
-        s = _blocks.spectrum(x)
-        size = s.abs()
-        return self._back(torch.where(size > 0, s / torch.where(size > 0, size, 1.0), torch.ones_like(s)), x.dtype)
+        return self._flatten(x)
 
     def power_base(self, *, generator: torch.Generator) -> Tensor:
         """A random unitary vector: its powers keep their norm. The constant and the highest frequency are 1."""
@@ -101,6 +102,11 @@ class HRR(Algebra):
         validation.check_count(self.name, "period", period)
         return self.from_phases(2 * torch.pi / period * (self._draw(generator) * period).floor())
 
+    @property
+    def phases(self) -> int:
+        """One for each frequency of the half spectrum."""
+        return self.dim // 2 + 1
+
     def from_phases(self, phases: Tensor) -> Tensor:
         """A unitary vector from the phases of its frequencies.
 
@@ -111,9 +117,8 @@ class HRR(Algebra):
         Returns:
             (..., D).
         """
-        width = self.dim // 2 + 1
-        validation.check_float(f"{self.name} from_phases", phases, width)
-        free = torch.ones(width, dtype=phases.dtype, device=phases.device)
+        validation.check_float(f"{self.name} from_phases", phases, self.phases)
+        free = torch.ones(self.phases, dtype=phases.dtype, device=phases.device)
         free[0] = 0
         if self.dim % 2 == 0:
             free[-1] = 0
@@ -163,6 +168,12 @@ class HRR(Algebra):
         """To norm one. A vector of zeros stays as it is."""
         norm = x.square().sum(-1, keepdim=True).sqrt()
         return x / torch.where(norm > 0, norm, torch.ones_like(norm))
+
+    def _flatten(self, x: Tensor) -> Tensor:
+        """Every frequency to magnitude one; 0 becomes 1."""
+        s = _blocks.spectrum(x)
+        size = s.abs()
+        return self._back(torch.where(size > 0, s / torch.where(size > 0, size, 1.0), torch.ones_like(s)), x.dtype)
 
     def _embed(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         return x

@@ -67,6 +67,10 @@ class MAP(Algebra):
             crosstalk_std=1.0 / math.sqrt(self.dim),
             permutation_distributes=True,
             permutation_order=self.dim,
+            adjoint=True,
+            signs=True,
+            sign_pairs=True,
+            products="normal",
             lacks=(("fractional power", "a power of -1 between the integers is not real; use fhrr"),),
         )
 

@@ -59,6 +59,9 @@ class MAPReal(Algebra):
             crosstalk_std=1.0 / math.sqrt(self.dim),
             permutation_distributes=True,
             permutation_order=self.dim,
+            adjoint=True,
+            sign_pairs=True,
+            products="flattened",
             lacks=(
                 ("fractional power", "a power of a negative number is not real; use fhrr"),
                 ("cyclic_base", "no power of a real vector is the identity; use permutations, or gsbc, hrr or fhrr"),
@@ -104,6 +107,10 @@ class MAPReal(Algebra):
         """To norm root D. A vector of zeros stays as it is."""
         norm = x.square().sum(-1, keepdim=True).sqrt()
         return x * (math.sqrt(self.dim) / torch.where(norm > 0, norm, torch.ones_like(norm)))
+
+    def _flatten(self, x: Tensor) -> Tensor:
+        """The sign; that of 0 is +1."""
+        return torch.where(x < 0, -1.0, 1.0).to(x.dtype)
 
     def _embed(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         return x

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..algebra import Algebra
 from ..laws import Embedding, Form, Laws, Storage
-from . import ALGEBRAS, _blocks, _votes
+from . import ALGEBRAS, _blocks, _votes, get
 
 __all__ = ["SBC"]
 
@@ -50,6 +50,11 @@ class SBC(Algebra):
         """L = D / K."""
         return self.dim // self.blocks
 
+    @property
+    def relaxed(self) -> Algebra:
+        """Blocks that are distributions: gsbc, whose index form has the same atoms."""
+        return get("gsbc", dim=self.dim, blocks=self.blocks)
+
     @cached_property
     def forms(self) -> tuple[Form, ...]:
         return (Form("index", self.blocks, (torch.int64,)),)
@@ -73,6 +78,7 @@ class SBC(Algebra):
             crosstalk_std=math.sqrt(chance * (1.0 - chance) / self.blocks),
             permutation_distributes=True,
             permutation_order=self.blocks,
+            adjoint=True,
             linear=False,
             lacks=(
                 ("negative", "a position cannot be cancelled; use gsbc and a weight of -1"),
