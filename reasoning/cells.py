@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from reasoning import runs, schema
+from reasoning import runs, schema, settings
 from reasoning.metrics import Metrics
 from reasoning.settings import ModelSettings, Named
 from vsa.errors import CorruptFileError, SettingsError, VSAError
@@ -86,6 +86,10 @@ class Recipe:
         del content["model"]["training"]  # how it was trained is in the weights
         return runs.fingerprint(content)
 
+    def plugins(self) -> dict[str, Any]:
+        """Whose the parts are that other packages offer, as :func:`vsa.plugins.origins`."""
+        return settings.plugins(self, factorizers=self.decoder)
+
 
 class Evaluation(Protocol):
     """What a benchmark computes, in whatever process, and knows again in a folder."""
@@ -125,8 +129,12 @@ class Cell:
     threads: int
 
     def marks(self) -> dict[str, str]:
-        settings = runs.fingerprint([self.recipe.fingerprint(), self.device])
-        return {"settings": settings, "code": runs.code_version(), "data": data_hash(self.puzzles.arrays)}
+        chosen = runs.fingerprint([self.recipe.fingerprint(), self.device])
+        plugins = self.recipe.plugins()
+        return {
+            "settings": chosen, "code": runs.code_version(), "data": data_hash(self.puzzles.arrays),
+            **({"plugins": runs.fingerprint(plugins)} if plugins else {}),
+        }  # fmt: skip
 
     def compute(self) -> CellResult:
         import torch

@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException
@@ -22,7 +20,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from reasoning import report, schema
-from reasoning._rooms import conf_folder
+from vsa.commands import compose, composing, missing_file, offered_words
 from vsa.errors import CorruptFileError, SettingsError, UnknownNameError, VSAError, closest
 
 __all__ = [
@@ -66,7 +64,7 @@ def run_command(
     given = [argument for argument in given if argument != "--debug"]
     report.configure_logging(logging.DEBUG if debug else logging.INFO)
     if {"-h", "--help"} & set(given):
-        report.say(usage)
+        report.say("\n\n".join(part for part in (usage, offered_words()) if part))
         return 0
     try:
         return main(given) or 0
@@ -139,9 +137,9 @@ def compose_settings(config: str, arguments: Sequence[str]) -> dict[str, Any]:
         SettingsError: an unknown key, a malformed override.
         UnknownNameError: an unknown file of conf/.
     """
-    with _hydra():
+    with composing() as loader:
         try:
-            ordered = _arrange(arguments)
+            ordered = _arrange(arguments, loader.repository)
             composed = compose(config, overrides=ordered)
         except VSAError:
             raise
@@ -214,9 +212,9 @@ def separate(settings: dict[str, Any], model: type[Any]) -> dict[str, Any]:
 
 
 def model_names() -> list[str]:
-    """The models that have a file in conf/model."""
-    with _hydra():
-        return sorted(GlobalHydra.instance().config_loader().get_group_options("model"))
+    """The models that have a settings file, ours and other packages'."""
+    with composing() as loader:
+        return sorted(set(loader.get_group_options("model")))
 
 
 def no_model(module: str) -> NoModelError:
@@ -232,21 +230,7 @@ def no_model(module: str) -> NoModelError:
     )  # fmt: skip
 
 
-class _hydra:  # used as a function
-    """hydra with our conf, leaving no global state behind; may be entered twice."""
-
-    def __enter__(self) -> None:
-        self._outer = GlobalHydra.instance().is_initialized()
-        if not self._outer:
-            self._context = initialize_config_dir(str(conf_folder()), version_base="1.3")
-            self._context.__enter__()
-
-    def __exit__(self, *exception: Any) -> None:
-        if not self._outer:
-            self._context.__exit__(*exception)
-
-
-def _arrange(arguments: Sequence[str]) -> list[str]:
+def _arrange(arguments: Sequence[str], repository: Any) -> list[str]:
     """Experiments last, with the plus that hydra wants; the model of an experiment where the user names none."""
     last: dict[str, str] = {}
     experiments = []
@@ -264,7 +248,6 @@ def _arrange(arguments: Sequence[str]) -> list[str]:
         else:
             last[key] = argument
     ordered = list(last.values())
-    repository = GlobalHydra.instance().config_loader().repository  # type: ignore[attr-defined]  # of ConfigLoaderImpl
     for experiment in experiments:
         found = repository.load_config(f"experiment/{experiment.partition('=')[2]}")
         model = OmegaConf.select(found.config, "model.name") if found else None
@@ -292,6 +275,9 @@ def _lenient(composed: Any) -> dict[str, Any]:
 
 def _unknown_file(error: MissingConfigException) -> VSAError:
     group, _, name = (error.missing_cfg_file or "").partition("/")
+    without = missing_file(group, name)
+    if without is not None:
+        return without
     plus = "+" if group == "model" else ""
     known = tuple(error.options or ())
     near = closest(name, known)

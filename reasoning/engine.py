@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
+from reasoning.checked import check_loss
 from reasoning.checkpoints import Checkpoint, CheckpointFolder, load_weights
 from reasoning.metrics import Metrics, observe
 from reasoning.plan import Plan, learning_rate
@@ -183,7 +184,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.learner.training_loss(scene, target, self.generator)
+        loss = check_loss(self.learner.training_loss(scene, target, self.generator), self.learner)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(

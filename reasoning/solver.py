@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from reasoning.checked import check_prediction, check_scene
 from reasoning.explanation import Explanation
 from reasoning.explanation_maker import make_explanation
 from reasoning.learners.base import Learner, Prediction
@@ -35,13 +36,16 @@ class Solver(nn.Module):
 
     def solve(self, batch: PuzzleBatch) -> Prediction:
         """Answers and rules of B puzzles; neither target nor rules of the batch are looked at."""
-        prediction: Prediction = self.learner(self.scene(batch))
-        return prediction
+        return self.predict(self.scene(batch))
+
+    def predict(self, scene: Scene) -> Prediction:
+        """Answers and rules of B puzzles from what is seen of them; what the learner returns is checked."""
+        return check_prediction(self.learner(scene), self.learner, scene)
 
     def scene(self, batch: PuzzleBatch) -> Scene:
-        """What the learner is shown of B puzzles."""
-        scene: Scene = self.perception(batch, mixed=self.learner.mixed, entities=self.learner.entities)
-        return scene
+        """What the learner is shown of B puzzles; what the front-end returns is checked."""
+        scene = self.perception(batch, mixed=self.learner.mixed, entities=self.learner.entities)
+        return check_scene(scene, self.perception, batch)
 
     @torch.no_grad()
     def explain(self, puzzles: Puzzle | PuzzleArrays | PuzzleBatch, item: int = 0) -> Explanation:
@@ -67,7 +71,7 @@ class Solver(nn.Module):
         item %= len(batch)
         device = next((tensor.device for tensor in (*self.parameters(), *self.buffers())), batch.target.device)
         scene = self.scene(batch.to(device))
-        prediction: Prediction = self.learner(scene)
+        prediction = self.predict(scene)
         try:
             expected = self.learner.expected(scene[item : item + 1])
         except NotImplementedError:  # a learner need not say

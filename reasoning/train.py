@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reasoning import build, commands, report, runs, schema, seeds, training, weights
-from reasoning.settings import ModelSettings, TrainSettings
+from reasoning.settings import ModelSettings, TrainSettings, plugins
 from vsa.errors import SettingsError
 
 __all__ = ["main", "parse", "train"]
@@ -81,7 +81,7 @@ def train(folder: Path, settings: TrainSettings, arguments: list[str], *, go_on:
     """
     if not settings.overwrite and _holds(folder, settings):
         if (folder / "results.json").is_file():
-            if runs.read_json(folder / "run.json").get("code") == runs.code_version():
+            if runs.same_code(runs.read_json(folder / "run.json"), plugins(settings)):
                 report.say(f"{folder} holds this very run, finished (same settings, same code):")
                 training.show(folder, settings)
                 return
@@ -141,7 +141,7 @@ def _start(folder: Path, settings: TrainSettings, arguments: list[str]) -> None:
         "model": settings.model.name,
         "seed": settings.seed,
         "protocol": training.protocol(settings),
-        **runs.environment(arguments, MODULE),
+        **runs.environment(arguments, MODULE, plugins(settings)),
     }
     runs.write_json(folder / "run.json", record)
     runs.write_settings(folder / "settings.yaml", schema.plain(settings))
@@ -175,7 +175,7 @@ def _resume(arguments: list[str], argument: str) -> int:
     if changes:
         _refuse_changes(stored, list(record["overrides"]), changes, folder)
     settings = parse(stored)
-    if record.get("code") != runs.code_version():
+    if not runs.same_code(record, plugins(settings)):
         log.warning("the code has changed since this run began: the result may differ from an uninterrupted run's")
     if (folder / "results.json").is_file() and record.get("status") == "finished":
         report.say(f"{folder} is finished already:")
