@@ -89,8 +89,8 @@ _LAZY = {
 
 
 _MODULES = (
-    "algebra", "backends", "checks", "codebook", "commands", "encoding", "executors", "laws", "learnable", "models", "nn",
-    "plugins", "slots", "statistics", "validation",
+    "algebra", "backends", "checks", "codebook", "commands", "encoding", "executors", "laws", "learnable", "models",
+    "nn", "plugins", "slots", "statistics", "validation",
 )  # fmt: skip
 
 

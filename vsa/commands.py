@@ -75,7 +75,7 @@ def composing() -> Iterator[Any]:
         loader: Any = GlobalHydra.instance().config_loader()
         path = loader.get_search_path()
         for whose, folder in _theirs():
-            path.append(whose, f"file://{folder}")
+            path.prepend(whose, f"file://{folder}", anchor="schema")  # behind ours; hydra wants its schemas last
         loader.repository.initialize_sources(path)
         yield loader
 

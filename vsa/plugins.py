@@ -104,7 +104,8 @@ class Offer:
         if distribution is None:
             return "?", "?"
         known = distribution.metadata
-        return known.get("Name", "?"), known.get("Version", "?")
+        name, version = (next(iter(known.get_all(key) or ()), "?") for key in ("Name", "Version"))
+        return name, version
 
 
 def offers(group: str) -> dict[str, tuple[Offer, ...]]:
@@ -144,7 +145,7 @@ def origins(named: Mapping[str, str | None], options: Mapping[str, Any] | None =
 
 def offered_words() -> str:
     """What other packages offer, in a sentence for the help of the commands; empty where there is nothing."""
-    named = [f"{o.kind} {o.name} ({o.distribution})" for o in _all() if o.kind != "conf"]
+    named = [f"{o.kind.removesuffix('s')} {o.name} ({o.distribution})" for o in _all() if o.kind != "conf"]
     return f"Other packages offer: {', '.join(sorted(named))}." if named else ""
 
 

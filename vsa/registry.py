@@ -198,8 +198,9 @@ class Registry(Generic[T]):
                 f"get {self.kind} {name!r}", received=f"a name that several distributions give: {names}",
                 expected="one of them", hint="uninstall the others",
             )  # fmt: skip
-        held = self._entries.get(self._aliases.get(name, name))
-        if name in self._modules or (held is not None and not offer.defines(held)):
+        canonical = self._aliases.get(name, name)
+        held = self._entries.get(canonical)
+        if canonical in self._modules or (held is not None and not offer.defines(held)):
             raise VSAError(
                 f"get {self.kind} {name!r}",
                 received=f"a name that {whose} gives too",

@@ -1,0 +1,485 @@
+"""The package of docs/plugins.md, written from that page, installed and run by the commands; and packages that go wrong."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import factorizers
+import reasoning.learners
+import reasoning.perception
+import vsa
+from datasets import generate as generate_module
+from factorizers import capacity
+from reasoning import commands, learners, perception, runs
+from vsa import backends, plugins
+from vsa.errors import DtypeError, SettingsError, UnknownNameError, VSAError
+from vsa.registry import Registry
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+KINDS = ("algebras", "backends", "factorizers", "perceptions", "learners")
+Installs = Callable[..., str]
+
+
+def python(arguments: list[str], site: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(site), str(ROOT)])
+    environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "200", "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the package of the page is installed."""
+    source, target = tmp_path_factory.mktemp("vsa-mine"), tmp_path_factory.mktemp("site")
+    files = re.findall(r"^`([\w./]+)`\n\n```\w+\n(.*?)```$", PAGE, re.M | re.S)
+    assert len(files) == 12
+    for name, content in files:
+        path = source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    options = ["--quiet", "--no-build-isolation", "--no-deps", "--no-index", "--no-compile", "--target", str(target)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", *options, str(source)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+@pytest.fixture(scope="session")
+def work(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the commands of the page were run."""
+    folder = tmp_path_factory.mktemp("work")
+    block = re.search(r"<!-- commands -->\n```bash\n(.*?)```", PAGE, re.S)
+    assert block
+    lines = block.group(1).strip().splitlines()
+    assert [line.split()[2] for line in lines] == [
+        "reasoning.train", "reasoning.benchmark", "reasoning.benchmark", "reasoning.explain", "factorizers.capacity",
+    ]  # fmt: skip
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        assert program == "python"
+        done = python(arguments, site, folder)
+        assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}{done.stderr[-3000:]}"
+        (folder / f"{arguments[1]}.txt").write_text(done.stdout + done.stderr)
+    return folder
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_trained_with_a_learner_and_an_algebra_of_another_package(work: Path) -> None:
+    record, results = read(work / "runs/mine/run.json"), read(work / "runs/mine/results.json")
+    assert record["model"] == "mine"
+    assert record["steps"] == 4
+    assert record["plugins"].keys() == {"learners", "algebras"}
+    learner = record["plugins"]["learners"]["mine"]
+    assert (learner["distribution"], learner["version"]) == ("vsa-mine", "0.1")
+    assert re.fullmatch("[0-9a-f]{16}", learner["code"])
+    answers = results["center_single"]["answers"]
+    assert answers["total"] == 20
+    assert answers["correct"] > 20 / 8  # two rules know more than chance
+    tensors = (work / "runs/mine/weights.safetensors").read_bytes()
+    assert b"prior" in tensors
+    assert b"sharpness" in tensors
+
+
+def test_everything_of_another_package_at_once(work: Path) -> None:
+    record = read(work / "runs/all_mine/run.json")
+    assert record["plugins"].keys() == {"learners", "algebras", "backends", "perceptions"}
+    assert record["status"] == "finished"
+    marks = read(work / "runs/all_mine/cells/center_single.json")["marks"]
+    assert marks.keys() == {"settings", "code", "data", "plugins"}
+    assert read(work / "runs/seen/run.json")["plugins"].keys() == {"perceptions"}
+    assert "Distribute_Three" in (work / "reasoning.explain.txt").read_text()
+
+
+def test_capacity_of_another_packages_factorizer(work: Path) -> None:
+    (line,) = read(work / "runs/capacity.json")
+    assert (line["factorizer"], line["algebra"], line["backend"]) == ("mine", "mine", {"name": "mine", "bits": 8})
+    assert line["right"] == line["valid"] == 20
+    assert line["plugins"].keys() == {"factorizers", "algebras", "backends"}
+
+
+def test_results_of_changed_sources_are_not_taken_for_these(work: Path, site: Path) -> None:
+    """Same settings, same code of ours: reused. Another learner's code: refused, with the mark that differs."""
+    same = PAGE.partition("<!-- commands -->")[2].splitlines()[3].split()[1:]
+    again = python(same, site, work)
+    assert "1 of 1 results are there already" in again.stdout
+    learner = site / "vsa_mine" / "learner.py"
+    before = learner.read_text()
+    try:
+        learner.write_text(before + "\n# changed\n")
+        changed = python(same, site, work)
+    finally:
+        learner.write_text(before)
+    assert changed.returncode == 2
+    assert "made with other plugins" in changed.stderr
+
+
+LISTING = f"""
+import sys, vsa, factorizers
+from reasoning import commands, learners, perception
+from vsa import backends
+tables = (vsa.ALGEBRAS, backends.BACKENDS, factorizers.FACTORIZERS, perception.PERCEPTIONS, learners.LEARNERS)
+assert all("mine" in table.names() and "mine" in table for table in tables)
+assert "mine" in commands.model_names()
+assert not any(name.startswith("vsa_mine") for name in sys.modules), "names are listed without importing"
+algebra, backend = vsa.get("mine", dim=256), backends.get("mine", bits=24)
+vsa.check_algebra(algebra)
+vsa.check_backend(backend, algebra)
+code = commands.run_command(lambda given: 0, ["--help"], "usage")
+for module in ("reasoning.benchmark", "factorizers.capacity"):
+    main = __import__(module, fromlist=["main"]).main
+    for given in ([], ["+model=mein"] if "reasoning" in module else ["+factorizer=mein"]):
+        try:
+            code = commands.run_command(main, given)
+        except SystemExit:
+            pass
+"""
+
+
+def test_names_are_listed_everywhere_before_anything_is_imported(site: Path, tmp_path: Path) -> None:
+    done = python(["-W", "error", "-c", LISTING], site, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Other packages offer: algebra mine (vsa-mine 0.1), backend mine (vsa-mine 0.1)" in done.stdout
+    said = " ".join(done.stderr.split())
+    assert "no model; expected one of: arlc, learn_vrf, mine, nvsa, symbolic" in said
+    assert "received model 'mein'" in said
+    assert "did you mean +model=mine?" in said
+    assert re.search("no factorizer; expected one of: [a-z_, ]*join, mine, resonator", said)
+    assert "received factorizer 'mein'" in said
+
+
+# --------------------------------------------------------------------------- packages that go wrong
+
+
+@pytest.fixture
+def installs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installs:
+    """Installs a package of one module: (name, entry points by group, source) -> the module's name."""
+    made: list[str] = []
+
+    def install(name: str, groups: dict[str, dict[str, str]], source: str = "", metadata: str | None = None) -> str:
+        folder = tmp_path / name
+        (folder / f"{name}-1.5.dist-info").mkdir(parents=True)
+        (folder / f"{name}.py").write_text(source)
+        text = "".join(
+            f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in entries.items())
+            for group, entries in groups.items()
+        )
+        (folder / f"{name}-1.5.dist-info" / "entry_points.txt").write_text(text if metadata is None else metadata)
+        (folder / f"{name}-1.5.dist-info" / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n"
+        )
+        monkeypatch.syspath_prepend(str(folder))
+        plugins._all.cache_clear()
+        made.append(name)
+        return name
+
+    yield install
+    plugins._all.cache_clear()
+    plugins._code.cache_clear()
+    for name in made:
+        sys.modules.pop(name, None)
+
+
+GROUP = "vsa_reasoning.trees"
+
+
+def trees(**options: object) -> Registry[type]:
+    table: Registry[type] = Registry("tree", entry_points=GROUP, **options)  # type: ignore[arg-type]
+    table.register("oak", "eiche")(int)
+    return table
+
+
+def sentence(table: Registry[type], name: str) -> str:
+    with pytest.raises(VSAError) as caught:
+        table.get(name)
+    assert name == "oak" or table.get("oak") is int, "other names go on working"
+    return str(caught.value)
+
+
+def test_a_name_that_two_packages_give(installs: Installs) -> None:
+    for name in ("first_wood", "second_wood"):
+        installs(name, {GROUP: {"fir": f"{name}:Fir"}}, "class Fir: pass\n")
+    table = trees()
+    assert table.names() == ("oak", "fir")
+    said = sentence(table, "fir")
+    assert said.startswith("get tree 'fir': received a name that several distributions give")
+    assert "first_wood:Fir of first_wood 1.5" in said
+    assert "second_wood:Fir of second_wood 1.5" in said
+    assert "first_wood" not in sys.modules
+
+
+@pytest.mark.parametrize("name", ["oak", "eiche"])
+def test_a_name_or_an_alias_of_ours_is_not_shadowed(installs: Installs, name: str) -> None:
+    installs("bold_wood", {GROUP: {name: "bold_wood:Fir", "yew": "bold_wood:Fir"}}, "class Fir: pass\n")
+    table = trees()
+    said = sentence(table, name)
+    assert f"received a name that bold_wood:Fir of the distribution bold_wood 1.5 gives too" in said
+    assert "uninstall bold_wood" in said
+    assert table.get("yew").__name__ == "Fir", "its other names are its own"
+
+
+def test_a_member_of_our_tables_and_folders_is_not_shadowed(installs: Installs) -> None:
+    taken = {"wave": "bold_wood", "waves": "bold_wood"}
+    installs("bold_wood", {GROUP: taken, "vsa_reasoning.algebras": {"bipolar": "bold_wood"}})
+    for name in taken:
+        assert "is ours" in sentence(trees(modules={"wave": "wave"}, aliases={"waves": "wave"}), name)
+    with pytest.raises(VSAError, match=r"received a name that bold_wood of the distribution bold_wood 1\.5 gives too"):
+        vsa.get("bipolar", dim=64)  # an alias in a module that need not have been imported
+    assert vsa.get("gsbc", dim=64, blocks=4).dim == 64
+
+
+@pytest.mark.parametrize(
+    ("source", "value", "words"),
+    [
+        ("import nothing_of_that_name", "sick_wood:Fir", "ModuleNotFoundError in sick_wood:Fir: No module named"),
+        ("raise RuntimeError('no licence')", "sick_wood", "RuntimeError in sick_wood: no licence"),
+        ("raise SystemExit('bye')", "sick_wood", "SystemExit in sick_wood: bye"),
+        ("", "sick_wood:Fir", "AttributeError in sick_wood:Fir"),
+        ("", "no.such.module:Fir", "ModuleNotFoundError in no.such.module:Fir"),
+        ("", "not a value", "received"),
+    ],
+)
+def test_a_package_that_cannot_be_imported(installs: Installs, source: str, value: str, words: str) -> None:
+    installs("sick_wood", {GROUP: {"fir": value}}, source)
+    table = trees()
+    assert "fir" in table.names()
+    for _ in range(2):  # asked again, it says the same
+        said = sentence(table, "fir")
+        assert said.startswith("load 'fir' of the distribution sick_wood 1.5: received")
+        assert words in said
+        assert "repair or uninstall sick_wood" in said
+    with pytest.raises(VSAError) as caught:
+        table.get("fir")
+    assert caught.value.__cause__ is not None, "the original error stays to be seen"
+
+
+def test_a_module_may_register_or_be_named_with_the_class(installs: Installs) -> None:
+    registers = "import sys\nTABLE = sys.modules['tables_of_tests'].TABLE\n@TABLE.register('fir', 'tanne')\nclass Fir: pass\n"
+    table = trees()
+    sys.modules["tables_of_tests"] = type(sys)("tables_of_tests")
+    sys.modules["tables_of_tests"].TABLE = table  # type: ignore[attr-defined]
+    try:
+        entries = {"fir": "good_wood", "yew": "good_wood:Fir", "elm": "good_wood"}
+        installs("good_wood", {GROUP: entries}, registers)
+        fir = table.get("fir")
+        assert fir.__name__ == "Fir"
+        assert table.get("tanne") is table.get("yew") is fir
+        assert "a module that registers no 'elm'" in sentence(table, "elm")
+        # The user may have imported the module before: that is no clash.
+        other = trees()
+        sys.modules["tables_of_tests"].TABLE = other  # type: ignore[attr-defined]
+        importlib.reload(sys.modules["good_wood"])
+        assert other.get("fir").__name__ == "Fir"
+        # But what a notebook has registered under an installed name is another thing.
+        mixed = trees()
+        mixed.register("fir")(float)
+        assert "gives too; expected a name of its own, since 'fir' is <class 'float'>" in sentence(mixed, "fir")
+    finally:
+        del sys.modules["tables_of_tests"]
+
+
+def test_an_entry_point_and_its_module_name_two_things(installs: Installs) -> None:
+    table = trees()
+    sys.modules["tables_of_tests"] = type(sys)("tables_of_tests")
+    sys.modules["tables_of_tests"].TABLE = table  # type: ignore[attr-defined]
+    try:
+        source = "import sys\n@sys.modules['tables_of_tests'].TABLE.register('fir')\nclass A: pass\nclass B: pass\n"
+        installs("torn_wood", {GROUP: {"fir": "torn_wood:B"}}, source)
+        assert "whose module registers <class 'torn_wood.A'> under this name" in sentence(table, "fir")
+    finally:
+        del sys.modules["tables_of_tests"]
+
+
+def test_what_is_no_algebra_is_none(installs: Installs) -> None:
+    groups = {f"vsa_reasoning.{kind}": {"number": "odd_parts:NUMBER", "odd": "odd_parts:Odd"} for kind in KINDS}
+    installs("odd_parts", groups, "NUMBER = 7\nclass Odd: pass\n")
+    bases = ("vsa.algebra.Algebra", "vsa.backends.base.Backend", "factorizers.base.Factorizer",
+             "reasoning.perception.base.Perception", "reasoning.learners.base.Learner")  # fmt: skip
+    for table, base in zip(tables(), bases, strict=True):
+        with pytest.raises(DtypeError, match=rf"received 7 from odd_parts:NUMBER of .*a class derived from {base}$"):
+            table.get("number")
+        with pytest.raises(DtypeError, match=r"received <class 'odd_parts.Odd'> from .*odd_parts 1\.5"):
+            table.get("odd")
+    assert "odd" not in vsa.ALGEBRAS._entries
+
+
+def test_what_a_decorator_enters_is_looked_at_too() -> None:
+    vsa.ALGEBRAS.register("integer")(int)
+    try:
+        with pytest.raises(DtypeError, match=r"get algebra 'integer': received <class 'int'>; expected a class derived"):
+            vsa.get("integer")
+    finally:
+        del vsa.ALGEBRAS._entries["integer"]
+
+
+def test_damaged_metadata_take_nothing_along(installs: Installs, caplog: pytest.LogCaptureFixture) -> None:
+    installs("sick_wood", {}, metadata="[vsa_reasoning.trees]\nno equals sign\n")
+    table = trees()
+    with pytest.raises(UnknownNameError):
+        table.get("fir")
+    assert table.get("oak") is int
+    assert "entry points of the installed packages cannot be read" in caplog.text
+
+
+def test_a_hostile_package_breaks_only_what_is_its_own(installs: Installs, tmp_path: Path) -> None:
+    groups = {f"vsa_reasoning.{kind}": {"bad": "hostile"} for kind in KINDS}
+    groups["vsa_reasoning.conf"] = {"bad": "hostile.conf"}
+    groups["vsa_reasoning.learners"]["arlc"] = "hostile"
+    installs("hostile", groups, "raise SystemExit(3)\n")
+    code = (
+        "import vsa, reasoning, datasets, factorizers\n"
+        "assert vsa.get('gsbc', dim=64, blocks=4)\n"
+        "solver = reasoning.make_solver('symbolic')\n"
+        "print(reasoning.evaluate(solver, datasets.generate('iraven', 'center', n=5, seed=0)).answers.percent)\n"
+        "for ask in (lambda: vsa.get('bad'), lambda: reasoning.make_solver('arlc', 'model.mode=programmed')):\n"
+        "    try: ask()\n"
+        "    except vsa.VSAError as error: print(error)\n"
+    )
+    done = python(["-c", code], tmp_path / "hostile", tmp_path)
+    assert done.returncode == 0, done.stderr
+    percent, loading, clash = done.stdout.splitlines()
+    assert percent == "100.0"
+    assert "SystemExit in hostile: 3" in loading
+    assert "get model 'arlc': received a name that hostile of the distribution hostile 1.5 gives too" in clash
+    assert "hostile 1.5 names the settings folder 'hostile.conf', which is not there" in done.stderr
+
+
+# --------------------------------------------------------------------------- settings folders
+
+
+def settings_package(tmp_path: Path, installs: Installs, name: str, files: dict[str, str]) -> str:
+    """A package with a settings folder beside its module."""
+    installs(name, {"vsa_reasoning.conf": {name: f"{name}_data.conf"}})
+    for path, text in files.items():
+        place = tmp_path / name / f"{name}_data" / "conf" / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+    (tmp_path / name / f"{name}_data" / "__init__.py").write_text("raise RuntimeError('must not be imported')\n")
+    return name
+
+
+def test_a_file_of_ours_is_refused_when_it_is_asked_for(installs: Installs, tmp_path: Path) -> None:
+    ours = (ROOT / "conf" / "model" / "arlc.yaml").read_text().replace("rules: 5", "rules: 9")
+    settings_package(tmp_path, installs, "bold", {"model/arlc.yaml": ours, "experiment/quick.yaml": QUICK})
+    with pytest.raises(SettingsError) as caught:
+        commands.compose_settings("train", ["+model=arlc"])
+    assert str(caught.value) == (
+        "settings file model/arlc.yaml: received a file that is in this package and the distribution bold 1.5; expected a "
+        "name of its own for each; rename the file of bold 1.5, or uninstall that package"
+    )
+    assert commands.compose_settings("train", ["+model=symbolic"])["model"]["name"] == "symbolic"
+    assert commands.compose_settings("train", ["+model=nvsa", "experiment=quick"])["epochs"] == 1
+
+
+QUICK = "# @package _global_\nepochs: 1\n"
+ABOUT = "# @package _global_\nfactorizer:\n  name: in_memory\nsize: 9\n"
+
+
+def test_two_packages_with_one_file(installs: Installs, tmp_path: Path) -> None:
+    settings_package(tmp_path, installs, "one", {"experiment/quick.yaml": QUICK})
+    settings_package(tmp_path, installs, "two", {"experiment/quick.yaml": QUICK, "dataset/iraven.yaml": "name: raven\n"})
+    with pytest.raises(SettingsError, match=r"in the distribution \w+ 1\.5 and the distribution \w+ 1\.5"):
+        commands.compose_settings("train", ["+model=nvsa", "experiment=quick", "dataset=raven"])
+    order = ["dataset=raven", "n=3", "out=somewhere"]
+    assert generate_module.order_of(order)[0].dataset == "raven"
+    with pytest.raises(SettingsError, match=r"settings file dataset/iraven.yaml"):
+        generate_module.order_of(["out=somewhere"])
+
+
+def test_an_experiment_of_another_package(installs: Installs, tmp_path: Path) -> None:
+    settings_package(tmp_path, installs, "labs", {"experiment/tiny.yaml": ABOUT, "dataset/easy.yaml": "name: raven\n"})
+    settings = capacity.compose_settings(["experiment=tiny", "queries=3"])
+    assert (settings["factorizer"]["name"], settings["size"], settings["queries"]) == ("in_memory", 9, 3)
+    assert generate_module.order_of(["dataset=easy", "n=3", "out=somewhere"])[0].dataset == "raven"
+    with pytest.raises(UnknownNameError, match=r"expected one of .*tiny"):
+        capacity.compose_settings(["experiment=tinny"])
+
+
+def test_a_member_without_settings_says_which_file_is_missing(installs: Installs) -> None:
+    groups = {f"vsa_reasoning.{kind}": {"bare": "bare_parts:Bare"} for kind in KINDS}
+    installs("bare_parts", groups, "class Bare: pass\n")
+    for arguments in (["+model=bare"], *(["+model=arlc", f"{g}=bare"] for g in ("algebra", "backend", "perception"))):
+        group = arguments[-1].partition("=")[0].removeprefix("+")
+        with pytest.raises(SettingsError) as caught:
+            commands.compose_settings("benchmark", arguments)
+        assert "a member of the distribution bare_parts 1.5, which has no settings file" in str(caught.value)
+        assert f"expected a file {group}/bare.yaml in a folder" in str(caught.value)
+    with pytest.raises(SettingsError, match=r"expected a file factorizer/bare.yaml in a folder"):
+        capacity.compose_settings(["+factorizer=bare"])
+
+
+def test_the_record_names_a_device_of_another_package(installs: Installs) -> None:
+    installs("cells_of_tests", {"vsa_reasoning.devices": {"tape": "cells_of_tests:Tape"}}, "class Tape: pass\n")
+    for options in ({"device": "tape"}, {"device": {"name": "tape", "width": 3}}):
+        found = plugins.origins({"learners": "arlc", "factorizers": None}, options)
+        assert found["devices"]["tape"]["distribution"] == "cells_of_tests"
+        assert found.keys() == {"devices"}
+    assert plugins.origins({"learners": "arlc"}, {"device": "pcm"}) == {}
+    record = runs.environment([], "reasoning.train", found)
+    assert runs.same_code(record, found)
+    assert not runs.same_code(record, {})
+    assert "plugins" not in runs.environment([], "reasoning.train", {})
+
+
+# --------------------------------------------------------------------------- one file of ours
+
+
+def tables() -> tuple[Registry, ...]:
+    return (
+        vsa.ALGEBRAS, backends.BACKENDS, factorizers.FACTORIZERS, perception.PERCEPTIONS, learners.LEARNERS,
+    )  # fmt: skip
+
+
+PLACES = {
+    "vsa.models": ("from vsa.models import ALGEBRAS as T\nfrom vsa.algebra import Algebra as Base\n", 0),
+    "vsa.backends": ("from vsa.backends import BACKENDS as T\nfrom vsa.backends.base import Backend as Base\n", 1),
+    "factorizers": ("from factorizers import FACTORIZERS as T\nfrom factorizers.base import Factorizer as Base\n", 2),
+    "reasoning.perception": (
+        "from reasoning.perception import PERCEPTIONS as T\nfrom reasoning.perception.base import Perception as Base\n", 3
+    ),
+    "reasoning.learners": (
+        "from reasoning.learners.registry import LEARNERS as T\nfrom reasoning.learners.base import Learner as Base\n", 4
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_one_file_of_ours_is_found_by_itself(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file in the folder of the members, and nothing else: got by its name, listed, and its second member, too."""
+    head, number = PLACES[place]
+    table, package = tables()[number], importlib.import_module(place)
+    source = f"{head}@T.register('file_of_tests')\nclass One(Base): pass\n@T.register('second_of_tests')\nclass Two(Base): pass\n"
+    (tmp_path / "file_of_tests.py").write_text(source)
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    try:
+        assert table.get("file_of_tests").__name__ == "One"
+        assert {"file_of_tests", "second_of_tests"} <= set(table.names())
+        assert table.get("second_of_tests").__name__ == "Two"
+    finally:
+        for name in ("file_of_tests", "second_of_tests"):
+            table._entries.pop(name, None)
+        sys.modules.pop(f"{place}.file_of_tests", None)
+
+
+def test_modules_that_are_no_members_are_none() -> None:
+    for table, others in zip(tables()[2:], (("base", "problem", "capacity"), ("base",), ("base", "nvsa_sets")), strict=True):
+        for name in others:
+            assert name not in table
+            with pytest.raises(UnknownNameError):
+                table.get(name)
