@@ -14,6 +14,7 @@ from typing import Any
 import vsa
 from vsa import SettingsError, UnknownNameError, VSAError
 
+from . import FACTORIZERS
 from .cells import Cell, check, code_version, compute, fingerprint
 from .wanted import SWEPT, check_settings
 
@@ -77,7 +78,7 @@ def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
                 plain.append(argument)
         brought = [f"+factorizer={name}" for _, name in experiments if not named]
         files = [f"+experiment={experiment}" for experiment, _ in experiments]
-        composed = vsa.commands.compose("capacity", [*brought, *plain, *files])
+        composed = vsa.commands.compose("capacity", [*brought, *plain, *files], _without_file)
         if OmegaConf.is_missing(composed, "factorizer"):
             raise SettingsError(
                 "python -m factorizers.capacity", received="no factorizer",
@@ -93,14 +94,22 @@ def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
         return settings
     except MissingConfigException as error:
         group, _, name = (error.missing_cfg_file or "").partition("/")
-        raise vsa.commands.missing_file(group, name) or UnknownNameError(
-            f"argument +{group}={name}", name=name, known=vsa.commands.conf_files(group), kind=group
-        ) from error
+        there = dict.fromkeys((*vsa.commands.conf_files(group), *vsa.plugins.offers(f"vsa_reasoning.{group}s")))
+        raise UnknownNameError(f"argument +{group}={name}", name=name, known=there, kind=group) from error
     except VSAError:
         raise
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # hydra has plain ones, too
         text = str(error).splitlines()[0]
         raise SettingsError(f"settings {' '.join(arguments)}", received=text, hint="see --help") from error
+
+
+def _without_file(group: str, name: str) -> dict[str, Any] | None:
+    """Settings of a member that comes without a file: its constructor's defaults."""
+    tables: dict[str, Any] = {"factorizer": FACTORIZERS, "backend": vsa.backends.BACKENDS}
+    if group not in tables or name not in tables[group].names():
+        return None
+    supplied = ("books", "optional", "seed")
+    return {"name": name, **vsa.commands.constructor_defaults(tables[group].get(name), supplied)}
 
 
 def _experiment(name: str) -> tuple[str, str]:

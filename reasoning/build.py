@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["columns", "constellations", "decoded", "puzzle_sets", "ranges", "solver", "try_out"]
 
 _ALL = "all"
+# What constructors are given, if they name it; everything else is an option.
+SUPPLIED = {"model": ("algebra", "backend", "columns", "mode", "seed"), "perception": ()}
 
 
 def solver(

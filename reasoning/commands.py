@@ -20,8 +20,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from reasoning import report, schema
-from vsa.commands import compose, composing, missing_file, offered_words
+from vsa.commands import compose, composing, constructor_defaults, offered_words
 from vsa.errors import CorruptFileError, SettingsError, UnknownNameError, VSAError, closest
+from vsa.plugins import offers
 
 __all__ = [
     "NoModelError",
@@ -140,7 +141,7 @@ def compose_settings(config: str, arguments: Sequence[str]) -> dict[str, Any]:
     with composing() as loader:
         try:
             ordered = _arrange(arguments, loader.repository)
-            composed = compose(config, overrides=ordered)
+            composed = compose(config, ordered, _without_file)
         except VSAError:
             raise
         except MissingConfigException as error:
@@ -212,9 +213,9 @@ def separate(settings: dict[str, Any], model: type[Any]) -> dict[str, Any]:
 
 
 def model_names() -> list[str]:
-    """The models that have a settings file, ours and other packages'."""
+    """The models that have a settings file or are another package's."""
     with composing() as loader:
-        return sorted(set(loader.get_group_options("model")))
+        return sorted({*loader.get_group_options("model"), *offers("vsa_reasoning.learners")})
 
 
 def no_model(module: str) -> NoModelError:
@@ -228,6 +229,21 @@ def no_model(module: str) -> NoModelError:
         f"python -m {module}", received="no model", expected=f"one of: {', '.join(names)}",
         hint=f"write python -m {module} +model={'arlc' if 'arlc' in names else names[0]}",
     )  # fmt: skip
+
+
+def _without_file(group: str, name: str) -> dict[str, Any] | None:
+    """Settings of a member that comes without a file, a notebook's or another package's: its constructor's defaults."""
+    from reasoning import build, learners, perception
+    from vsa import backends, models
+
+    tables: dict[str, Any] = {
+        "model": learners.LEARNERS, "perception": perception.PERCEPTIONS, "algebra": models.ALGEBRAS,
+        "backend": backends.BACKENDS,
+    }  # fmt: skip
+    if group not in tables or name not in tables[group].names():
+        return None
+    own: dict[str, Any] = {"mode": None, "training": {}} if group == "model" else {}
+    return {"name": name, **own, **constructor_defaults(tables[group].get(name), build.SUPPLIED.get(group, ()))}
 
 
 def _arrange(arguments: Sequence[str], repository: Any) -> list[str]:
@@ -275,9 +291,6 @@ def _lenient(composed: Any) -> dict[str, Any]:
 
 def _unknown_file(error: MissingConfigException) -> VSAError:
     group, _, name = (error.missing_cfg_file or "").partition("/")
-    without = missing_file(group, name)
-    if without is not None:
-        return without
     plus = "+" if group == "model" else ""
     known = tuple(error.options or ())
     near = closest(name, known)
@@ -302,7 +315,7 @@ def _refused(config: str, error: HydraException, arguments: Sequence[str]) -> Se
     if group in SECTIONS and "No match in the defaults list" in text:
         return SettingsError(f"argument {group}", received="a choice that takes a plus", hint=f"write +{group}=NAME")
     kept = [a for override, a in zip(parse(arguments), arguments, strict=True) if override.key_or_group in SECTIONS]
-    known = list(schema.flatten(OmegaConf.to_container(compose(config, overrides=kept), resolve=False)))  # type: ignore[arg-type]
+    known = list(schema.flatten(OmegaConf.to_container(compose(config, kept, _without_file), resolve=False)))  # type: ignore[arg-type]
     section = key.rpartition(".")[0]
     nearby = [name for name in known if name.rpartition(".")[0] == section] or known
     near = closest(key, known) or closest(key.rpartition(".")[2], known)

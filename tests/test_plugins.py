@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+import datasets
 import factorizers
+import reasoning
 import vsa
 from datasets import generate as generate_module
 from factorizers import capacity
@@ -188,6 +190,10 @@ def installs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installs:
         return name
 
     yield install
+    for table in tables():
+        for loaded in table._loaded:
+            table._entries.pop(loaded, None)
+        table._loaded.clear()
     plugins._all.cache_clear()
     plugins._code.cache_clear()
     for name in made:
@@ -410,17 +416,71 @@ def test_an_experiment_of_another_package(installs: Installs, tmp_path: Path) ->
         capacity.compose_settings(["experiment=tinny"])
 
 
-def test_a_member_without_settings_says_which_file_is_missing(installs: Installs) -> None:
-    groups = {f"vsa_reasoning.{kind}": {"bare": "bare_parts:Bare"} for kind in KINDS}
-    installs("bare_parts", groups, "class Bare: pass\n")
-    for arguments in (["+model=bare"], *(["+model=arlc", f"{g}=bare"] for g in ("algebra", "backend", "perception"))):
-        group = arguments[-1].partition("=")[0].removeprefix("+")
-        with pytest.raises(SettingsError) as caught:
-            commands.compose_settings("benchmark", arguments)
-        assert "a member of the distribution bare_parts 1.5, which has no settings file" in str(caught.value)
-        assert f"expected a file {group}/bare.yaml in a folder" in str(caught.value)
-    with pytest.raises(SettingsError, match=r"expected a file factorizer/bare.yaml in a folder"):
-        capacity.compose_settings(["+factorizer=bare"])
+BARE = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+from factorizers.exhaustive import Exhaustive
+from reasoning.learners.nvsa import NVSA
+from reasoning.perception.oracle import Oracle
+from vsa.backends.digital import Digital
+from vsa.models.gsbc import GSBC
+
+class Model(NVSA): pass
+
+class Seen(Oracle):
+    def __init__(self, *, smoothing: float = 0.3, seed: int = 5) -> None:
+        super().__init__(smoothing=smoothing, seed=seed)
+
+@dataclass(frozen=True)
+class Algebra(GSBC): pass
+
+@dataclass(frozen=True)
+class Store(Digital): pass
+
+@dataclass(eq=False)
+class Search(Exhaustive): pass
+"""
+
+
+def test_a_member_without_a_settings_file_has_its_constructors_defaults(installs: Installs) -> None:
+    members = dict(zip(KINDS, ("Algebra", "Store", "Search", "Seen", "Model"), strict=True))
+    groups = {f"vsa_reasoning.{kind}": {"bare": f"bare_parts:{member}"} for kind, member in members.items()}
+    installs("bare_parts", groups, BARE)
+    assert "bare" in commands.model_names()
+    solver = reasoning.make_solver(
+        "bare", "perception=bare", "algebra=bare", "backend=bare", "perception.smoothing=0.2", "model.weighting=none"
+    )
+    assert type(solver.learner).__module__ == type(solver.perception).__module__ == "bare_parts"
+    assert solver.perception.smoothing == 0.2
+    arrays = datasets.generate("iraven", "center", n=4, seed=0)
+    assert reasoning.evaluate(solver, arrays).answers.total == 4
+    composed = commands.compose_settings("benchmark", ["+model=bare", "perception=bare"])
+    assert composed["perception"] == {"name": "bare", "smoothing": 0.3, "seed": 5}
+    assert composed["model"]["selection"] == "argmax"
+    assert not {"algebra", "backend", "seed"} & composed["model"].keys()
+    with pytest.raises(SettingsError, match=r"setting perception.epsilon: received an unknown key"):
+        commands.compose_settings("benchmark", ["+model=bare", "perception=bare", "perception.epsilon=1"])
+    with pytest.raises(SettingsError, match=r"setting epochs: received .*model\.training\.epochs"):
+        commands.compose_settings("train", ["+model=bare"])  # what is recommended, a file says
+    settings = capacity.compose_settings(["+factorizer=bare", "backend=bare", "factorizer.elements=4096"])
+    assert settings["factorizer"] == {"name": "bare", "early_exit": True, "elements": 4096}
+    assert settings["backend"]["name"] == "bare"
+
+
+def test_a_notebooks_learner_needs_no_file() -> None:
+    from reasoning.learners.nvsa import NVSA
+
+    class OfANotebook(NVSA):
+        pass
+
+    learners.LEARNERS.register("of_a_notebook")(OfANotebook)
+    try:
+        assert isinstance(reasoning.make_solver("of_a_notebook").learner, OfANotebook)
+        with pytest.raises(UnknownNameError, match="did you mean"):
+            reasoning.make_solver("lern_vrf")
+    finally:
+        del learners.LEARNERS._entries["of_a_notebook"]
 
 
 def test_the_record_names_a_device_of_another_package(installs: Installs) -> None:

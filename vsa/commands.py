@@ -6,8 +6,11 @@ is searched first. A file that two of the folders have is refused when a command
 
 from __future__ import annotations
 
+import inspect
+import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,12 +18,11 @@ from typing import Any
 from .errors import SettingsError, VSAError
 from .plugins import CONF, Offer, offered_words, offers
 
-__all__ = ["compose", "composing", "conf_files", "conf_folder", "missing_file", "offered_words"]
+__all__ = ["compose", "composing", "conf_files", "conf_folder", "constructor_defaults", "offered_words"]
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = "this package"
 _WHEEL_NAME = "vsa_reasoning_conf"
-_KINDS = {"model": "learners", **{kind: f"{kind}s" for kind in ("algebra", "backend", "factorizer", "perception")}}
 log = logging.getLogger(__name__)
 
 
@@ -80,12 +82,16 @@ def composing() -> Iterator[Any]:
         yield loader
 
 
-def compose(config: str, overrides: Sequence[str]) -> Any:
+def compose(
+    config: str, overrides: Sequence[str], defaults: Callable[[str, str], Mapping[str, Any] | None] | None = None
+) -> Any:
     """Compose settings.
 
     Args:
         config: a file of conf, such as ``train``.
         overrides: as hydra wants them.
+        defaults: asked for the settings of a (group, name) that has no file: those of a member that comes without one,
+            or None.
 
     Returns:
         The settings, an omegaconf.DictConfig, not interpolated.
@@ -95,37 +101,60 @@ def compose(config: str, overrides: Sequence[str]) -> Any:
         HydraException: hydra refuses them; OmegaConfBaseException and ValueError are among its refusals, too.
     """
     import hydra
+    from hydra.errors import MissingConfigException
     from hydra.types import RunMode
 
     with composing() as loader:
         clashes = _clashes()
-        if clashes:
-            listed = loader.compute_defaults_list(config, list(overrides), RunMode.RUN)
-            for chosen in (str(default.config_path) for default in listed.defaults):
-                if chosen in clashes:
-                    _refuse_clash(chosen, clashes[chosen])
-        return hydra.compose(config, overrides=list(overrides))
+        try:
+            if clashes:
+                listed = loader.compute_defaults_list(config, list(overrides), RunMode.RUN)
+                for chosen in (str(default.config_path) for default in listed.defaults):
+                    if chosen in clashes:
+                        _refuse_clash(chosen, clashes[chosen])
+            return hydra.compose(config, overrides=list(overrides))
+        except MissingConfigException as error:
+            group, _, name = (error.missing_cfg_file or "").partition("/")
+            content = defaults(group, name) if defaults and name.isidentifier() else None
+            if content is None:
+                raise
+            with _generated(loader, group, name, content):
+                return compose(config, overrides, defaults)
 
 
-def missing_file(group: str, name: str) -> SettingsError | None:
-    """The error for a member of another package that comes without its settings.
+def constructor_defaults(cls: type[Any], supplied: Collection[str]) -> dict[str, Any]:
+    """The options of a class as a settings file would say them: parameters whose default is plain.
 
     Args:
-        group: a folder of conf.
-        name: a file that is not there.
+        cls: of a member.
+        supplied: parameters that are no options, since the framework gives them.
 
     Returns:
-        The error; None where no package offers a member of this name either.
+        option -> default.
     """
-    offered = offers(f"vsa_reasoning.{_KINDS.get(group, group)}").get(name)
-    if not offered:
-        return None
-    return SettingsError(
-        f"{group}={name}",
-        received=f"a member of the distribution {offered[0].distribution}, which has no settings file for it",
-        expected=f"a file {group}/{name}.yaml in a folder that its entry point of the group {CONF} names",
-        hint=f"`name: {name}` and the options' defaults are what it holds",
-    )  # fmt: skip
+    found = {}
+    for name, parameter in inspect.signature(cls).parameters.items():
+        plain = parameter.default is None or isinstance(parameter.default, bool | int | float | str)
+        if name not in supplied and plain and parameter.default is not inspect.Parameter.empty:
+            found[name] = parameter.default
+    return found
+
+
+@contextmanager
+def _generated(loader: Any, group: str, name: str, content: Mapping[str, Any]) -> Iterator[None]:
+    """A settings file more, for a while."""
+    path = loader.get_search_path()
+    before = list(path.get_path())
+    with tempfile.TemporaryDirectory(prefix="vsa-reasoning-") as folder:
+        (Path(folder) / group).mkdir()
+        (Path(folder) / group / f"{name}.yaml").write_text(json.dumps(content), encoding="utf-8")  # JSON is YAML
+        path.prepend("constructor", f"file://{folder}", anchor="schema")
+        loader.repository.initialize_sources(path)
+        try:
+            yield
+        finally:
+            path.get_path()[:] = before
+            loader.repository.initialize_sources(path)
 
 
 def _theirs() -> list[tuple[str, Path]]:
