@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from vsa.commands import compose, offered_words
+from vsa.commands import compose
 from vsa.errors import SettingsError, VSAError
 
 from .constellations import CONSTELLATIONS, resolve_constellation
@@ -144,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     if {"-h", "--help"} & set(given):
-        console.print("\n\n".join(part for part in (USAGE, offered_words()) if part), markup=False)
+        console.print(USAGE, markup=False)
         return 0
     try:
         order, making = order_of(given)

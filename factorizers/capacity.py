@@ -247,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = [argument for argument in given if argument != "--debug"]
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     if {"-h", "--help"} & set(given):
-        say("\n\n".join(part for part in (USAGE, vsa.commands.offered_words()) if part))
+        say("\n\n".join(filter(None, (USAGE, vsa.plugins.offered_words("algebras", "backends", "factorizers")))))
         return 0
     try:
         settings = compose_settings(given)

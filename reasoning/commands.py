@@ -20,9 +20,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from reasoning import report, schema
-from vsa.commands import compose, composing, constructor_defaults, offered_words
+from vsa.commands import compose, composing, constructor_defaults
 from vsa.errors import CorruptFileError, SettingsError, UnknownNameError, VSAError, closest
-from vsa.plugins import offers
+from vsa.plugins import offered_words, offers
 
 __all__ = [
     "NoModelError",
@@ -65,7 +65,8 @@ def run_command(
     given = [argument for argument in given if argument != "--debug"]
     report.configure_logging(logging.DEBUG if debug else logging.INFO)
     if {"-h", "--help"} & set(given):
-        report.say("\n\n".join(part for part in (usage, offered_words()) if part))
+        known = ("algebras", "backends", "factorizers", "learners", "perceptions")
+        report.say("\n\n".join(filter(None, (usage, offered_words(*known)))))
         return 0
     try:
         return main(given) or 0

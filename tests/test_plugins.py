@@ -22,7 +22,7 @@ from datasets import generate as generate_module
 from factorizers import capacity
 from reasoning import commands, learners, perception, runs
 from vsa import backends, plugins
-from vsa.errors import DtypeError, SettingsError, UnknownNameError, VSAError
+from vsa.errors import DtypeError, SettingsError, UnknownNameError
 from vsa.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -167,149 +167,6 @@ def test_names_are_listed_everywhere_before_anything_is_imported(site: Path, tmp
 # --------------------------------------------------------------------------- packages that go wrong
 
 
-@pytest.fixture
-def installs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installs:
-    """Installs a package of one module: (name, entry points by group, source) -> the module's name."""
-    made: list[str] = []
-
-    def install(name: str, groups: dict[str, dict[str, str]], source: str = "", metadata: str | None = None) -> str:
-        folder = tmp_path / name
-        (folder / f"{name}-1.5.dist-info").mkdir(parents=True)
-        (folder / f"{name}.py").write_text(source)
-        text = "".join(
-            f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in entries.items())
-            for group, entries in groups.items()
-        )
-        (folder / f"{name}-1.5.dist-info" / "entry_points.txt").write_text(text if metadata is None else metadata)
-        (folder / f"{name}-1.5.dist-info" / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n"
-        )
-        monkeypatch.syspath_prepend(str(folder))
-        plugins._all.cache_clear()
-        made.append(name)
-        return name
-
-    yield install
-    for table in tables():
-        for loaded in table._loaded:
-            table._entries.pop(loaded, None)
-        table._loaded.clear()
-    plugins._all.cache_clear()
-    plugins._code.cache_clear()
-    for name in made:
-        sys.modules.pop(name, None)
-
-
-GROUP = "vsa_reasoning.trees"
-
-
-def trees(**options: object) -> Registry[type]:
-    table: Registry[type] = Registry("tree", entry_points=GROUP, **options)  # type: ignore[arg-type]
-    table.register("oak", "eiche")(int)
-    return table
-
-
-def sentence(table: Registry[type], name: str) -> str:
-    with pytest.raises(VSAError) as caught:
-        table.get(name)
-    assert name == "oak" or table.get("oak") is int, "other names go on working"
-    return str(caught.value)
-
-
-def test_a_name_that_two_packages_give(installs: Installs) -> None:
-    for name in ("first_wood", "second_wood"):
-        installs(name, {GROUP: {"fir": f"{name}:Fir"}}, "class Fir: pass\n")
-    table = trees()
-    assert table.names() == ("oak", "fir")
-    said = sentence(table, "fir")
-    assert said.startswith("get tree 'fir': received a name that several distributions give")
-    assert "first_wood:Fir of first_wood 1.5" in said
-    assert "second_wood:Fir of second_wood 1.5" in said
-    assert "first_wood" not in sys.modules
-
-
-@pytest.mark.parametrize("name", ["oak", "eiche"])
-def test_a_name_or_an_alias_of_ours_is_not_shadowed(installs: Installs, name: str) -> None:
-    installs("bold_wood", {GROUP: {name: "bold_wood:Fir", "yew": "bold_wood:Fir"}}, "class Fir: pass\n")
-    table = trees()
-    said = sentence(table, name)
-    assert "received a name that bold_wood:Fir of the distribution bold_wood 1.5 gives too" in said
-    assert "uninstall bold_wood" in said
-    assert table.get("yew").__name__ == "Fir", "its other names are its own"
-
-
-def test_a_member_of_our_tables_and_folders_is_not_shadowed(installs: Installs) -> None:
-    taken = {"wave": "bold_wood", "waves": "bold_wood"}
-    installs("bold_wood", {GROUP: taken, "vsa_reasoning.algebras": {"bipolar": "bold_wood"}})
-    for name in taken:
-        assert "is ours" in sentence(trees(modules={"wave": "wave"}, aliases={"waves": "wave"}), name)
-    with pytest.raises(VSAError, match=r"received a name that bold_wood of the distribution bold_wood 1\.5 gives too"):
-        vsa.get("bipolar", dim=64)  # an alias in a module that need not have been imported
-    assert vsa.get("gsbc", dim=64, blocks=4).dim == 64
-
-
-@pytest.mark.parametrize(
-    ("source", "value", "words"),
-    [
-        ("import nothing_of_that_name", "sick_wood:Fir", "ModuleNotFoundError in sick_wood:Fir: No module named"),
-        ("raise RuntimeError('no licence')", "sick_wood", "RuntimeError in sick_wood: no licence"),
-        ("raise SystemExit('bye')", "sick_wood", "SystemExit in sick_wood: bye"),
-        ("", "sick_wood:Fir", "AttributeError in sick_wood:Fir"),
-        ("", "no.such.module:Fir", "ModuleNotFoundError in no.such.module:Fir"),
-        ("", "not a value", "received"),
-    ],
-)
-def test_a_package_that_cannot_be_imported(installs: Installs, source: str, value: str, words: str) -> None:
-    installs("sick_wood", {GROUP: {"fir": value}}, source)
-    table = trees()
-    assert "fir" in table.names()
-    for _ in range(2):  # asked again, it says the same
-        said = sentence(table, "fir")
-        assert said.startswith("load 'fir' of the distribution sick_wood 1.5: received")
-        assert words in said
-        assert "repair or uninstall sick_wood" in said
-    with pytest.raises(VSAError) as caught:
-        table.get("fir")
-    assert caught.value.__cause__ is not None, "the original error stays to be seen"
-
-
-def test_a_module_may_register_or_be_named_with_the_class(installs: Installs) -> None:
-    registers = "import sys\n@sys.modules['tables_of_tests'].TABLE.register('fir', 'tanne')\nclass Fir: pass\n"
-    table = trees()
-    sys.modules["tables_of_tests"] = type(sys)("tables_of_tests")
-    sys.modules["tables_of_tests"].TABLE = table  # type: ignore[attr-defined]
-    try:
-        entries = {"fir": "good_wood", "yew": "good_wood:Fir", "elm": "good_wood"}
-        installs("good_wood", {GROUP: entries}, registers)
-        fir = table.get("fir")
-        assert fir.__name__ == "Fir"
-        assert table.get("tanne") is table.get("yew") is fir
-        assert "a module that registers no 'elm'" in sentence(table, "elm")
-        # The user may have imported the module before: that is no clash.
-        other = trees()
-        sys.modules["tables_of_tests"].TABLE = other  # type: ignore[attr-defined]
-        importlib.reload(sys.modules["good_wood"])
-        assert other.get("fir").__name__ == "Fir"
-        # But what a notebook has registered under an installed name is another thing.
-        mixed = trees()
-        mixed.register("fir")(float)
-        assert "gives too; expected a name of its own, since 'fir' is <class 'float'>" in sentence(mixed, "fir")
-    finally:
-        del sys.modules["tables_of_tests"]
-
-
-def test_an_entry_point_and_its_module_name_two_things(installs: Installs) -> None:
-    table = trees()
-    sys.modules["tables_of_tests"] = type(sys)("tables_of_tests")
-    sys.modules["tables_of_tests"].TABLE = table  # type: ignore[attr-defined]
-    try:
-        source = "import sys\n@sys.modules['tables_of_tests'].TABLE.register('fir')\nclass A: pass\nclass B: pass\n"
-        installs("torn_wood", {GROUP: {"fir": "torn_wood:B"}}, source)
-        assert "whose module registers <class 'torn_wood.A'> under this name" in sentence(table, "fir")
-    finally:
-        del sys.modules["tables_of_tests"]
-
-
 def test_what_is_no_algebra_is_none(installs: Installs) -> None:
     groups = {f"vsa_reasoning.{kind}": {"number": "odd_parts:NUMBER", "odd": "odd_parts:Odd"} for kind in KINDS}
     installs("odd_parts", groups, "NUMBER = 7\nclass Odd: pass\n")
@@ -330,15 +187,6 @@ def test_what_a_decorator_enters_is_looked_at_too() -> None:
             vsa.get("integer")
     finally:
         del vsa.ALGEBRAS._entries["integer"]
-
-
-def test_damaged_metadata_take_nothing_along(installs: Installs, caplog: pytest.LogCaptureFixture) -> None:
-    installs("sick_wood", {}, metadata="[vsa_reasoning.trees]\nno equals sign\n")
-    table = trees()
-    with pytest.raises(UnknownNameError):
-        table.get("fir")
-    assert table.get("oak") is int
-    assert "entry points of the installed packages cannot be read" in caplog.text
 
 
 def test_a_hostile_package_breaks_only_what_is_its_own(installs: Installs, tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from .errors import SettingsError, VSAError
-from .plugins import CONF, Offer, offered_words, offers
+from .plugins import CONF, Offer, offers
 
-__all__ = ["compose", "composing", "conf_files", "conf_folder", "constructor_defaults", "offered_words"]
+__all__ = ["compose", "composing", "conf_files", "conf_folder", "constructor_defaults"]
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = "this package"

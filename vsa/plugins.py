@@ -143,9 +143,16 @@ def origins(named: Mapping[str, str | None], options: Mapping[str, Any] | None =
     return found
 
 
-def offered_words() -> str:
-    """What other packages offer, in a sentence for the help of the commands; empty where there is nothing."""
-    named = [f"{o.kind.removesuffix('s')} {o.name} ({o.distribution})" for o in _all() if o.kind != "conf"]
+def offered_words(*kinds: str) -> str:
+    """What other packages offer, in a sentence for the help of the commands.
+
+    Args:
+        kinds: those that a command knows, such as ``learners``.
+
+    Returns:
+        The sentence; empty where there is nothing.
+    """
+    named = [f"{o.kind.removesuffix('s')} {o.name} ({o.distribution})" for o in _all() if o.kind in kinds]
     return f"Other packages offer: {', '.join(sorted(named))}." if named else ""
 
 

@@ -187,3 +187,17 @@ def test_what_is_sound_comes_back_as_it_is(puzzles):
     loss = learner.weight.square()
     assert checked.check_loss(loss, learner) is loss
     assert prediction.scores.requires_grad
+
+
+@pytest.mark.parametrize("name", ["train", "benchmark", "explain"])
+def test_commands_say_the_sentence_before_they_write_anything(command, fake, tmp_path, monkeypatch, name):
+    real = fake.Fake.forward
+    monkeypatch.setattr(
+        fake.Fake, "forward", lambda self, scene: replace(p := real(self, scene), scores=p.scores[:, :7])
+    )
+    where = {"train": "dataset.n=8", "benchmark": "dataset.n=8", "explain": "constellation=center"}[name]
+    code, _, err = command(name, "+model=fake", where, f"out={tmp_path / 'out'}")
+    assert code == 2
+    assert "learner Fake, scores: received shape (" in " ".join(err.split())
+    assert "expected (B, 8)" in " ".join(err.split())
+    assert not (tmp_path / "out").exists()
