@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from vsa.commands import compose
 from vsa.errors import SettingsError, VSAError
 
 from .constellations import CONSTELLATIONS, resolve_constellation
@@ -101,7 +102,6 @@ def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
     Raises:
         SettingsError: hydra refuses them.
     """
-    from hydra import compose, initialize_config_dir
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
@@ -115,21 +115,10 @@ def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
                     f"setting {override.key_or_group}", received="a key that has no effect here",
                     expected="dataset.columns, dataset.maxval or dataset.confounders", hint=f"did you mean {key}?",
                 )  # fmt: skip
-        with initialize_config_dir(str(_conf()), version_base="1.3"):
-            composed = compose("generate", overrides=list(arguments))
-            return OmegaConf.to_container(composed, resolve=True)  # type: ignore[return-value]
+        return OmegaConf.to_container(compose("generate", arguments), resolve=True)  # type: ignore[return-value]
     except (HydraException, OmegaConfBaseException) as error:
         text = str(error).splitlines()[0]
         raise SettingsError(f"settings {' '.join(arguments)}", received=text, hint="see --help") from error
-
-
-def _conf() -> Path:
-    """The settings files: beside this package, under the wheel's name where it was installed from one."""
-    here = Path(__file__).resolve().parent.parent
-    found = [here / name for name in ("conf", "vsa_reasoning_conf") if (here / name / "generate.yaml").is_file()]
-    if not found:
-        raise VSAError("generate puzzles", received=f"no conf/generate.yaml in {here}", expected="a whole installation")
-    return found[0]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

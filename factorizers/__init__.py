@@ -70,15 +70,13 @@ _LAZY = {
 }
 _MODULES = ("activations", "damage", "needs", "theory")
 
-FACTORIZERS: Registry[type[Factorizer]] = Registry("factorizer", modules={
-    "resonator": "factorizers.resonator",
-    "in_memory": "factorizers.in_memory",
-    "asymmetric": "factorizers.asymmetric",
-    "block_code": "factorizers.block_code",
-    "group_search": "factorizers.group_search",
-    "exhaustive": "factorizers.exhaustive",
-    "join": "factorizers.join",
-})  # fmt: skip
+FACTORIZERS: Registry[type[Factorizer]] = Registry(
+    "factorizer",
+    package=__name__,
+    besides=("capacity", "cells", "screen", "wanted"),  # of the command, which needs hydra and rich
+    entry_points="vsa_reasoning.factorizers",
+    base="factorizers.base:Factorizer",
+)
 
 
 def get(name: str, books: Sequence[Codebook], **options: Any) -> Factorizer:

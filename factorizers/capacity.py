@@ -55,13 +55,12 @@ def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
     Raises:
         SettingsError: hydra refuses them, or no factorizer was named.
     """
-    from hydra import compose, initialize_config_dir
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException, MissingConfigException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    conf = _conf()
+    conf = vsa.commands.conf_folder()
     try:
         parsed = OverridesParser.create().parse_overrides(list(arguments))
         plain, experiments, named = [], [], False
@@ -78,20 +77,19 @@ def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
             elif override.key_or_group.startswith("algebra."):
                 plain.append("++algebra_options." + argument.lstrip("+").removeprefix("algebra."))
             elif override.key_or_group == "experiment":
-                experiments.append(_experiment(conf, str(override.value())))
+                experiments.append(_experiment(str(override.value())))
             else:
                 plain.append(argument)
         brought = [f"+factorizer={name}" for _, name in experiments if not named]
         files = [f"+experiment={experiment}" for experiment, _ in experiments]
-        with initialize_config_dir(str(conf), version_base="1.3"):
-            composed = compose("capacity", overrides=[*brought, *plain, *files])
-            if OmegaConf.is_missing(composed, "factorizer"):
-                raise SettingsError(
-                    "python -m factorizers.capacity", received="no factorizer",
-                    expected=f"one of: {', '.join(_files(conf, 'factorizer'))}",
-                    hint="write python -m factorizers.capacity +factorizer=in_memory",
-                )  # fmt: skip
-            settings: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
+        composed = vsa.commands.compose("capacity", [*brought, *plain, *files], _without_file)
+        if OmegaConf.is_missing(composed, "factorizer"):
+            raise SettingsError(
+                "python -m factorizers.capacity", received="no factorizer",
+                expected=f"one of: {', '.join(vsa.commands.conf_files('factorizer'))}",
+                hint="write python -m factorizers.capacity +factorizer=in_memory",
+            )  # fmt: skip
+        settings: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
         known = [str(key) for key in OmegaConf.load(conf / "capacity.yaml")]  # a missing value is not "in" it
         known = ["backend", *(key for key in known if key != "defaults")]
         for key in settings:
@@ -100,9 +98,8 @@ def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
         return settings
     except MissingConfigException as error:
         group, _, name = (error.missing_cfg_file or "").partition("/")
-        raise UnknownNameError(
-            f"argument +{group}={name}", name=name, known=_files(conf, group), kind=group
-        ) from error
+        there = dict.fromkeys((*vsa.commands.conf_files(group), *vsa.plugins.offers(f"vsa_reasoning.{group}s")))
+        raise UnknownNameError(f"argument +{group}={name}", name=name, known=there, kind=group) from error
     except VSAError:
         raise
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # hydra has plain ones, too
@@ -110,33 +107,27 @@ def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
         raise SettingsError(f"settings {' '.join(arguments)}", received=text, hint="see --help") from error
 
 
-def _conf() -> Path:
-    """The settings files: beside this package, under the wheel's name where it was installed from one."""
-    here = Path(__file__).resolve().parent.parent
-    found = [here / name for name in ("conf", "vsa_reasoning_conf") if (here / name / "capacity.yaml").is_file()]
-    if not found:
-        raise VSAError(
-            "factorizers.capacity", received=f"no conf/capacity.yaml in {here}", expected="a whole installation"
-        )
-    return found[0]
+def _without_file(group: str, name: str) -> dict[str, Any] | None:
+    """Settings of a member that comes without a file: its constructor's defaults."""
+    tables: dict[str, Any] = {"factorizer": FACTORIZERS, "backend": vsa.backends.BACKENDS}
+    if group not in tables or name not in tables[group].names():
+        return None
+    supplied = ("books", "optional", "seed")
+    return {"name": name, **vsa.commands.constructor_defaults(tables[group].get(name), supplied)}
 
 
-def _files(conf: Path, group: str) -> list[str]:
-    return sorted(path.stem for path in (conf / group).glob("*.yaml"))
-
-
-def _experiment(conf: Path, name: str) -> tuple[str, str]:
-    """An experiment of ours, and the factorizer that it is about."""
+def _experiment(name: str) -> tuple[str, str]:
+    """An experiment of factorizers, and the one that it is about."""
     from omegaconf import OmegaConf
 
-    ours = {}
-    for known in _files(conf, "experiment"):
-        factorizer = OmegaConf.select(OmegaConf.load(conf / "experiment" / f"{known}.yaml"), "factorizer.name")
+    about = {}
+    for known, files in vsa.commands.conf_files("experiment").items():
+        factorizer = OmegaConf.select(OmegaConf.load(files[0][1]), "factorizer.name")
         if factorizer:
-            ours[known] = str(factorizer)
-    if name not in ours:
-        raise UnknownNameError(f"argument experiment={name}", name=name, known=ours, kind="experiment")
-    return name, ours[name]
+            about[known] = str(factorizer)
+    if name not in about:
+        raise UnknownNameError(f"argument experiment={name}", name=name, known=about, kind="experiment")
+    return name, about[name]
 
 
 def cells_of(settings: dict[str, Any]) -> list[Cell]:
@@ -217,7 +208,7 @@ def run(settings: dict[str, Any]) -> list[dict[str, Any]]:
     wanted = {fingerprint(cell): cell for cell in cells}
     with alone(path) if path else nullcontext():
         held = read_cells(path) if path else []
-        stale = [line for line in held if line.get("settings") in wanted and line.get("code") != code_version()]
+        stale = [line for line in held if line.get("settings") in wanted and not _same_code(line, wanted)]
         if stale and not settings["overwrite"]:
             raise SettingsError(
                 f"out={path}", received=f"{len(stale)} of these cells, made by other code", expected="another file",
@@ -241,6 +232,11 @@ def run(settings: dict[str, Any]) -> list[dict[str, Any]]:
     return [done[key] for key in wanted]
 
 
+def _same_code(line: dict[str, Any], wanted: dict[str, Cell]) -> bool:
+    """Whether the code that is there now made a line, other packages' included."""
+    return bool(line.get("code") == code_version() and line.get("plugins", {}) == wanted[line["settings"]].plugins())
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command.
 
@@ -257,7 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = [argument for argument in given if argument != "--debug"]
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     if {"-h", "--help"} & set(given):
-        say(USAGE)
+        say("\n\n".join(filter(None, (USAGE, vsa.plugins.offered_words("algebras", "backends", "factorizers")))))
         return 0
     try:
         settings = compose_settings(given)

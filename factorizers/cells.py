@@ -74,6 +74,12 @@ class Cell:
     backend: tuple[tuple[str, Any], ...] = (("name", "digital"),)
     algebra_options: tuple[tuple[str, Any], ...] = ()
 
+    def plugins(self) -> dict[str, Any]:
+        """Whose the parts are that other packages offer, as :func:`vsa.plugins.origins`."""
+        options = dict(self.backend)
+        named = {"factorizers": self.factorizer, "algebras": self.algebra, "backends": options.get("name")}
+        return vsa.plugins.origins(named, options)
+
     def make_backend(self) -> vsa.Backend:
         """The backend."""
         options = dict(self.backend)
@@ -185,6 +191,7 @@ def compute(cell: Cell) -> dict[str, Any]:
         "threads": cell.threads,
         "torch": torch.__version__,
         "code": code_version(),
+        **({"plugins": plugins} if (plugins := cell.plugins()) else {}),
         "settings": fingerprint(cell),
     }
 

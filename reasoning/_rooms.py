@@ -1,7 +1,7 @@
-"""Finds our packages by their place, for names that others use too: ``datasets`` (Hugging Face's) and ``conf``.
+"""Finds our package ``datasets`` by its place, since Hugging Face has one of that name.
 
-In a checkout, also an editable one, the folders are called so. A wheel installs them as ``vsa_reasoning_datasets`` and
-``vsa_reasoning_conf``, and inside a process that imports ``reasoning`` the name ``datasets`` means the former.
+In a checkout, also an editable one, the folder is called so. A wheel installs it as ``vsa_reasoning_datasets``, and
+inside a process that imports ``reasoning`` the name ``datasets`` means it.
 See docs/decisions/0003-the-name-datasets.md.
 """
 
@@ -18,7 +18,7 @@ from types import CodeType, ModuleType
 
 from vsa.errors import VSAError
 
-__all__ = ["claim_datasets", "conf_folder"]
+__all__ = ["claim_datasets"]
 
 NAME, WHEEL_NAME = "datasets", "vsa_reasoning_datasets"
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,19 +56,6 @@ def claim_datasets(root: Path = ROOT) -> ModuleType:
         sys.path.insert(0, str(root))  # worker processes inherit the path, and import by name what they unpickle
         importlib.invalidate_caches()
     return importlib.import_module(NAME)
-
-
-def conf_folder(root: Path = ROOT) -> Path:
-    """The folder of the settings files.
-
-    Args:
-        root: the folder that holds our packages.
-
-    Returns:
-        ``conf`` of a checkout, or what a wheel installs.
-    """
-    wheel = root / "vsa_reasoning_conf"
-    return wheel if wheel.is_dir() else root / "conf"
 
 
 class _Alias(MetaPathFinder, Loader):

@@ -165,7 +165,7 @@ def run(
             "recipe": job.header(),
             "protocol": _protocol(settings, job),
             **({} if job.answers is None else {"answers": job.answers, "answered": answer_files.counts(wanted[key])}),
-            **runs.environment(arguments, MODULE),
+            **runs.environment(arguments, MODULE, _plugins(wanted[key])),
         }
         runs.write_json(folders[key] / "run.json", record)
         runs.write_settings(folders[key] / "settings.yaml", schema.plain(settings))
@@ -211,6 +211,10 @@ def _cells(settings: BenchmarkSettings, job: Job, sets: _Sets) -> Sequence[cells
             build.try_out(recipe.solver(), puzzles)
         found.append(cells.Cell(recipe, name, puzzles, settings.test_batch_size, settings.device, settings.threads))
     return found
+
+
+def _plugins(wanted: Sequence[cells.Evaluation]) -> dict[str, Any]:
+    return wanted[0].recipe.plugins() if wanted and isinstance(wanted[0], cells.Cell) else {}
 
 
 def _cost(result: cells.CellResult) -> dict[str, Any]:

@@ -35,6 +35,11 @@ __all__ = [
 ]
 
 _ALL = "all"
+# What constructors are given, if they name it; everything else is an option.
+SUPPLIED = {
+    "model": ("algebra", "backend", "columns", "mode", "seed"),
+    "perception": ("algebra", "backend", "columns", "layout", "seed"),
+}
 
 
 def perception(made: FrontEnd, columns: int) -> Perception:

@@ -64,8 +64,12 @@ class Cell:
     threads: int
 
     def marks(self) -> dict[str, str]:
-        settings = runs.fingerprint([self.recipe.fingerprint(), self.device])
-        return {"settings": settings, "code": runs.code_version(), "data": data_hash(self.puzzles.arrays)}
+        chosen = runs.fingerprint([self.recipe.fingerprint(), self.device])
+        plugins = self.recipe.plugins()
+        return {
+            "settings": chosen, "code": runs.code_version(), "data": data_hash(self.puzzles.arrays),
+            **({"plugins": runs.fingerprint(plugins)} if plugins else {}),
+        }  # fmt: skip
 
     def compute(self) -> CellResult:
         import torch

@@ -14,8 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException
@@ -23,8 +21,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from reasoning import report, schema
-from reasoning._rooms import conf_folder
+from vsa.commands import compose, composing, constructor_defaults
 from vsa.errors import CorruptFileError, SettingsError, UnknownNameError, VSAError, closest
+from vsa.plugins import offered_words, offers
 
 __all__ = [
     "NoModelError",
@@ -68,7 +67,8 @@ def run_command(
     given = [argument for argument in given if argument != "--debug"]
     report.configure_logging(logging.DEBUG if debug else logging.INFO)
     if {"-h", "--help"} & set(given):
-        report.say(usage)
+        known = ("algebras", "backends", "factorizers", "learners", "perceptions")
+        report.say("\n\n".join(filter(None, (usage, offered_words(*known)))))
         return 0
     try:
         return main(given) or 0
@@ -141,10 +141,10 @@ def compose_settings(config: str, arguments: Sequence[str]) -> dict[str, Any]:
         SettingsError: an unknown key, a malformed override.
         UnknownNameError: an unknown file of conf/.
     """
-    with _hydra():
+    with composing() as loader:
         try:
-            ordered = _arrange(arguments)
-            composed = compose(config, overrides=ordered)
+            ordered = _arrange(arguments, loader.repository)
+            composed = compose(config, ordered, _without_file)
         except VSAError:
             raise
         except MissingConfigException as error:
@@ -229,9 +229,8 @@ def said(arguments: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for key, argument in named.items():
         if key == "experiment":
-            with _hydra():
-                repository = GlobalHydra.instance().config_loader().repository  # type: ignore[attr-defined]
-                loaded = repository.load_config(f"experiment/{argument.partition('=')[2]}")
+            with composing() as loader:
+                loaded = loader.repository.load_config(f"experiment/{argument.partition('=')[2]}")
             if loaded is None:
                 continue
             values: dict[str, Any] = OmegaConf.to_container(loaded.config, resolve=False)  # type: ignore[assignment]
@@ -243,9 +242,9 @@ def said(arguments: Sequence[str]) -> dict[str, str]:
 
 
 def model_names() -> list[str]:
-    """The models that have a file in conf/model."""
-    with _hydra():
-        return sorted(GlobalHydra.instance().config_loader().get_group_options("model"))
+    """The models that have a settings file or are another package's."""
+    with composing() as loader:
+        return sorted({*loader.get_group_options("model"), *offers("vsa_reasoning.learners")})
 
 
 def no_model(module: str) -> NoModelError:
@@ -261,21 +260,22 @@ def no_model(module: str) -> NoModelError:
     )  # fmt: skip
 
 
-class _hydra:  # used as a function
-    """hydra with our conf, leaving no global state behind; may be entered twice."""
+def _without_file(group: str, name: str) -> dict[str, Any] | None:
+    """Settings of a member that comes without a file, a notebook's or another package's: its constructor's defaults."""
+    from reasoning import build, learners, perception
+    from vsa import backends, models
 
-    def __enter__(self) -> None:
-        self._outer = GlobalHydra.instance().is_initialized()
-        if not self._outer:
-            self._context = initialize_config_dir(str(conf_folder()), version_base="1.3")
-            self._context.__enter__()
+    tables: dict[str, Any] = {
+        "model": learners.LEARNERS, "perception": perception.PERCEPTIONS, "algebra": models.ALGEBRAS,
+        "backend": backends.BACKENDS,
+    }  # fmt: skip
+    if group not in tables or name not in tables[group].names():
+        return None
+    own: dict[str, Any] = {"mode": None, "training": {}} if group == "model" else {}
+    return {"name": name, **own, **constructor_defaults(tables[group].get(name), build.SUPPLIED.get(group, ()))}
 
-    def __exit__(self, *exception: Any) -> None:
-        if not self._outer:
-            self._context.__exit__(*exception)
 
-
-def _arrange(arguments: Sequence[str]) -> list[str]:
+def _arrange(arguments: Sequence[str], repository: Any) -> list[str]:
     """Experiments last, with the plus that hydra wants; the model of an experiment where the user names none."""
     last: dict[str, str] = {}
     experiments = []
@@ -293,7 +293,6 @@ def _arrange(arguments: Sequence[str]) -> list[str]:
         else:
             last[key] = argument
     ordered = list(last.values())
-    repository = GlobalHydra.instance().config_loader().repository  # type: ignore[attr-defined]  # of ConfigLoaderImpl
     for experiment in experiments:
         found = repository.load_config(f"experiment/{experiment.partition('=')[2]}")
         model = OmegaConf.select(found.config, "model.name") if found else None
@@ -349,7 +348,7 @@ def _refused(config: str, error: HydraException, arguments: Sequence[str]) -> Se
         for override, argument in zip(parse(arguments), arguments, strict=True)
         if override.key_or_group in SECTIONS or override.key_or_group.startswith("hydra.")
     ]
-    known = list(schema.flatten(OmegaConf.to_container(compose(config, overrides=kept), resolve=False)))  # type: ignore[arg-type]
+    known = list(schema.flatten(OmegaConf.to_container(compose(config, kept, _without_file), resolve=False)))  # type: ignore[arg-type]
     section = key.rpartition(".")[0]
     nearby = [name for name in known if name.rpartition(".")[0] == section] or known
     near = closest(key, known) or closest(key.rpartition(".")[2], known)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from reasoning.checked import check_loss
 from reasoning.checkpoints import Checkpoint, CheckpointFolder, load_weights
 from reasoning.metrics import Metrics, observe
 from reasoning.plan import Plan, learning_rate
@@ -197,7 +198,7 @@ class Trainer:
         scene = self.solver.scene(moved, self.generator if self._sees_differently else None)
         target = moved.target
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.learner.training_loss(scene, target, self.generator)
+        loss = check_loss(self.learner.training_loss(scene, target, self.generator), self.learner)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(

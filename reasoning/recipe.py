@@ -10,6 +10,7 @@ from datasets.layout import Layout
 from reasoning import schema
 from reasoning.settings import ModelSettings, Named
 from vsa.errors import CorruptFileError, SettingsError
+from vsa.plugins import origins
 
 if TYPE_CHECKING:
     from reasoning.perception.base import Perception
@@ -171,6 +172,12 @@ class Recipe:
             "layout": layout,
             "seed": self.seed,
         }
+
+    def plugins(self) -> dict[str, Any]:
+        """Whose the parts are that other packages offer, as :func:`vsa.plugins.origins`."""
+        named = {"learners": self.model.name, "algebras": self.algebra.name, "backends": self.backend.name,
+                 "perceptions": self.perception.perception.name, "factorizers": self.decoder}  # fmt: skip
+        return origins(named, self.backend.options)
 
     def fingerprint(self) -> str:
         """Hash of everything here, of the weights' content instead of their path."""

@@ -31,6 +31,7 @@ __all__ = [
     "prepare_folder",
     "read_json",
     "read_settings",
+    "same_code",
     "write_json",
     "write_settings",
 ]
@@ -154,21 +155,24 @@ def read_settings(folder: Path) -> dict[str, Any]:
     return settings
 
 
-def environment(arguments: list[str], module: str) -> dict[str, Any]:
+def environment(arguments: list[str], module: str, plugins: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What a result depends on beside the settings.
 
     Args:
         arguments: the command line, program name excluded.
         module: the module that was run.
+        plugins: of :func:`vsa.plugins.origins`.
 
     Returns:
-        command, versions, git commit (if any), hash of our sources, and the kind of machine.
+        command, versions, git commit (if any), hash of our sources, other packages' members (if any), and the kind of
+        machine.
     """
     return {
         "command": shlex.join(["python", "-m", module, *arguments]),
         "overrides": list(arguments),
         "versions": {"python": platform.python_version(), **_versions()},
         "code": code_version(),
+        **({"plugins": dict(plugins)} if plugins else {}),
         "git": _git(),
         "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
         "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -184,6 +188,16 @@ def code_version() -> str:
         for path in sorted((root / room).rglob("*.py")):
             digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def same_code(record: Mapping[str, Any], plugins: Mapping[str, Any]) -> bool:
+    """Whether a run was made by the code that is there now, other packages' included.
+
+    Args:
+        record: its run.json.
+        plugins: of :func:`vsa.plugins.origins`, now.
+    """
+    return bool(record.get("code") == code_version() and record.get("plugins", {}) == dict(plugins))
 
 
 def fingerprint(content: Any) -> str:

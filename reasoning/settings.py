@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from reasoning import holdout
 from vsa.errors import SettingsError
+from vsa.plugins import origins
 
 __all__ = [
     "BenchmarkSettings",
@@ -25,6 +26,7 @@ __all__ = [
     "TrainingDatasetSettings",
     "TrainingPerceptionSettings",
     "named",
+    "plugins",
 ]
 
 Executor = Literal["serial", "processes", "ray", "slurm"]
@@ -97,6 +99,21 @@ def named(section: str, values: Any, cls: type[Any] = Named) -> dict[str, Any]:
         return {**chosen, "options": dict(values["options"])}
     chosen["options"] = {key: value for key, value in values.items() if key not in own}
     return chosen
+
+
+def plugins(parts: Any, factorizers: str | None = None) -> dict[str, Any]:
+    """Whose the parts of a solver are that other packages offer: they shape its results, so the record holds them.
+
+    Args:
+        parts: settings with ``model``, ``algebra``, ``backend`` and ``perception``.
+        factorizers: the factorizer that decodes, if any.
+
+    Returns:
+        As :func:`vsa.plugins.origins`.
+    """
+    named = {"learners": parts.model.name, "algebras": parts.algebra.name, "backends": parts.backend.name,
+             "perceptions": parts.perception.name, "factorizers": factorizers}  # fmt: skip
+    return origins(named, parts.backend.options)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from reasoning.checked import check_prediction, check_scene
 from reasoning.explanation import Explanation
 from reasoning.explanation_maker import make_explanation
 from reasoning.learners.base import Learner, Prediction
 from reasoning.perception.base import Perception
 from reasoning.scene import Scene
+from reasoning.schema import parameters
 from vsa import StoredMatrix
 from vsa.errors import DtypeError, SettingsError
 
@@ -36,19 +38,30 @@ class Solver(nn.Module):
         super().__init__()
         self.perception = perception
         self.learner = learner
+        self._draws = "generator" in parameters(perception.forward)
         self.recipe: Recipe | None = None  # how it was made, where it was made from settings
 
     def solve(self, batch: PuzzleBatch) -> Prediction:
         """Answers and rules of B puzzles; neither target nor rules of the batch are looked at."""
-        prediction: Prediction = self.learner(self.scene(batch))
-        return prediction
+        return self.predict(self.scene(batch))
+
+    def predict(self, scene: Scene) -> Prediction:
+        """Answers and rules of B puzzles from what is seen of them; what the learner returns is checked."""
+        return check_prediction(self.learner(scene), self.learner, scene)
 
     def scene(self, batch: PuzzleBatch, generator: torch.Generator | None = None) -> Scene:
-        """What the learner is shown of B puzzles; in training ``generator`` draws what the front-end draws."""
-        scene: Scene = self.perception(
-            batch, mixed=self.learner.mixed, entities=self.learner.entities, generator=generator
-        )
-        return scene
+        """What the learner is shown of B puzzles, checked.
+
+        Args:
+            batch: the puzzles.
+            generator: of what the front-end draws in training; given to it if its ``forward`` names it.
+
+        Returns:
+            The scene.
+        """
+        draws = {} if generator is None or not self._draws else {"generator": generator}
+        scene = self.perception(batch, mixed=self.learner.mixed, entities=self.learner.entities, **draws)
+        return check_scene(scene, self.perception, batch)
 
     def arrays(self) -> dict[str, list[StoredMatrix]]:
         """The stored codebooks that perception and learner have read so far, by what they are read for."""
@@ -101,7 +114,7 @@ class Solver(nn.Module):
         item %= len(batch)
         device = next((tensor.device for tensor in (*self.parameters(), *self.buffers())), batch.target.device)
         scene = self.scene(batch.to(device))
-        prediction: Prediction = self.learner(scene)
+        prediction = self.predict(scene)
         try:
             expected = self.learner.expected(scene[item : item + 1])
         except NotImplementedError:  # a learner need not say

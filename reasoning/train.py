@@ -11,7 +11,7 @@ from typing import Any
 
 from reasoning import build, commands, jobs, report, runs, schema, seeds, training, weights
 from reasoning.checkpoints import write_atomically
-from reasoning.settings import TrainSettings
+from reasoning.settings import TrainSettings, plugins
 from vsa.errors import SettingsError
 
 __all__ = ["main", "parse", "train"]
@@ -87,7 +87,7 @@ def train(folder: Path, settings: TrainSettings, arguments: list[str], *, go_on:
     """
     if not settings.overwrite and _holds(folder, settings):
         if (folder / "results.json").is_file():
-            if runs.read_json(folder / "run.json").get("code") == runs.code_version():
+            if runs.same_code(runs.read_json(folder / "run.json"), plugins(settings)):
                 report.say(f"{folder} holds this very run, finished (same settings, same code):")
                 training.show(folder, settings)
                 return
@@ -146,7 +146,7 @@ def _start(folder: Path, prepared: training.Prepared, arguments: list[str]) -> N
         "seed": settings.seed,
         "protocol": training.protocol(settings),
         "recipe": prepared.recipe.header(),
-        **runs.environment(arguments, MODULE),
+        **runs.environment(arguments, MODULE, plugins(settings)),
     }
     if front_end is not None:  # the run goes on from it wherever the file is then
         write_atomically(folder / weights.FRONT_END, front_end)
@@ -182,7 +182,7 @@ def _resume(arguments: list[str], argument: str) -> int:
     if changes:
         _refuse_changes(stored, list(record["overrides"]), changes, folder)
     settings = parse(stored)
-    if record.get("code") != runs.code_version():
+    if not runs.same_code(record, plugins(settings)):
         log.warning("the code has changed since this run began: the result may differ from an uninterrupted run's")
     if (folder / "results.json").is_file() and record.get("status") == "finished":
         report.say(f"{folder} is finished already:")

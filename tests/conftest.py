@@ -12,7 +12,7 @@ import tarfile
 import time
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, runtime_checkable
@@ -128,6 +128,49 @@ def rng(request: pytest.FixtureRequest) -> np.random.Generator:
 def generator(request: pytest.FixtureRequest) -> torch.Generator:
     """A torch generator on the CPU, seeded by the test's own name."""
     return torch.Generator().manual_seed(zlib.crc32(request.node.nodeid.encode()))
+
+
+@pytest.fixture
+def installs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
+    """Installs a package of one module, version 1.5: (name, entry points by group, source) -> the module's name.
+
+    Afterwards the registries have forgotten what they took from it.
+    """
+    import factorizers
+    from reasoning import learners, perception
+    from vsa import ALGEBRAS, backends, plugins
+
+    tables = (
+        ALGEBRAS, backends.BACKENDS, factorizers.FACTORIZERS, perception.PERCEPTIONS, learners.LEARNERS
+    )  # fmt: skip
+    made: list[str] = []
+
+    def install(name: str, groups: dict[str, dict[str, str]], source: str = "", metadata: str | None = None) -> str:
+        folder = tmp_path / name
+        (folder / f"{name}-1.5.dist-info").mkdir(parents=True)
+        (folder / f"{name}.py").write_text(source)
+        text = "".join(
+            f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in entries.items())
+            for group, entries in groups.items()
+        )
+        (folder / f"{name}-1.5.dist-info" / "entry_points.txt").write_text(text if metadata is None else metadata)
+        (folder / f"{name}-1.5.dist-info" / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n"
+        )
+        monkeypatch.syspath_prepend(str(folder))
+        plugins._all.cache_clear()
+        made.append(name)
+        return name
+
+    yield install
+    for table in tables:
+        for loaded in table._loaded:
+            table._entries.pop(loaded, None)
+        table._loaded.clear()
+    plugins._all.cache_clear()
+    plugins._code.cache_clear()
+    for name in made:
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture(scope="session")

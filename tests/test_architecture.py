@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("vsa", "factorizers", "datasets", "reasoning", "conf")
-GROUND = ("vsa.axes", "vsa.errors", "vsa.registry", "vsa.seeding")  # standard library only
+GROUND = ("vsa.axes", "vsa.errors", "vsa.plugins", "vsa.registry", "vsa.seeding")  # standard library only
 WORDS = (*GROUND, "vsa.laws", "vsa.validation")  # frozen declarations and checks of tensors
 ALGEBRA = ("vsa.algebra", "vsa.operations")
 CODEBOOK = ("vsa.codebook", "vsa.codebook_files")
@@ -24,6 +24,7 @@ CODEBOOK = ("vsa.codebook", "vsa.codebook_files")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "vsa": ("vsa",),  # the public page, and what stands on all of vsa: checks, encoding, nn
     **dict.fromkeys(GROUND, GROUND),
+    "vsa.commands": GROUND,
     "vsa.executors": GROUND,
     "vsa.laws": GROUND,
     "vsa.validation": WORDS,
@@ -32,7 +33,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "vsa.backends": WORDS,
     **dict.fromkeys(CODEBOOK, (*WORDS, *ALGEBRA, *CODEBOOK, "vsa.models", "vsa.backends")),
     "factorizers": ("vsa",),
-    "datasets": ("vsa.errors", "vsa.registry", "vsa.seeding"),
+    "datasets": ("vsa.commands", "vsa.errors", "vsa.registry", "vsa.seeding"),
     "reasoning": ("vsa", "factorizers", "datasets", "conf"),
     "conf": (),
 }
@@ -123,6 +124,7 @@ def wrong_directions(source: str, module: str, package: bool = False) -> list[st
                 top in ("torch", "einops")
                 or (top == "safetensors" and found.lazy)
                 or (top == "numpy" and found.lazy and module == "vsa.models._bits")  # docs/decisions/0004
+                or (top in ("hydra", "omegaconf") and found.lazy and module == "vsa.commands")
             ):
                 wrong.append(f"{module}:{found.line} imports {top}; vsa needs torch and einops alone")
             elif home == "factorizers" and not (
@@ -233,6 +235,8 @@ def test_every_room_is_there() -> None:
         ("datasets.raven", "from datasets.arrays import PuzzleArrays"),
         ("datasets.raven", "from vsa.algebra import Algebra"),
         ("datasets.raven", "import vsa"),
+        ("vsa.commands", "import hydra"),
+        ("vsa.executors", "def f():\n    import hydra"),
         ("datasets.raven", "def f():\n    import torch"),
         ("datasets.raven", "from reasoning.scene import Scene"),
         ("conf", "import reasoning.settings"),
@@ -253,6 +257,8 @@ def test_the_walk_finds_wrong_imports(module: str, source: str) -> None:
         ("factorizers.capacity", "import torch\nfrom hydra import main"),
         ("datasets.raven", "from .arrays import PuzzleArrays\nfrom vsa.errors import VSAError"),
         ("datasets.loaders", "import torch"),
+        ("datasets.generate", "from vsa.commands import compose"),
+        ("vsa.commands", "def f():\n    from hydra import compose"),
         ("reasoning.scene", "import torch\nfrom vsa.errors import VSAError\nimport datasets"),
     ],
 )

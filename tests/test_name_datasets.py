@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+import vsa
 from reasoning import _rooms
 from vsa.errors import VSAError
 
@@ -56,7 +57,7 @@ def test_ours_is_kept() -> None:
     import datasets
 
     assert _rooms.claim_datasets() is datasets
-    assert _rooms.conf_folder() == ROOT / "conf"
+    assert vsa.commands.conf_folder() == ROOT / "conf"
 
 
 # ----------------------------------------------------------------------------------------------------------- installed

@@ -89,8 +89,8 @@ _LAZY = {
 
 
 _MODULES = (
-    "algebra", "backends", "checks", "codebook", "encoding", "executors", "laws", "learnable", "models", "nn", "slots",
-    "statistics", "validation",
+    "algebra", "backends", "checks", "codebook", "commands", "encoding", "executors", "laws", "learnable", "models",
+    "nn", "plugins", "slots", "statistics", "validation",
 )  # fmt: skip
 
 

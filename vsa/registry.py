@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from types import ModuleType
 from typing import Generic, TypeVar
 
+from . import plugins
 from .errors import DtypeError, UnknownNameError, VSAError
 
 __all__ = ["Registry"]
@@ -32,7 +34,12 @@ class Registry(Generic[T]):
         aliases: further names for entries of ``modules``: alias -> name.
         package: absolute path of a package whose modules are members. :meth:`get` imports the module of the name asked
             for; a name that is no module's (an alias, a second member of a file) makes it import them all. Modules
-            whose name begins with an underscore are left alone.
+            whose name begins with an underscore are left alone. A module that registers nothing is no member.
+        besides: modules of ``package`` that are left alone too: commands, which need more than the members do.
+        entry_points: group of the entry points by which other packages add members (``"vsa_reasoning.algebras"``).
+            Their names are listed without importing them; the first :meth:`get` imports. A name that two packages
+            give, or that is ours, is refused when it is asked for, and only then.
+        base: class that members are derived from, as ``"module:Name"``; None: members may be anything.
     """
 
     def __init__(
@@ -41,9 +48,14 @@ class Registry(Generic[T]):
         modules: Mapping[str, str] | None = None,
         aliases: Mapping[str, str] | None = None,
         package: str | None = None,
+        besides: Collection[str] = (),
+        entry_points: str | None = None,
+        base: str | None = None,
     ) -> None:
         self.kind = kind
-        self._package = package
+        self._package, self._besides = package, besides
+        self._group, self._base = entry_points, base
+        self._loaded: set[str] = set()  # names of other packages that have been imported
         self._modules: dict[str, str] = dict(modules or {})
         self._aliases: dict[str, str] = dict(aliases or {})
         self._entries: dict[str, T] = {}
@@ -86,9 +98,13 @@ class Registry(Generic[T]):
 
         Raises:
             UnknownNameError: nothing has this name; the message lists what exists and the closest matches.
-            DtypeError: the name is not a string.
+            DtypeError: the name is not a string, or what has it is not derived from the base class.
+            VSAError: another package's member that cannot be imported, or whose name is not its own.
         """
         canonical = self.canonical(name)
+        for offered in dict.fromkeys((name, canonical)):
+            if offered not in self._loaded and offered in self._offers():
+                self._load(offered)
         if canonical not in self._entries:
             importlib.import_module(self._modules[canonical])
         if canonical not in self._entries:
@@ -97,7 +113,9 @@ class Registry(Generic[T]):
                 received=f"module {self._modules[canonical]} that registers no {canonical!r}",
                 hint="register the object in that module",
             )
-        return self._entries[canonical]
+        item = self._entries[canonical]
+        self._check_base(name, item)
+        return item
 
     def canonical(self, name: str) -> str:
         """The canonical name behind a name or an alias.
@@ -118,17 +136,19 @@ class Registry(Generic[T]):
             self._discover(name)
         if self._has(name):
             return self._aliases.get(name, name)
+        if name in self._offers():
+            return name
         raise UnknownNameError(
             f"get {self.kind}", name=name, known=(*self.names(), *sorted(self._aliases)), kind=self.kind
         )
 
     def names(self) -> tuple[str, ...]:
-        """Canonical names: those of the module table first, then those registered, in order of entry.
+        """Canonical names: of the module table, then those registered in order of entry, then other packages'.
 
-        With a ``package``, this imports all of its modules.
+        With a ``package``, this imports all of its modules. Other packages' are not imported.
         """
         self._discover()
-        return tuple(dict.fromkeys((*self._modules, *self._entries)))
+        return tuple(dict.fromkeys((*self._modules, *self._entries, *self._offers())))
 
     def aliases(self) -> dict[str, str]:
         """Alias to canonical name. With a ``package``, this imports all of its modules."""
@@ -137,7 +157,7 @@ class Registry(Generic[T]):
 
     def __contains__(self, name: object) -> bool:
         self._discover()
-        return isinstance(name, str) and self._has(name)
+        return isinstance(name, str) and (self._has(name) or name in self._offers())
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
@@ -156,13 +176,64 @@ class Registry(Generic[T]):
         if self._package is None:
             return
         package = importlib.import_module(self._package)
-        found = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")]
+        every = [m.name for m in pkgutil.iter_modules(package.__path__)]
+        found = [module for module in every if not module.startswith("_") and module not in self._besides]
         if name in found:
             importlib.import_module(f"{self._package}.{name}")
             if name in self._entries:
                 return
         for module in found:
             importlib.import_module(f"{self._package}.{module}")
+
+    def _offers(self) -> dict[str, tuple[plugins.Offer, ...]]:
+        return {} if self._group is None else plugins.offers(self._group)
+
+    def _load(self, name: str) -> None:
+        """Import another package's member, which registers itself or is entered under the entry point's name."""
+        offer, *others = self._offers()[name]
+        whose = f"{offer.value} of the distribution {offer.distribution}"
+        if others:
+            names = " and ".join(f"{other.value} of {other.distribution}" for other in (offer, *others))
+            raise VSAError(
+                f"get {self.kind} {name!r}", received=f"a name that several distributions give: {names}",
+                expected="one of them", hint="uninstall the others",
+            )  # fmt: skip
+        canonical = self._aliases.get(name, name)
+        held = self._entries.get(canonical)
+        if canonical in self._modules or (held is not None and not offer.defines(held)):
+            raise VSAError(
+                f"get {self.kind} {name!r}",
+                received=f"a name that {whose} gives too",
+                expected=f"a name of its own, since {name!r} is {'ours' if held is None else repr(held)}",
+                hint=f"uninstall {offer.distribution.split()[0]}, or rename its entry point",
+            )
+        member = offer.load()
+        held = self._entries.get(name)
+        if held is None and isinstance(member, ModuleType):
+            raise VSAError(
+                f"get {self.kind} {name!r}", received=f"{whose}, a module that registers no {name!r}",
+                expected="an entry point that names the class, or a module that registers it under this name",
+            )  # fmt: skip
+        if held is not None and not isinstance(member, ModuleType) and held is not member:
+            raise VSAError(
+                f"get {self.kind} {name!r}", received=f"{whose}, whose module registers {held!r} under this name",
+                expected="one object for one name",
+            )  # fmt: skip
+        if held is None:
+            self._check_base(name, member, whose)
+            self.register(name)(member)
+        self._loaded.add(name)
+
+    def _check_base(self, name: str, item: object, whose: str = "") -> None:
+        if self._base is None:
+            return
+        module, _, attribute = self._base.partition(":")
+        base = getattr(importlib.import_module(module), attribute)
+        if not (isinstance(item, type) and issubclass(item, base)):
+            raise DtypeError(
+                f"get {self.kind} {name!r}", received=f"{item!r}{' from ' + whose if whose else ''}",
+                expected=f"a class derived from {module}.{attribute}",
+            )  # fmt: skip
 
     def _check_free(self, alias: object, name: str, item: object) -> None:
         if not isinstance(alias, str) or not alias:

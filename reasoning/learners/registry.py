@@ -1,15 +1,13 @@
-"""Names of the learners; a new one is a file here and a line in ``_MODULES``."""
+"""Names of the learners; a file of this folder that registers a ``Learner`` is found by itself."""
 
 from __future__ import annotations
 
 from reasoning.learners.base import Learner
 from vsa.registry import Registry
 
-_MODULES = {
-    "arlc": "reasoning.learners.arlc",
-    "learn_vrf": "reasoning.learners.learn_vrf",
-    "nvsa": "reasoning.learners.nvsa",
-    "symbolic": "reasoning.learners.symbolic",
-}
-
-LEARNERS: Registry[type[Learner]] = Registry("model", modules=_MODULES)
+LEARNERS: Registry[type[Learner]] = Registry(
+    "model",
+    package="reasoning.learners",
+    entry_points="vsa_reasoning.learners",
+    base="reasoning.learners.base:Learner",
+)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from reasoning.perception.base import Perception
 from vsa.registry import Registry
 
-_MODULES = {"oracle": "reasoning.perception.oracle"}
-
-PERCEPTIONS: Registry[type[Perception]] = Registry("perception", modules=_MODULES)
+PERCEPTIONS: Registry[type[Perception]] = Registry(
+    "perception",
+    package=__name__,
+    entry_points="vsa_reasoning.perceptions",
+    base="reasoning.perception.base:Perception",
+)
 get = PERCEPTIONS.get
 names = PERCEPTIONS.names
 

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKENDS", "get"]
 
-BACKENDS: Registry[type[Backend]] = Registry("backend", package=__name__)
+BACKENDS: Registry[type[Backend]] = Registry(
+    "backend", package=__name__, entry_points="vsa_reasoning.backends", base="vsa.backends.base:Backend"
+)
 
 
 def get(name: str = "digital", **options: Any) -> Backend:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ALGEBRAS", "get"]
 
-ALGEBRAS: Registry[type[Algebra]] = Registry("algebra", package=__name__)
+ALGEBRAS: Registry[type[Algebra]] = Registry(
+    "algebra", package=__name__, entry_points="vsa_reasoning.algebras", base="vsa.algebra:Algebra"
+)
 
 
 def get(name: str, **options: Any) -> Algebra:

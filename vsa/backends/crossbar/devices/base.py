@@ -19,7 +19,9 @@ from ....registry import Registry
 
 __all__ = ["DEVICES", "Device"]
 
-DEVICES: Registry[type[Device]] = Registry("device", package="vsa.backends.crossbar.devices")
+DEVICES: Registry[type[Device]] = Registry(
+    "device", package="vsa.backends.crossbar.devices", entry_points="vsa_reasoning.devices", base=f"{__name__}:Device"
+)
 
 
 @dataclass(frozen=True)
