@@ -15,12 +15,16 @@ from .attributes import ANGLE, UNIFORMITY_LEVELS
 from .constellations import CONSTELLATIONS, Component, resolve_constellation
 
 __all__ = [
+    "BOTH",
     "CANDIDATES",
     "DATASETS",
     "GOVERNED",
     "MODIFIABLE",
+    "NUMBER",
+    "POSITION",
     "RULE_NAMES",
     "RULE_SLOTS",
+    "UNKNOWN",
     "ComponentArrays",
     "PuzzleArrays",
 ]
@@ -28,6 +32,8 @@ __all__ = [
 RULE_NAMES = ("Constant", "Progression", "Arithmetic", "Distribute_Three")
 RULE_SLOTS = ("Number/Position", "Type", "Size", "Color")
 GOVERNED = ("Number/Position", "Number", "Position")
+BOTH, NUMBER, POSITION = range(len(GOVERNED))  # codes into GOVERNED
+UNKNOWN = -1  # in place of a rule's code: none of the known rules
 MODIFIABLE = ("Number", "Position", "Type", "Size", "Color")
 DATASETS = ("raven", "iraven", "raven_fair", "iraven_x", "files")
 CANDIDATES = 8

@@ -10,6 +10,7 @@ from .arrays import PuzzleArrays
 from .attributes import ENTITY_ATTRIBUTES
 from .constellations import CONSTELLATIONS, Constellation
 from .panels import CONFOUNDER, Key, confounder_names, offset_of, values_of
+from .rules.base import PUBLISHED
 
 __all__ = ["Layout"]
 
@@ -26,6 +27,7 @@ class Layout:
         columns: n, panels in a row.
         maxval: the largest value of I-RAVEN-X; None where each attribute has the range of RAVEN.
         confounders: attributes without a rule.
+        rules: names of the rules that may be at work, in the order of their codes.
     """
 
     dataset: str
@@ -33,6 +35,7 @@ class Layout:
     columns: int = 3
     maxval: int | None = None
     confounders: int = 0
+    rules: tuple[str, ...] = PUBLISHED
 
     def __post_init__(self) -> None:
         if not self.constellations:

@@ -7,6 +7,7 @@ A matrix is an integer array (N, R, n): R rows of n panels. What its entries are
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,7 +19,7 @@ from vsa.registry import Registry
 from ..streams import Ints, Rows, Stream
 from .domains import Bools, Domain
 
-__all__ = ["RULES", "LinearForm", "Placement", "Rule", "all_rules", "sets_of"]
+__all__ = ["PUBLISHED", "RULES", "LinearForm", "Placement", "Rule", "all_rules", "rules_named", "sets_of"]
 
 RULES: Registry[Rule] = Registry(
     "rule",
@@ -29,6 +30,24 @@ RULES: Registry[Rule] = Registry(
         "Distribute_Three": f"{__package__}.distribute_three",
     },
 )
+
+
+PUBLISHED = ("Constant", "Progression", "Arithmetic", "Distribute_Three")  # the rules of the published data sets
+
+
+def rules_named(names: Iterable[str]) -> tuple[Rule, ...]:
+    """Registered rules by name, in the order of their codes.
+
+    Args:
+        names: of rules.
+
+    Returns:
+        The rules.
+
+    Raises:
+        UnknownNameError: no rule has this name.
+    """
+    return tuple(sorted((RULES.get(name) for name in names), key=lambda rule: rule.code))
 
 
 def all_rules() -> tuple[Rule, ...]:

@@ -180,10 +180,10 @@ def test_killed_and_resumed(command, foggy, tmp_path, monkeypatch, model):
     run(command, "train", *line, f"out={tmp_path / 'whole'}")
     real = foggy.Foggy.forward
 
-    def interrupted(self, batch, **options):
+    def interrupted(self, batch, *, generator=None, **options):
         if self.training and int(self.batches) == 4:
             raise KeyboardInterrupt
-        return real(self, batch, **options)
+        return real(self, batch, generator=generator, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(foggy.Foggy, "forward", interrupted)
