@@ -9,6 +9,7 @@ from vsa.errors import VSAError
 from ..streams import Ints, Rows, Stream
 from .base import RULES, LinearForm, Placement, Rule, sets_of
 from .domains import Bools, Domain
+from .forms import TOTALS, PanelForm, Relation
 
 __all__ = ["Arithmetic"]
 
@@ -118,6 +119,22 @@ class Arithmetic(Rule):
         sign = 1 if parameter > 0 else -1
         row = (1,) + (sign,) * (columns - 2)
         return LinearForm(row, (0,) * (2 * columns - 1))
+
+    pattern = TOTALS
+
+    def form(self, columns: int, parameter: int) -> PanelForm:
+        others = tuple(range(1, columns - 1))
+        last = columns - 1
+        total = Relation(last, (0, *others)) if parameter > 0 else Relation(last, (0,), others)
+        return PanelForm.of_rows(columns, (total,))
+
+    def label(self, parameter: int) -> str:
+        return "sum" if parameter > 0 else "difference"
+
+    def words(self, parameter: int) -> str:
+        if parameter > 0:
+            return "the last panel is the sum of the others; the union of sets"
+        return "the last panel is the first less the others; the difference of sets"
 
 
 RULES.register(Arithmetic.name)(Arithmetic())

@@ -18,6 +18,7 @@ from vsa.registry import Registry
 
 from ..streams import Ints, Rows, Stream
 from .domains import Bools, Domain
+from .forms import PanelForm
 
 __all__ = ["PUBLISHED", "RULES", "LinearForm", "Placement", "Rule", "all_rules", "rules_named", "sets_of"]
 
@@ -254,3 +255,56 @@ class Rule(ABC):
             matrix = np.concatenate([context, answer[:, None]], axis=1).reshape(len(context), -1, columns)
             found |= self.fits(matrix, domain, candidate)
         return found
+
+    # -- what reasoners need beside the functions ---------------------------------------------------------------
+
+    constant: ClassVar[bool] = False  # whether the panels of a row are alike: the name of what has no other rule
+    pattern: ClassVar[str | None] = None  # one of forms.PATTERNS, for which reasoners have closed forms
+
+    def form(self, columns: int, parameter: int) -> PanelForm | None:
+        """The rule's matrices panel by panel.
+
+        NVSA needs it of a rule without ``pattern``; for the symbolic solver it replaces a sum over whole rows.
+
+        Args:
+            columns: n.
+            parameter: one of ``parameters``.
+
+        Returns:
+            The form, or None where there is none.
+        """
+        return None
+
+    def moves(self, parameter: int) -> int | None:
+        """On Position, where ``keeps_entities``: by how many slots each entity moves on from panel to panel.
+
+        Args:
+            parameter: one of ``parameters``.
+
+        Returns:
+            Slots; None: the entities of a row are the same ones in unknown places.
+        """
+        return None
+
+    def label(self, parameter: int) -> str:
+        """A short name of the rule with its parameter.
+
+        Args:
+            parameter: one of ``parameters``.
+
+        Returns:
+            Lower case words.
+        """
+        name = self.name.replace("_", " ").lower()
+        return name if len(self.parameters) == 1 else f"{name} {parameter:+d}"
+
+    def words(self, parameter: int) -> str:
+        """What the rule says, as a clause.
+
+        Args:
+            parameter: one of ``parameters``.
+
+        Returns:
+            Such as "the last panel is like the one before".
+        """
+        return f"the panels of a row follow {self.label(parameter)}"

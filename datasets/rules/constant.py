@@ -7,6 +7,7 @@ import numpy as np
 from ..streams import Ints, Rows, Stream
 from .base import RULES, LinearForm, Placement, Rule
 from .domains import Bools, Domain
+from .forms import ALIKE, PanelForm, Relation
 
 __all__ = ["Constant"]
 
@@ -46,6 +47,18 @@ class Constant(Rule):
 
     def linear(self, columns: int, parameter: int) -> LinearForm:
         return LinearForm((0,) * (columns - 2) + (1,), (0,) * (2 * columns - 1))
+
+    constant = True
+    pattern = ALIKE
+
+    def form(self, columns: int, parameter: int) -> PanelForm:
+        return PanelForm.of_rows(columns, tuple(Relation(k, (k - 1,)) for k in range(1, columns)))
+
+    def moves(self, parameter: int) -> int:
+        return 0
+
+    def words(self, parameter: int) -> str:
+        return "the last panel is like the one before"
 
 
 RULES.register(Constant.name)(Constant())

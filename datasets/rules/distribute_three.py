@@ -7,6 +7,7 @@ import numpy as np
 from ..streams import Ints, Rows, Stream
 from .base import RULES, LinearForm, Placement, Rule, sets_of
 from .domains import Bools, Domain
+from .forms import SHIFTS, PanelForm, Relation
 
 __all__ = ["DistributeThree"]
 
@@ -63,6 +64,23 @@ class DistributeThree(Rule):
     def linear(self, columns: int, parameter: int) -> LinearForm:
         # The other row has the same values: its sum less the panels seen.
         return LinearForm((-1,) * (columns - 1), (1,) * columns + (0,) * (columns - 1))
+
+    pattern = SHIFTS
+
+    def form(self, columns: int, parameter: int) -> PanelForm:
+        shifted = tuple(
+            Relation(row * columns + (k + parameter * row) % columns, (k,)) for row in (1, 2) for k in range(columns)
+        )
+        return PanelForm(columns, shifted, tuple((a, b) for b in range(columns) for a in range(b)))
+
+    def label(self, parameter: int) -> str:
+        return "distribute three"
+
+    def words(self, parameter: int) -> str:
+        return (
+            "the last panel is what its row lacks of the values of another row; "
+            "a set is where the shift of the rows puts it"
+        )
 
 
 def _shifted(parameter: Ints, columns: int) -> Ints:

@@ -7,6 +7,7 @@ import numpy as np
 from ..streams import Ints, Rows, Stream
 from .base import RULES, LinearForm, Placement, Rule
 from .domains import Bools, Domain
+from .forms import STEPS, PanelForm, Relation
 
 __all__ = ["Progression"]
 
@@ -62,6 +63,18 @@ class Progression(Rule):
         row[1] += 1
         row[-1] += 1
         return LinearForm(tuple(int(k) for k in row), (0,) * (2 * columns - 1))
+
+    pattern = STEPS
+
+    def form(self, columns: int, parameter: int) -> PanelForm:
+        steps = tuple(Relation(k, (k - 1,), step=parameter) for k in range(1, columns))
+        return PanelForm.of_rows(columns, steps, tuple((k - 1, k) for k in range(1, columns)))
+
+    def moves(self, parameter: int) -> int:
+        return parameter
+
+    def words(self, parameter: int) -> str:
+        return f"each panel is the one before it {parameter:+d}; a set moves on by {parameter:+d} slots"
 
 
 RULES.register(Progression.name)(Progression())
