@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
+from datasets.arrays import BOTH, NUMBER, POSITION, UNKNOWN
+from datasets.rules.base import PUBLISHED, rules_named
 from reasoning.arrays import stored_arrays
 from reasoning.scene import AttributeKey, Scene
 from vsa import StoredMatrix
@@ -26,7 +28,7 @@ class Prediction:
         rule_weights: (B, A, R), its probabilities.
         agreement: (B, A, 8), similarity of each candidate with the predicted panel.
         confidence: (B, A), how well the rules explain the two complete rows (mean similarity, 1 is perfect).
-        families: int8 (B, A), codes into ``datasets.RULE_NAMES``; -1 where the rule computes none of them.
+        families: int8 (B, A), codes of the rules; UNKNOWN where the learner's own rule computes none of them.
         governed: int8 (B, C), code into ``datasets.GOVERNED`` for each component: what its first rule governs, where
             the learner decides that itself; None where it is to be told from ``confidence``.
     """
@@ -110,7 +112,21 @@ class Learner(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} does not say what it expects")
 
 
-def component_rules(prediction: Prediction, component: int) -> Mapping[str, Tensor]:
+def constant_code(grammar: Iterable[str] = PUBLISHED) -> int:
+    """The code of the rule under which the panels of a row are alike.
+
+    Args:
+        grammar: names of the rules that may be at work.
+
+    Returns:
+        The code of the first one that declares itself ``constant``; UNKNOWN where none does.
+    """
+    return next((rule.code for rule in rules_named(grammar) if rule.constant), UNKNOWN)
+
+
+def component_rules(
+    prediction: Prediction, component: int, grammar: Iterable[str] = PUBLISHED
+) -> Mapping[str, Tensor]:
     """Families of one component by rule slot, in the terms of RAVEN's grammar.
 
     In grids, entities of a panel may differ freely in an attribute, which the grammar calls Constant: so is named
@@ -120,32 +136,34 @@ def component_rules(prediction: Prediction, component: int) -> Mapping[str, Tens
     Args:
         prediction: of B puzzles.
         component: which component.
+        grammar: names of the rules that may be at work; says which of them is the constant one.
 
     Returns:
         rule slot -> int8 (B,) family codes, for the slots whose attributes the layout has; and, where it has
         Number and Position, "governed" -> int8 (B,) code into ``datasets.GOVERNED``.
     """
     columns = {key.name: index for index, key in enumerate(prediction.keys) if key.component == component}
+    constant = constant_code(grammar)
     result = {name: prediction.families[:, index] for name, index in columns.items()}
     if "Number" in result and "Position" in result:
         number, position = result.pop("Number"), result.pop("Position")
         if prediction.governed is not None:
             governed = prediction.governed[:, component]
-            family = torch.where(governed == 2, position, number)
-            result["Number/Position"] = torch.where(governed == 0, torch.zeros_like(family), family)
+            family = torch.where(governed == POSITION, position, number)
+            result["Number/Position"] = torch.where(governed == BOTH, torch.full_like(family, constant), family)
             result["governed"] = governed
             return result
         for name in result:
             free = prediction.confidence[:, columns[name]] < _EXPLAINED
-            result[name] = torch.where(free, torch.zeros_like(number), result[name])
+            result[name] = torch.where(free, torch.full_like(number, constant), result[name])
         placed = prediction.confidence[:, columns["Position"]]
         by_position = (placed > _EXPLAINED) | (placed > prediction.confidence[:, columns["Number"]])
         family = torch.where(by_position, position, number)
-        governed = torch.where(by_position, 2, 1).to(torch.int8)
+        governed = torch.where(by_position, POSITION, NUMBER).to(torch.int8)
         # A constant position implies a constant number: one rule, governing both.
-        constant = (position == 0) & (number == 0)
-        result["Number/Position"] = torch.where(constant, torch.zeros_like(family), family)
-        result["governed"] = torch.where(constant, torch.zeros_like(governed), governed)
+        still = (position == constant) & (number == constant)
+        result["Number/Position"] = family
+        result["governed"] = torch.where(still, torch.full_like(governed, BOTH), governed)
     return result
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from datasets.arrays import NUMBER, POSITION
 from reasoning.encoder import EncodedScene, SceneEncoder
 from reasoning.learners.base import Prediction
 from reasoning.readout import Readout
@@ -19,7 +20,6 @@ from reasoning.scoring import cosine
 
 __all__ = ["governed", "read_parts", "superpose", "superposed", "with_numbers"]
 
-_NUMBER, _POSITION = 1, 2  # codes into datasets.GOVERNED
 _PRESENT = 0.5  # share of its similarity in a perfect prediction above which Position counts as predicted
 
 
@@ -86,7 +86,7 @@ def governed(
     truth = encoder.encode_sets(scene.sets[position][:, n - 1 : 2 * n : n]) * encoder.role_keys(2, scene.device)[0]
     similar = cosine(predicted.unsqueeze(-2), truth.unsqueeze(-2), weights).flatten(1).mean(-1)
     # Half of a perfect prediction's energy is the keyed Position: similarity sqrt(1/2).
-    return torch.where(similar > _PRESENT * 0.5**0.5, _POSITION, _NUMBER).to(torch.int8)
+    return torch.where(similar > _PRESENT * 0.5**0.5, POSITION, NUMBER).to(torch.int8)
 
 
 def with_numbers(prediction: Prediction, scene: Scene, kinds: dict[AttributeKey, Tensor]) -> Prediction:

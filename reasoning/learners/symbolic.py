@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from datasets.arrays import BOTH, NUMBER, POSITION, UNKNOWN
 from datasets.attributes import ATTRIBUTES, UNIFORMITY_LEVELS
-from datasets.rules import all_rules
+from datasets.rules.base import PUBLISHED, RULES, rules_named
 from reasoning.learners.base import Learner, Prediction, join
 from reasoning.learners.grammar.entities import alike, kept, permuted, slot_ratios
 from reasoning.learners.grammar.governors import (
@@ -74,6 +75,7 @@ class Symbolic(Learner):
     Args:
         noise: prior probability that no rule governs an attribute. It also bounds how much one attribute can say
             against a candidate.
+        grammar: names of the rules that may be at work.
         sharpen: take the likeliest value of every attribute for certain before anything else: the plain solver beside
             which uncertain puzzles are to be judged.
     """
@@ -83,14 +85,19 @@ class Symbolic(Learner):
     mixed = "missing"
     entities = True
 
-    def __init__(self, *, noise: float = 1e-3, sharpen: bool = False) -> None:
+    def __init__(
+        self, *, noise: float = 1e-3, sharpen: bool = False, grammar: Sequence[str] = PUBLISHED
+    ) -> None:
         super().__init__()
         if not 0 < noise < 1:
             raise SettingsError("Symbolic", received=f"noise={noise}", expected="between 0 and 1")
         self.noise, self.sharpen = noise, sharpen
-        every = [(rule, parameter) for rule in all_rules() for parameter in rule.parameters]
-        self._labels = [str(Hypothesis(rule.name, rule.code, parameter, 0)) for rule, parameter in every]
-        self._codes = torch.tensor([rule.code for rule, _ in every])
+        rules = rules_named(grammar)
+        self.grammar = tuple(rule.name for rule in rules)
+        every = [(place, rule, parameter) for place, rule in enumerate(rules) for parameter in rule.parameters]
+        self._labels = [str(Hypothesis(rule.name, rule.code, parameter, 0)) for _, rule, parameter in every]
+        self._places = torch.tensor([place for place, _, _ in every])  # of the rules in the grammar
+        self._codes = torch.tensor([rule.code for rule in rules], dtype=torch.int8)
 
     def describe(self) -> list[str]:
         return [*self._labels, "no rule"]
@@ -163,12 +170,12 @@ class Symbolic(Learner):
         log = grid.log[rows, best]
         slots = scene.sets[place].shape[-1]
         likely = torch.sigmoid(log[:, :_UNSEEN] - log[:, _UNSEEN:] + slots * math.log(2))  # against any set
-        for key, code in ((AttributeKey(place.component, "Number"), 1), (place, 2)):
-            mine = (what == 0) | (what == code)
+        for key, code in ((AttributeKey(place.component, "Number"), NUMBER), (place, POSITION)):
+            mine = (what == BOTH) | (what == code)
             part = torch.where(mine, grid.posterior, torch.zeros_like(grid.posterior))
             part = part / part.sum(1, keepdim=True).clamp_min(_TINY)
             weights[key] = self._spread([governor.hypothesis for governor in grid.which], part)
-            says = ((governed == code) | (governed == 0)).unsqueeze(1)
+            says = ((governed == code) | (governed == BOTH)).unsqueeze(1)
             agreement[key] = torch.where(says, likely, torch.full_like(likely, 0.5))
         return governed
 
@@ -196,7 +203,7 @@ class Symbolic(Learner):
     # -- evidence ----------------------------------------------------------------------------------------------
 
     def _grid(self, scene: Scene, place: AttributeKey) -> _Grid:
-        which = governors(scene.sets[place].shape[-1], self.noise)
+        which = governors(scene.sets[place].shape[-1], self.noise, self.grammar)
         log = governor_evidence(which, *shown_and_candidates(scene.sets[place], scene.context_panels))
         ways = sorted({governor.entities for governor in which})
         way = torch.tensor([ways.index(governor.entities) for governor in which], device=scene.device)
@@ -213,7 +220,7 @@ class Symbolic(Learner):
         """Evidence about one attribute; in a grid, for each of the ways in which its entities may behave."""
         pmf = scene.pmfs[key]
         limits = _limits(key, pmf.shape[-1])
-        rules = hypotheses(key.name if key.name in ATTRIBUTES else None, limits, scene.columns)
+        rules = hypotheses(key.name if key.name in ATTRIBUTES else None, limits, scene.columns, self.grammar)
         prior = torch.tensor([rule.prior for rule in rules], dtype=torch.float64, device=scene.device)
         context = scene.context_panels
         ratios = None
@@ -230,8 +237,11 @@ class Symbolic(Learner):
         share = prior
         differ = torch.zeros_like(stack[:, :, 0, 0])
         wrong = seen.mean(-1).clamp_min(_TINY)  # what is seen of a candidate if its value is a random one
+        constant = next((i for i, rule in enumerate(rules) if RULES.get(rule.rule).constant), None)
         if place is not None and ratios is not None:
-            constant = next(i for i, rule in enumerate(rules) if rule.rule == "Constant")
+            # A wrong panel may show one value or several; else panels with many entities would look better.
+            wrong = 0.5 + 0.5 * wrong
+        if constant is not None and place is not None and ratios is not None:
             uniform = 1 / UNIFORMITY_LEVELS
             for number, entities in enumerate(ways):
                 free = _free_entities(scene.sets[place], ratios, entities, context)
@@ -240,8 +250,6 @@ class Symbolic(Learner):
                     differ[:, number] = (1 - uniform) * prior[constant] * free[:, _UNSEEN]
             share = prior.clone()
             share[constant] *= uniform
-            # A wrong panel may show one value or several; else panels with many entities would look better.
-            wrong = 0.5 + 0.5 * wrong
         log = (stack / wrong[:, None, None]).clamp_min(_TINY).log() + prior.log()[:, None] + math.log1p(-self.noise)
         nothing = torch.full_like(log[:, :, :1], math.log(self.noise))
         unseen = stack[..., _UNSEEN] @ prior + self.noise
@@ -253,17 +261,18 @@ class Symbolic(Learner):
 
     def _spread(self, rules: Sequence[Hypothesis], probabilities: Tensor) -> Tensor:
         """(B, H) or (B, H + 1) -> (B, R), columns as in ``rule_labels``; what no rule explains stands last."""
-        columns = [self._labels.index(str(rule)) if rule.code >= 0 else len(self._labels) for rule in rules]
+        columns = [self._labels.index(str(rule)) if rule.code != UNKNOWN else len(self._labels) for rule in rules]
         columns += [len(self._labels)] * (probabilities.shape[1] - len(columns))
         result = probabilities.new_zeros((len(probabilities), len(self._labels) + 1))
         return result.index_add_(1, torch.tensor(columns, device=probabilities.device), probabilities)
 
     def _families(self, rule_weights: Tensor) -> Tensor:
-        """int8 (B, A): the likeliest family, parameters added up; -1 for no rule."""
-        sums = rule_weights.new_zeros((*rule_weights.shape[:-1], int(self._codes.max()) + 1))
-        sums.index_add_(-1, self._codes.to(sums.device), rule_weights[..., :-1])
-        best, family = sums.max(-1)
-        return torch.where(best > rule_weights[..., -1], family, torch.full_like(family, -1)).to(torch.int8)
+        """int8 (B, A): the likeliest family, parameters added up; UNKNOWN for no rule."""
+        sums = rule_weights.new_zeros((*rule_weights.shape[:-1], len(self._codes)))
+        sums.index_add_(-1, self._places.to(sums.device), rule_weights[..., :-1])
+        best, place = sums.max(-1)
+        family = self._codes.to(sums.device)[place]
+        return torch.where(best > rule_weights[..., -1], family, torch.full_like(family, UNKNOWN))
 
 
 def _sharpened(scene: Scene) -> Scene:

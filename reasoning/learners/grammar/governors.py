@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from datasets.arrays import GOVERNED
-from datasets.rules import all_rules
-from datasets.rules.base import Rule
+from datasets.arrays import BOTH, GOVERNED, NUMBER, UNKNOWN
+from datasets.rules.base import PUBLISHED, Rule, rules_named
 from reasoning.learners.grammar.sets import Panel, set_evidence, set_sizes
 from reasoning.learners.grammar.values import Hypothesis, ValueRange, value_kernels
 
@@ -25,7 +24,7 @@ class Governor:
     """A rule on the first slot of a grid.
 
     Args:
-        hypothesis: the rule and its parameter; code -1: no rule at all.
+        hypothesis: the rule and its parameter; code UNKNOWN: no rule at all.
         governed: code into ``datasets.GOVERNED``.
         entities: what becomes of the entities of a row: "new" ones in every panel, "kept+1" (each moves on by one slot
             per panel), "permuted" (the same ones in unknown places).
@@ -36,18 +35,19 @@ class Governor:
     entities: str
 
 
-def governors(slots: int, noise: float) -> tuple[Governor, ...]:
+def governors(slots: int, noise: float, grammar: Sequence[str] = PUBLISHED) -> tuple[Governor, ...]:
     """All that may govern a grid, with the generator's priors.
 
     Args:
         slots: S.
         noise: prior probability that nothing does.
+        grammar: names of the rules that may be at work.
 
     Returns:
         The rules, and at the end "no rule".
     """
     found = []
-    for rule in all_rules():
+    for rule in rules_named(grammar):
         for code, name in enumerate(GOVERNED):
             if name not in rule.governs:
                 continue
@@ -62,7 +62,7 @@ def governors(slots: int, noise: float) -> tuple[Governor, ...]:
         for governor in found
         for h in (governor.hypothesis,)
     ]
-    return (*scaled, Governor(Hypothesis("no rule", -1, 0, noise), 0, "new"))
+    return (*scaled, Governor(Hypothesis("no rule", UNKNOWN, 0, noise), BOTH, "new"))
 
 
 def shown_and_candidates(occupied: Tensor, context: int) -> tuple[Panel, Panel]:
@@ -96,7 +96,7 @@ def governor_evidence(which: Sequence[Governor], shown: Panel, candidates: Panel
     evidence = []
     for governor in which:
         rule = governor.hypothesis
-        if rule.code < 0:  # any sets, all alike
+        if rule.code == UNKNOWN:  # any sets, all alike
             total = [(part[0] + part[1]).prod(-1) / 2**slots for part in (shown, candidates)]
             found = total[0].prod(-1, keepdim=True) * total[1]
         else:
@@ -141,7 +141,7 @@ def expected_number(which: Sequence[Governor], posterior: Tensor, shown: Panel) 
     probes = occupied, torch.ones_like(occupied)
     result = torch.zeros((batch, slots + 1), dtype=torch.float64, device=posterior.device)
     for number, governor in enumerate(which):
-        if governor.hypothesis.code >= 0:
+        if governor.hypothesis.code != UNKNOWN:
             sizes = (_evidence(governor, shown, probes) @ coefficients.T).clamp_min(0)
             result += posterior[:, number, None] * sizes / sizes.sum(-1, keepdim=True).clamp_min(_TINY)
     return result
@@ -150,7 +150,7 @@ def expected_number(which: Sequence[Governor], posterior: Tensor, shown: Panel) 
 def _evidence(governor: Governor, shown: Panel, candidates: Panel) -> Tensor:
     """(B, C): probability of context and candidate, without the prior."""
     rule = governor.hypothesis
-    if GOVERNED[governor.governed] != "Number":
+    if governor.governed != NUMBER:
         return set_evidence(shown, candidates, rule.rule, rule.parameter).clamp_min(0)
     slots = shown[0].shape[-1]
     ways = torch.tensor([math.comb(slots, k) for k in range(1, slots + 1)]).to(shown[0])
@@ -160,14 +160,13 @@ def _evidence(governor: Governor, shown: Panel, candidates: Panel) -> Tensor:
 
 
 def _possible(rule: Rule, governed: str, slots: int, parameter: int) -> bool:
-    number = governed == "Number"
+    number = governed == GOVERNED[NUMBER]
     low, high = rule.first_range(1, slots, parameter) if number else rule.first_count(slots, parameter)
     return low <= high
 
 
 def _entities(rule: Rule, governed: str, parameter: int) -> str:
-    if governed == "Number" or not rule.keeps_entities:
+    if governed == GOVERNED[NUMBER] or not rule.keeps_entities:
         return "new"
-    if rule.name == "Distribute_Three":
-        return "permuted"
-    return f"kept{parameter if rule.name == 'Progression' else 0:+d}"
+    step = rule.moves(parameter)
+    return "permuted" if step is None else f"kept{step:+d}"

@@ -12,7 +12,11 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from datasets.rules import SlotSets
 from datasets.rules.base import RULES
+from datasets.rules.forms import ALIKE, PATTERNS, SHIFTS, STEPS, TOTALS
+from reasoning.learners.grammar.values import Hypothesis, general_kernel
+from vsa.errors import VSAError
 
 __all__ = ["set_evidence", "set_sizes"]
 
@@ -52,28 +56,48 @@ def set_evidence(context: Panel, candidates: Panel, rule: str, parameter: int) -
         (B, C).
     """
     slots = context[0].shape[-1]
+    pattern = RULES.get(rule).pattern
+    if pattern is None:
+        return _general(context, candidates, Hypothesis(rule, RULES.get(rule).code, parameter, 1.0))
     low, high = RULES.get(rule).first_count(slots, parameter)
     sizes = torch.arange(slots + 1)
     allowed = ((sizes >= low) & (sizes <= high)).to(context[0]) / (high - low + 1)
     ways = torch.tensor([math.comb(slots, k) for k in range(slots + 1)]).to(context[0])
-    if rule in ("Constant", "Progression"):
+    if pattern in (ALIKE, STEPS):
         weight = allowed / ways
         whole = [(set_sizes(_along(context, 3 * r, parameter)) * weight).sum(-1, keepdim=True) for r in range(2)]
         shown = _moved(_along(context, 6, parameter, 2), 0)
         last = _moved(candidates, 2 * parameter)
         final = set_sizes((shown[0].unsqueeze(1) * last[0], shown[1].unsqueeze(1) * last[1]))
         return whole[0] * whole[1] * (final * weight).sum(-1)
-    if rule == "Arithmetic":
-        weight = _pair_weight(slots, parameter).to(context[0])
+    if pattern == TOTALS:
+        weight = _pair_weight(rule, slots, parameter).to(context[0])
         result = torch.ones_like(candidates[0][..., 0])
         for r in range(3):
             first, second = _panel(context, 3 * r, True), _panel(context, 3 * r + 1, True)
             third = candidates if r == 2 else _panel(context, 3 * r + 2, True)
             result = result * _pairs(first, second, third, parameter, weight)
         return result
-    if rule == "Distribute_Three":
+    if pattern == SHIFTS:
         return _distribute(context, candidates, parameter, allowed, ways)
-    raise NotImplementedError(f"no exact inference for the rule {rule} on positions")
+    raise VSAError(f"symbolic: rule {rule} on Position", received=f"pattern {pattern!r}", expected=f"one of {PATTERNS}")
+
+
+def _general(context: Panel, candidates: Panel, rule: Hypothesis) -> Tensor:
+    """(B, C): a rule without a pattern, by a table of all sets; all its matrices are equally likely."""
+    slots = context[0].shape[-1]
+    sets = tuple(range(1, 1 << slots))
+    members = ((torch.tensor(sets)[:, None] >> torch.arange(slots)) & 1).bool().to(context[0].device)
+
+    def table(panel: Panel) -> Tensor:
+        """(..., S) each -> (..., W): of each set."""
+        found = torch.ones((*panel[0].shape[:-1], len(sets)), dtype=panel[0].dtype, device=panel[0].device)
+        for s in range(slots):
+            found = found * torch.where(members[:, s], panel[0][..., s, None], panel[1][..., s, None])
+        return found
+
+    kernel = general_kernel(table(context), 3, rule, SlotSets(slots), sets)
+    return (table(candidates) @ kernel.unsqueeze(-1)).squeeze(-1)
 
 
 def _panel(panels: Panel, index: int, keep: bool = False) -> Panel:
@@ -96,9 +120,9 @@ def _along(context: Panel, start: int, step: int, count: int = 3) -> Panel:
 
 
 @lru_cache(maxsize=32)
-def _pair_weight(slots: int, sign: int) -> Tensor:
+def _pair_weight(rule: str, slots: int, sign: int) -> Tensor:
     """float64 (S + 1, S + 1): probability of two sets, by their sizes, under a union or a difference that tells."""
-    low, high = RULES.get("Arithmetic").first_count(slots, sign)
+    low, high = RULES.get(rule).first_count(slots, sign)
     weight = torch.zeros(slots + 1, slots + 1, dtype=torch.float64)
     seconds = range(low, slots)
     for first in range(low, high + 1):

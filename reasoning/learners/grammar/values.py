@@ -13,9 +13,13 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from datasets.rules import all_rules
+from datasets.rules import Values
+from datasets.rules.base import PUBLISHED, RULES, rules_named
+from datasets.rules.domains import Domain
+from datasets.rules.forms import ALIKE, SHIFTS, STEPS, TOTALS
+from reasoning.learners.grammar.forms import form_kernel, row_kernel
 
-__all__ = ["Hypothesis", "ValueRange", "hypotheses", "value_kernels"]
+__all__ = ["Hypothesis", "ValueRange", "general_kernel", "hypotheses", "value_kernels"]
 
 _ROUNDING = 1e-10  # of the largest sum
 _DIRECT = 32  # up to this many values sums are tables; beyond, Fourier transforms
@@ -31,7 +35,7 @@ class Hypothesis:
     prior: float
 
     def __str__(self) -> str:
-        return self.rule if self.rule == "Constant" else f"{self.rule} {self.parameter:+d}"
+        return f"{self.rule} {self.parameter:+d}" if self.parameter else self.rule
 
 
 @dataclass(frozen=True)
@@ -58,19 +62,22 @@ class ValueRange:
 
 
 @lru_cache(maxsize=256)
-def hypotheses(governed: str | None, limits: ValueRange, columns: int) -> tuple[Hypothesis, ...]:
+def hypotheses(
+    governed: str | None, limits: ValueRange, columns: int, grammar: tuple[str, ...] = PUBLISHED
+) -> tuple[Hypothesis, ...]:
     """The rules that may govern an attribute: families alike, the parameters of a family alike.
 
     Args:
         governed: Type, Size, Color or Number; None: any attribute.
         limits: of its magnitudes.
         columns: n.
+        grammar: names of the rules that may be at work.
 
     Returns:
         Those whose rows fit into the range. Of Number, the Constant is left out: the grammar has it for Position too.
     """
     found = []
-    for rule in all_rules():
+    for rule in rules_named(grammar):
         if governed is not None and governed not in rule.governs:
             continue
         ranges = {step: rule.first_range(limits.low, limits.high, step, columns) for step in rule.parameters}
@@ -97,17 +104,43 @@ def value_kernels(panels: Tensor, columns: int, limits: ValueRange, rules: tuple
     rows = (panels[:, :columns], panels[:, columns : 2 * columns], panels[:, 2 * columns :])
     kernels = []
     for rule in rules:
-        if rule.rule == "Constant":
+        pattern = RULES.get(rule.rule).pattern
+        if pattern == ALIKE:
             kernels.append(_constant(rows))
-        elif rule.rule == "Progression":
+        elif pattern == STEPS:
             kernels.append(_progression(rows, rule.parameter))
-        elif rule.rule == "Arithmetic":
+        elif pattern == TOTALS:
             kernels.append(_arithmetic(rows, rule.parameter, limits))
-        elif rule.rule == "Distribute_Three":
+        elif pattern == SHIFTS:
             kernels.append(_distribute(panels, columns, rule.parameter))
         else:
-            raise NotImplementedError(f"no exact inference for the rule {rule.rule}")
+            domain = Values(limits.low, limits.high, limits.white)
+            kernels.append(general_kernel(panels, columns, rule, domain, tuple(range(limits.low, limits.high + 1))))
     return torch.stack(kernels, dim=1)
+
+
+def general_kernel(
+    panels: Tensor, columns: int, rule: Hypothesis, domain: Domain, values: tuple[int, ...]
+) -> Tensor:
+    """The kernel of a rule without a pattern, all its matrices being equally likely.
+
+    Args:
+        panels: float64 (B, 3 n - 1, W).
+        columns: n.
+        rule: with its parameter.
+        domain: of values, or of sets of slots.
+        values: the W legal ones.
+
+    Returns:
+        (B, W).
+
+    Raises:
+        VSAError: the rule declares no form, and has too many rows to try them all.
+    """
+    form = RULES.get(rule.rule).form(columns, rule.parameter)
+    if form is None:
+        return row_kernel(panels, columns, rule.rule, rule.parameter, domain, values)
+    return form_kernel(panels, form, domain, values)
 
 
 def _constant(rows: tuple[Tensor, ...]) -> Tensor:
