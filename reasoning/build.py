@@ -37,7 +37,7 @@ __all__ = [
 _ALL = "all"
 # What constructors are given, if they name it; everything else is an option.
 SUPPLIED = {
-    "model": ("algebra", "backend", "columns", "mode", "seed"),
+    "model": ("algebra", "backend", "columns", "grammar", "mode", "seed"),
     "perception": ("algebra", "backend", "columns", "layout", "seed"),
 }
 
@@ -72,7 +72,16 @@ def perception(made: FrontEnd, columns: int) -> Perception:
     return schema.call(cls, "perception", options, supplied, f"perception {made.perception.name}")
 
 
-def learner(model: ModelSettings, algebra: Named, backend: Named, *, columns: int, mode: str, seed: int) -> Learner:
+def learner(
+    model: ModelSettings,
+    algebra: Named,
+    backend: Named,
+    *,
+    columns: int,
+    mode: str,
+    seed: int,
+    grammar: Sequence[str] | None = None,
+) -> Learner:
     """Construct a learner, untrained.
 
     Args:
@@ -82,6 +91,7 @@ def learner(model: ModelSettings, algebra: Named, backend: Named, *, columns: in
         columns: n, panels in a row.
         mode: how the weights come about; "pretrained" constructs what "learned" does.
         seed: of the run; atoms and initial weights descend from it.
+        grammar: names of the rules that may be at work. Default: the published ones.
 
     Returns:
         The learner.
@@ -92,11 +102,13 @@ def learner(model: ModelSettings, algebra: Named, backend: Named, *, columns: in
         DtypeError: an option of the wrong type.
     """
     from reasoning import learners
+    from datasets.rules.base import PUBLISHED
     from vsa.backends import BACKENDS
 
     supplied: dict[str, Any] = {
         "algebra": _algebra(algebra),
         "columns": columns,
+        "grammar": PUBLISHED if grammar is None else tuple(grammar),
         "mode": "learned" if mode == "pretrained" else mode,
         "seed": seed,
     }

@@ -128,8 +128,9 @@ class Recipe:
                 f"perception={front_end.perception.name}",
             )  # fmt: skip
         learner = build.learner(
-            self.model, self.algebra, self.backend, columns=self.columns, mode=self.mode, seed=self.seed
-        )
+            self.model, self.algebra, self.backend, columns=self.columns, mode=self.mode, seed=self.seed,
+            grammar=self.layout.rules,
+        )  # fmt: skip
         if self.weights is not None:
             self._load(learner)
         if self.mode == "pretrained":

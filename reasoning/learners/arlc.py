@@ -9,9 +9,12 @@ Hersche et al., "Towards learning to reason", 2025 (rows of n panels, entropy we
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from datasets.rules.base import PUBLISHED
 from reasoning.learners.formula import (
     apply_coefficients,
     apply_formula,
@@ -55,6 +58,7 @@ class ARLC(SoftRules):
         frequencies: how many of the block spectrum's frequencies a training step uses, drawn anew each step (an
             unbiased estimate of the inner products); None: all of them.
         seed: of the atoms and of the initial weights.
+        grammar: names of the rules that may be at work: what is programmed, and what formulas are named by.
     """
 
     def __init__(
@@ -73,12 +77,13 @@ class ARLC(SoftRules):
         prior: bool = True,
         frequencies: int | None = None,
         seed: int = 0,
+        grammar: Sequence[str] = PUBLISHED,
     ) -> None:
         terms = default_terms(columns) if terms is None else terms
         if mode not in MODES:
             raise UnknownNameError("ARLC", name=mode, known=MODES, kind="mode")
         check_sizes("ARLC", columns, rules, populations, terms)
-        programmed = program(columns, terms) if mode != "learned" else torch.empty(0)
+        programmed = program(columns, terms, grammar) if mode != "learned" else torch.empty(0)
         if mode == "programmed":
             logits = programmed.unsqueeze(0)
         else:
@@ -93,6 +98,7 @@ class ARLC(SoftRules):
             algebra, logits, fixed=mode == "programmed", backend=backend, columns=columns, selection="weighted",
             temperature=temperature, term_temperature=term_temperature, weighting=weighting, prior=prior,
             frequencies=frequencies, seed=seed,
+            grammar=grammar,
         )  # fmt: skip
         self.mode, self.terms = mode, terms
         if prior and mode == "programmed":

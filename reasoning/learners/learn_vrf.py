@@ -10,11 +10,13 @@ architectures", MATH-AI at NeurIPS 2023.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from datasets.rules.base import PUBLISHED
 from reasoning.encoder import EncodedScene
 from reasoning.learners.base import Prediction
 from reasoning.learners.formula import apply_formula, bind_panels, check_sizes, coefficients, in_words
@@ -73,6 +75,7 @@ class LearnVRF(SoftRules):
             missing panels of the training set (R more parameters); False as published.
         frequencies: how many of the block spectrum's frequencies a training step uses, drawn anew each step; None: all.
         seed: of the atoms and of the initial weights.
+        grammar: names of the rules that may be at work: what formulas are named by.
     """
 
     named_rows: ClassVar[slice] = slice(ROWS - 1, ROWS)
@@ -94,6 +97,7 @@ class LearnVRF(SoftRules):
         prior: bool = True,
         frequencies: int | None = None,
         seed: int = 0,
+        grammar: Sequence[str] = PUBLISHED,
     ) -> None:
         terms = default_vrf_terms(columns) if terms is None else terms
         if grids not in GRIDS:
@@ -105,6 +109,7 @@ class LearnVRF(SoftRules):
             algebra, torch.randn((populations, rules, weights), generator=generator), fixed=False, backend=backend,
             columns=columns, selection=selection, temperature=temperature, term_temperature=term_temperature,
             weighting=weighting, prior=prior, frequencies=frequencies, seed=seed,
+            grammar=grammar,
         )  # fmt: skip
         self.terms, self.grids = terms, grids
 

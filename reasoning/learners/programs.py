@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from datasets.rules import all_rules
+from datasets.rules.base import PUBLISHED, rules_named
 from reasoning.learners.formula import input_names
 from vsa.errors import ShapeError, VSAError
 
@@ -50,20 +50,29 @@ def term_weights(linear: Sequence[int], columns: int, terms: int) -> Tensor:
     return torch.nn.functional.one_hot(torch.tensor(chosen), identity + 1).float()
 
 
-def program(columns: int, terms: int) -> Tensor:
-    """Term weights of the distinct linear forms that the rules of the data have.
+def program(columns: int, terms: int, grammar: Sequence[str] = PUBLISHED) -> Tensor:
+    """Term weights of the distinct linear forms that the rules of the data have; rules without one are left out.
 
     Args:
         columns: n, panels in a row.
         terms: T, even.
+        grammar: names of the rules that may be at work.
 
     Returns:
-        (R, T, 3n - 1): constant, progression, plus, minus, distribute-three.
+        (R, T, 3n - 1), of the published rules: constant, progression, plus, minus, distribute-three.
+
+    Raises:
+        VSAError: none of the rules has a linear form, or one has more coefficients than terms.
     """
     forms: dict[tuple[int, ...], None] = {}
-    for rule in all_rules():
+    for rule in rules_named(grammar):
         for parameter in rule.parameters:
             form = rule.linear(columns, parameter)
             if form is not None:
                 forms[(*form.row, *form.context)] = None
+    if not forms:
+        raise VSAError(
+            "program formulas", received=f"rules {', '.join(grammar) or 'none'}, none of which has a linear form",
+            expected="at least one that has (Rule.linear)",
+        )  # fmt: skip
     return torch.stack([term_weights(form, columns, terms) for form in forms])

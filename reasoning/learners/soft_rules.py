@@ -17,9 +17,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from datasets.arrays import UNKNOWN
+from datasets.rules.base import PUBLISHED, rules_named
+from datasets.rules.forms import STEPS
 from reasoning.encoder import EncodedScene, SceneEncoder
 from reasoning.learners.base import Learner, Prediction, join
-from reasoning.learners.naming import FAMILIES, computed_families, name_choice
+from reasoning.learners.naming import computed_families, name_choice
 from reasoning.learners.selection import choose_rules, fit_prior, mixture, sample_rules
 from reasoning.readout import Readout
 from reasoning.scene import AttributeKey, Scene
@@ -46,7 +49,7 @@ class Abduced:
         score: (B, A, R), mean similarity of each rule's predictions with the known last panels.
         choice: (B, A, R), probabilities of the rules.
         index: long (B, A), the most probable rule; of rules that are alike, the one whose family comes first.
-        families: int8 (B, A), that family's code; -1 where the rule computes none of them.
+        families: int8 (B, A), that family's code; UNKNOWN where the rule computes none of them.
         predicted: complex (B, A, rows, R, W).
         output: complex (B, A, W), the missing panel.
     """
@@ -79,6 +82,7 @@ class SoftRules(Learner):
             the third row of the training set (R more parameters).
         frequencies: how many of the block spectrum's frequencies a training step uses; None: all of them.
         seed: of the atoms.
+        grammar: names of the rules that may be at work: what formulas are named by.
     """
 
     named_rows: ClassVar[slice] = slice(None)  # whose predictions give a formula its name
@@ -98,8 +102,13 @@ class SoftRules(Learner):
         prior: bool,
         frequencies: int | None,
         seed: int,
+        grammar: Sequence[str] = PUBLISHED,
     ) -> None:
         super().__init__()
+        rules = rules_named(grammar)
+        self.grammar = tuple(rule.name for rule in rules)
+        self._codes_known = torch.tensor([rule.code for rule in rules], dtype=torch.int8)
+        self._stepping = torch.tensor([rule.pattern == STEPS for rule in rules])
         what = type(self).__name__
         if selection not in SELECTIONS:
             raise UnknownNameError(what, name=selection, known=SELECTIONS, kind="selection")
@@ -146,11 +155,13 @@ class SoftRules(Learner):
         return self.distributions(self.logits.flatten(0, 1)[self.kept], self._term_temperature(bool(self.annealed)))
 
     def families(self, weights: Weights) -> Tensor:
-        """bool (R, 4): which families each rule computes; worked out anew only when the weights have changed."""
+        """bool (R, F): which families of the grammar each rule computes; worked out anew only when the weights have changed."""
         named = self._named
         if named is None or not all(torch.equal(old, new) for old, new in zip(named[0], weights, strict=True)):
             plain = tuple(part.detach().float().cpu().clone() for part in weights)
-            computed = computed_families(lambda spectra: self.predict(plain, spectra), self.columns, self.named_rows)
+            computed = computed_families(
+                lambda spectra: self.predict(plain, spectra), self.columns, self.named_rows, self.grammar
+            )
             self._named = named = (tuple(part.detach().clone() for part in weights), computed)
         return named[1]
 
@@ -171,7 +182,7 @@ class SoftRules(Learner):
     def _names(self) -> list[list[str]]:
         """The rule families that each rule computes."""
         able = self.families(self.rules_in_force()).tolist()
-        return [[name for name, yes in zip(FAMILIES, row, strict=True) if yes] for row in able]
+        return [[name for name, yes in zip(self.grammar, row, strict=True) if yes] for row in able]
 
     # -- training ----------------------------------------------------------------------------------------------
 
@@ -247,7 +258,7 @@ class SoftRules(Learner):
         known = encoded.known_targets.unsqueeze(-2)
         score = cosine(predicted[:, :, :2], known, self.spectral_weights).squeeze(-1).mean(2)  # (B, A, R)
         codes = self._codes(rules, encoded)
-        order = torch.where(codes < 0, len(FAMILIES), codes).to(score)
+        order = self._order(codes).to(score)
         choice = torch.softmax(score / self.temperature + self.prior - _TIE * order, dim=-1)
         index = choice.argmax(-1)
         families = codes.gather(-1, index.unsqueeze(-1)).squeeze(-1)
@@ -293,7 +304,7 @@ class SoftRules(Learner):
         return encoded.at(chosen), self.spectral_weights[chosen]
 
     def _codes(self, rules: Weights, encoded: EncodedScene) -> Tensor:
-        """int8 (B, A, R): each rule's family by what it computes and by how the complete rows look; -1: none."""
+        """int8 (B, A, R): each rule's family by what it computes and by how the complete rows look; or UNKNOWN."""
         n = encoded.columns
         rows = encoded.spectra[:, :, : 2 * n, ::_GLANCE].unflatten(2, (2, n))
         weights = self.spectral_weights[::_GLANCE]
@@ -301,9 +312,21 @@ class SoftRules(Learner):
         constant = (similar > _CONSTANT).flatten(2).all(-1, keepdim=True)
         able = self.families(rules)
         progresses = torch.ones_like(constant)
-        if bool((able[:, 1] & able[:, 2:].any(-1)).any()):  # otherwise steps tell nothing
+        if self._mistakable(able):  # otherwise steps tell nothing
             goes_on = rows[:, :, :, 1:-1].square() * rows[:, :, :, :-2].conj()
             similar = cosine(goes_on.unsqueeze(-2), rows[:, :, :, 2:].unsqueeze(-2), weights)
             progresses = (similar > _PROGRESSES).flatten(2).all(-1, keepdim=True)
         every = torch.arange(len(able), device=constant.device).expand(*constant.shape[:2], -1)
-        return name_choice(able, every, constant, progresses)
+        return name_choice(able, every, constant, progresses, self.grammar)
+
+    def _mistakable(self, able: Tensor) -> bool:
+        """Whether a formula (R, F) computes steps and also a rule that would be named after them."""
+        return any(
+            bool((able[:, place] & able[:, place + 1 :].any(-1)).any())
+            for place in self._stepping.nonzero().flatten().tolist()
+        )
+
+    def _order(self, codes: Tensor) -> Tensor:
+        """The place in the grammar of each code; behind all of them for UNKNOWN."""
+        known = self._codes_known.to(codes.device)
+        return torch.where(codes == UNKNOWN, len(known), (codes.unsqueeze(-1) == known).to(torch.int8).argmax(-1))
