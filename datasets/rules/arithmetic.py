@@ -131,7 +131,7 @@ class Arithmetic(Rule):
     def label(self, parameter: int) -> str:
         return "sum" if parameter > 0 else "difference"
 
-    def words(self, parameter: int) -> str:
+    def sentence(self, parameter: int) -> str:
         if parameter > 0:
             return "the last panel is the sum of the others; the union of sets"
         return "the last panel is the first less the others; the difference of sets"

@@ -298,7 +298,7 @@ class Rule(ABC):
         name = self.name.replace("_", " ").lower()
         return name if len(self.parameters) == 1 else f"{name} {parameter:+d}"
 
-    def words(self, parameter: int) -> str:
+    def sentence(self, parameter: int) -> str:
         """What the rule says, as a clause.
 
         Args:

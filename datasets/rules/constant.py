@@ -57,7 +57,7 @@ class Constant(Rule):
     def moves(self, parameter: int) -> int:
         return 0
 
-    def words(self, parameter: int) -> str:
+    def sentence(self, parameter: int) -> str:
         return "the last panel is like the one before"
 
 

@@ -76,7 +76,7 @@ class DistributeThree(Rule):
     def label(self, parameter: int) -> str:
         return "distribute three"
 
-    def words(self, parameter: int) -> str:
+    def sentence(self, parameter: int) -> str:
         return (
             "the last panel is what its row lacks of the values of another row; "
             "a set is where the shift of the rows puts it"

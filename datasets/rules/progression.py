@@ -73,7 +73,7 @@ class Progression(Rule):
     def moves(self, parameter: int) -> int:
         return parameter
 
-    def words(self, parameter: int) -> str:
+    def sentence(self, parameter: int) -> str:
         return f"each panel is the one before it {parameter:+d}; a set moves on by {parameter:+d} slots"
 
 
