@@ -108,43 +108,6 @@ def generate_iraven_x(index: np.ndarray, seed: int, columns: int, maxval: int, c
     )
 
 
-def _draw(stream: Stream, rule: Rule, parameter: Ints, rows: Rows, columns: int, maxval: int) -> Ints:
-    """Matrices (K, n, n)."""
-    if rule.name == Arithmetic.name:
-        operands = _operands(stream, rows, columns, maxval)
-        total = operands.sum(axis=2, keepdims=True)
-        add = (parameter > 0)[:, None, None]
-        return np.where(add, np.concatenate([operands, total], axis=2), np.concatenate([total, operands], axis=2))
-    # The published generator draws the values of Distribute Three from a range that includes maxval.
-    high = maxval if rule.name == DistributeThree.name else maxval - 1
-    return rule.draw(stream, 0, high, parameter, rows, columns)
-
-
-def _operands(stream: Stream, rows: Rows, columns: int, maxval: int) -> Ints:
-    """The summands of arithmetic rows, (K, n, n - 1): a limit in the upper half of the range is spent step by step."""
-    shape = (len(rows), columns, columns - 1)
-    operands = np.zeros(shape, dtype=np.int64)
-    todo = np.ones(shape[:2], dtype=np.bool_)
-    while todo.any():  # a row of zeros is drawn again
-        active = np.flatnonzero(todo.any(axis=1))
-        left = stream.between(maxval // 2, maxval - 1, columns, rows=rows[active])
-        drawn = np.empty((len(active), columns, columns - 1), dtype=np.int64)
-        for c in range(columns - 1):
-            drawn[:, :, c] = stream.between(0, left, columns, rows=rows[active])
-            left = left - drawn[:, :, c]
-        operands[active] = np.where(todo[active][:, :, None], drawn, operands[active])
-        todo[active] &= (drawn == 0).all(axis=2)
-    operands = np.take_along_axis(operands, stream.permutations(columns - 1, columns, rows=rows), axis=2)
-    # The last summand is never zero: it changes places with the first that is not.
-    first = np.argmax(operands != 0, axis=2)[:, :, None]
-    zero = operands[:, :, -1:] == 0
-    value = np.take_along_axis(operands, first, axis=2)
-    swapped = operands.copy()
-    np.put_along_axis(swapped, first, np.where(zero, 0, value), axis=2)
-    swapped[:, :, -1:] = np.where(zero, value, operands[:, :, -1:])
-    return swapped
-
-
 def _alternatives(stream: Stream, values: Ints, maxval: int) -> Ints:
     """One wrong value per attribute, (N, 3): any value that occurs anywhere in the matrix, all equally likely.
 

@@ -27,7 +27,10 @@ class Arithmetic(Rule):
     code = 2
     parameters = (1, -1)
     governs = ("Number", "Position", "Size", "Color")
-    keeps_entities = False
+    words = "adds up"
+
+    def describe(self, parameter: int) -> str:
+        return "is the difference" if parameter < 0 else self.words
 
     def first_range(self, low: int, high: int, parameter: int, columns: int = 3) -> tuple[int, int]:
         if high <= low:  # with a single value nothing can be told (the outer component's Color)
@@ -64,6 +67,12 @@ class Arithmetic(Rule):
         second[:, 2] = stream.between(low, self._limit(first[:, 2], add, low, high), rows=rows)
         third = np.where(add[:, None], first + second, first - second)
         return np.stack([first, second, third], axis=2)
+
+    def draw_wide(self, stream: Stream, maxval: int, parameter: Ints, rows: Rows, columns: int) -> Ints:
+        operands = _operands(stream, rows, columns, maxval)
+        total = operands.sum(axis=2, keepdims=True)
+        add = (parameter > 0)[:, None, None]
+        return np.where(add, np.concatenate([operands, total], axis=2), np.concatenate([total, operands], axis=2))
 
     @staticmethod
     def _limit(first: Ints, add: Bools, low: int, high: int) -> Ints:
@@ -135,6 +144,31 @@ class Arithmetic(Rule):
         if parameter > 0:
             return "the last panel is the sum of the others; the union of sets"
         return "the last panel is the first less the others; the difference of sets"
+
+
+def _operands(stream: Stream, rows: Rows, columns: int, maxval: int) -> Ints:
+    """The summands of arithmetic rows, (K, n, n - 1): a limit in the upper half of the range is spent step by step."""
+    shape = (len(rows), columns, columns - 1)
+    operands = np.zeros(shape, dtype=np.int64)
+    todo = np.ones(shape[:2], dtype=np.bool_)
+    while todo.any():  # a row of zeros is drawn again
+        active = np.flatnonzero(todo.any(axis=1))
+        left = stream.between(maxval // 2, maxval - 1, columns, rows=rows[active])
+        drawn = np.empty((len(active), columns, columns - 1), dtype=np.int64)
+        for c in range(columns - 1):
+            drawn[:, :, c] = stream.between(0, left, columns, rows=rows[active])
+            left = left - drawn[:, :, c]
+        operands[active] = np.where(todo[active][:, :, None], drawn, operands[active])
+        todo[active] &= (drawn == 0).all(axis=2)
+    operands = np.take_along_axis(operands, stream.permutations(columns - 1, columns, rows=rows), axis=2)
+    # The last summand is never zero: it changes places with the first that is not.
+    first = np.argmax(operands != 0, axis=2)[:, :, None]
+    zero = operands[:, :, -1:] == 0
+    value = np.take_along_axis(operands, first, axis=2)
+    swapped = operands.copy()
+    np.put_along_axis(swapped, first, np.where(zero, 0, value), axis=2)
+    swapped[:, :, -1:] = np.where(zero, value, operands[:, :, -1:])
+    return swapped
 
 
 RULES.register(Arithmetic.name)(Arithmetic())

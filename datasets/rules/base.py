@@ -6,23 +6,89 @@ A matrix is an integer array (N, R, n): R rows of n panels. What its entries are
 
 from __future__ import annotations
 
+import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from vsa.errors import ShapeError, VSAError
+from vsa.errors import DtypeError, ShapeError, VSAError
 from vsa.registry import Registry
 
 from ..streams import Ints, Rows, Stream
 from .domains import Bools, Domain
 from .forms import PanelForm
 
-__all__ = ["PUBLISHED", "RULES", "LinearForm", "Placement", "Rule", "all_rules", "rules_named", "sets_of"]
+__all__ = ["PUBLISHED", "RULES", "LinearForm", "Placement", "Rule", "rule_code", "rule_name", "rules_named", "sets_of"]
 
-RULES: Registry[Rule] = Registry(
+PUBLISHED = ("Constant", "Progression", "Arithmetic", "Distribute_Three")  # of the published data sets; codes 0 .. 3
+MOST_CODE = 127  # codes are int8
+
+U = TypeVar("U")
+
+
+class _Rules(Registry["Rule"]):
+    """Rules by name and by code: neither is given twice."""
+
+    def register(self, name: str, *aliases: str) -> Callable[[U], U]:
+        """As :meth:`vsa.registry.Registry.register`; the rule's own name, its code and its parameters are checked.
+
+        Args:
+            name: the rule's ``name``.
+            aliases: further names.
+
+        Returns:
+            A decorator that returns its argument unchanged.
+
+        Raises:
+            VSAError: name or code belong to another rule, or the declarations contradict each other.
+        """
+        enter = super().register(name, *aliases)
+
+        def checked(item: U) -> U:
+            if name in self._modules:  # ours are registered first, whoever asks for them
+                importlib.import_module(self._modules[name])
+            self._check_declared(name, item)
+            return enter(item)
+
+        return checked
+
+    def coded(self) -> dict[int, str]:
+        """Code -> name of every rule registered so far, and of the published ones."""
+        return {**dict(enumerate(PUBLISHED)), **{rule.code: name for name, rule in self._entries.items()}}
+
+    def _check_declared(self, name: str, rule: Any) -> None:
+        what = f"register rule {name!r}"
+        if not isinstance(rule, Rule):
+            raise DtypeError(what, received=repr(rule), expected="an instance of a class derived from Rule")
+        if rule.name != name:
+            raise VSAError(what, received=f"a rule whose name is {rule.name!r}", expected=f"name = {name!r}")
+        if not 0 <= rule.code <= MOST_CODE:
+            raise VSAError(what, received=f"code {rule.code}", expected=f"0 .. {MOST_CODE}")
+        owner = self.coded().get(rule.code, name)
+        if owner != name:
+            free = next(code for code in range(MOST_CODE + 1) if code not in self.coded())
+            raise VSAError(
+                what, received=f"code {rule.code}", expected=f"a free code, but it is that of {owner!r}",
+                hint=f"{free} is free",
+            )  # fmt: skip
+        if not rule.parameters or len(set(rule.parameters)) != len(rule.parameters):
+            raise VSAError(what, received=f"parameters {rule.parameters}", expected="at least one, each once")
+        if 0 in rule.parameters and len(rule.parameters) > 1:
+            raise VSAError(
+                what, received=f"parameters {rule.parameters}", expected="(0,), or several of which none is 0",
+                hint="0 says that a rule has no parameter, or that a file does not tell it",
+            )  # fmt: skip
+        strange = set(rule.governs) - _GOVERNABLE
+        if strange or not rule.governs:
+            raise VSAError(what, received=f"governs {rule.governs}", expected=f"some of {sorted(_GOVERNABLE)}")
+
+
+_GOVERNABLE = {"Number/Position", "Number", "Position", "Type", "Size", "Color"}
+
+RULES: _Rules = _Rules(
     "rule",
     {
         "Constant": f"{__package__}.constant",
@@ -31,9 +97,6 @@ RULES: Registry[Rule] = Registry(
         "Distribute_Three": f"{__package__}.distribute_three",
     },
 )
-
-
-PUBLISHED = ("Constant", "Progression", "Arithmetic", "Distribute_Three")  # the rules of the published data sets
 
 
 def rules_named(names: Iterable[str]) -> tuple[Rule, ...]:
@@ -51,9 +114,38 @@ def rules_named(names: Iterable[str]) -> tuple[Rule, ...]:
     return tuple(sorted((RULES.get(name) for name in names), key=lambda rule: rule.code))
 
 
-def all_rules() -> tuple[Rule, ...]:
-    """Every registered rule, in the order of their codes."""
-    return tuple(sorted((RULES.get(name) for name in RULES.names()), key=lambda rule: rule.code))
+def rule_name(code: int) -> str:
+    """The name of a rule.
+
+    Args:
+        code: of a registered rule.
+
+    Returns:
+        Its name.
+
+    Raises:
+        VSAError: no rule has this code.
+    """
+    known = RULES.coded()
+    if code not in known:
+        words = ", ".join(f"{number} ({name})" for number, name in sorted(known.items()))
+        raise VSAError("name a rule", received=f"code {code}", expected=f"one of {words}")
+    return known[code]
+
+
+def rule_code(name: str) -> int:
+    """The code of a rule.
+
+    Args:
+        name: of a registered rule.
+
+    Returns:
+        Its code.
+
+    Raises:
+        UnknownNameError: no rule has this name.
+    """
+    return RULES.get(name).code
 
 
 @dataclass(frozen=True)
@@ -109,13 +201,78 @@ def sets_of(order: Ints, count: Ints) -> Ints:
 
 
 class Rule(ABC):
-    """One family of rules. Stateless; all methods are pure functions over the N puzzles of a batch."""
+    """One family of rules. Stateless; all methods are pure functions over the N puzzles of a batch.
+
+    A rule declares what it is; nobody asks for its name:
+
+    name, code: its own, stored with puzzles; codes are 0 .. 127 and 0 .. 3 are the published rules'.
+    parameters: drawn with equal probability; ``(0,)`` where there is only one, otherwise none is 0.
+    governs: some of Number/Position (both stay alike), Number, Position, Type, Size, Color.
+    keeps_entities: on Position, the entities of a row move (:meth:`carries`) but stay the same.
+    keeps_values: on Type, Size, Color, every entity keeps what it was drawn with, so a panel may show several values.
+    reaches_maxval: in I-RAVEN-X it draws from 0 .. maxval; other rules stay below maxval.
+    words: what the attribute does, for people: "stays the same".
+    """
 
     name: ClassVar[str]
     code: ClassVar[int]
-    parameters: ClassVar[tuple[int, ...]]  # drawn with equal probability
-    governs: ClassVar[tuple[str, ...]]  # among Number/Position, Number, Position, Type, Size, Color
-    keeps_entities: ClassVar[bool]  # on Position: the entities of a row move but stay the same
+    parameters: ClassVar[tuple[int, ...]]
+    governs: ClassVar[tuple[str, ...]]
+    keeps_entities: ClassVar[bool] = False
+    keeps_values: ClassVar[bool] = False
+    reaches_maxval: ClassVar[bool] = False
+    words: ClassVar[str] = ""
+
+    def describe(self, parameter: int) -> str:
+        """What the attribute does, in words.
+
+        Args:
+            parameter: one of ``parameters``; 0: not known.
+
+        Returns:
+            The end of a sentence that begins with the attribute.
+        """
+        words = self.words or f"follows {self.name}"
+        return f"{words} ({parameter:+d})" if parameter else words
+
+    def carries(self, before: Ints, after: Ints, parameter: int) -> Bools:
+        """Whether the entities of a panel may be those of the panel before it; for rules that keep entities.
+
+        Args:
+            before: (..., S) one number per slot that tells entities apart, -1 where none is.
+            after: (..., S).
+            parameter: one of ``parameters``.
+
+        Returns:
+            bool (...). By default the entities may be anywhere.
+        """
+        return np.asarray((np.sort(before, axis=-1) == np.sort(after, axis=-1)).all(axis=-1))
+
+    def draw_wide(self, stream: Stream, maxval: int, parameter: Ints, rows: Rows, columns: int) -> Ints:
+        """Draws matrices of I-RAVEN-X; by default as :meth:`draw` does.
+
+        Args:
+            stream: the puzzles' randomness.
+            maxval: the data set's range.
+            parameter: (K,).
+            rows: (K,) the puzzles of the stream that draw.
+            columns: n.
+
+        Returns:
+            int64 (K, n, n).
+        """
+        return self.draw(stream, 0, self.top(maxval), parameter, rows, columns)
+
+    def top(self, maxval: int) -> int:
+        """The largest value that the rule gives in I-RAVEN-X.
+
+        Args:
+            maxval: the data set's range.
+
+        Returns:
+            maxval or maxval - 1.
+        """
+        return maxval if self.reaches_maxval else maxval - 1
 
     @abstractmethod
     def first_range(self, low: int, high: int, parameter: int, columns: int = 3) -> tuple[int, int]:

@@ -24,6 +24,8 @@ class Constant(Rule):
     parameters = (0,)
     governs = ("Number/Position", "Type", "Size", "Color")
     keeps_entities = True
+    keeps_values = True
+    words = "stays the same"
 
     def first_range(self, low: int, high: int, parameter: int, columns: int = 3) -> tuple[int, int]:
         return low, high
@@ -38,6 +40,9 @@ class Constant(Rule):
         order = stream.permutations(slots, 3, 1, rows=rows)
         count = stream.between(1, slots, 3, 1, rows=rows)
         return Placement(np.repeat(order, 3, axis=2), np.repeat(count, 3, axis=2))
+
+    def carries(self, before: Ints, after: Ints, parameter: int) -> Bools:
+        return np.asarray((before == after).all(axis=-1))
 
     def complete(self, context: Ints, columns: int, parameter: int, domain: Domain) -> Ints:
         return context[:, -1]

@@ -24,6 +24,11 @@ class DistributeThree(Rule):
     parameters = (1, -1)
     governs = ("Number", "Position", "Type", "Size", "Color")
     keeps_entities = True
+    reaches_maxval = True  # as the published generator
+    words = "takes the same values in another order"
+
+    def describe(self, parameter: int) -> str:
+        return self.words
 
     def first_range(self, low: int, high: int, parameter: int, columns: int = 3) -> tuple[int, int]:
         return (low, high) if high - low + 1 >= columns else (low, low - 1)

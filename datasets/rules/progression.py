@@ -24,6 +24,10 @@ class Progression(Rule):
     parameters = (-2, -1, 1, 2)
     governs = ("Number", "Position", "Type", "Size", "Color")
     keeps_entities = True
+    words = "steps"
+
+    def describe(self, parameter: int) -> str:
+        return f"{self.words} by {parameter:+d}" if parameter else self.words
 
     def first_range(self, low: int, high: int, parameter: int, columns: int = 3) -> tuple[int, int]:
         travel = parameter * (columns - 1)
@@ -45,6 +49,9 @@ class Progression(Rule):
         count = stream.between(1, (slots - 2 * np.abs(parameter))[:, None, None], 3, 1, rows=rows)
         moved = (order + parameter[:, None, None, None] * np.arange(3)[:, None]) % slots
         return Placement(moved, np.repeat(count, 3, axis=2))
+
+    def carries(self, before: Ints, after: Ints, parameter: int) -> Bools:
+        return np.asarray((np.roll(before, parameter, axis=-1) == after).all(axis=-1))
 
     def complete(self, context: Ints, columns: int, parameter: int, domain: Domain) -> Ints:
         return domain.step(context[:, -1], parameter)
