@@ -464,4 +464,4 @@ class Rule(ABC):
         Returns:
             Such as "the last panel is like the one before".
         """
-        return f"the panels of a row follow {self.label(parameter)}"
+        return f"along a row the attribute {self.describe(parameter)}"

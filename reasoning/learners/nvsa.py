@@ -13,17 +13,19 @@ execution", CVPR 2021 (scores, training).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from datasets.arrays import RULE_NAMES
+from datasets.arrays import BOTH, NUMBER, POSITION, UNKNOWN
+from datasets.rules.base import PUBLISHED
 from reasoning.learners.base import Learner, Prediction, join
 from reasoning.learners.nvsa_abduction import Abduction, abduce, choose
 from reasoning.learners.nvsa_codes import Names, Powers
 from reasoning.learners.nvsa_panels import Panels, count_pmf, divergence, look
-from reasoning.learners.nvsa_rules import FAMILIES, NAMES, WORDS
+from reasoning.learners.nvsa_rules import Grammar
 from reasoning.learners.registry import LEARNERS
 from reasoning.scene import AttributeKey, Scene
 from vsa import Algebra, Backend
@@ -62,6 +64,7 @@ class NVSA(Learner):
             entities may differ freely, only as far as a rule explains them ("explained").
         temperature: of the softmax over candidates in the training loss.
         seed: of the atoms.
+        grammar: names of the rules that may be at work; each declares a pattern or a form.
     """
 
     learns = False
@@ -79,6 +82,7 @@ class NVSA(Learner):
         weighting: str = "explained",
         temperature: float = 1.0,
         seed: int = 0,
+        grammar: Sequence[str] = PUBLISHED,
     ) -> None:
         super().__init__()
         chosen = (selection, panels, open_positions, weighting)
@@ -90,6 +94,7 @@ class NVSA(Learner):
         self.names, self.powers = Names(algebra, backend, seed), Powers(algebra, backend, seed)
         self.selection, self.panels, self.open_positions = selection, panels, open_positions
         self.weighting, self.temperature = weighting, temperature
+        self.grammar = Grammar(grammar)
 
     # -- inference ---------------------------------------------------------------------------------------------
 
@@ -119,11 +124,11 @@ class NVSA(Learner):
         return result
 
     def describe(self) -> list[str]:
-        named = zip(NAMES, WORDS, FAMILIES, strict=True)
-        return [f"{name}: {words}   [{RULE_NAMES[code]}]" for name, words, code in named]
+        named = zip(self.grammar.labels, self.grammar.words, self.grammar.families, strict=True)
+        return [f"{name}: {words}   [{family}]" for name, words, family in named]
 
     def rule_labels(self) -> list[str]:
-        return list(NAMES)
+        return list(self.grammar.labels)
 
     # -- training of what feeds it -----------------------------------------------------------------------------
 
@@ -156,7 +161,7 @@ class NVSA(Learner):
 
         Args:
             scene: B puzzles.
-            labels: (B, A) integers, codes into ``datasets.RULE_NAMES`` in the order of ``scene.keys``; -1 where there
+            labels: (B, A) integers, codes of rules in the order of ``scene.keys``; UNKNOWN where there
                 is no label, as for that of Number and Position which the rule does not govern. A component that is
                 constant in both has its label at Position.
 
@@ -173,16 +178,18 @@ class NVSA(Learner):
                 "NVSA.rule_log_likelihood", received=f"labels {tuple(labels.shape)} of {labels.dtype}",
                 expected=f"integers {shape}, one for each attribute",
             )  # fmt: skip
-        if labels.numel() and not -1 <= int(labels.min()) <= int(labels.max()) < len(RULE_NAMES):
+        known = {UNKNOWN, *self.grammar.codes}
+        strange = sorted(set(labels.unique().tolist()) - known)
+        if strange:
             raise VSAError(
-                "NVSA.rule_log_likelihood", received=f"labels from {int(labels.min())} to {int(labels.max())}",
-                expected=f"-1 to {len(RULE_NAMES) - 1}",
+                "NVSA.rule_log_likelihood", received=f"label {strange[0]}",
+                expected=f"one of {', '.join(str(code) for code in sorted(known))}",
             )  # fmt: skip
         _, found = self._abduce(scene)
         probability = found.log_probability
-        of_family = torch.tensor(FAMILIES, device=probability.device) == labels.unsqueeze(-1)
+        of_family = torch.tensor(self.grammar.codes, device=probability.device) == labels.unsqueeze(-1)
         masked = torch.where(of_family & probability.isfinite(), probability, torch.full_like(probability, _IMPOSSIBLE))
-        return torch.where(labels >= 0, masked.logsumexp(-1), torch.zeros_like(masked[..., 0]))
+        return torch.where(labels != UNKNOWN, masked.logsumexp(-1), torch.zeros_like(masked[..., 0]))
 
     # -- abduction and execution -------------------------------------------------------------------------------
 
@@ -195,7 +202,8 @@ class NVSA(Learner):
                 hint="in longer rows only attributes with values are supported",
             )  # fmt: skip
         panels = look(scene, shares=self.panels == "bundle")
-        return panels, abduce(self.powers, self.names, panels, scene.columns, self.open_positions == "exact")
+        exact = self.open_positions == "exact"
+        return panels, abduce(self.powers, self.names, panels, scene.columns, exact, self.grammar)
 
     def _weights(self, panels: Panels, found: Abduction) -> Tensor:
         """(B, A, R), of the rules that predict."""
@@ -206,17 +214,18 @@ class NVSA(Learner):
         scores, agreement = self._scores(panels, found, self._weights(panels, found))
         index = found.log_probability.argmax(-1)
         confidence = found.confidence.gather(-1, index.unsqueeze(-1)).squeeze(-1)
-        families = torch.tensor(FAMILIES, dtype=torch.int8, device=scene.device)[index]
+        families = torch.tensor(self.grammar.codes, dtype=torch.int8, device=scene.device)[index]
         # Entities may differ freely, which the grammar calls Constant: what no rule explains is named so.
         free = _gridded(panels, scene.device) & (confidence < _EXPLAINED)
-        families = torch.where(free, torch.zeros_like(families), families)
+        constant = self.grammar.constant
+        families = torch.where(free, torch.full_like(families, constant), families)
         components = 1 + max(key.component for key in scene.keys)
         governed = torch.zeros(len(scene), components, dtype=torch.int8, device=scene.device)
         chosen = choose(found.log_probability, panels)
         for number, position in panels.pairs:
-            by_position = torch.where(families[:, position] == 0, 0, 2)
+            by_position = torch.where(families[:, position] == constant, BOTH, POSITION)
             by_number = chosen[:, number].sum(-1) > 0
-            governed[:, scene.keys[number].component] = torch.where(by_number, 1, by_position).to(torch.int8)
+            governed[:, scene.keys[number].component] = torch.where(by_number, NUMBER, by_position).to(torch.int8)
         return Prediction(
             scores, scene.keys, index, found.log_probability.exp(), agreement, confidence, families, governed
         )

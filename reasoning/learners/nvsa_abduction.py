@@ -10,8 +10,18 @@ from torch import Tensor
 from torch.nn import functional
 
 from reasoning.learners.nvsa_codes import Names, Powers
+from reasoning.learners.nvsa_forms import sets_by_form, values_by_form
 from reasoning.learners.nvsa_panels import Panels
-from reasoning.learners.nvsa_rules import CONSTANT, Evidence, count_numbers, count_sets, count_values
+from reasoning.learners.nvsa_rules import (
+    Evidence,
+    Grammar,
+    count_form_numbers,
+    count_form_sets,
+    count_form_values,
+    count_numbers,
+    count_sets,
+    count_values,
+)
 from reasoning.learners.nvsa_sets import sets_evidence
 from reasoning.learners.nvsa_values import FLOOR, values_evidence
 
@@ -56,7 +66,9 @@ class Abduction:
         return values, [(within[:, count + index] @ one).squeeze(-2) for index, one in enumerate(self.sets)]
 
 
-def abduce(powers: Powers, names: Names, panels: Panels, columns: int, exact_positions: bool) -> Abduction:
+def abduce(
+    powers: Powers, names: Names, panels: Panels, columns: int, exact_positions: bool, grammar: Grammar
+) -> Abduction:
     """Probabilities and predictions of all rules.
 
     Args:
@@ -65,36 +77,49 @@ def abduce(powers: Powers, names: Names, panels: Panels, columns: int, exact_pos
         panels: context and candidates; the latter are not looked at.
         columns: n.
         exact_positions: whether a rule on Number pays for the sets of the sizes seen, or for an average.
+        grammar: the rules.
 
     Returns:
         The abduction.
     """
+    forms = grammar.forms(columns)
     context = 3 * columns - 1
     numbers = {number for number, _ in panels.pairs}
     evidence: list[Evidence] = []
     counts, values = [], None
     for index, width in enumerate(panels.widths):
         if index in numbers and not exact_positions:
-            counts.append(count_numbers(width - 1))
+            more = [count_form_numbers(form, width - 1) for form in forms]
+            counts.append(_with(count_numbers(width - 1), more, grammar))
         else:
-            counts.append(count_values(int(index in numbers), width - 1, columns))
+            low, high = int(index in numbers), width - 1
+            more = [count_form_values(form, low, high) for form in forms]
+            counts.append(_with(count_values(low, high, columns), more, grammar))
     if panels.pmfs is not None:
         shape = panels.pmfs.shape[:2]
         levels = torch.arange(panels.pmfs.shape[-1])
         allowed = levels < torch.tensor(panels.widths)[:, None]
         allowed[list(numbers), 0] = False  # a panel is not empty
         rows = allowed.to(panels.pmfs).expand(shape[0], -1, -1).flatten(0, 1)
-        found = values_evidence(powers, names, panels.pmfs[:, :, :context].flatten(0, 1), rows, columns)
+        seen = panels.pmfs[:, :, :context].flatten(0, 1)
+        found = values_evidence(powers, names, seen, rows, columns)
+        if forms:
+            found = _joined(found, values_by_form(powers, names, seen, rows, forms))
+        found = found if grammar.order is None else found.at(grammar.order)
         values = found.predicted.unflatten(0, shape)
         evidence.append(Evidence(found.agreement.unflatten(0, shape), found.factors.expand(shape[1], -1), values))
     for occupied in panels.sets:
         found = sets_evidence(occupied[:, :context])
+        if forms:
+            found = _joined(found, sets_by_form(occupied[:, :context], forms))
+        found = found if grammar.order is None else found.at(grammar.order)
         evidence.append(Evidence(found.agreement.unsqueeze(1), found.factors.unsqueeze(0), found.predicted))
-        counts.append(count_sets(occupied.shape[-1]))
+        slots = occupied.shape[-1]
+        counts.append(_with(count_sets(slots), [count_form_sets(form, slots) for form in forms], grammar))
     agreement = torch.cat([part.agreement for part in evidence], dim=1)
     logits = agreement - torch.stack(counts).to(agreement)
     if panels.pairs:
-        logits = _paired(logits, panels, context, exact_positions)
+        logits = _paired(logits, panels, context, exact_positions, grammar)
     confidence = (agreement / torch.cat([part.factors for part in evidence])).exp()
     sets = tuple(part.predicted for part in evidence[len(evidence) - len(panels.sets) :])
     return Abduction(_normalised(logits, panels), confidence, values, sets)
@@ -118,7 +143,22 @@ def choose(scores: Tensor, panels: Panels) -> Tensor:
     return functional.one_hot(index, scores.shape[-1]).to(scores) * wins.unsqueeze(-1)
 
 
-def _paired(logits: Tensor, panels: Panels, context: int, exact_positions: bool) -> Tensor:
+def _with(patterned: Tensor, more: list[float], grammar: Grammar) -> Tensor:
+    """(R,): the counts of all rules of a grammar, from those of the patterns and of the forms."""
+    whole = torch.cat([patterned, patterned.new_tensor(more)])
+    return whole if grammar.order is None else whole[grammar.order]
+
+
+def _joined(one: Evidence, other: Evidence) -> Evidence:
+    """Evidence for the rules of both."""
+    return Evidence(
+        torch.cat([one.agreement, other.agreement], dim=-1),
+        torch.cat([one.factors, other.factors]),
+        torch.cat([one.predicted, other.predicted], dim=-2),
+    )
+
+
+def _paired(logits: Tensor, panels: Panels, context: int, exact_positions: bool, grammar: Grammar) -> Tensor:
     """Make the rules of Number comparable to those of Position."""
     change = torch.zeros_like(logits)
     for number, position in panels.pairs:
@@ -127,8 +167,8 @@ def _paired(logits: Tensor, panels: Panels, context: int, exact_positions: bool)
             ways = torch.tensor([0.0, *(1.0 / math.comb(slots, size) for size in range(1, slots + 1))]).to(logits)
             chance = panels.pmfs[:, number, :context, : slots + 1] @ ways  # of the one set that is there
             change[:, number] += chance.clamp_min(FLOOR).log().sum(-1, keepdim=True)
-        # Constant is a rule on both; it is Position's, which implies the number.
-        change[:, number, CONSTANT] = -math.inf
+        # A rule on both, such as Constant, is Position's, which implies the number.
+        change[:, number, torch.tensor(grammar.both, device=change.device)] = -math.inf
     return logits + change
 
 

@@ -1,34 +1,48 @@
-"""The rules that NVSA weighs, and how many value combinations each admits."""
+"""The rules that NVSA weighs, and how many value combinations each admits.
+
+For the patterns of the published rules all is worked out at once, in the order of :data:`PATTERNED`; a rule without a
+pattern follows from its form."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from datasets.arrays import RULE_NAMES
+from datasets.arrays import BOTH, GOVERNED
+from datasets.rules import SlotSets, Values, forms
+from datasets.rules.base import PUBLISHED, Rule, rules_named
+from datasets.rules.forms import PanelForm
+from reasoning.learners.base import constant_code
+from reasoning.learners.grammar.forms import form_counts
+from vsa.errors import VSAError
 
-__all__ = ["CONSTANT", "FAMILIES", "NAMES", "STEPS", "WORDS", "Evidence", "count_numbers", "count_sets", "count_values"]
+__all__ = [
+    "PATTERNED",
+    "STEPS",
+    "Evidence",
+    "Grammar",
+    "count_form_numbers",
+    "count_form_sets",
+    "count_form_values",
+    "count_numbers",
+    "count_sets",
+    "count_values",
+]
 
 STEPS = (-2, -1, 1, 2)
-NAMES = ("constant", *(f"progression {step:+d}" for step in STEPS), "sum", "difference", "distribute three")
-WORDS = (
-    "the last panel is like the one before",
-    *(f"each panel is the one before it {step:+d}; a set moves on by {step:+d} slots" for step in STEPS),
-    "the last panel is the sum of the others; the union of sets",
-    "the last panel is the first less the others; the difference of sets",
-    "the last panel is what its row lacks of the values of another row; a set is where the shift of the rows puts it",
+PATTERNED: tuple[tuple[str, int | None], ...] = (
+    (forms.ALIKE, None),
+    *((forms.STEPS, step) for step in STEPS),
+    (forms.TOTALS, 1),
+    (forms.TOTALS, -1),
+    (forms.SHIFTS, None),
 )
-CONSTANT = NAMES.index("constant")
-FAMILIES = tuple(
-    RULE_NAMES.index(name)
-    for name in ("Constant", *("Progression",) * len(STEPS), "Arithmetic", "Arithmetic", "Distribute_Three")
-)
-"""Codes into ``datasets.RULE_NAMES``, one per rule."""
+"""Patterns with their parameters (None: all of them at once) whose evidence is worked out together."""
 
 _ROWS = 3
 
@@ -48,6 +62,109 @@ class Evidence:
     predicted: Tensor
 
 
+    def at(self, order: Sequence[int]) -> Evidence:
+        """Some of the rules.
+
+        Args:
+            order: which, by their places.
+
+        Returns:
+            The evidence for them.
+        """
+        chosen = list(order)
+        return Evidence(self.agreement[..., chosen], self.factors[..., chosen], self.predicted[..., chosen, :])
+
+
+class Grammar:
+    """The rules that are weighed: one for each parameter, and one in all where a pattern tells none apart.
+
+    Args:
+        names: of the rules that may be at work.
+
+    Attributes:
+        labels: R short names.
+        words: R clauses.
+        families: R names of rules.
+        codes: R codes of rules.
+        both: for each of the R, whether it is one rule on Number and Position together.
+        constant: the code of the rule that what no rule explains is named by; UNKNOWN: there is none.
+
+    Raises:
+        VSAError: a rule declares neither a pattern nor a form.
+    """
+
+    def __init__(self, names: Iterable[str] = PUBLISHED) -> None:
+        rules = rules_named(names)
+        entries: dict[tuple[object, ...], tuple[Rule, int]] = {}
+        order: list[int] = []
+        self._declared: list[tuple[Rule, int]] = []
+        for rule in rules:
+            for parameter in rule.parameters:
+                place = _place(rule, parameter)
+                if place is None and rule.form(3, parameter) is None:
+                    raise VSAError(
+                        f"NVSA with the rule {rule.name}", received="no form of its panels (Rule.form gives None)",
+                        expected="a PanelForm: which panels follow from which, and which differ",
+                        hint=f"declare {type(rule).__name__}.form, or use another model, such as symbolic",
+                    )  # fmt: skip
+                key = (rule.name, parameter if place is None else place)
+                if key in entries:
+                    continue
+                entries[key] = rule, parameter
+                if place is None:
+                    place = len(PATTERNED) + len(self._declared)
+                    self._declared.append((rule, parameter))
+                order.append(place)
+        self._order = order
+        self.labels = tuple(rule.label(parameter) for rule, parameter in entries.values())
+        self.words = tuple(rule.sentence(parameter) for rule, parameter in entries.values())
+        self.families = tuple(rule.name for rule, _ in entries.values())
+        self.codes = tuple(rule.code for rule, _ in entries.values())
+        self.both = tuple(_is_both(rule) for rule, _ in entries.values())
+        self.constant = constant_code(rule.name for rule in rules)
+
+    @property
+    def order(self) -> list[int] | None:
+        """Places of the rules in what is worked out, patterns first, then forms; None: just so."""
+        return None if self._order == list(range(len(PATTERNED) + len(self._declared))) else self._order
+
+    def forms(self, columns: int) -> tuple[PanelForm, ...]:
+        """The forms of the rules without a pattern.
+
+        Args:
+            columns: n.
+
+        Returns:
+            One for each rule and parameter.
+
+        Raises:
+            VSAError: a rule has none for so many columns.
+        """
+        found = []
+        for rule, parameter in self._declared:
+            form = rule.form(columns, parameter)
+            if form is None:
+                raise VSAError(
+                    f"NVSA with the rule {rule.name}", received=f"no form in rows of {columns} panels",
+                    expected="a PanelForm for them",
+                )  # fmt: skip
+            found.append(form)
+        return tuple(found)
+
+
+def _is_both(rule: Rule) -> bool:
+    """Whether a rule is one on Number and Position together."""
+    return GOVERNED[BOTH] in rule.governs
+
+
+def _place(rule: Rule, parameter: int) -> int | None:
+    """Where the pattern of a rule stands among those that are worked out together; None: it needs its form."""
+    for number, (pattern, of) in enumerate(PATTERNED):
+        if pattern == rule.pattern and of in (None, parameter):
+            return number
+    return None
+
+
 # A rule's probability is what its similarities say, divided by the number of matrices that it admits: a rule that
 # leaves less open explains more. Rows are independent, so a row's number is cubed; but not that of Distribute_Three,
 # whose first row settles the others. The functions give logs, (R,) float64; infinite where a rule is impossible.
@@ -55,7 +172,7 @@ class Evidence:
 
 @lru_cache(maxsize=256)
 def count_values(low: int, high: int, columns: int) -> Tensor:
-    """How many matrices of values each rule admits.
+    """How many matrices of values each pattern admits.
 
     Args:
         low: smallest magnitude of the attribute.
@@ -75,7 +192,7 @@ def count_values(low: int, high: int, columns: int) -> Tensor:
 
 @lru_cache(maxsize=16)
 def count_sets(slots: int) -> Tensor:
-    """How many matrices of non-empty sets of slots each rule admits, in rows of three.
+    """How many matrices of non-empty sets of slots each pattern admits, in rows of three.
 
     Args:
         slots: S.
@@ -94,7 +211,7 @@ def count_sets(slots: int) -> Tensor:
 
 @lru_cache(maxsize=16)
 def count_numbers(slots: int) -> Tensor:
-    """How many matrices of sets each rule on their sizes admits, in rows of three: comparable to :func:`count_sets`.
+    """How many matrices of sets each pattern of their sizes admits, in rows of three: comparable to :func:`count_sets`.
 
     Args:
         slots: S.
@@ -112,6 +229,31 @@ def count_numbers(slots: int) -> Tensor:
     sums = rows_of((a, b, a + b) for a in sizes for b in sizes)
     distinct = [(a, b, c) for a in sizes for b in sizes for c in sizes if len({a, b, c}) == 3]
     return _logs([*rows, sums, sums], sum(rows_of([triple]) ** _ROWS for triple in distinct))
+
+
+def count_form_values(form: PanelForm, low: int, high: int) -> float:
+    """The log of how many matrices of values a form has.
+
+    Args:
+        form: of the rule.
+        low: smallest magnitude of the attribute.
+        high: largest magnitude.
+
+    Returns:
+        The log; infinite where there is none.
+    """
+    return form_counts(form, Values(low, high), tuple(range(low, high + 1)))
+
+
+def count_form_sets(form: PanelForm, slots: int) -> float:
+    """As :func:`count_form_values`, of non-empty sets of slots."""
+    return form_counts(form, SlotSets(slots), tuple(range(1, 1 << slots)))
+
+
+def count_form_numbers(form: PanelForm, slots: int) -> float:
+    """As :func:`count_form_values`, of sets whose sizes have the form: comparable to :func:`count_form_sets`."""
+    ways = torch.tensor(_ways(slots)[1:], dtype=torch.float64)
+    return form_counts(form, Values(1, slots), tuple(range(1, slots + 1)), ways)
 
 
 def _ways(slots: int) -> list[int]:

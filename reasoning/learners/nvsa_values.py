@@ -11,11 +11,11 @@ from torch.nn import functional
 from reasoning.learners.nvsa_codes import BlockSpectra, Names, Powers
 from reasoning.learners.nvsa_rules import STEPS, Evidence
 
-__all__ = ["FLOOR", "log_similarity", "values_evidence"]
+__all__ = ["ENTRIES", "FLOOR", "log_similarity", "values_evidence"]
 
 FLOOR = 1e-6  # least similarity: no comparison excludes a rule for good
 _MARGIN = max(abs(step) for step in STEPS)
-_ENTRIES = 200_000  # spectral entries of panels that are worked on at a time: a few megabytes stay in fast memory
+ENTRIES = 200_000  # spectral entries of panels that are worked on at a time: a few megabytes stay in fast memory
 
 
 def values_evidence(powers: Powers, names: Names, context: Tensor, allowed: Tensor, columns: int) -> Evidence:
@@ -49,7 +49,7 @@ def log_similarity(similarity: Tensor) -> Tensor:
 def _in_pieces(
     work: Callable[..., Evidence], codes: BlockSpectra, context: Tensor, allowed: Tensor, n: int
 ) -> Evidence:
-    size = max(1, _ENTRIES // (context.shape[1] * codes.width))
+    size = max(1, ENTRIES // (context.shape[1] * codes.width))
     if len(context) <= size:
         return work(codes, context, allowed, n)
     pieces = zip(context.split(size), allowed.split(size), strict=True)

@@ -237,19 +237,20 @@ class Symbolic(Learner):
         share = prior
         differ = torch.zeros_like(stack[:, :, 0, 0])
         wrong = seen.mean(-1).clamp_min(_TINY)  # what is seen of a candidate if its value is a random one
-        constant = next((i for i, rule in enumerate(rules) if RULES.get(rule.rule).constant), None)
+        keeping = [index for index, rule in enumerate(rules) if RULES.get(rule.rule).keeps_values]
         if place is not None and ratios is not None:
             # A wrong panel may show one value or several; else panels with many entities would look better.
             wrong = 0.5 + 0.5 * wrong
-        if constant is not None and place is not None and ratios is not None:
+        if keeping and place is not None and ratios is not None:
             uniform = 1 / UNIFORMITY_LEVELS
             for number, entities in enumerate(ways):
                 free = _free_entities(scene.sets[place], ratios, entities, context)
-                stack[:, number, constant] = uniform * evidence[:, constant] + (1 - uniform) * free
+                for keeps in keeping:
+                    stack[:, number, keeps] = uniform * evidence[:, keeps] + (1 - uniform) * free
                 if entities != "new":
-                    differ[:, number] = (1 - uniform) * prior[constant] * free[:, _UNSEEN]
+                    differ[:, number] = (1 - uniform) * prior[keeping].sum() * free[:, _UNSEEN]
             share = prior.clone()
-            share[constant] *= uniform
+            share[keeping] *= uniform
         log = (stack / wrong[:, None, None]).clamp_min(_TINY).log() + prior.log()[:, None] + math.log1p(-self.noise)
         nothing = torch.full_like(log[:, :, :1], math.log(self.noise))
         unseen = stack[..., _UNSEEN] @ prior + self.noise
@@ -317,7 +318,7 @@ def _limits(key: AttributeKey, values: int) -> ValueRange:
 
 
 def _free_entities(occupied: Tensor, ratios: Tensor, entities: str, context: int) -> Tensor:
-    """(B, 9): evidence for Constant in a grid whose entities differ."""
+    """(B, 9): evidence for a rule that keeps the values of entities, in a grid whose entities differ."""
     shown = torch.cat([ratios[:, context:], torch.ones_like(ratios[:, :1])], dim=1)
     if entities == "new":
         return torch.ones_like(shown[:, :, 0, 0])

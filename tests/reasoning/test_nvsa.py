@@ -12,7 +12,7 @@ from datasets.arrays import RULE_NAMES
 from reasoning.learners.base import component_rules
 from reasoning.learners.nvsa import NVSA
 from reasoning.learners.nvsa_abduction import choose
-from reasoning.learners.nvsa_rules import NAMES
+from reasoning.learners.nvsa_rules import PATTERNED
 from reasoning.perception.oracle import Oracle
 from reasoning.scene import AttributeKey, Scene
 from reasoning.solver import Solver
@@ -156,7 +156,7 @@ def test_without_number_a_set_has_rules_of_its_own():
 
 def test_rules_in_words():
     model = NVSA(ALGEBRA)
-    assert len(model.describe()) == len(model.rule_labels()) == len(NAMES) == 8
+    assert len(model.describe()) == len(model.rule_labels()) == len(PATTERNED) == 8
     assert all(any(name in line for line in model.describe()) for name in RULE_NAMES)
 
 
@@ -296,8 +296,8 @@ def test_the_sampled_loss_estimates_the_expected_one(generator):
     leaf = pmf.clone().requires_grad_()
     panels, found = model._abduce(Scene(3, 3, {key: leaf}))
     losses = []
-    for rule in range(len(NAMES)):
-        weights = torch.nn.functional.one_hot(torch.tensor([[rule]]), len(NAMES)).to(leaf)
+    for rule in range(len(PATTERNED)):
+        weights = torch.nn.functional.one_hot(torch.tensor([[rule]]), len(PATTERNED)).to(leaf)
         scores, _ = model._scores(panels, found, weights)
         losses.append(torch.nn.functional.cross_entropy(scores, target))
     probabilities = found.log_probability[0, 0].exp()
