@@ -1,0 +1,253 @@
+"""A rule that no published data set has: reasoners need nothing but what it declares."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import subprocess
+import sys
+
+import dummy_rules
+import numpy as np
+import pytest
+import torch
+
+import vsa
+from datasets.arrays import UNKNOWN
+from datasets.rules import SlotSets, Values
+from datasets.rules.base import PUBLISHED, RULES
+from datasets.rules.forms import PanelForm, Relation
+from reasoning.learners.arlc import ARLC
+from reasoning.learners.formula import apply_formula, coefficients, gather_inputs, in_words, input_names
+from reasoning.learners.grammar.forms import form_counts, form_kernel, row_kernel
+from reasoning.learners.learn_vrf import LearnVRF
+from reasoning.learners.naming import computed_families, name_choice
+from reasoning.learners.nvsa import NVSA
+from reasoning.learners.nvsa_codes import Names, Powers
+from reasoning.learners.nvsa_forms import sets_by_form, values_by_form
+from reasoning.learners.nvsa_rules import (
+    PATTERNED,
+    Grammar,
+    count_form_numbers,
+    count_form_sets,
+    count_form_values,
+    count_numbers,
+    count_sets,
+    count_values,
+)
+from reasoning.learners.programs import program
+from reasoning.learners.symbolic import Symbolic
+from vsa.errors import VSAError
+
+ALTERNATING = (*PUBLISHED, "Alternate")
+ALGEBRA = vsa.get("gsbc", dim=1024, blocks=4)
+EVERY = [(name, parameter) for name in (*ALTERNATING, "Leap") for parameter in RULES.get(name).parameters]
+FORMS = [(name, parameter) for name, parameter in EVERY if RULES.get(name).form(3, parameter) is not None]
+ALONE = [(name, parameter) for name, parameter in EVERY if name != "Distribute_Three"]  # rows by themselves
+
+
+def listed(rule, parameter, panels, domain, values):
+    """(B, W) by the last panel: the mean over all matrices that the rule holds for, one by one."""
+    grid = np.array(list(itertools.product(range(len(values)), repeat=9)))
+    matrices = np.asarray(values)[grid].reshape(-1, 3, 3)
+    grid = torch.from_numpy(grid[RULES.get(rule).holds(matrices, parameter, domain)])
+    product = torch.ones(len(panels), len(grid), dtype=panels.dtype)
+    for panel in range(8):
+        product = product * panels[:, panel, grid[:, panel]]
+    found = torch.zeros_like(panels[:, 0])
+    return found.index_add_(1, grid[:, 8], product) / max(len(grid), 1)
+
+
+# -- exact sums ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rule", "parameter"), FORMS)
+def test_a_forms_kernel_is_the_sum_over_all_matrices_that_the_rule_holds_for(rule, parameter, generator):
+    domain, values = Values(0, 2, white=False), (0, 1, 2)
+    panels = torch.rand(4, 8, 3, generator=generator, dtype=torch.float64)
+    found = form_kernel(panels, RULES.get(rule).form(3, parameter), domain, values)
+    torch.testing.assert_close(found, listed(rule, parameter, panels, domain, values))
+
+
+@pytest.mark.parametrize(("rule", "parameter"), ALONE)
+def test_so_is_that_of_a_rule_without_a_form(rule, parameter, generator):
+    domain, values = Values(0, 2, white=False), (0, 1, 2)
+    panels = torch.rand(4, 8, 3, generator=generator, dtype=torch.float64)
+    found = row_kernel(panels, 3, rule, parameter, domain, values)
+    torch.testing.assert_close(found, listed(rule, parameter, panels, domain, values))
+
+
+def test_sums_over_sets(generator):
+    domain, values = SlotSets(2), (1, 2, 3)
+    panels = torch.rand(4, 8, 3, generator=generator, dtype=torch.float64)
+    expected = listed("Alternate", 0, panels, domain, values)
+    form = RULES.get("Alternate").form(3, 0)
+    torch.testing.assert_close(form_kernel(panels, form, domain, values), expected)
+    torch.testing.assert_close(row_kernel(panels, 3, "Alternate", 0, domain, values), expected)
+
+
+@pytest.mark.parametrize("slots", [4, 9])
+def test_rows_of_sets_are_listed_where_no_form_is_declared(slots, generator):
+    """Of nine slots 511 x 511 pairs, each completed by the rule itself."""
+    values = tuple(range(1, 1 << slots))
+    panels = torch.rand(1, 8, len(values), generator=generator, dtype=torch.float64)
+    form = RULES.get("Alternate").form(3, 0)
+    torch.testing.assert_close(
+        row_kernel(panels, 3, "Alternate", 0, SlotSets(slots), values),
+        form_kernel(panels, form, SlotSets(slots), values),
+    )
+
+
+def test_wide_rows_need_a_form():
+    values = tuple(range(100))
+    panels = torch.ones(1, 29, 100, dtype=torch.float64)
+    assert form_kernel(panels, RULES.get("Alternate").form(10, 0), Values(0, 99), values).shape == (1, 100)
+    with pytest.raises(VSAError, match="rows of Leap, which declares neither a pattern nor a form.*Rule.form"):
+        row_kernel(panels, 10, "Leap", 1, Values(0, 99), values)
+
+
+@pytest.mark.parametrize(
+    ("relations", "words"),
+    [
+        ((Relation(2, (0,)), Relation(5, (3,)), Relation(8, (9,))), "panel 9"),
+        ((Relation(2, (0,)), Relation(5, (3,))), "one for panel 8"),
+        ((Relation(8, (2,)), Relation(2, (0,))), "follow from earlier ones"),
+        ((Relation(8, (0,)), Relation(8, (1,))), "follows at most once"),
+        ((Relation(8, ()),), "from at least one other"),
+    ],
+)
+def test_a_form_that_makes_no_sense_is_a_sentence(relations, words):
+    with pytest.raises(VSAError, match=words):
+        PanelForm(3, relations)
+
+
+# -- how many matrices ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("low", "high", "columns"), [(0, 9, 3), (1, 6, 3), (0, 4, 4)])
+def test_the_forms_of_the_published_rules_have_as_many_matrices_as_their_patterns(low, high, columns):
+    expected = dict(zip(PATTERNED, count_values(low, high, columns).tolist(), strict=True))
+    for name in PUBLISHED:
+        rule = RULES.get(name)
+        for parameter in rule.parameters:
+            count = expected.get((rule.pattern, parameter), expected.get((rule.pattern, None)))
+            found = count_form_values(rule.form(columns, parameter), low, high)
+            assert found == pytest.approx(count), (name, parameter)
+
+
+def test_matrices_of_two_that_take_turns_are_counted():
+    form = RULES.get("Alternate").form(3, 0)
+    assert count_form_values(form, 0, 4) == pytest.approx(3 * math.log(5 * 4))
+    assert count_form_values(RULES.get("Alternate").form(10, 0), 0, 999) == pytest.approx(3 * math.log(1000 * 999))
+    assert count_form_sets(form, 4) == pytest.approx(3 * math.log(15 * 14))
+    sizes = [set_.bit_count() for set_ in range(1, 16)]
+    rows = sum(a == c != b for a in sizes for b in sizes for c in sizes)
+    assert count_form_numbers(form, 4) == pytest.approx(3 * math.log(rows))
+    assert count_form_values(form, 0, 0) == math.inf
+    constant = RULES.get("Constant").form(3, 0)
+    assert count_form_sets(constant, 4) == pytest.approx(float(count_sets(4)[0]))
+    assert count_form_numbers(constant, 4) == pytest.approx(float(count_numbers(4)[0]))
+    assert form_counts(constant, SlotSets(9), tuple(range(1, 512))) == pytest.approx(float(count_sets(9)[0]))
+
+
+# -- vectors -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "parameter", "values", "answer"),
+    [
+        ("Constant", 0, [1, 1, 1, 4, 4, 4, 2, 2], 2),
+        ("Progression", 1, [1, 2, 3, 4, 5, 6, 0, 1], 2),
+        ("Progression", -2, [6, 4, 2, 5, 3, 1, 7, 5], 3),
+        ("Arithmetic", 1, [1, 4, 5, 3, 2, 5, 2, 2], 4),
+        ("Arithmetic", -1, [7, 2, 5, 6, 3, 3, 5, 4], 1),
+        ("Distribute_Three", 1, [1, 5, 2, 2, 1, 5, 5, 2], 1),
+        ("Alternate", 0, [1, 5, 1, 2, 7, 2, 0, 3], 0),
+    ],
+)
+def test_values_by_form(rule, parameter, values, answer):
+    forms = [RULES.get(name).form(3, of) for name, of in FORMS]
+    context = torch.nn.functional.one_hot(torch.tensor(values), 8).float()[None]
+    found = values_by_form(Powers(ALGEBRA), Names(ALGEBRA), context, torch.ones(1, 8), forms)
+    counts = torch.tensor([count_form_values(form, 0, 7) for form in forms])
+    index = FORMS.index((rule, parameter))
+    assert int((found.agreement[0] - counts).argmax()) == index
+    assert int(found.predicted[0, index].argmax()) == answer
+
+
+@pytest.mark.parametrize(
+    ("rule", "parameter", "sets", "answer"),
+    [
+        ("Constant", 0, [3, 3, 3, 9, 9, 9, 6, 6], 6),
+        ("Progression", 1, [1, 2, 4, 3, 6, 12, 257, 3], 6),
+        ("Arithmetic", 1, [1, 6, 7, 9, 24, 25, 256, 3], 259),
+        ("Arithmetic", -1, [7, 2, 5, 25, 8, 17, 259, 1], 258),
+        ("Distribute_Three", 1, [1, 2, 4, 4, 1, 2, 2, 4], 1),
+        ("Alternate", 0, [1, 5, 1, 2, 7, 2, 256, 3], 256),
+    ],
+)
+def test_sets_by_form(rule, parameter, sets, answer):
+    forms = [RULES.get(name).form(3, of) for name, of in FORMS]
+    members = torch.arange(9)
+    found = sets_by_form((torch.tensor(sets)[:, None] >> members & 1).float()[None], forms)
+    index = FORMS.index((rule, parameter))
+    assert float(found.agreement[0, index]) > -1e-4
+    torch.testing.assert_close(found.predicted[0, index], (torch.tensor(answer) >> members & 1).float())
+    others = [place for place, (name, _) in enumerate(FORMS) if name != rule]
+    assert (found.agreement[0, others] < -5).all()
+
+
+def test_a_rule_without_a_form_is_refused_with_what_is_missing():
+    with pytest.raises(VSAError, match="NVSA with the rule Leap: received no form.*declare Leap.form.*symbolic"):
+        NVSA(ALGEBRA, grammar=(*PUBLISHED, "Leap"))
+
+
+def test_rules_in_any_choice():
+    few = Grammar(("Alternate", "Constant"))
+    assert few.labels == ("constant", "alternate") and few.codes == (0, 17) and few.both == (True, False)
+    assert Grammar(ALTERNATING).labels == (*Grammar().labels, "alternate")
+    assert Grammar(("Alternate",)).constant == UNKNOWN
+    assert "alternate: along a row the attribute takes turns   [Alternate]" in NVSA(
+        ALGEBRA, grammar=ALTERNATING
+    ).describe()
+
+
+# -- formulas ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", [3, 10])
+def test_the_program_is_made_of_the_grammars_linear_forms(columns):
+    terms = 2 * columns + 6
+    plain, more = program(columns, terms), program(columns, terms, ALTERNATING)
+    assert torch.equal(more[:-1], plain)
+    assert in_words(coefficients(more[-1:]), input_names(columns)) == [f"x{columns - 2}"]
+    assert torch.equal(program(columns, terms, (*PUBLISHED, "Leap")), plain)  # which has no linear form
+    with pytest.raises(VSAError, match="rules Leap, none of which has a linear form"):
+        program(columns, terms, ("Leap",))
+
+
+@pytest.mark.parametrize("columns", [3, 10])
+def test_formulas_are_named_by_the_grammar(columns):
+    weights = program(columns, 2 * columns + 6, ALTERNATING)
+
+    def predict(panels):
+        return apply_formula(weights, gather_inputs(panels, 3, columns))
+
+    able = computed_families(predict, columns, grammar=ALTERNATING)
+    assert able[-1].tolist() == [False] * 4 + [True] and not able[:-1, -1].any()
+    assert torch.equal(able[:, :4], computed_families(predict, columns))
+    every, yes = torch.arange(len(able)), torch.ones(len(able), dtype=torch.bool)
+    assert name_choice(able, every, yes, yes, ALTERNATING).tolist() == [0, 0, 2, 2, 3, 17]
+    leaps = computed_families(predict, columns, grammar=(*PUBLISHED, "Leap"))
+    assert leaps.shape[1] == 5 and not leaps[:, -1].any()  # no formula adds a step
+
+
+def test_every_learner_with_rules_takes_them():
+    for made in (
+        Symbolic(grammar=ALTERNATING),
+        NVSA(ALGEBRA, grammar=ALTERNATING),
+        ARLC(ALGEBRA, mode="programmed", grammar=ALTERNATING),
+        LearnVRF(ALGEBRA, grammar=ALTERNATING),
+    ):
+        assert made.rule_labels() and made.describe()
+    assert any("Alternate" in label for label in ARLC(ALGEBRA, mode="programmed", grammar=ALTERNATING).rule_labels())
