@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .arrays import CANDIDATES, GOVERNED, MODIFIABLE
 from .attributes import ENTITY_ATTRIBUTES, UNIFORM
 from .constellations import Component
-from .rules.constant import Constant
+from .rules.base import declares
 from .rules.domains import Bools
 from .sampling import Matrix, keeps_entities
 from .streams import Ints, Stream
@@ -68,7 +68,7 @@ def binomials(slots: int) -> Ints:
 def modifiable(matrix: Matrix, layout: Component, numbers: Ints) -> Ints:
     """In how many ways each attribute of a panel may be changed without the rules noticing by accident.
 
-    A Constant attribute may only be changed where its values are seen to be constant: not when the entities of a
+    An attribute whose entities keep their values may only be changed where its values are seen to be constant: not when the entities of a
     non-uniform panel are drawn afresh in every panel.
 
     Args:
@@ -86,7 +86,7 @@ def modifiable(matrix: Matrix, layout: Component, numbers: Ints) -> Ints:
     shown = (matrix.uniformity == UNIFORM) | keeps_entities(matrix.rules, matrix.governed)
     for k, attribute in enumerate(ENTITY_ATTRIBUTES, start=1):
         low, high = layout.range(attribute.name)
-        ways[:, POSITION + k] = np.where(shown | (matrix.rules[:, k] != Constant.code), high - low, 0)
+        ways[:, POSITION + k] = np.where(shown | (~declares(matrix.rules[:, k], "keeps_values")), high - low, 0)
     return ways
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,12 @@ from vsa.errors import DtypeError, ShapeError, VSAError
 from .attributes import ANGLE, UNIFORMITY_LEVELS
 from .constellations import CONSTELLATIONS, Component, resolve_constellation
 
+if TYPE_CHECKING:
+    from .rules.base import Rule
+
 __all__ = [
     "BOTH",
     "CANDIDATES",
-    "DATASETS",
     "GOVERNED",
     "MODIFIABLE",
     "NUMBER",
@@ -29,13 +31,12 @@ __all__ = [
     "PuzzleArrays",
 ]
 
-RULE_NAMES = ("Constant", "Progression", "Arithmetic", "Distribute_Three")
+RULE_NAMES = ("Constant", "Progression", "Arithmetic", "Distribute_Three")  # the published rules, by code
 RULE_SLOTS = ("Number/Position", "Type", "Size", "Color")
 GOVERNED = ("Number/Position", "Number", "Position")
 BOTH, NUMBER, POSITION = range(len(GOVERNED))  # codes into GOVERNED
 UNKNOWN = -1  # in place of a rule's code: none of the known rules
 MODIFIABLE = ("Number", "Position", "Type", "Size", "Color")
-DATASETS = ("raven", "iraven", "raven_fair", "iraven_x", "files")
 CANDIDATES = 8
 
 Array = NDArray[Any]
@@ -49,10 +50,11 @@ class ComponentArrays:
         exists: bool (N, P, S), which slots hold an entity.
         attributes: name -> int16 (N, P, S) levels: Type, Size, Color, Angle, Confounder0, ...; -1 where no entity is.
         uniformity: int8 (N, P), or None where the file form has none.
-        rules: int8 (N, 4), codes into RULE_NAMES in the order of RULE_SLOTS.
+        rules: int8 (N, 4), codes of rules (``datasets.rules.rule_name``) in the order of RULE_SLOTS.
         governed: int8 (N,), code into GOVERNED: what the first rule governs.
         parameters: int16 (N, 4): progression: the step; arithmetic: its sign; distribute three: the direction in
-            which a row is shifted to give the next (+1 as in ``np.roll(row, 1)``); 0: constant, or unknown.
+            which a row is shifted to give the next (+1 as in ``np.roll(row, 1)``); of other rules what they declare; 0:
+            constant, or unknown.
     """
 
     exists: Array
@@ -88,7 +90,7 @@ class PuzzleArrays:
     """N puzzles of one constellation.
 
     Args:
-        dataset: one of DATASETS.
+        dataset: name of a registered data set, or files.
         constellation: the published name.
         columns: n; the context has n * n - 1 panels, so P = n * n + 7.
         maxval: the value range of I-RAVEN-X, None for RAVEN.
@@ -154,6 +156,13 @@ class PuzzleArrays:
     def layouts(self) -> tuple[Component, ...]:
         """The constellation's table rows, one per component."""
         return CONSTELLATIONS[self.constellation].components
+
+    @property
+    def grammar(self) -> tuple[Rule, ...]:
+        """The rules that may be at work, in the order of their codes: the data set's; of files those that occur too."""
+        from .data_sets import grammar_of  # here: a data set's maker makes arrays
+
+        return grammar_of(self.dataset, (component.rules for component in self.components))
 
     def complete(self) -> PuzzleArrays:
         """The matrix with its answer.
@@ -247,8 +256,11 @@ class PuzzleArrays:
         Raises:
             VSAError: the first thing that is wrong (a ShapeError or a DtypeError where it is one).
         """
-        if self.dataset not in DATASETS:
-            raise VSAError("validate puzzles", received=f"dataset {self.dataset!r}", expected=f"one of {DATASETS}")
+        from .data_sets import known_names  # here: a data set's maker makes arrays
+
+        known = known_names()
+        if self.dataset not in known:
+            raise VSAError("validate puzzles", received=f"dataset {self.dataset!r}", expected=f"one of {known}")
         if resolve_constellation(self.constellation) != self.constellation:
             raise VSAError("validate puzzles", received=self.constellation, expected="the published name")
         if self.columns < 3:
@@ -301,7 +313,12 @@ class PuzzleArrays:
             raise VSAError(f"validate {name}", received=f"no {sorted(missing)}", expected="Type, Size and Color")
         if arrays.uniformity is not None:
             _check(f"{name}.uniformity", arrays.uniformity, (n, panels), np.int8, 0, UNIFORMITY_LEVELS - 1)
-        _check(f"{name}.rules", arrays.rules, (n, len(RULE_SLOTS)), np.int8, 0, len(RULE_NAMES) - 1)
+        _check(f"{name}.rules", arrays.rules, (n, len(RULE_SLOTS)), np.int8, 0, None)
+        rules = {rule.code: rule.name for rule in self.grammar}
+        strange = sorted(set(np.unique(arrays.rules).tolist()) - set(rules))
+        if strange:
+            expected = ", ".join(f"{code} ({rule})" for code, rule in rules.items())
+            raise VSAError(f"validate {name}.rules", received=f"{strange[0]}", expected=f"one of {expected}")
         _check(f"{name}.governed", arrays.governed, (n,), np.int8, 0, len(GOVERNED) - 1)
         _check(f"{name}.parameters", arrays.parameters, (n, len(RULE_SLOTS)), np.int16, None, None)
 

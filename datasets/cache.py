@@ -30,6 +30,7 @@ from vsa.errors import VSAError
 
 from .arrays import ComponentArrays, PuzzleArrays
 from .constellations import CONSTELLATIONS
+from .data_sets import data_set
 
 __all__ = ["cache_root", "cached", "generator_version"]
 
@@ -56,11 +57,13 @@ class _Kind:
     columns: int
     maxval: int | None
     confounders: int
+    fingerprint: str = ""  # of rules and makers that are not ours
 
     @property
     def folder(self) -> str:
         extent = "" if self.maxval is None else f"-n{self.columns}-maxval{self.maxval}-nconf{self.confounders}"
-        return f"{self.name}/{self.constellation}{extent}/seed{self.seed}"
+        own = f"-{self.fingerprint}" if self.fingerprint else ""
+        return f"{self.name}{own}/{self.constellation}{extent}/seed{self.seed}"
 
     @property
     def shard_puzzles(self) -> int:
@@ -78,6 +81,7 @@ class _Kind:
             "maxval": self.maxval,
             "confounders": self.confounders,
             "shard_puzzles": self.shard_puzzles,
+            **({"fingerprint": self.fingerprint} if self.fingerprint else {}),
         }
 
     def generate(self, start: int, n: int) -> PuzzleArrays:
@@ -166,7 +170,8 @@ def cached(
         raise VSAError(
             "load generated puzzles", received=f"{len(indices)} puzzle numbers", expected="at least one, >= 0"
         )
-    kind = _Kind(name, constellation, seed, columns, maxval, confounders)
+    fingerprint = data_set(name, "load generated puzzles").fingerprint()
+    kind = _Kind(name, constellation, seed, columns, maxval, confounders, fingerprint)
     folder = cache_root(root) / generator_version() / kind.folder
     size = kind.shard_puzzles
     shards = indices // size

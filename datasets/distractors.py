@@ -17,7 +17,7 @@ from .arrays import CANDIDATES, MODIFIABLE
 from .attributes import ATTRIBUTES, UNIFORM
 from .constellations import Component
 from .rules.base import sets_of
-from .rules.constant import Constant
+from .rules.base import declares
 from .rules.domains import Bools
 from .sampling import Matrix
 from .streams import Ints, Stream
@@ -218,7 +218,7 @@ def _changed(stream: Stream, matrix: Matrix, layout: Component, name: str, level
     low, high = layout.range(name)
     if low == high:
         return levels
-    free = (matrix.rules[:, MODIFIABLE.index(name) - 1] == Constant.code) & (matrix.uniformity != UNIFORM)
+    free = declares(matrix.rules[:, MODIFIABLE.index(name) - 1], "keeps_values") & (matrix.uniformity != UNIFORM)
     new = np.empty_like(levels)
     todo = np.arange(len(stream))
     while len(todo):

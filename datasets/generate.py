@@ -18,6 +18,7 @@ from vsa.commands import compose
 from vsa.errors import SettingsError, VSAError
 
 from .constellations import CONSTELLATIONS, resolve_constellation
+from .data_sets import DATA_SETS, data_set
 from .generation import generate
 from .production import FORMS, Order, produce
 
@@ -57,9 +58,9 @@ def order_of(arguments: Sequence[str]) -> tuple[Order, dict[str, Any]]:
     """
     composed = compose_settings(arguments)
     dataset = composed["dataset"]
-    if dataset["name"] == "files":
+    if not data_set(str(dataset["name"]), "generate puzzles").made:
         raise SettingsError(
-            "generate puzzles", received="dataset=files", expected="raven, iraven, raven_fair or iraven_x"
+            "generate puzzles", received=f"dataset={dataset['name']}", expected=" or ".join(DATA_SETS.names())
         )
     if not composed["out"]:
         raise SettingsError("generate puzzles", received="no out", expected="a folder", hint="add out=DIR")
@@ -83,9 +84,9 @@ def order_of(arguments: Sequence[str]) -> tuple[Order, dict[str, Any]]:
 
 
 def _constellations(asked: Any, dataset: str) -> tuple[str, ...]:
-    every = tuple(CONSTELLATIONS)
     if asked == "all":
-        return every[:1] if dataset == "iraven_x" else every
+        return data_set(dataset).constellations
+    every = tuple(CONSTELLATIONS)
     names = [resolve_constellation(str(name)) for name in (asked if isinstance(asked, list) else [asked])]
     return tuple(name for name in every if name in names)
 
@@ -115,10 +116,19 @@ def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
                     f"setting {override.key_or_group}", received="a key that has no effect here",
                     expected="dataset.columns, dataset.maxval or dataset.confounders", hint=f"did you mean {key}?",
                 )  # fmt: skip
-        return OmegaConf.to_container(compose("generate", arguments), resolve=True)  # type: ignore[return-value]
+        return OmegaConf.to_container(compose("generate", arguments, _without_file), resolve=True)  # type: ignore[return-value]
     except (HydraException, OmegaConfBaseException) as error:
         text = str(error).splitlines()[0]
         raise SettingsError(f"settings {' '.join(arguments)}", received=text, hint="see --help") from error
+
+
+def _without_file(group: str, name: str) -> dict[str, Any] | None:
+    """Settings of a registered data set that comes without a file in conf/dataset."""
+    if group != "dataset" or name not in DATA_SETS:
+        return None
+    data = DATA_SETS.get(name)
+    extent = {"columns": data.columns, "maxval": data.maxval, "confounders": 0} if data.ranged else {}
+    return {"name": name, **extent}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,8 +10,7 @@ from vsa.errors import DtypeError, SettingsError, UnknownNameError, VSAError
 
 from .arrays import PuzzleArrays
 from .constellations import resolve_constellation
-from .iraven_x import generate_iraven_x
-from .raven import ANSWER_SETS, generate_raven
+from .data_sets import DATA_SETS
 
 __all__ = ["MOST_NUMBER", "generate"]
 
@@ -35,14 +34,14 @@ def generate(
     ``generate(start=37, n=1)``.
 
     Args:
-        name: raven, iraven, raven_fair or iraven_x.
+        name: raven, iraven, raven_fair, iraven_x, or another registered data set.
         constellation: a published or a short name.
         n: how many, at least 1.
         seed: any integer.
         start: the first puzzle's place in the seed's sequence.
-        columns: of the matrix (iraven_x only).
-        maxval: the value range (iraven_x only, 1000 by default).
-        confounders: attributes without a rule (iraven_x only).
+        columns: of the matrix (iraven_x and its like).
+        maxval: the value range (iraven_x and its like, 1000 by default).
+        confounders: attributes without a rule (iraven_x and its like).
 
     Returns:
         The puzzles.
@@ -52,9 +51,9 @@ def generate(
         SettingsError: an option that the dataset does not have.
         VSAError: a number out of range.
     """
-    known = (*ANSWER_SETS, "iraven_x")
-    if name not in known:
-        raise UnknownNameError("generate puzzles", name=name, known=known, kind="dataset")
+    if name not in DATA_SETS:
+        raise UnknownNameError("generate puzzles", name=name, known=DATA_SETS.names(), kind="data set")
+    data = DATA_SETS.get(name)
     for label, value, least in (("n", n, 1), ("start", start, 0), ("seed", seed, None)):
         try:
             number = operator.index(value)
@@ -66,17 +65,10 @@ def generate(
         raise VSAError(f"generate {name}", received=f"start={start}, n={n}", expected="numbers below 10 ** 18")
     place = resolve_constellation(constellation)
     index = np.arange(start, start + n, dtype=np.int64)
-    if name == "iraven_x":
-        if place != "center_single":
-            raise SettingsError(
-                "generate iraven_x", received=f"constellation {constellation!r}", expected="center_single"
-            )
-        return generate_iraven_x(index, seed, columns, 1000 if maxval is None else maxval, confounders)
-    if columns != 3 or maxval is not None or confounders:
+    if place not in data.constellations:
         raise SettingsError(
-            f"generate {name}",
-            received=f"columns={columns}, maxval={maxval}, confounders={confounders}",
-            expected="columns=3 and neither maxval nor confounders",
-            hint="these are options of iraven_x",
+            f"generate {name}", received=f"constellation {constellation!r}", expected=", ".join(data.constellations)
         )
-    return generate_raven(name, place, index, seed)
+    data.check_options(f"generate {name}", columns, maxval, confounders)
+    extent = {"columns": columns, "maxval": data.maxval if maxval is None else maxval, "confounders": confounders}
+    return data.generate(place, index, seed, **(extent if data.ranged else {}))

@@ -14,11 +14,10 @@ from vsa.errors import VSAError
 
 from .arrays import CANDIDATES, GOVERNED, MODIFIABLE, RULE_SLOTS, ComponentArrays, PuzzleArrays
 from .attributes import ENTITY_ATTRIBUTES
-from .rules.arithmetic import Arithmetic
-from .rules.base import Rule, all_rules
-from .rules.distribute_three import DistributeThree
+from .data_sets import DATA_SETS, DataSet
+from .rules.base import Rule
 from .rules.domains import Bools
-from .streams import Ints, Rows, Stream
+from .streams import Ints, Stream
 
 __all__ = ["MAX_CONFOUNDERS", "generate_iraven_x"]
 
@@ -26,14 +25,18 @@ MAX_CONFOUNDERS = 300
 _WORDS = 1 << 21  # attribute values per chunk
 
 
-def generate_iraven_x(index: np.ndarray, seed: int, columns: int, maxval: int, confounders: int) -> PuzzleArrays:
-    """Makes puzzles of the center constellation.
+def generate_iraven_x(
+    data: DataSet, constellation: str, index: np.ndarray, seed: int, *, columns: int, maxval: int, confounders: int
+) -> PuzzleArrays:
+    """Makes puzzles of a single shape per panel.
 
     Args:
+        data: the data set, for its name and its rules.
+        constellation: center_single.
         index: int64 (N,), which puzzles of the seed's sequence.
         seed: the run's seed.
         columns: n >= 3; the matrix has n rows too.
-        maxval: values are 0 .. maxval - 1; Distribute Three alone reaches maxval, as in the published data.
+        maxval: values are 0 .. maxval - 1; only rules that say so reach maxval, as Distribute Three does in the published data.
         confounders: how many attributes without any rule, 0 .. 300.
 
     Returns:
@@ -43,35 +46,40 @@ def generate_iraven_x(index: np.ndarray, seed: int, columns: int, maxval: int, c
         VSAError: the settings leave no room for a rule.
     """
     if columns < 3:
-        raise VSAError("generate iraven_x", received=f"columns={columns}", expected="at least 3")
+        raise VSAError(f"generate {data.name}", received=f"columns={columns}", expected="at least 3")
     if not 2 * columns - 1 <= maxval <= 32766:
         raise VSAError(
-            "generate iraven_x",
+            f"generate {data.name}",
             received=f"maxval={maxval} with columns={columns}",
             expected=f"{2 * columns - 1} .. 32766",
             hint="a progression by 2 must fit into a row",
         )
     if not 0 <= confounders <= MAX_CONFOUNDERS:
-        raise VSAError("generate iraven_x", received=f"confounders={confounders}", expected=f"0 .. {MAX_CONFOUNDERS}")
+        raise VSAError(f"generate {data.name}", received=f"confounders={confounders}", expected=f"0 .. {MAX_CONFOUNDERS}")
     chunk = max(1, _WORDS // ((columns * columns + 7) * (4 + confounders)))
     if len(index) > chunk:
         parts = [index[k : k + chunk] for k in range(0, len(index), chunk)]
-        return PuzzleArrays.concatenate([generate_iraven_x(part, seed, columns, maxval, confounders) for part in parts])
+        extent = {"columns": columns, "maxval": maxval, "confounders": confounders}
+        return PuzzleArrays.concatenate(
+            [generate_iraven_x(data, constellation, part, seed, **extent) for part in parts]
+        )
 
     n, panels = len(index), columns * columns + 7
-    stream = Stream(seed, ("iraven_x", columns, maxval), index)
-    rules = np.zeros((n, len(RULE_SLOTS)), dtype=np.int8)
+    stream = Stream(seed, (data.name, columns, maxval), index)
+    grammar = data.grammar
+    still = next(rule for rule in grammar if RULE_SLOTS[0] in rule.governs)  # a single shape stays where it is
+    rules = np.full((n, len(RULE_SLOTS)), still.code, dtype=np.int8)
     parameters = np.zeros((n, len(RULE_SLOTS)), dtype=np.int16)
     matrices = []
     for k, attribute in enumerate(ENTITY_ATTRIBUTES, start=1):
-        families = [rule for rule in all_rules() if attribute.name in rule.governs]
+        families = _possible(grammar, attribute.name, columns, maxval)
         pick = stream.below(len(families))
         matrix = np.empty((n, columns, columns), dtype=np.int64)
-        for choice, rule in enumerate(families):
+        for choice, (rule, possible) in enumerate(families):
             rows = np.flatnonzero(pick == choice)
             if len(rows):
-                parameter = np.asarray(rule.parameters)[stream.below(len(rule.parameters), rows=rows)]
-                matrix[rows] = _draw(stream, rule, parameter, rows, columns, maxval)
+                parameter = np.asarray(possible)[stream.below(len(possible), rows=rows)]
+                matrix[rows] = rule.draw_wide(stream, maxval, parameter, rows, columns)
                 rules[rows, k], parameters[rows, k] = rule.code, parameter
         matrices.append(matrix)
     values = np.stack(matrices, axis=1)
@@ -97,8 +105,8 @@ def generate_iraven_x(index: np.ndarray, seed: int, columns: int, maxval: int, c
         parameters=parameters,
     )
     return PuzzleArrays(
-        dataset="iraven_x",
-        constellation="center_single",
+        dataset=data.name,
+        constellation=constellation,
         columns=columns,
         maxval=maxval,
         components=(component,),
@@ -106,6 +114,25 @@ def generate_iraven_x(index: np.ndarray, seed: int, columns: int, maxval: int, c
         index=np.asarray(index, dtype=np.int64),
         modified=modified,
     )
+
+
+def _possible(
+    grammar: tuple[Rule, ...], attribute: str, columns: int, maxval: int
+) -> list[tuple[Rule, tuple[int, ...]]]:
+    """The rules of an attribute with those of their parameters that leave room for a row."""
+    found = []
+    for rule in grammar:
+        ranges = {p: rule.first_range(0, rule.top(maxval), p, columns) for p in rule.parameters}
+        parameters = tuple(p for p, (low, high) in ranges.items() if low <= high)
+        if attribute in rule.governs and parameters:
+            found.append((rule, parameters))
+    if not found:
+        raise VSAError(
+            f"draw a rule of {attribute}",
+            received=f"rules {', '.join(rule.name for rule in grammar)} with columns={columns}, maxval={maxval}",
+            expected="a rule that governs it and leaves room",
+        )
+    return found
 
 
 def _alternatives(stream: Stream, values: Ints, maxval: int) -> Ints:
@@ -127,3 +154,11 @@ def _alternatives(stream: Stream, values: Ints, maxval: int) -> Ints:
         other = stream.below(maxval - 1)
         wrong[:, k] = np.where(count > 0, flat[np.arange(n), place], other + (other >= answer))
     return wrong
+
+
+DATA_SETS.register("iraven_x")(
+    DataSet(
+        "iraven_x", generate_iraven_x, constellations=("center_single",), columns=10, maxval=1000, tree=True,
+        usual="center_single", label="I-RAVEN-X",
+    )
+)  # fmt: skip

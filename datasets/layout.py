@@ -10,7 +10,7 @@ from .arrays import PuzzleArrays
 from .attributes import ENTITY_ATTRIBUTES
 from .constellations import CONSTELLATIONS, Constellation
 from .panels import CONFOUNDER, Key, confounder_names, offset_of, values_of
-from .rules.base import PUBLISHED
+from .rules.base import PUBLISHED, rules_named
 
 __all__ = ["Layout"]
 
@@ -62,12 +62,14 @@ class Layout:
             raise VSAError("Layout.of", received=f"rows of {sorted(columns) or 'no'} panels", expected="one length")
         ranges = [arrays.maxval for arrays in sets if arrays.maxval is not None]
         names = {name for arrays in sets for part in arrays.components for name in confounder_names(part)}
+        rules = {rule.name for arrays in sets for rule in arrays.grammar}
         return cls(
             dataset=sets[0].dataset,
             constellations=tuple(dict.fromkeys(arrays.constellation for arrays in sets)),
             columns=columns.pop(),
             maxval=max(ranges) if ranges else None,
             confounders=len(names),
+            rules=tuple(rule.name for rule in rules_named(rules)),
         )
 
     def attributes(self, constellation: str) -> dict[Key, int]:

@@ -13,7 +13,8 @@ from torch.utils.data import Dataset
 
 from vsa.errors import DtypeError, SettingsError, UnknownNameError
 
-from .arrays import DATASETS, PuzzleArrays
+from .arrays import PuzzleArrays
+from .data_sets import data_set
 from .cache import cached
 from .constellations import resolve_constellation
 from .panels import Key
@@ -25,7 +26,6 @@ from .streams import Stream
 
 __all__ = ["SPLITS", "PuzzleBatch", "PuzzleDataset", "TensorPMFs", "collate", "load", "split_indices"]
 
-PUBLISHED_SIZE = 10_000  # puzzles per constellation of the published data sets, all splits together
 
 
 @dataclass(frozen=True)
@@ -275,7 +275,7 @@ def load(
     """Puzzles: generated on first use and cached, or read from the user's files.
 
     Args:
-        name: raven, iraven, raven_fair, iraven_x (generated), or files.
+        name: raven, iraven, raven_fair, iraven_x, another registered data set (generated), or files.
         split: train, val, test (by puzzle number k % 10) or all. None: all.
         constellation: published or short name; for JSON files also the stem of a file.
         n: how many puzzles of the split. None: the published number (10,000 in all), or every puzzle of the files.
@@ -292,11 +292,10 @@ def load(
     Raises:
         VSAError: an unknown name, options that contradict each other, an empty split, damaged files.
     """
-    if name not in DATASETS:
-        raise UnknownNameError("load puzzles", name=name, known=DATASETS, kind="data set")
+    data = data_set(name, "load puzzles")
     if n is not None and n < 1:
         raise SettingsError("load puzzles", received=f"n = {n}", expected="at least 1")
-    if name == "files":
+    if not data.made:
         if confounders:
             raise SettingsError("load files", received=f"confounders = {confounders}", expected="none: the files say")
         return PuzzleDataset(_from_files(path, constellation, split, n, maxval, columns))
@@ -308,14 +307,14 @@ def load(
             hint="name the data set 'files'",
         )
     digits = split_digits(split or "all")
-    count = PUBLISHED_SIZE * len(digits) // 10 if n is None else n
+    count = data.size * len(digits) // 10 if n is None else n
     arrays = cached(
         name,
         resolve_constellation(constellation),
         split_indices(split or "all", count),
         seed=seed,
-        columns=(10 if name == "iraven_x" else 3) if columns is None else columns,
-        maxval=1000 if name == "iraven_x" and maxval is None else maxval,
+        columns=data.columns if columns is None else columns,
+        maxval=data.maxval if maxval is None else maxval,
         confounders=confounders,
         root=cache_dir,
     )

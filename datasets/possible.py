@@ -10,10 +10,9 @@ import numpy as np
 from .answer_faults import far, no_tree, repeated, unmarked
 from .arrays import CANDIDATES, GOVERNED, RULE_SLOTS, PuzzleArrays
 from .attributes import ATTRIBUTES, ENTITY_ATTRIBUTES, UNIFORM
-from .rules.base import Rule, all_rules
+from .data_sets import data_set
+from .rules.base import Rule, declares
 from .rules.consistency import panel_sets, panel_values
-from .rules.constant import Constant
-from .rules.distribute_three import DistributeThree
 from .rules.domains import Bools, Domain, SlotSets, Values
 from .sampling import keeps_entities, options
 
@@ -52,10 +51,11 @@ def faults(puzzles: PuzzleArrays) -> dict[str, Bools]:
         found[f"component {c}: a rule that the grammar has not"] = _unknown_rule(puzzles, c)
         found[f"component {c}: a first panel out of its rule's range"] = _out_of_range(puzzles, c)
         found[f"component {c}: entities change along a row"] = _restless(puzzles, c)
-    if puzzles.dataset in ("iraven", "iraven_x", "files") and puzzles.modified is not None:
+    data = data_set(puzzles.dataset)
+    if data.tree and puzzles.modified is not None:
         found["the candidates are no bisection tree"] = no_tree(puzzles.modified, puzzles.target)
         found["a change that is not marked"] = unmarked(puzzles)
-    if puzzles.dataset == "raven":
+    if data.near:
         found["a distractor differs in more than one attribute"] = far(puzzles)
     return found
 
@@ -79,7 +79,7 @@ def follows(puzzles: PuzzleArrays) -> Bools:
             domain: Domain = Values(1, slots) if governed == "Number" else SlotSets(slots)
             matrix = counts if governed == "Number" else sets
             right &= (
-                _check_rules(matrix, arrays.rules[:, 0], arrays.parameters[:, 0], domain)
+                _check_rules(puzzles.grammar, matrix, arrays.rules[:, 0], arrays.parameters[:, 0], domain)
                 | (arrays.governed != code)[:, None]
             )
         keeps = keeps_entities(arrays.rules, arrays.governed)
@@ -90,12 +90,13 @@ def follows(puzzles: PuzzleArrays) -> Bools:
             shown = _matrices(puzzles, values >= 0).all(axis=(2, 3))
             low, high, offset = _range(puzzles, c, name)
             fits = _check_rules(
+                puzzles.grammar,
                 _matrices(puzzles, values) + offset,
                 arrays.rules[:, k],
                 arrays.parameters[:, k],
                 Values(low + offset, high + offset, puzzles.maxval is None),
             )
-            constant = (arrays.rules[:, k] == Constant.code)[:, None]
+            constant = declares(arrays.rules[:, k], "keeps_values")[:, None]
             uniform = _uniform(puzzles, c)[:, None]
             kept = moves & (shown | ~uniform)
             drawn = (fits & shown) | ~uniform  # new, unlike entities in every panel: nothing to follow
@@ -118,10 +119,12 @@ def _matrices(puzzles: PuzzleArrays, panels: np.ndarray) -> np.ndarray:
     return matrices.reshape(n, CANDIDATES, columns, columns)
 
 
-def _check_rules(matrices: np.ndarray, codes: np.ndarray, parameters: np.ndarray, domain: Domain) -> Bools:
+def _check_rules(
+    grammar: tuple[Rule, ...], matrices: np.ndarray, codes: np.ndarray, parameters: np.ndarray, domain: Domain
+) -> Bools:
     """bool (N, 8): whether the rule labelled fits, with its parameter where that is known."""
     right = np.zeros(matrices.shape[:2], dtype=np.bool_)
-    for rule in all_rules():
+    for rule in grammar:
         for parameter in {0, *rule.parameters}:
             rows = np.flatnonzero((codes == rule.code) & (parameters == parameter))
             if len(rows):
@@ -148,20 +151,15 @@ def _moves(puzzles: PuzzleArrays, c: int) -> Bools:
     code = _entity_codes(puzzles, c)
     pairs = np.array([k for k in range(1, n) if k % columns])
     same = np.zeros((len(puzzles), CANDIDATES), dtype=np.bool_)
-    for rule in all_rules():
+    for rule in puzzles.grammar:
         for parameter in rule.parameters:
             known = np.isin(arrays.parameters[:, 0], (0, parameter))
             rows = np.flatnonzero((arrays.rules[:, 0] == rule.code) & known)
             if not len(rows):
                 continue
             panels = code[rows]
-            if rule.name == DistributeThree.name:
-                panels, step = np.sort(panels, axis=-1), 0
-            else:
-                step = parameter
-            before, after = panels[:, pairs - 1], panels[:, pairs]
-            context = (np.roll(before, step, axis=-1) == after).all(axis=(1, 2))
-            last = (np.roll(panels[:, n - 1 : n], step, axis=-1) == panels[:, n:]).all(axis=2)
+            context = rule.carries(panels[:, pairs - 1], panels[:, pairs], parameter).all(axis=1)
+            last = rule.carries(np.repeat(panels[:, n - 1 : n], CANDIDATES, axis=1), panels[:, n:], parameter)
             same[rows] |= context[:, None] & last
     return same
 
@@ -173,7 +171,7 @@ def _entity_codes(puzzles: PuzzleArrays, c: int) -> np.ndarray:
     for name in ("Type", "Size", "Color", *(("Angle",) if puzzles.maxval is None else ())):
         levels = arrays.attributes[name].astype(np.int64)
         if name in RULE_SLOTS:
-            constant = arrays.rules[:, RULE_SLOTS.index(name)] == Constant.code
+            constant = declares(arrays.rules[:, RULE_SLOTS.index(name)], "keeps_values")
             levels = np.where(constant[:, None, None], levels, 0)
         code = code * ((puzzles.maxval or 10) + 1) + np.maximum(levels, 0)
     return np.where(arrays.exists, code, -1)
@@ -184,14 +182,14 @@ def _unknown_rule(puzzles: PuzzleArrays, c: int) -> Bools:
     known = np.zeros((len(puzzles), len(RULE_SLOTS)), dtype=np.bool_)
     for k, slot in enumerate(RULE_SLOTS):
         if puzzles.maxval is None:
-            for option in options(layout, slot):
+            for option in options(puzzles.grammar, layout, slot):
                 here = arrays.rules[:, k] == option.rule.code
                 here &= (arrays.parameters[:, k] == option.parameter) | (arrays.parameters[:, k] == 0)
                 if k == 0:
                     here &= arrays.governed == GOVERNED.index(option.governed)
                 known[:, k] |= here
         else:
-            for rule in all_rules():
+            for rule in puzzles.grammar:
                 known[:, k] |= (arrays.rules[:, k] == rule.code) & (slot in rule.governs)
     return np.asarray(~known.all(axis=1))
 
@@ -213,9 +211,9 @@ def _out_of_range(puzzles: PuzzleArrays, c: int) -> Bools:
     counts = arrays.numbers
     sets = panel_sets(full, c).reshape(shape)
     for k, slot in enumerate(RULE_SLOTS):
-        for rule in all_rules():
+        for rule in puzzles.grammar:
             chosen = arrays.rules[:, k] == rule.code
-            if k and rule.name == Constant.name:
+            if k and rule.keeps_values:
                 continue  # entities have the whole range, which validate checks
             for governed in GOVERNED if k == 0 else (slot,):
                 if governed not in rule.governs:
@@ -224,9 +222,8 @@ def _out_of_range(puzzles: PuzzleArrays, c: int) -> Bools:
                 domain: Domain
                 for parameter in rule.parameters:
                     if k and puzzles.maxval is not None:
-                        high = puzzles.maxval - (rule.name != DistributeThree.name)
                         values, domain = panel_values(full, c, slot), Values(0, puzzles.maxval, white=False)
-                        low, high = rule.first_range(0, high, parameter, columns)
+                        low, high = rule.first_range(0, rule.top(puzzles.maxval), parameter, columns)
                     elif k:
                         low, high, offset = _range(puzzles, c, slot)
                         values, domain = panel_values(full, c, slot) + offset, Values(low + offset, high + offset)

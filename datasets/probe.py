@@ -1,30 +1,30 @@
-"""``python -m datasets.probe``: what answer sets give away without their matrices, for all three data sets."""
+"""``python -m datasets.probe``: what answer sets give away without their matrices."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 
-from vsa.errors import SettingsError, VSAError
+from vsa.errors import SettingsError, UnknownNameError, VSAError
 
 from .constellations import CONSTELLATIONS
 from .context_blind import Network, majority_vote
+from .data_sets import DATA_SETS
 from .generation import generate
 
 __all__ = ["main", "probe"]
 
-USAGE = """python -m datasets.probe [n=1000] [seed=0]
+USAGE = """python -m datasets.probe [n=1000] [seed=0] [dataset=NAME]
 
 Prints the accuracy of two solvers that see the eight candidates only: a majority vote, and a small network trained on
-n other puzzles. Chance is 12.5 %."""
-DATA_SETS = {"raven": "RAVEN", "iraven": "I-RAVEN", "raven_fair": "FAIR"}
+n other puzzles. Chance is 12.5 %. Without a data set: those that have all constellations."""
 
 
 def probe(dataset: str, constellation: str, n: int, seed: int) -> tuple[float, float]:
     """Both probes on one constellation.
 
     Args:
-        dataset: raven, iraven or raven_fair.
+        dataset: name of a registered data set.
         constellation: a published or a short name.
         n: puzzles to learn from, and as many to test.
         seed: of puzzles and network.
@@ -56,16 +56,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         settings = {"n": 1000, "seed": 0}
+        every = [DATA_SETS.get(name) for name in DATA_SETS.names()]
+        shown = [data for data in every if data.constellations == tuple(CONSTELLATIONS)]
         for argument in given:
             key, _, value = argument.partition("=")
+            if key == "dataset" and value in DATA_SETS:
+                shown = [DATA_SETS.get(value)]
+                continue
+            if key == "dataset":
+                raise UnknownNameError("probe puzzles", name=value, known=DATA_SETS.names(), kind="data set")
             if key not in settings or not value.isdecimal() or (key == "n" and int(value) < 1):
-                raise SettingsError(f"argument {argument!r}", expected="n=1000 or seed=0", hint="see --help")
+                raise SettingsError(f"argument {argument!r}", expected="n=1000, seed=0 or dataset=NAME", hint="see --help")
             settings[key] = int(value)
-        heads = (f"{label} {kind}" for label in DATA_SETS.values() for kind in ("vote", "network"))
+        heads = (f"{data.label or data.name} {kind}" for data in shown for kind in ("vote", "network"))
         table = Table(Column("%", no_wrap=True), *heads)
         for name, constellation in CONSTELLATIONS.items():
-            cells = [f"{100 * value:.1f}" for dataset in DATA_SETS for value in probe(dataset, name, **settings)]
-            table.add_row(constellation.short, *cells)
+            having = [data for data in shown if name in data.constellations]
+            cells = [f"{100 * value:.1f}" for data in having for value in probe(data.name, name, **settings)]
+            if cells:
+                table.add_row(constellation.short, *cells)
         console.print(table)
     except VSAError as error:
         Console(stderr=True, soft_wrap=True).print(str(error), markup=False)

@@ -20,8 +20,10 @@ from typing import Any
 from vsa.errors import SettingsError, UnknownNameError, VSAError
 
 from .cache import FORMAT, generator_version
+from .data_sets import DATA_SETS, DataSet, data_set
 from .constellations import CONSTELLATIONS
 from .generation import MOST_NUMBER, generate
+from .rules.base import RULES, Rule
 from .storage_npz import file_stem
 from .storage_raven import write_raven, write_whole
 from .storage_shards import MANIFEST, SHARD_PUZZLES, read_manifest, write_shard
@@ -41,14 +43,14 @@ class Order:
     """What is to be made.
 
     Args:
-        dataset: raven, iraven, raven_fair or iraven_x.
+        dataset: name of a registered data set.
         constellations: published names.
         n: puzzles of each.
         start: number of the first.
         seed: of the generator.
-        columns: of iraven_x, else 3.
-        maxval: of iraven_x, else None.
-        confounders: of iraven_x, else 0.
+        columns: of iraven_x and its like, else 3.
+        maxval: of iraven_x and its like, else None.
+        confounders: of iraven_x and its like, else 0.
         form: one of FORMS.
         images: whether pixels are made.
     """
@@ -83,6 +85,9 @@ class Order:
     def settings(self) -> dict[str, Any]:
         """What the manifest holds of it."""
         settings = {**asdict(self), "constellations": list(self.constellations)}
+        own = data_set(self.dataset).fingerprint()
+        if own:
+            settings["fingerprint"] = own
         if self.form == "json":
             del settings["images"]  # the form has none
         return settings
@@ -284,12 +289,26 @@ def _results(order: Order, todo: list[Unit], out: str, workers: int) -> Iterator
         yield ((unit, make(order, unit, out)) for unit in todo)
         return
     context = multiprocessing.get_context("spawn")  # a forked process would inherit other threads' locks
-    with ProcessPoolExecutor(min(workers, len(todo)), mp_context=context) as pool:
+    data = data_set(order.dataset)
+    known = (data, data.grammar) if data.fingerprint() else None  # a new process knows none but the published
+    with ProcessPoolExecutor(min(workers, len(todo)), context, _introduce, (known,)) as pool:
         try:
             yield _collect(pool, order, todo, out, workers)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _introduce(known: tuple[DataSet, tuple[Rule, ...]] | None) -> None:
+    """Registers the user's data set in a worker; unpickling it has imported the modules that define its parts."""
+    if known is None:
+        return
+    data, rules = known
+    for rule in rules:
+        if rule.name not in RULES:
+            RULES.register(rule.name)(rule)
+    if data.name not in DATA_SETS:
+        DATA_SETS.register(data.name)(data)
 
 
 def _collect(

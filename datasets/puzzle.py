@@ -7,19 +7,12 @@ from dataclasses import dataclass
 
 from vsa.errors import DtypeError, ShapeError, VSAError
 
-from .arrays import CANDIDATES, GOVERNED, RULE_NAMES, RULE_SLOTS, PuzzleArrays
+from .arrays import CANDIDATES, GOVERNED, RULE_SLOTS, PuzzleArrays
 from .attributes import ANGLE, ATTRIBUTES
 from .constellations import CONSTELLATIONS
+from .rules.base import RULES, rule_name
 
 __all__ = ["Entity", "Panel", "Puzzle", "RuleInstance"]
-
-_WORDS = {
-    "Constant": "stays the same",
-    "Progression": "steps",
-    "Arithmetic": "adds up",
-    "Distribute_Three": "takes the same values in another order",
-}
-
 
 @dataclass(frozen=True)
 class Entity:
@@ -95,7 +88,7 @@ class RuleInstance:
     Args:
         component: which component it governs.
         attribute: Number/Position (neither changes), Number, Position, Type, Size or Color.
-        name: Constant, Progression, Arithmetic or Distribute_Three.
+        name: of a registered rule: Constant, Progression, Arithmetic, Distribute_Three, ...
         parameter: progression: the step; arithmetic: the sign; distribute three: the direction of the shift from row
             to row; 0: none, or the file does not say.
     """
@@ -112,17 +105,11 @@ class RuleInstance:
                 received=repr(self.attribute),
                 expected=", ".join((*GOVERNED, *RULE_SLOTS[1:])),
             )
-        if self.name not in RULE_NAMES:
-            raise VSAError("RuleInstance, name", received=repr(self.name), expected=", ".join(RULE_NAMES))
+        if self.name not in RULES:
+            raise VSAError("RuleInstance, name", received=repr(self.name), expected=", ".join(RULES.names()))
 
     def __str__(self) -> str:
-        words = _WORDS[self.name]
-        if self.parameter:
-            if self.name == "Progression":
-                words += f" by {self.parameter:+d}"
-            elif self.name == "Arithmetic":
-                words = "adds up" if self.parameter > 0 else "is the difference"
-        return f"{self.attribute} {words}"
+        return f"{self.attribute} {RULES.get(self.name).describe(self.parameter)}"
 
 
 @dataclass(frozen=True)
@@ -207,7 +194,7 @@ class Puzzle:
             RuleInstance(
                 component=c,
                 attribute=GOVERNED[component.governed[i]] if slot == 0 else name,
-                name=RULE_NAMES[component.rules[i, slot]],
+                name=rule_name(int(component.rules[i, slot])),
                 parameter=int(component.parameters[i, slot]),
             )
             for c, component in enumerate(arrays.components)

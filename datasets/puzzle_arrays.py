@@ -6,10 +6,11 @@ import numpy as np
 
 from vsa.errors import UnsupportedError
 
-from .arrays import GOVERNED, RULE_NAMES, RULE_SLOTS, ComponentArrays, PuzzleArrays
+from .arrays import GOVERNED, RULE_SLOTS, ComponentArrays, PuzzleArrays
 from .attributes import ANGLE, ENTITY_ATTRIBUTES
 from .constellations import CONSTELLATIONS
 from .puzzle import Entity, Panel, Puzzle
+from .rules.base import rule_code
 
 __all__ = ["arrays_of"]
 
@@ -61,7 +62,7 @@ def _component(puzzle: Puzzle, panels: tuple[Panel, ...], c: int) -> ComponentAr
         exists=exists,
         attributes=attributes,
         uniformity=np.array([levels], dtype=np.int8) if len(levels) == len(panels) else None,
-        rules=np.array([[RULE_NAMES.index(rule.name) for rule in rules]], dtype=np.int8),
+        rules=np.array([[rule_code(rule.name) for rule in rules]], dtype=np.int8),
         governed=np.array([GOVERNED.index(rules[0].attribute)], dtype=np.int8),
         parameters=np.array([[rule.parameter for rule in rules]], dtype=np.int16),
     )

@@ -8,48 +8,48 @@ Reference:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
-
-from vsa.errors import UnknownNameError
 
 from .answers import AnswerSet
 from .arrays import ComponentArrays, PuzzleArrays
 from .constellations import CONSTELLATIONS, Component
+from .data_sets import DATA_SETS, DataSet
 from .distractors import bisect
 from .growing import grow_fair, grow_original
 from .sampling import Matrix, sample_component
 from .streams import Stream
 
-__all__ = ["ANSWER_SETS", "generate_raven"]
+__all__ = ["generate_raven", "raven_like"]
 
 Maker = Callable[[Stream, Sequence[Matrix], Sequence[Component]], AnswerSet]
-ANSWER_SETS: dict[str, Maker] = {"raven": grow_original, "iraven": bisect, "raven_fair": grow_fair}
-
 _CHUNK = 4096  # puzzles at a time: the arrays of a chunk stay in the cache
 
 
-def generate_raven(name: str, constellation: str, index: np.ndarray, seed: int) -> PuzzleArrays:
+def generate_raven(
+    answer_set: Maker, data: DataSet, constellation: str, index: np.ndarray, seed: int
+) -> PuzzleArrays:
     """Makes puzzles.
 
     Args:
-        name: raven, iraven or raven_fair.
+        answer_set: makes the candidates.
+        data: the data set, for its name and its rules.
         constellation: a published name.
         index: int64 (N,), which puzzles of the seed's sequence.
         seed: the run's seed.
 
     Returns:
-        The puzzles, each depending on (seed, name, constellation, its index) alone.
+        The puzzles, each depending on (seed, the data set's name and rules, constellation, its index) alone.
     """
-    if name not in ANSWER_SETS:
-        raise UnknownNameError("generate puzzles", name=name, known=ANSWER_SETS, kind="dataset")
     if len(index) > _CHUNK:
         chunks = [index[k : k + _CHUNK] for k in range(0, len(index), _CHUNK)]
-        return PuzzleArrays.concatenate([generate_raven(name, constellation, chunk, seed) for chunk in chunks])
+        return PuzzleArrays.concatenate([generate_raven(answer_set, data, constellation, chunk, seed) for chunk in chunks])
     layouts = CONSTELLATIONS[constellation].components
-    stream = Stream(seed, (name, constellation), index)
-    matrices = [sample_component(stream, layout) for layout in layouts]
-    answers = ANSWER_SETS[name](stream, matrices, layouts)
+    stream = Stream(seed, (data.name, constellation), index)
+    grammar = data.grammar
+    matrices = [sample_component(stream, layout, grammar) for layout in layouts]
+    answers = answer_set(stream, matrices, layouts)
     components = []
     for matrix, candidates in zip(matrices, answers.components, strict=True):
         attributes = {
@@ -67,7 +67,7 @@ def generate_raven(name: str, constellation: str, index: np.ndarray, seed: int) 
             )
         )
     return PuzzleArrays(
-        dataset=name,
+        dataset=data.name,
         constellation=constellation,
         columns=3,
         maxval=None,
@@ -76,3 +76,20 @@ def generate_raven(name: str, constellation: str, index: np.ndarray, seed: int) 
         index=np.asarray(index, dtype=np.int64),
         modified=answers.modified,
     )
+
+
+def raven_like(answer_set: Maker) -> Callable[..., PuzzleArrays]:
+    """How a data set with RAVEN's matrices is made.
+
+    Args:
+        answer_set: makes the candidates.
+
+    Returns:
+        For ``DataSet.make``.
+    """
+    return partial(generate_raven, answer_set)
+
+
+DATA_SETS.register("raven")(DataSet("raven", raven_like(grow_original), near=True, marked=False, label="RAVEN"))
+DATA_SETS.register("iraven")(DataSet("iraven", raven_like(bisect), tree=True, label="I-RAVEN"))
+DATA_SETS.register("raven_fair")(DataSet("raven_fair", raven_like(grow_fair), label="FAIR"))

@@ -13,13 +13,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from math import lcm
 
 import numpy as np
 
-from .arrays import GOVERNED, RULE_SLOTS
+from vsa.errors import VSAError
+
+from .arrays import GOVERNED, NUMBER, RULE_SLOTS
 from .attributes import ANGLE, ATTRIBUTES, ENTITY_ATTRIBUTES, UNIFORM, UNIFORMITY_LEVELS
 from .constellations import Component
-from .rules.base import Placement, Rule, all_rules
+from .rules.base import Placement, Rule, declares
 from .rules.domains import Bools
 from .streams import Ints, Stream
 
@@ -77,20 +80,28 @@ class Matrix:
         )
 
 
+_SHARE = 12  # weight of a family, where the numbers of parameters divide it
+
+
 @cache
-def options(layout: Component, slot: str) -> tuple[Option, ...]:
+def options(grammar: tuple[Rule, ...], layout: Component, slot: str) -> tuple[Option, ...]:
     """What may be drawn for one of the four rules of a component.
 
     Args:
+        grammar: the data set's rules.
         layout: the component.
         slot: one of RULE_SLOTS.
 
     Returns:
         All options whose ranges are not empty; a family's parameters share its weight.
+
+    Raises:
+        VSAError: none is possible.
     """
     found = []
+    share = lcm(_SHARE, *(len(rule.parameters) for rule in grammar))
     for governed in GOVERNED if slot == "Number/Position" else (slot,):
-        for rule in all_rules():
+        for rule in grammar:
             if governed not in rule.governs:
                 continue
             for parameter in rule.parameters:
@@ -101,7 +112,13 @@ def options(layout: Component, slot: str) -> tuple[Option, ...]:
                 else:
                     low, high = rule.first_range(*_magnitudes(layout, governed), parameter)
                 if low <= high:
-                    found.append(Option(rule, governed, parameter, 12 // len(rule.parameters)))
+                    found.append(Option(rule, governed, parameter, share // len(rule.parameters)))
+    if not found:
+        raise VSAError(
+            f"draw a rule of {slot} for the component {layout.name}",
+            received=f"rules {', '.join(rule.name for rule in grammar)}, none of which is possible there",
+            expected="a rule that governs it and leaves room",
+        )
     return tuple(found)
 
 
@@ -121,27 +138,27 @@ def keeps_entities(rules: np.ndarray, governed: np.ndarray) -> Bools:
     Returns:
         bool (N,).
     """
-    keeping = np.array([rule.keeps_entities for rule in all_rules()])
-    return keeping[rules[:, 0]] & (governed != GOVERNED.index("Number"))
+    return declares(rules[:, 0], "keeps_entities") & (governed != NUMBER)
 
 
-def sample_component(stream: Stream, layout: Component) -> Matrix:
+def sample_component(stream: Stream, layout: Component, grammar: tuple[Rule, ...]) -> Matrix:
     """Draws one component of complete 3 x 3 matrices.
 
     Args:
         stream: the puzzles' randomness, N of them.
         layout: the component.
+        grammar: the data set's rules.
 
     Returns:
         The matrices.
     """
     n = len(stream)
-    chosen = [_choose(stream, options(layout, slot)) for slot in RULE_SLOTS]
+    chosen = [_choose(stream, options(grammar, layout, slot)) for slot in RULE_SLOTS]
     rules = np.stack([c[0] for c in chosen], axis=1)
     parameters = np.stack([c[2] for c in chosen], axis=1)
     governed = chosen[0][1]
     uniformity = stream.below(UNIFORMITY_LEVELS)
-    placement = _place(stream, layout, rules[:, 0], governed, parameters[:, 0])
+    placement = _place(stream, layout, grammar, rules[:, 0], governed, parameters[:, 0])
     occupied = np.arange(layout.slots) < placement.count[..., None]
 
     uniform = uniformity == UNIFORM
@@ -152,11 +169,11 @@ def sample_component(stream: Stream, layout: Component) -> Matrix:
         low, high = _magnitudes(layout, attribute.name)
         values = np.empty((n, 3, 3, layout.slots), dtype=np.int64)
         starts = np.empty((n, 2), dtype=np.int64)
-        for rule in all_rules():
+        for rule in grammar:
             rows = np.flatnonzero(rules[:, k] == rule.code)
             if not len(rows):
                 continue
-            if rule.name == "Constant":  # the entities keep what they were drawn with
+            if rule.keeps_values:
                 values[rows] = _entities(stream, low, high, layout.slots, uniform[rows], keeps[rows], rows)
             else:
                 values[rows] = rule.draw(stream, low, high, parameters[rows, k], rows)[..., None]
@@ -194,20 +211,21 @@ def _choose(stream: Stream, table: tuple[Option, ...]) -> tuple[Ints, Ints, Ints
     return codes[pick], governed[pick], parameters[pick]
 
 
-def _place(stream: Stream, layout: Component, rules: Ints, governed: Ints, parameters: Ints) -> Placement:
+def _place(
+    stream: Stream, layout: Component, grammar: tuple[Rule, ...], rules: Ints, governed: Ints, parameters: Ints
+) -> Placement:
     """Where the entities are, (N, 3, 3, S) and (N, 3, 3)."""
     n, slots = len(stream), layout.slots
     order = np.zeros((n, 3, 3, slots), dtype=np.int64)
     count = np.ones((n, 3, 3), dtype=np.int64)
     if slots == 1:
         return Placement(order, count)
-    number = GOVERNED.index("Number")
-    for rule in all_rules():
-        rows = np.flatnonzero((rules == rule.code) & (governed != number))
+    for rule in grammar:
+        rows = np.flatnonzero((rules == rule.code) & (governed != NUMBER))
         if len(rows):
             placed = rule.place(stream, slots, parameters[rows], rows)
             order[rows], count[rows] = placed.order, placed.count
-        rows = np.flatnonzero((rules == rule.code) & (governed == number))
+        rows = np.flatnonzero((rules == rule.code) & (governed == NUMBER))
         if len(rows):
             count[rows] = rule.draw(stream, 1, slots, parameters[rows], rows)
             order[rows] = stream.permutations(slots, 3, 3, rows=rows)

@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 
 from vsa.errors import CorruptFileError, SettingsError
 
-from .arrays import CANDIDATES, GOVERNED, RULE_NAMES, RULE_SLOTS, ComponentArrays, PuzzleArrays
+from .arrays import CANDIDATES, GOVERNED, RULE_SLOTS, ComponentArrays, PuzzleArrays
 from .attributes import ATTRIBUTES
 from .constellations import CONSTELLATIONS, SHORT_NAMES, Component
+from .data_sets import listed_code, listed_rules
+from .rules.base import RULES
 from .storage_form import clipped, fits, level_table, levels_of, parse, shown
 
 __all__ = ["read_json"]
@@ -70,6 +72,7 @@ class _Reader:
     def __init__(self, path: Path, puzzles: dict[str, Any], maxval: int | None, columns: int | None) -> None:
         self.path, self.puzzles, self.maxval = path, puzzles, maxval
         self.number, first = next(iter(puzzles.items()))
+        self.still = {code for rule, code in listed_rules().items() if RULE_SLOTS[0] in RULES.get(rule).governs}
         self._check_puzzle(first)
         self.columns = self._columns(first, columns)
         self.panels = self.columns * self.columns - 1 + CANDIDATES
@@ -234,11 +237,13 @@ class _Reader:
             self._refuse(f"rules of component {c}", ", ".join(map(str, given)), expected)
         arrays.governed[i] = GOVERNED.index(governed[0])
         for slot, name in enumerate((governed[0], *RULE_SLOTS[1:])):
-            if given[name] not in RULE_NAMES:
-                self._refuse(f"rules of component {c}, {name}", shown(given[name]), ", ".join(RULE_NAMES))
-            arrays.rules[i, slot] = RULE_NAMES.index(given[name])
-        if governed[0] == "Number/Position" and arrays.rules[i, 0] != 0:
-            self._refuse(f"rules of component {c}, Number/Position", given[governed[0]], "Constant")
+            code = listed_code(given[name])
+            if code is None:
+                self._refuse(f"rules of component {c}, {name}", shown(given[name]), ", ".join(listed_rules()))
+            arrays.rules[i, slot] = code
+        if governed[0] not in ("Number", "Position") and arrays.rules[i, 0] not in self.still:
+            expected = " or ".join(rule for rule, code in listed_rules().items() if code in self.still)
+            self._refuse(f"rules of component {c}, Number/Position", given[governed[0]], expected)
 
     def _single(self, rpm: list[Any], c: int, arrays: ComponentArrays, i: int) -> None:
         count = len(self.names[c])

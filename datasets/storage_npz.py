@@ -1,5 +1,8 @@
 """The npz half of the published form: images, target and what the generator noted about rules and structure.
 
+A rule that is not one of the published four has no column of its own there: its row says what it governs, no more. The
+xml names it.
+
 Members, in the published order: target, predict, image (16, 160, 160), meta_matrix (8, 9), meta_structure (21),
 meta_target (9), structure. Nothing is unpickled, whatever a file holds.
 
@@ -24,9 +27,10 @@ from numpy.typing import NDArray
 
 from vsa.errors import CorruptFileError, VSAError
 
-from .arrays import CANDIDATES, GOVERNED, RULE_NAMES, PuzzleArrays
+from .arrays import CANDIDATES, GOVERNED, PuzzleArrays
 from .constellations import CONSTELLATIONS
 from .drawing import IMAGE_SIZE, WHITE
+from .rules.base import PUBLISHED, rules_named
 from .splits import SPLITS
 from .storage_form import clipped
 from .storage_npy import plain_array
@@ -35,7 +39,7 @@ from .storage_zip import Members
 __all__ = ["PANELS", "NpzPuzzle", "file_stem", "meta_matrices", "npz_bytes", "read_images", "read_npz", "structure_of"]
 
 PANELS = 16
-META_RULES = (*RULE_NAMES, "Number", "Position", "Type", "Size", "Color")
+META_RULES = (*PUBLISHED, "Number", "Position", "Type", "Size", "Color")
 META_STRUCTURE = (
     *("Singleton", "Left_Right", "Up_Down", "Out_In"),
     *("Left", "Right", "Up", "Down", "Out", "In", "Grid"),
@@ -116,10 +120,11 @@ def meta_matrices(arrays: PuzzleArrays) -> Array:
     """
     n = len(arrays)
     matrix = np.zeros((n, 8, len(META_RULES)), dtype=np.uint8)
-    rows = np.arange(n)
+    published = rules_named(PUBLISHED)
     for c, component in enumerate(arrays.components):
         for k in range(component.rules.shape[1]):
-            matrix[rows, 4 * c + k, component.rules[:, k]] = 1
+            for column, rule in enumerate(published):
+                matrix[component.rules[:, k] == rule.code, 4 * c + k, column] = 1
             if k:
                 matrix[:, 4 * c + k, 5 + k] = 1
         for name, columns in (("Number/Position", (4, 5)), ("Number", (4,)), ("Position", (5,))):

@@ -16,10 +16,12 @@ import numpy as np
 
 from vsa.errors import VSAError
 
-from .arrays import CANDIDATES, GOVERNED, MODIFIABLE, RULE_NAMES, RULE_SLOTS, PuzzleArrays
+from .arrays import CANDIDATES, GOVERNED, MODIFIABLE, RULE_SLOTS, PuzzleArrays
 from .constellations import CONSTELLATIONS
+from .data_sets import data_set
 from .drawing import real_box, run_lengths
 from .render import entity_codes, prepare, render, split_code, sprites_of
+from .rules.base import rule_name
 from .storage_npz import file_stem, npz_bytes
 
 __all__ = ["write_raven", "xml_texts"]
@@ -98,7 +100,7 @@ def _rules(arrays: PuzzleArrays, i: int) -> str:
     for c, component in enumerate(arrays.components):
         names = (GOVERNED[component.governed[i]], *RULE_SLOTS[1:])
         rules = "".join(
-            f'<Rule attr="{name}" name="{RULE_NAMES[rule]}" />'
+            f'<Rule attr="{name}" name="{rule_name(rule)}" />'
             for name, rule in zip(names, component.rules[i].tolist(), strict=True)
         )
         groups.append(f'<Rule_Group id="{c}">{rules}</Rule_Group>')
@@ -106,7 +108,7 @@ def _rules(arrays: PuzzleArrays, i: int) -> str:
 
 
 def _modified(arrays: PuzzleArrays, i: int) -> str:
-    if arrays.modified is None or arrays.dataset == "raven":
+    if arrays.modified is None or not data_set(arrays.dataset).marked:
         return ""
     candidates = []
     for k in range(CANDIDATES):

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from vsa.errors import CorruptFileError, SettingsError, UnknownNameError, VSAError
 
-from .arrays import DATASETS, PuzzleArrays
+from .arrays import PuzzleArrays
 from .cache import FORMAT, pack, unpack
 from .constellations import CONSTELLATIONS, resolve_constellation
+from .data_sets import known_names
 from .drawing import IMAGE_SIZE
 from .render import render
 from .storage_form import clipped
@@ -132,8 +133,8 @@ class Shards:
                 hint="datasets.read(folder) reads the others",
             )  # fmt: skip
         self._settings = manifest["settings"]
-        if self._settings.get("dataset") not in DATASETS:
-            self._refuse(MANIFEST, f"dataset {self._settings.get('dataset')!r}", ", ".join(DATASETS))
+        if self._settings.get("dataset") not in known_names():
+            self._refuse(MANIFEST, f"dataset {self._settings.get('dataset')!r}", ", ".join(known_names()))
         self._files: dict[str, dict[str, dict[str, str]]] = {}
         for name, unit in sorted(manifest["units"].items()):
             constellation, _, number = name.partition("/")

@@ -17,8 +17,9 @@ import numpy as np
 
 from vsa.errors import VSAError
 
-from .arrays import GOVERNED, RULE_NAMES, RULE_SLOTS, ComponentArrays, PuzzleArrays
+from .arrays import GOVERNED, RULE_SLOTS, ComponentArrays, PuzzleArrays
 from .constellations import Component
+from .rules.base import rule_name
 
 __all__ = ["write_json"]
 
@@ -103,7 +104,7 @@ def _text(arrays: PuzzleArrays) -> Iterator[str]:
 
 def _rules(component: ComponentArrays, i: int) -> str:
     names = (GOVERNED[component.governed[i]], *RULE_SLOTS[1:])
-    lines = [f'    "{name}": "{RULE_NAMES[component.rules[i, k]]}"' for k, name in enumerate(names)]
+    lines = [f'    "{name}": "{rule_name(int(component.rules[i, k]))}"' for k, name in enumerate(names)]
     return "   {\n" + ",\n".join(lines) + "\n   }"
 
 

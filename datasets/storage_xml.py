@@ -23,9 +23,10 @@ import numpy as np
 
 from vsa.errors import CorruptFileError, VSAError
 
-from .arrays import CANDIDATES, GOVERNED, MODIFIABLE, RULE_NAMES, RULE_SLOTS, ComponentArrays, PuzzleArrays
+from .arrays import CANDIDATES, GOVERNED, MODIFIABLE, RULE_SLOTS, ComponentArrays, PuzzleArrays
 from .attributes import ANGLE, UNIFORMITY_LEVELS
 from .constellations import CONSTELLATIONS, Component
+from .data_sets import listed_code, listed_rules
 from .storage_form import clipped
 from .storage_npy import plain_array
 from .storage_tree import parse_xml
@@ -212,9 +213,10 @@ class _Puzzle:
                 self._refuse(f"Rule_Group {c}", ", ".join(map(str, names)), expected)
             arrays["governed"] = GOVERNED.index(names[0])
             for k, rule in enumerate(group.findall("Rule")):
-                if rule.get("name") not in RULE_NAMES:
-                    self._refuse(f"Rule_Group {c}, {names[k]}", repr(rule.get("name")), ", ".join(RULE_NAMES))
-                arrays["rules"][k] = RULE_NAMES.index(rule.get("name", ""))
+                code = listed_code(rule.get("name"))
+                if code is None:
+                    self._refuse(f"Rule_Group {c}, {names[k]}", repr(rule.get("name")), ", ".join(listed_rules()))
+                arrays["rules"][k] = code
 
     def _modified(self, node: Element | None) -> np.ndarray[Any, Any] | None:
         if node is None:

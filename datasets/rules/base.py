@@ -21,7 +21,7 @@ from ..streams import Ints, Rows, Stream
 from .domains import Bools, Domain
 from .forms import PanelForm
 
-__all__ = ["PUBLISHED", "RULES", "LinearForm", "Placement", "Rule", "rule_code", "rule_name", "rules_named", "sets_of"]
+__all__ = ["PUBLISHED", "RULES", "LinearForm", "Placement", "Rule", "all_rules", "declares", "rule_code", "rule_name", "rules_named", "sets_of"]
 
 PUBLISHED = ("Constant", "Progression", "Arithmetic", "Distribute_Three")  # of the published data sets; codes 0 .. 3
 MOST_CODE = 127  # codes are int8
@@ -96,6 +96,7 @@ RULES: _Rules = _Rules(
         "Arithmetic": f"{__package__}.arithmetic",
         "Distribute_Three": f"{__package__}.distribute_three",
     },
+    entry_points="vsa_reasoning.rules",
 )
 
 
@@ -131,6 +132,27 @@ def rule_name(code: int) -> str:
         words = ", ".join(f"{number} ({name})" for number, name in sorted(known.items()))
         raise VSAError("name a rule", received=f"code {code}", expected=f"one of {words}")
     return known[code]
+
+
+def all_rules() -> tuple[Rule, ...]:
+    """The published rules, in the order of their codes."""
+    return rules_named(PUBLISHED)
+
+
+def declares(codes: np.ndarray, what: str) -> Bools:
+    """What the rules of puzzles declare.
+
+    Args:
+        codes: (N,) of rules.
+        what: a yes-or-no declaration of :class:`Rule`, such as ``keeps_values``.
+
+    Returns:
+        bool (N,).
+    """
+    table = np.zeros(MOST_CODE + 1, dtype=np.bool_)
+    for code in np.unique(codes):
+        table[code] = getattr(RULES.get(rule_name(int(code))), what)
+    return np.asarray(table[codes])
 
 
 def rule_code(name: str) -> int:
@@ -234,6 +256,18 @@ class Rule(ABC):
         """
         words = self.words or f"follows {self.name}"
         return f"{words} ({parameter:+d})" if parameter else words
+
+    def governs_part(self, attribute: str) -> bool:
+        """Whether the rule says something of an attribute; a rule of Number/Position does of both.
+
+        Args:
+            attribute: Number, Position, Type, Size or Color.
+
+        Returns:
+            The answer.
+        """
+        both = attribute in ("Number", "Position") and "Number/Position" in self.governs
+        return both or attribute in self.governs
 
     def carries(self, before: Ints, after: Ints, parameter: int) -> Bools:
         """Whether the entities of a panel may be those of the panel before it; for rules that keep entities.

@@ -11,10 +11,9 @@ import numpy as np
 
 from vsa.errors import VSAError
 
-from ..arrays import GOVERNED, RULE_NAMES, RULE_SLOTS, PuzzleArrays
+from ..arrays import RULE_SLOTS, PuzzleArrays
 from ..attributes import ATTRIBUTES
-from .base import all_rules
-from .constant import Constant
+from .base import Rule
 from .domains import Bools, Domain, SlotSets, Values
 
 __all__ = [
@@ -65,16 +64,16 @@ def panel_sets(puzzles: PuzzleArrays, component: int) -> np.ndarray:
 def consistent_families(puzzles: PuzzleArrays, component: int) -> dict[str, Bools]:
     """Rule families that fit the context panels, Number and Position apart.
 
-    A family of Type, Size or Color needs panels with one value each; Constant alone may also have mixed panels
-    (:func:`mixed_constant`). Constant of Number or Position says that the counts or the sets of slots are alike along a
-    row; the grammar's own Constant of Number/Position is that of Position.
+    A family of Type, Size or Color needs panels with one value each; one whose entities keep their values
+    (Constant) may also have mixed panels (:func:`mixed_constant`). Constant of Number or Position says that the counts
+    or the sets of slots are alike along a row; the grammar's own Constant of Number/Position is that of Position.
 
     Args:
         puzzles: N puzzles.
         component: which one.
 
     Returns:
-        bool (N, 4) in the order of RULE_NAMES for each of CONSISTENT_KEYS.
+        bool (N, F) for each of CONSISTENT_KEYS, a column for each of the F rules of ``puzzles.grammar``.
     """
     if not 0 <= component < len(puzzles.components):
         raise VSAError(
@@ -82,19 +81,23 @@ def consistent_families(puzzles: PuzzleArrays, component: int) -> dict[str, Bool
         )
     n, columns = puzzles.context, puzzles.columns
     arrays, layout = puzzles.components[component], puzzles.layouts[component]
+    grammar = puzzles.grammar
+    redrawing = [rule.governs_part("Position") and not rule.keeps_entities for rule in grammar]
+    counting = ["Number" in rule.governs for rule in grammar]
     found: dict[str, Bools] = {
-        "Number": _fit("Number", arrays.numbers[:, :n], columns, Values(1, layout.slots)),
-        "Position": _fit("Position", panel_sets(puzzles, component)[:, :n], columns, SlotSets(layout.slots)),
+        "Number": _fit(grammar, "Number", arrays.numbers[:, :n], columns, Values(1, layout.slots)),
+        "Position": _fit(grammar, "Position", panel_sets(puzzles, component)[:, :n], columns, SlotSets(layout.slots)),
     }
+    redrawn = found["Number"][:, counting].any(axis=1) | found["Position"][:, redrawing].any(axis=1)
     for name in ("Type", "Size", "Color"):
         offset = ATTRIBUTES[name].offset if puzzles.maxval is None else 0
         low, high = layout.range(name) if puzzles.maxval is None else (0, puzzles.maxval)
         values = panel_values(puzzles, component, name)[:, :n]
         shown = (values != _MIXED).all(axis=1)
         domain = Values(low + offset, high + offset, white=puzzles.maxval is None)
-        fits = _fit(name, values + offset, columns, domain) & shown[:, None]
-        redrawn = found["Number"][:, 1:].any(axis=1) | found["Position"][:, RULE_NAMES.index("Arithmetic")]
-        fits[:, Constant.code] |= mixed_constant(arrays.attributes[name][:, :n], columns, redrawn)
+        fits = _fit(grammar, name, values + offset, columns, domain) & shown[:, None]
+        keeping = [rule.keeps_values and name in rule.governs for rule in grammar]
+        fits[:, keeping] |= mixed_constant(arrays.attributes[name][:, :n], columns, redrawn)[:, None]
         found[name] = fits
     return found
 
@@ -129,35 +132,36 @@ def consistent_rules(puzzles: PuzzleArrays, component: int) -> Bools:
         component: which one.
 
     Returns:
-        bool (N, 4, 4): RULE_SLOTS x RULE_NAMES. The first slot holds what fits on Number or on Position; its Constant
-        is that of both, as the grammar has it.
+        bool (N, 4, F): RULE_SLOTS x the F rules of ``puzzles.grammar``. The first slot holds what fits on Number or on
+        Position; its Constant is that of both, as the grammar has it.
     """
     found = consistent_families(puzzles, component)
-    return np.stack([consistent_in(found, slot) for slot in RULE_SLOTS], axis=1)
+    return np.stack([consistent_in(found, slot, puzzles.grammar) for slot in RULE_SLOTS], axis=1)
 
 
-def consistent_in(found: Mapping[str, Bools], slot: str) -> Bools:
+def consistent_in(found: Mapping[str, Bools], slot: str, grammar: tuple[Rule, ...]) -> Bools:
     """Rule families that fit the context panels, of one of the four rules of a component.
 
     Args:
         found: of :func:`consistent_families`.
         slot: one of RULE_SLOTS.
+        grammar: of the puzzles.
 
     Returns:
-        bool (N, 4) in the order of RULE_NAMES.
+        bool (N, F), a column for each rule of the grammar.
     """
     if slot != RULE_SLOTS[0]:
         return found[slot]
     either = found["Number"] | found["Position"]
-    either[:, Constant.code] = found["Position"][:, Constant.code]
+    both = [RULE_SLOTS[0] in rule.governs for rule in grammar]  # alike in both: it shows on Position
+    either[:, both] = found["Position"][:, both]
     return either
 
 
-def _fit(governed: str, context: np.ndarray, columns: int, domain: Domain) -> Bools:
-    """bool (N, 4): which families some parameter of which fits."""
-    found = np.zeros((len(context), len(RULE_NAMES)), dtype=np.bool_)
-    both = governed in ("Number", "Position")
-    for rule in all_rules():
-        if governed in rule.governs or (both and GOVERNED[0] in rule.governs):
-            found[:, rule.code] = rule.extends(context, columns, domain)
+def _fit(grammar: tuple[Rule, ...], governed: str, context: np.ndarray, columns: int, domain: Domain) -> Bools:
+    """bool (N, F): which families some parameter of which fits."""
+    found = np.zeros((len(context), len(grammar)), dtype=np.bool_)
+    for column, rule in enumerate(grammar):
+        if rule.governs_part(governed):
+            found[:, column] = rule.extends(context, columns, domain)
     return found
