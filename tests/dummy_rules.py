@@ -10,6 +10,7 @@ import numpy as np
 from datasets.data_sets import DATA_SETS, like
 from datasets.rules.base import PUBLISHED, RULES, LinearForm, Placement, Rule, sets_of
 from datasets.rules.domains import Bools, Domain
+from datasets.rules.forms import PanelForm, Relation
 from datasets.streams import Ints, Rows, Stream
 
 
@@ -55,6 +56,10 @@ class Alternate(Rule):
     def linear(self, columns: int, parameter: int) -> LinearForm:
         row = tuple(int(k == columns - 3) for k in range(columns - 1))
         return LinearForm(row, (0,) * (2 * columns - 1))
+
+    def form(self, columns: int, parameter: int) -> PanelForm:
+        turns = tuple(Relation(panel, (panel - 2,)) for panel in range(2, columns))
+        return PanelForm.of_rows(columns, turns, ((0, 1),))
 
 
 class Leap(Rule):

@@ -21,6 +21,7 @@ from vsa.errors import VSAError
 __all__ = ["form_counts", "form_kernel", "row_kernel"]
 
 _MOST = 2**20  # rows or parts that are listed one by one
+_PAIRS = 12  # that differ, in a part: the sum doubles with each
 _CHUNK = 2**22  # entries of listed parts that are worked on at a time
 
 Equal = tuple[int, int, int]  # panels a and b: b is a moved by so many steps
@@ -100,6 +101,12 @@ def row_kernel(
 def _part_sum(panels: Tensor, part: PanelPart, domain: Domain, values: tuple[int, ...], last: int | None) -> Tensor:
     """(B, 1), or (B, W) by the value of the panel ``last``: the sum over all values of the part's panels."""
     if all(relation.moves for relation in part.relations):
+        if len(part.apart) > _PAIRS:
+            raise VSAError(
+                "sum over the matrices of a form", received=f"{len(part.apart)} pairs of panels that differ",
+                expected=f"at most {_PAIRS} in a part",
+                hint="the sum doubles with each pair; name those alone that do not follow from others",
+            )  # fmt: skip
         equal = tuple((relation.plus[0], relation.panel, relation.step) for relation in part.relations)
         return _moved_sum(panels, part.panels, equal, part.apart, domain, values, last)
     listed = _combinations(part, domain, values).to(panels.device)
@@ -122,11 +129,11 @@ def _moved_sum(
         merged = _moved_sum(panels, which, (*equal, (a, b, 0)), others, domain, values, last)
         return without - merged
     root = {panel: (panel, 0) for panel in which}  # panel -> whose value moved by how much it is
-    loops = []  # (root, by, by): the value moved by one is that moved by the other
+    loops: list[Equal] = []  # what holds between panels that are tied already
     for a, b, step in equal:
         (of_a, by_a), (of_b, by_b) = root[a], root[b]
         if of_a == of_b:
-            loops.append((of_a, by_a + step, by_b))
+            loops.append((a, b, step))
             continue
         for panel, (of, by) in root.items():
             if of == of_b:
@@ -135,8 +142,9 @@ def _moved_sum(
     for panel, (of, by) in root.items():
         place, legal = _moves(by, domain, values)
         product[of] = product[of] * panels[:, panel, place.to(panels.device)] * legal.to(panels)
-    for of, one, two in loops:
-        (first, legal), (second, legal_too) = _moves(one, domain, values), _moves(two, domain, values)
+    for a, b, step in loops:
+        of, by = root[a]
+        (first, legal), (second, legal_too) = (_moves(k, domain, values) for k in (by + step, root[b][1]))
         product[of] = product[of] * ((first == second) & legal & legal_too).to(panels)
     result = torch.ones_like(panels[:, 0, :1])
     for of, weights in product.items():
