@@ -101,8 +101,8 @@ def learner(
         SettingsError: an unknown or missing option.
         DtypeError: an option of the wrong type.
     """
-    from reasoning import learners
     from datasets.rules.base import PUBLISHED
+    from reasoning import learners
     from vsa.backends import BACKENDS
 
     supplied: dict[str, Any] = {

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -36,7 +34,7 @@ from reasoning.learners.nvsa_rules import (
 )
 from reasoning.learners.programs import program
 from reasoning.learners.symbolic import Symbolic
-from tests import dummy_rules  # registers the rules and the data sets
+from tests import dummy_rules  # noqa: F401  # registers the rules and the data sets
 from vsa.errors import VSAError
 
 ALTERNATING = (*PUBLISHED, "Alternate")
@@ -102,7 +100,7 @@ def test_wide_rows_need_a_form():
     values = tuple(range(100))
     panels = torch.ones(1, 29, 100, dtype=torch.float64)
     assert form_kernel(panels, RULES.get("Alternate").form(10, 0), Values(0, 99), values).shape == (1, 100)
-    with pytest.raises(VSAError, match="rows of Leap, which declares neither a pattern nor a form.*Rule.form"):
+    with pytest.raises(VSAError, match=r"rows of Leap, which declares neither a pattern nor a form.*Rule.form"):
         row_kernel(panels, 10, "Leap", 1, Values(0, 99), values)
 
 
@@ -198,7 +196,7 @@ def test_sets_by_form(rule, parameter, sets, answer):
 
 
 def test_a_rule_without_a_form_is_refused_with_what_is_missing():
-    with pytest.raises(VSAError, match="NVSA with the rule Leap: received no form.*declare Leap.form.*symbolic"):
+    with pytest.raises(VSAError, match=r"NVSA with the rule Leap: received no form.*declare Leap.form.*symbolic"):
         NVSA(ALGEBRA, grammar=(*PUBLISHED, "Leap"))
 
 

@@ -66,6 +66,7 @@ def _matrices(rule: Rule, parameter: int, columns: int, generator: torch.Generat
             Stream(seed, ("naming",), rows), 0, _VALUES - 1, np.full(_DRAWN, parameter, dtype=np.int64), rows, columns
         )
     reach = int(np.abs(found).max(initial=0))
+    found = found[:, :3]  # a data set has as many rows as columns
     found = found[rule.holds(found, parameter, Values(-reach, reach, white=False))]
     if not len(found):
         raise VSAError(
@@ -162,3 +163,31 @@ def name_choice(
     able = torch.where(seen.any(-1, keepdim=True), seen, able)
     code = codes[able.to(torch.int8).argmax(-1)]
     return torch.where(able.any(-1), code, torch.full_like(code, UNKNOWN))
+
+
+def steps_tell(computed: Tensor, grammar: Sequence[str] = PUBLISHED) -> bool:
+    """Whether it matters for a name if rows have equal steps: a formula computes steps and a rule named after them.
+
+    Args:
+        computed: bool (R, F) from :func:`computed_families`.
+        grammar: names of the rules, as there.
+
+    Returns:
+        Whether it does.
+    """
+    steps = [place for place, rule in enumerate(rules_named(grammar)) if rule.pattern == STEPS]
+    return any(bool((computed[:, place] & computed[:, place + 1 :].any(-1)).any()) for place in steps)
+
+
+def order_of(codes: Tensor, grammar: Sequence[str] = PUBLISHED) -> Tensor:
+    """The order in which ties are broken.
+
+    Args:
+        codes: int8 (...), of rules of the grammar, or UNKNOWN.
+        grammar: names of the rules.
+
+    Returns:
+        Long (...), the place in the grammar; UNKNOWN stands behind all of them.
+    """
+    known = torch.tensor([rule.code for rule in rules_named(grammar)], dtype=torch.int8, device=codes.device)
+    return torch.where(codes == UNKNOWN, len(known), (codes.unsqueeze(-1) == known).to(torch.int8).argmax(-1))

@@ -126,8 +126,7 @@ def _set_is(context: Tensor, relation: Relation) -> Tensor:
     """(B,): the probability that the panel is what the relation says, given that no set is empty."""
     moved_back = context[:, relation.panel].roll(-relation.step, -1)
     operands = [context[:, panel] for panel in (*relation.plus, *relation.minus)]
-    if len(operands) == 2 and len(relation.plus) == 2:
-        return union_is(*operands, moved_back)
     if len(operands) == 2:
-        return difference_is(*operands, moved_back)
+        exact = union_is if len(relation.plus) == 2 else difference_is
+        return exact(operands[0], operands[1], moved_back)
     return equal(_combined(context, relation), moved_back)

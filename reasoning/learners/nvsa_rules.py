@@ -1,7 +1,8 @@
 """The rules that NVSA weighs, and how many value combinations each admits.
 
 For the patterns of the published rules all is worked out at once, in the order of :data:`PATTERNED`; a rule without a
-pattern follows from its form."""
+pattern follows from its form.
+"""
 
 from __future__ import annotations
 

@@ -17,12 +17,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from datasets.arrays import UNKNOWN
 from datasets.rules.base import PUBLISHED, rules_named
-from datasets.rules.forms import STEPS
 from reasoning.encoder import EncodedScene, SceneEncoder
 from reasoning.learners.base import Learner, Prediction, join
-from reasoning.learners.naming import computed_families, name_choice
+from reasoning.learners.naming import computed_families, name_choice, order_of, steps_tell
 from reasoning.learners.selection import choose_rules, fit_prior, mixture, sample_rules
 from reasoning.readout import Readout
 from reasoning.scene import AttributeKey, Scene
@@ -105,10 +103,7 @@ class SoftRules(Learner):
         grammar: Sequence[str] = PUBLISHED,
     ) -> None:
         super().__init__()
-        rules = rules_named(grammar)
-        self.grammar = tuple(rule.name for rule in rules)
-        self._codes_known = torch.tensor([rule.code for rule in rules], dtype=torch.int8)
-        self._stepping = torch.tensor([rule.pattern == STEPS for rule in rules])
+        self.grammar = tuple(rule.name for rule in rules_named(grammar))
         what = type(self).__name__
         if selection not in SELECTIONS:
             raise UnknownNameError(what, name=selection, known=SELECTIONS, kind="selection")
@@ -155,7 +150,7 @@ class SoftRules(Learner):
         return self.distributions(self.logits.flatten(0, 1)[self.kept], self._term_temperature(bool(self.annealed)))
 
     def families(self, weights: Weights) -> Tensor:
-        """bool (R, F): which families of the grammar each rule computes; worked out anew only when the weights have changed."""
+        """bool (R, F): which families each rule computes; worked out anew only when the weights have changed."""
         named = self._named
         if named is None or not all(torch.equal(old, new) for old, new in zip(named[0], weights, strict=True)):
             plain = tuple(part.detach().float().cpu().clone() for part in weights)
@@ -258,7 +253,7 @@ class SoftRules(Learner):
         known = encoded.known_targets.unsqueeze(-2)
         score = cosine(predicted[:, :, :2], known, self.spectral_weights).squeeze(-1).mean(2)  # (B, A, R)
         codes = self._codes(rules, encoded)
-        order = self._order(codes).to(score)
+        order = order_of(codes, self.grammar).to(score)
         choice = torch.softmax(score / self.temperature + self.prior - _TIE * order, dim=-1)
         index = choice.argmax(-1)
         families = codes.gather(-1, index.unsqueeze(-1)).squeeze(-1)
@@ -312,21 +307,9 @@ class SoftRules(Learner):
         constant = (similar > _CONSTANT).flatten(2).all(-1, keepdim=True)
         able = self.families(rules)
         progresses = torch.ones_like(constant)
-        if self._mistakable(able):  # otherwise steps tell nothing
+        if steps_tell(able, self.grammar):  # otherwise steps tell nothing
             goes_on = rows[:, :, :, 1:-1].square() * rows[:, :, :, :-2].conj()
             similar = cosine(goes_on.unsqueeze(-2), rows[:, :, :, 2:].unsqueeze(-2), weights)
             progresses = (similar > _PROGRESSES).flatten(2).all(-1, keepdim=True)
         every = torch.arange(len(able), device=constant.device).expand(*constant.shape[:2], -1)
         return name_choice(able, every, constant, progresses, self.grammar)
-
-    def _mistakable(self, able: Tensor) -> bool:
-        """Whether a formula (R, F) computes steps and also a rule that would be named after them."""
-        return any(
-            bool((able[:, place] & able[:, place + 1 :].any(-1)).any())
-            for place in self._stepping.nonzero().flatten().tolist()
-        )
-
-    def _order(self, codes: Tensor) -> Tensor:
-        """The place in the grammar of each code; behind all of them for UNKNOWN."""
-        known = self._codes_known.to(codes.device)
-        return torch.where(codes == UNKNOWN, len(known), (codes.unsqueeze(-1) == known).to(torch.int8).argmax(-1))

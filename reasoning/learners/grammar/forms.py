@@ -14,20 +14,22 @@ import torch
 from torch import Tensor
 
 from datasets.rules.base import RULES
-from datasets.rules.domains import Domain
+from datasets.rules.domains import SlotSets, Values
 from datasets.rules.forms import PanelForm, PanelPart
+from datasets.streams import Ints
 from vsa.errors import VSAError
 
-__all__ = ["form_counts", "form_kernel", "row_kernel"]
+__all__ = ["Kind", "form_counts", "form_kernel", "row_kernel"]
 
 _MOST = 2**20  # rows or parts that are listed one by one
 _PAIRS = 12  # that differ, in a part: the sum doubles with each
 _CHUNK = 2**22  # entries of listed parts that are worked on at a time
 
+Kind = Values | SlotSets
 Equal = tuple[int, int, int]  # panels a and b: b is a moved by so many steps
 
 
-def form_kernel(panels: Tensor, form: PanelForm, domain: Domain, values: tuple[int, ...]) -> Tensor:
+def form_kernel(panels: Tensor, form: PanelForm, domain: Kind, values: tuple[int, ...]) -> Tensor:
     """How well a form explains panels, all its matrices being equally likely.
 
     Args:
@@ -50,7 +52,7 @@ def form_kernel(panels: Tensor, form: PanelForm, domain: Domain, values: tuple[i
     return kernel
 
 
-def form_counts(form: PanelForm, domain: Domain, values: tuple[int, ...], weights: Tensor | None = None) -> float:
+def form_counts(form: PanelForm, domain: Kind, values: tuple[int, ...], weights: Tensor | None = None) -> float:
     """The log of how many matrices a form has.
 
     Args:
@@ -69,7 +71,7 @@ def form_counts(form: PanelForm, domain: Domain, values: tuple[int, ...], weight
 
 
 def row_kernel(
-    panels: Tensor, columns: int, rule: str, parameter: int, domain: Domain, values: tuple[int, ...]
+    panels: Tensor, columns: int, rule: str, parameter: int, domain: Kind, values: tuple[int, ...]
 ) -> Tensor:
     """As :func:`form_kernel`, for a rule without a form that says something of each row by itself.
 
@@ -98,7 +100,7 @@ def row_kernel(
 # -- parts of copies and moves: products, with inclusion and exclusion for panels that differ ----------------------
 
 
-def _part_sum(panels: Tensor, part: PanelPart, domain: Domain, values: tuple[int, ...], last: int | None) -> Tensor:
+def _part_sum(panels: Tensor, part: PanelPart, domain: Kind, values: tuple[int, ...], last: int | None) -> Tensor:
     """(B, 1), or (B, W) by the value of the panel ``last``: the sum over all values of the part's panels."""
     if all(relation.moves for relation in part.relations):
         if len(part.apart) > _PAIRS:
@@ -119,7 +121,7 @@ def _moved_sum(
     which: tuple[int, ...],
     equal: tuple[Equal, ...],
     apart: tuple[tuple[int, int], ...],
-    domain: Domain,
+    domain: Kind,
     values: tuple[int, ...],
     last: int | None,
 ) -> Tensor:
@@ -158,7 +160,7 @@ def _moved_sum(
 
 
 @lru_cache(maxsize=256)
-def _moves(by: int, domain: Domain, values: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+def _moves(by: int, domain: Kind, values: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Long (W,), the index of each value moved on, and bool (W,), whether it is legal (the index is 0 where not)."""
     known = np.asarray(values, dtype=np.int64)
     moved = domain.step(known, by)
@@ -195,7 +197,7 @@ def _listed(panels: Tensor, listed: Tensor, last: int | None) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _combinations(part: PanelPart, domain: Domain, values: tuple[int, ...]) -> Tensor:
+def _combinations(part: PanelPart, domain: Kind, values: tuple[int, ...]) -> Tensor:
     """Long (K, P), the indices of the values of all panels, for all ways in which the part can look."""
     follow = {relation.panel for relation in part.relations}
     free = [panel for panel in part.panels if panel not in follow]
@@ -216,7 +218,7 @@ def _combinations(part: PanelPart, domain: Domain, values: tuple[int, ...]) -> T
 
 
 @lru_cache(maxsize=64)
-def _rows(rule: str, parameter: int, columns: int, domain: Domain, values: tuple[int, ...]) -> Tensor:
+def _rows(rule: str, parameter: int, columns: int, domain: Kind, values: tuple[int, ...]) -> Tensor:
     """Long (K, n), the indices of the values of all rows that follow a rule."""
     made = RULES.get(rule)
     if len(values) ** columns <= _MOST:
@@ -230,13 +232,13 @@ def _rows(rule: str, parameter: int, columns: int, domain: Domain, values: tuple
     return _indices(rows[made.fits(rows[:, None], domain, parameter)], values)
 
 
-def _grid(count: int, values: tuple[int, ...]) -> np.ndarray:
+def _grid(count: int, values: tuple[int, ...]) -> Ints:
     """int64 (W ** count, count), all combinations."""
     axes = np.meshgrid(*[np.asarray(values, dtype=np.int64)] * count, indexing="ij")
     return np.stack([axis.ravel() for axis in axes], axis=1)
 
 
-def _indices(chosen: np.ndarray, values: tuple[int, ...]) -> Tensor:
+def _indices(chosen: Ints, values: tuple[int, ...]) -> Tensor:
     """The indices (K, P) of values, rows with others left out."""
     known = np.asarray(values, dtype=np.int64)
     order = np.argsort(known)

@@ -15,9 +15,8 @@ from torch import Tensor
 
 from datasets.rules import Values
 from datasets.rules.base import PUBLISHED, RULES, rules_named
-from datasets.rules.domains import Domain
 from datasets.rules.forms import ALIKE, SHIFTS, STEPS, TOTALS
-from reasoning.learners.grammar.forms import form_kernel, row_kernel
+from reasoning.learners.grammar.forms import Kind, form_kernel, row_kernel
 
 __all__ = ["Hypothesis", "ValueRange", "general_kernel", "hypotheses", "value_kernels"]
 
@@ -120,7 +119,7 @@ def value_kernels(panels: Tensor, columns: int, limits: ValueRange, rules: tuple
 
 
 def general_kernel(
-    panels: Tensor, columns: int, rule: Hypothesis, domain: Domain, values: tuple[int, ...]
+    panels: Tensor, columns: int, rule: Hypothesis, domain: Kind, values: tuple[int, ...]
 ) -> Tensor:
     """The kernel of a rule without a pattern, all its matrices being equally likely.
 
