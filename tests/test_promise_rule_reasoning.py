@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 import vsa
-from datasets.arrays import UNKNOWN
+from datasets import CONSTELLATIONS, load
+from datasets.arrays import NUMBER, POSITION, RULE_SLOTS, UNKNOWN
 from datasets.rules import SlotSets, Values
 from datasets.rules.base import PUBLISHED, RULES
 from datasets.rules.forms import PanelForm, Relation
 from reasoning.learners.arlc import ARLC
+from reasoning.learners.base import component_rules
 from reasoning.learners.formula import apply_formula, coefficients, gather_inputs, in_words, input_names
 from reasoning.learners.grammar.forms import form_counts, form_kernel, row_kernel
 from reasoning.learners.learn_vrf import LearnVRF
@@ -34,9 +39,12 @@ from reasoning.learners.nvsa_rules import (
 )
 from reasoning.learners.programs import program
 from reasoning.learners.symbolic import Symbolic
+from reasoning.perception.oracle import Oracle
+from reasoning.solver import Solver
 from tests import dummy_rules  # noqa: F401  # registers the rules and the data sets
 from vsa.errors import VSAError
 
+ROOT = Path(__file__).resolve().parents[1]
 ALTERNATING = (*PUBLISHED, "Alternate")
 ALGEBRA = vsa.get("gsbc", dim=1024, blocks=4)
 EVERY = [(name, parameter) for name in (*ALTERNATING, "Leap") for parameter in RULES.get(name).parameters]
@@ -254,3 +262,103 @@ def test_every_learner_with_rules_takes_them():
     ):
         assert made.rule_labels() and made.describe()
     assert any("Alternate" in label for label in ARLC(ALGEBRA, mode="programmed", grammar=ALTERNATING).rule_labels())
+
+
+# -- puzzles -------------------------------------------------------------------------------------------------------
+
+
+def solved(learner, dataset, constellation, n=200, **options):
+    """Puzzles and what the learner makes of them, as the oracle shows them."""
+    puzzles = load(dataset, split="test", constellation=constellation, n=n, seed=0, **options)
+    with torch.no_grad():
+        return puzzles.arrays, Solver(Oracle(), learner).eval().solve(next(iter(puzzles.batches(n))))
+
+
+def share_right(learner, dataset, constellation, n=200, **options):
+    arrays, prediction = solved(learner, dataset, constellation, n, **options)
+    return float((prediction.answers.numpy() == arrays.target).mean())
+
+
+@pytest.mark.parametrize("constellation", CONSTELLATIONS)
+def test_the_symbolic_solver_and_nvsa_solve_what_takes_turns(constellation):
+    assert share_right(Symbolic(grammar=ALTERNATING), "alternating", constellation) >= 0.99
+    assert share_right(Symbolic(), "alternating", constellation) < 0.9, "the rule is needed"
+    assert share_right(NVSA(ALGEBRA, grammar=ALTERNATING), "alternating", constellation) >= 0.97
+
+
+@pytest.mark.parametrize("constellation", ["center_single", "distribute_four", "distribute_nine"])
+def test_a_rule_that_declares_its_functions_alone_is_solved_by_the_symbolic_solver(constellation):
+    grammar = (*ALTERNATING, "Leap")
+    assert share_right(Symbolic(grammar=grammar), "leaping", constellation) >= 0.99
+    assert share_right(Symbolic(grammar=ALTERNATING), "leaping", constellation) < 0.97, "the rule is needed"
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [
+        Symbolic(grammar=ALTERNATING),
+        NVSA(ALGEBRA, grammar=ALTERNATING),
+        ARLC(ALGEBRA, mode="programmed", grammar=ALTERNATING),
+    ],
+    ids=["symbolic", "nvsa", "arlc"],
+)
+def test_it_is_named(learner):
+    arrays, prediction = solved(learner, "alternating", "center_single")
+    assert [key.name for key in prediction.keys] == list(RULE_SLOTS[1:])
+    truth, named = arrays.components[0].rules[:, 1:], prediction.families.numpy()
+    alternate = RULES.get("Alternate").code
+    assert (prediction.answers.numpy() == arrays.target).mean() >= 0.99
+    assert (truth == alternate).sum() > 50 and (named[truth == alternate] == alternate).mean() >= 0.98
+    assert (named[truth != alternate] == alternate).mean() <= 0.01
+
+
+@pytest.mark.parametrize("maxval", [100, 1000])
+def test_rows_of_ten(maxval):
+    options = {"columns": 10, "maxval": maxval, "n": 50}
+    wide = vsa.get("gsbc", dim=4096, blocks=2)
+    for learner in (
+        Symbolic(grammar=ALTERNATING),
+        NVSA(wide, grammar=ALTERNATING),
+        ARLC(ALGEBRA, mode="programmed", columns=10, grammar=ALTERNATING),
+    ):
+        assert share_right(learner, "alternating_x", "center_single", **options) >= 0.96
+
+
+def test_positions_that_take_turns_are_told_by_the_symbolic_solver_and_nvsa():
+    alternate = RULES.get("Alternate").code
+    for learner in (Symbolic(grammar=ALTERNATING), NVSA(ALGEBRA, grammar=ALTERNATING)):
+        arrays, prediction = solved(learner, "alternating", "distribute_four")
+        rules = component_rules(prediction, 0, ALTERNATING)
+        part = arrays.components[0]
+        for kind in (NUMBER, POSITION):
+            at_work = (part.rules[:, 0] == alternate) & (part.governed == kind)
+            assert at_work.sum() >= 10
+            told = (rules["Number/Position"].numpy() == alternate) & (rules["governed"].numpy() == kind)
+            assert told[at_work].mean() >= 0.9
+
+
+def test_to_register_a_rule_changes_no_score_of_the_published_data():
+    """In a process of its own: before and after the module of the rule is imported."""
+    script = """
+import torch
+from datasets import load
+from reasoning import make_solver
+def scores():
+    found = []
+    for model, *more in (["symbolic"], ["nvsa"], ["arlc", "model.mode=programmed"], ["learn_vrf"]):
+        for constellation in ("center_single", "distribute_four"):
+            puzzles = load("iraven", split="test", constellation=constellation, n=40, seed=3)
+            made = make_solver(model, f"constellation={constellation}", *more)
+            found.append((puzzles.arrays.target, made.solve(next(iter(puzzles.batches(40))))))
+    return found
+before = scores()
+import tests.dummy_rules
+from datasets.rules.base import RULES
+assert "Alternate" in RULES.names()
+for (target, one), (same, two) in zip(before, scores(), strict=True):
+    assert (target == same).all()
+    assert torch.equal(one.scores, two.scores) and torch.equal(one.families, two.families)
+print("the same")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=250)
+    assert done.stdout == "the same\n", done.stderr
