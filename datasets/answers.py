@@ -68,8 +68,8 @@ def binomials(slots: int) -> Ints:
 def modifiable(matrix: Matrix, layout: Component, numbers: Ints) -> Ints:
     """In how many ways each attribute of a panel may be changed without the rules noticing by accident.
 
-    An attribute whose entities keep their values may only be changed where its values are seen to be constant: not when the entities of a
-    non-uniform panel are drawn afresh in every panel.
+    An attribute whose entities keep their values may only be changed where its values are seen to be constant: not when
+    the entities of a non-uniform panel are drawn afresh in every panel.
 
     Args:
         matrix: the component's rules.

@@ -26,8 +26,18 @@ from .rules.base import PUBLISHED, RULES, Rule, rules_named
 if TYPE_CHECKING:
     from .arrays import PuzzleArrays
 
-__all__ = ["DATA_SETS", "FILES", "DataSet", "data_set", "grammar_of", "known_names", "like", "listed_code",
-           "listed_rules"]  # fmt: skip
+__all__ = [
+    "DATA_SETS",
+    "FILES",
+    "DataSet",
+    "data_set",
+    "grammar_of",
+    "known_names",
+    "like",
+    "listed_code",
+    "listed_rules",
+    "settings_without_file",
+]
 
 PUBLISHED_SIZE = 10_000  # puzzles per constellation of the published data sets, all splits together
 U = TypeVar("U")
@@ -49,7 +59,7 @@ class DataSet:
         tree: the candidates are a bisection tree, and say what they change.
         near: each distractor differs from the answer in one attribute.
         marked: the published xml says what each candidate changes.
-        usual: short name of the constellation that a learner is trained on where none is asked for.
+        usual: the constellation that a learner is trained on where none is asked for.
         size: how many puzzles of a constellation the published data set has.
         label: how the literature writes it.
     """
@@ -82,6 +92,11 @@ class DataSet:
         """Its rules, in the order of their codes."""
         return rules_named(self.rules)
 
+    @property
+    def training_constellation(self) -> str:
+        """Where a learner is trained if nobody says otherwise: ``usual``, or the first one that the data set has."""
+        return self.usual if self.usual in (*self.constellations, "all") else self.constellations[0]
+
     def check_options(self, what: str, columns: int, maxval: int | None, confounders: int) -> None:
         """Refuses options that the data set does not have.
 
@@ -99,7 +114,7 @@ class DataSet:
                 what,
                 received=f"columns={columns}, maxval={maxval}, confounders={confounders}",
                 expected="columns=3 and neither maxval nor confounders",
-                hint=f"these are options of {ranged_words()}",
+                hint=f"these options belong to dataset={ranged_words()}",
             )
 
     def generate(self, constellation: str, index: np.ndarray, seed: int, **extent: Any) -> PuzzleArrays:
@@ -200,7 +215,7 @@ class _DataSets(Registry[DataSet]):
             )  # fmt: skip
 
 
-FILES = DataSet("files", make=None, tree=True)  # the user's own puzzles; their rules are those that occur
+FILES = DataSet("files", make=None, tree=True, usual="all")  # the user's own puzzles; their rules are those that occur
 DATA_SETS = _DataSets(
     "data set",
     {
@@ -292,6 +307,28 @@ def grammar_of(name: str, codes: Iterable[np.ndarray]) -> tuple[Rule, ...]:
     found = {int(code) for part in codes for code in np.unique(part)} - set(range(len(PUBLISHED)))
     further = [rule for rule, code in listed_rules().items() if code in found] if found else []
     return rules_named((*PUBLISHED, *further))
+
+
+def settings_without_file(name: str) -> dict[str, Any] | None:
+    """Settings of a registered data set that has no file in conf/dataset: those of the published one most like it.
+
+    Args:
+        name: of the data set.
+
+    Returns:
+        As the file would hold them; None where there is no such data set.
+    """
+    if name not in DATA_SETS:
+        return None
+    import yaml
+
+    from vsa.commands import conf_folder
+
+    data = DATA_SETS.get(name)
+    sibling = next(other for other in DATA_SETS.ours if DATA_SETS.get(other).ranged == data.ranged)
+    text = (conf_folder() / "dataset" / f"{sibling}.yaml").read_text(encoding="utf-8")
+    extent = {"columns": data.columns, "maxval": data.maxval} if data.ranged else {}
+    return {**yaml.safe_load(text), "name": name, **extent}
 
 
 def ranged_words() -> str:

@@ -16,8 +16,7 @@ from .answers import NUMBER, POSITION, AnswerSet, CandidatePanels, binomials, mo
 from .arrays import CANDIDATES, MODIFIABLE
 from .attributes import ATTRIBUTES, UNIFORM
 from .constellations import Component
-from .rules.base import sets_of
-from .rules.base import declares
+from .rules.base import declares, sets_of
 from .rules.domains import Bools
 from .sampling import Matrix
 from .streams import Ints, Stream

@@ -18,7 +18,7 @@ from vsa.commands import compose
 from vsa.errors import SettingsError, VSAError
 
 from .constellations import CONSTELLATIONS, resolve_constellation
-from .data_sets import DATA_SETS, data_set
+from .data_sets import DATA_SETS, data_set, settings_without_file
 from .generation import generate
 from .production import FORMS, Order, produce
 
@@ -123,12 +123,7 @@ def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def _without_file(group: str, name: str) -> dict[str, Any] | None:
-    """Settings of a registered data set that comes without a file in conf/dataset."""
-    if group != "dataset" or name not in DATA_SETS:
-        return None
-    data = DATA_SETS.get(name)
-    extent = {"columns": data.columns, "maxval": data.maxval, "confounders": 0} if data.ranged else {}
-    return {"name": name, **extent}
+    return settings_without_file(name) if group == "dataset" else None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

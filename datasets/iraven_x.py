@@ -36,7 +36,7 @@ def generate_iraven_x(
         index: int64 (N,), which puzzles of the seed's sequence.
         seed: the run's seed.
         columns: n >= 3; the matrix has n rows too.
-        maxval: values are 0 .. maxval - 1; only rules that say so reach maxval, as Distribute Three does in the published data.
+        maxval: values are 0 .. maxval - 1; only a rule that says so reaches maxval, as Distribute Three does.
         confounders: how many attributes without any rule, 0 .. 300.
 
     Returns:
@@ -55,7 +55,9 @@ def generate_iraven_x(
             hint="a progression by 2 must fit into a row",
         )
     if not 0 <= confounders <= MAX_CONFOUNDERS:
-        raise VSAError(f"generate {data.name}", received=f"confounders={confounders}", expected=f"0 .. {MAX_CONFOUNDERS}")
+        raise VSAError(
+            f"generate {data.name}", received=f"confounders={confounders}", expected=f"0 .. {MAX_CONFOUNDERS}"
+        )
     chunk = max(1, _WORDS // ((columns * columns + 7) * (4 + confounders)))
     if len(index) > chunk:
         parts = [index[k : k + chunk] for k in range(0, len(index), chunk)]

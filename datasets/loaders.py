@@ -14,9 +14,9 @@ from torch.utils.data import Dataset
 from vsa.errors import DtypeError, SettingsError, UnknownNameError
 
 from .arrays import PuzzleArrays
-from .data_sets import data_set
 from .cache import cached
 from .constellations import resolve_constellation
+from .data_sets import data_set
 from .panels import Key
 from .pmf import oracle_pmfs
 from .puzzle import Puzzle
@@ -25,7 +25,6 @@ from .storage import read
 from .streams import Stream
 
 __all__ = ["SPLITS", "PuzzleBatch", "PuzzleDataset", "TensorPMFs", "collate", "load", "split_indices"]
-
 
 
 @dataclass(frozen=True)

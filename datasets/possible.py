@@ -158,9 +158,9 @@ def _moves(puzzles: PuzzleArrays, c: int) -> Bools:
             if not len(rows):
                 continue
             panels = code[rows]
-            context = rule.carries(panels[:, pairs - 1], panels[:, pairs], parameter).all(axis=1)
+            context = np.all(rule.carries(panels[:, pairs - 1], panels[:, pairs], parameter), axis=1, keepdims=True)
             last = rule.carries(np.repeat(panels[:, n - 1 : n], CANDIDATES, axis=1), panels[:, n:], parameter)
-            same[rows] |= context[:, None] & last
+            same[rows] |= context & last
     return same
 
 

@@ -66,7 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if key == "dataset":
                 raise UnknownNameError("probe puzzles", name=value, known=DATA_SETS.names(), kind="data set")
             if key not in settings or not value.isdecimal() or (key == "n" and int(value) < 1):
-                raise SettingsError(f"argument {argument!r}", expected="n=1000, seed=0 or dataset=NAME", hint="see --help")
+                raise SettingsError(
+                    f"argument {argument!r}", expected="n=1000, seed=0 or dataset=NAME", hint="see --help"
+                )
             settings[key] = int(value)
         heads = (f"{data.label or data.name} {kind}" for data in shown for kind in ("vote", "network"))
         table = Table(Column("%", no_wrap=True), *heads)

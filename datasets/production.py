@@ -20,8 +20,8 @@ from typing import Any
 from vsa.errors import SettingsError, UnknownNameError, VSAError
 
 from .cache import FORMAT, generator_version
-from .data_sets import DATA_SETS, DataSet, data_set
 from .constellations import CONSTELLATIONS
+from .data_sets import DATA_SETS, DataSet, data_set
 from .generation import MOST_NUMBER, generate
 from .rules.base import RULES, Rule
 from .storage_npz import file_stem

@@ -14,6 +14,7 @@ from .rules.base import RULES, rule_name
 
 __all__ = ["Entity", "Panel", "Puzzle", "RuleInstance"]
 
+
 @dataclass(frozen=True)
 class Entity:
     """One shape.

@@ -27,9 +27,7 @@ Maker = Callable[[Stream, Sequence[Matrix], Sequence[Component]], AnswerSet]
 _CHUNK = 4096  # puzzles at a time: the arrays of a chunk stay in the cache
 
 
-def generate_raven(
-    answer_set: Maker, data: DataSet, constellation: str, index: np.ndarray, seed: int
-) -> PuzzleArrays:
+def generate_raven(answer_set: Maker, data: DataSet, constellation: str, index: np.ndarray, seed: int) -> PuzzleArrays:
     """Makes puzzles.
 
     Args:
@@ -44,7 +42,9 @@ def generate_raven(
     """
     if len(index) > _CHUNK:
         chunks = [index[k : k + _CHUNK] for k in range(0, len(index), _CHUNK)]
-        return PuzzleArrays.concatenate([generate_raven(answer_set, data, constellation, chunk, seed) for chunk in chunks])
+        return PuzzleArrays.concatenate(
+            [generate_raven(answer_set, data, constellation, chunk, seed) for chunk in chunks]
+        )
     layouts = CONSTELLATIONS[constellation].components
     stream = Stream(seed, (data.name, constellation), index)
     grammar = data.grammar

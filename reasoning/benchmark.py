@@ -294,7 +294,7 @@ def _show(
 def _protocol(settings: BenchmarkSettings, job: Job) -> str:
     data = settings.dataset
     count = "every puzzle" if data.n is None else f"{data.n} puzzles each"
-    split = data.split or ("all" if data.name == "files" else "test")
+    split = data.split or ("test" if data.kind.made else "all")
     count += "" if data.holdout is None else f" with {data.holdout}"
     if job.answers is not None:
         asked = answer_files.prompt_settings(settings)

@@ -149,7 +149,7 @@ def layout(dataset: DatasetSettings, chosen: str | Sequence[str], columns: int |
             continue
     return Layout(
         dataset.name, tuple(names) or tuple(CONSTELLATIONS), dataset.columns if columns is None else columns,
-        dataset.maxval, dataset.confounders,
+        dataset.maxval, dataset.confounders, tuple(rule.name for rule in dataset.kind.grammar),
     )  # fmt: skip
 
 
@@ -212,18 +212,16 @@ def constellations(chosen: str | Sequence[str], dataset: DatasetSettings) -> tup
 
     Raises:
         UnknownNameError: no such constellation.
-        SettingsError: I-RAVEN-X has one only.
+        SettingsError: the data set does not have it.
     """
     from datasets import CONSTELLATIONS, resolve_constellation
 
     asked = (chosen,) if isinstance(chosen, str) else tuple(chosen)
     if not asked:
         raise SettingsError("setting constellation", received="an empty list", expected="at least one name, or all")
-    if dataset.name == "files":  # known once the folder is read
+    if not dataset.kind.made:  # known once the folder is read
         return asked
-    every = tuple(CONSTELLATIONS)
-    if dataset.name == "iraven_x":
-        every = every[:1]
+    every = dataset.kind.constellations
     if _ALL in asked:
         return every
     names = []
@@ -236,7 +234,9 @@ def constellations(chosen: str | Sequence[str], dataset: DatasetSettings) -> tup
             ) from None
         if names[-1] not in every:
             raise SettingsError(
-                f"constellation={name}", received=f"dataset={dataset.name}", expected="constellation=center"
+                f"constellation={name}",
+                received=f"dataset={dataset.name}",
+                expected=f"constellation={' or '.join(CONSTELLATIONS[one].short for one in every)}",
             )
     return tuple(dict.fromkeys(names))
 
@@ -262,7 +262,7 @@ def puzzle_sets(
     import datasets
 
     pair = None if dataset.holdout is None else holdout.parse(dataset.holdout)
-    if dataset.name != "files":
+    if dataset.kind.made:
         names = constellations(chosen, dataset)
         return {name: _generated(dataset, name, split or "test", n or 2000, pair, training) for name in names}
     found = datasets.read(dataset.path, maxval=dataset.maxval)

@@ -262,6 +262,7 @@ def no_model(module: str) -> NoModelError:
 
 def _without_file(group: str, name: str) -> dict[str, Any] | None:
     """Settings of a member that comes without a file, a notebook's or another package's: its constructor's defaults."""
+    from datasets.data_sets import settings_without_file
     from reasoning import build, learners, perception
     from vsa import backends, models
 
@@ -269,6 +270,8 @@ def _without_file(group: str, name: str) -> dict[str, Any] | None:
         "model": learners.LEARNERS, "perception": perception.PERCEPTIONS, "algebra": models.ALGEBRAS,
         "backend": backends.BACKENDS,
     }  # fmt: skip
+    if group == "dataset":
+        return settings_without_file(name)
     if group not in tables or name not in tables[group].names():
         return None
     own: dict[str, Any] = {"mode": None, "training": {}} if group == "model" else {}

@@ -122,7 +122,7 @@ def explain(settings: ExplainSettings, named: Mapping[str, str]) -> tuple[str, E
 def _puzzle_set(settings: ExplainSettings) -> tuple[str, PuzzleDataset]:
     """The one set that the puzzle is in."""
     dataset: DatasetSettings = settings.dataset
-    if dataset.name != "files":
+    if dataset.kind.made:
         names = build.constellations(settings.constellation, dataset)
         if len(names) > 1:
             raise _several(names)

@@ -89,9 +89,9 @@ def _named(prediction: Prediction, component: int, item: int) -> dict[str, str |
 
 
 def _family(code: int) -> str | None:
-    from datasets.arrays import RULE_NAMES
+    from datasets.rules import rule_name
 
-    return RULE_NAMES[code] if code >= 0 else None
+    return rule_name(code) if code >= 0 else None
 
 
 def _expect(arrays: PuzzleArrays, key: AttributeKey, values: Tensor) -> Expected:

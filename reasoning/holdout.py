@@ -6,7 +6,7 @@ architectures", 2023 (eleven pairs of center: Type, Size and Color with each of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, NamedTuple
 
 from vsa.errors import SettingsError, UnknownNameError
@@ -34,11 +34,12 @@ class Pair(NamedTuple):
         return f"{self.attribute}/{self.rule}"
 
 
-def parse(text: str) -> Pair:
+def parse(text: str, rules: Collection[str] | None = None) -> Pair:
     """A pair from its name.
 
     Args:
         text: ``Type/Progression``; attributes are those of :data:`ATTRIBUTES`.
+        rules: names of those that may be at work; None: of every data set.
 
     Returns:
         The pair.
@@ -47,14 +48,15 @@ def parse(text: str) -> Pair:
         SettingsError: not of that form.
         UnknownNameError: no such attribute or rule.
     """
-    from datasets.arrays import RULE_NAMES
+    from datasets.data_sets import listed_rules
 
     attribute, slash, rule = text.rpartition("/")
     if not slash:
         raise SettingsError(
             _WHAT, received=repr(text), expected="ATTRIBUTE/RULE", hint="for example dataset.holdout=Type/Progression"
         )
-    for name, known, kind in ((attribute, ATTRIBUTES, "attribute"), (rule, RULE_NAMES, "rule")):
+    known_rules = tuple(listed_rules() if rules is None else rules)
+    for name, known, kind in ((attribute, ATTRIBUTES, "attribute"), (rule, known_rules, "rule")):
         if name not in known:
             raise UnknownNameError(_WHAT, name=name, known=known, kind=kind)
     return Pair(attribute, rule)
@@ -72,14 +74,15 @@ def follows(pair: Pair, arrays: PuzzleArrays) -> NDArray[np.bool_]:
     """
     import numpy as np
 
-    from datasets.arrays import GOVERNED, RULE_NAMES, RULE_SLOTS
+    from datasets.arrays import GOVERNED, RULE_SLOTS
+    from datasets.rules import rule_code
 
     slot = pair.attribute if pair.attribute in RULE_SLOTS else RULE_SLOTS[0]
     found = np.zeros(len(arrays), dtype=np.bool_)
     for component in arrays.components:
         if slot == RULE_SLOTS[0] and component.slots == 1:  # a single entity has no such rule
             continue
-        at_work = component.rules[:, RULE_SLOTS.index(slot)] == RULE_NAMES.index(pair.rule)
+        at_work = component.rules[:, RULE_SLOTS.index(slot)] == rule_code(pair.rule)
         if pair.attribute != slot:
             at_work &= component.governed == GOVERNED.index(pair.attribute)
         found |= at_work

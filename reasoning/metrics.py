@@ -196,7 +196,8 @@ def observe(arrays: PuzzleArrays, prediction: Prediction) -> Metrics:
     Raises:
         ShapeError: puzzles and predictions differ in number.
     """
-    from datasets.arrays import GOVERNED, RULE_NAMES, RULE_SLOTS
+    from datasets.arrays import GOVERNED, NUMBER, RULE_SLOTS
+    from datasets.rules import rule_name
     from datasets.rules.consistency import consistent_families, consistent_in
     from reasoning.learners.base import component_rules
 
@@ -207,6 +208,9 @@ def observe(arrays: PuzzleArrays, prediction: Prediction) -> Metrics:
         )
     right = answers == arrays.target
     rules: dict[RuleKey, RuleTally] = {}
+    grammar = arrays.grammar
+    codes = [rule.code for rule in grammar]
+    still = [rule.code for rule in grammar if RULE_SLOTS[0] in rule.governs]
     for number, component in enumerate(arrays.components):
         predicted = {slot: codes.cpu().numpy() for slot, codes in component_rules(prediction, number).items()}
         possible = consistent_families(arrays, number)
@@ -214,22 +218,26 @@ def observe(arrays: PuzzleArrays, prediction: Prediction) -> Metrics:
             if slot not in predicted:
                 continue
             label, family = component.rules[:, column], predicted[slot]
-            ambiguous = consistent_in(possible, slot).sum(axis=1) > 1
+            ambiguous = consistent_in(possible, slot, grammar).sum(axis=1) > 1
             named = family == label
             if slot == "Number/Position":
                 governed, guessed = component.governed, predicted["governed"]
                 # A constant rule governs number and position alike, so what it is said to govern says nothing.
-                named &= (label == 0) | (guessed == governed)
-                fits = np.where(guessed == 1, _fits(possible["Number"], family), _fits(possible["Position"], family))
+                named &= np.isin(label, still) | (guessed == governed)
+                fits = np.where(
+                    guessed == NUMBER,
+                    _fits(possible["Number"], codes, family),
+                    _fits(possible["Position"], codes, family),
+                )
             else:
-                governed, fits = np.full(len(arrays), _NOT_GOVERNED), _fits(possible[slot], family)
+                governed, fits = np.full(len(arrays), _NOT_GOVERNED), _fits(possible[slot], codes, family)
             # The generator's own rule fits by construction.
             consistent = named | fits
             for code in np.unique(governed):
                 attribute = slot if code == _NOT_GOVERNED else GOVERNED[code]
                 for rule in np.unique(label[governed == code]):
                     chosen = (governed == code) & (label == rule)
-                    rules[RuleKey(number, attribute, RULE_NAMES[rule])] = RuleTally(
+                    rules[RuleKey(number, attribute, rule_name(int(rule)))] = RuleTally(
                         int(named[chosen].sum()),
                         int(consistent[chosen].sum()),
                         int(right[chosen].sum()),
@@ -239,6 +247,9 @@ def observe(arrays: PuzzleArrays, prediction: Prediction) -> Metrics:
     return Metrics(Tally.of(right), rules)
 
 
-def _fits(possible: NDArray[np.bool_], family: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Whether each puzzle's family (bool (N, 4) by code) is possible; an unnamed one (-1) is not."""
-    return np.asarray((family >= 0) & possible[np.arange(len(family)), family])
+def _fits(possible: NDArray[np.bool_], codes: list[int], family: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Whether each puzzle's family (N,) is possible (bool (N, F), columns as ``codes``); an unknown one (-1) is not."""
+    found = np.zeros(len(family), dtype=np.bool_)
+    for column, code in enumerate(codes):
+        found |= (family == code) & possible[:, column]
+    return found

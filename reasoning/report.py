@@ -189,7 +189,7 @@ def at_setting(
     Returns:
         The entries, those of I-RAVEN-X with the figure of the setting at hand; entries without one are left out.
     """
-    if dataset.name != "iraven_x":
+    if not dataset.kind.ranged:
         return list(entries)
     confounded = bool(dataset.confounders and perception.get("confounders", True))
     stress = perception.get("stress", "none") if perception.get("p_left", 1.0) < 1.0 else "none"

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from reasoning import holdout
-from vsa.errors import SettingsError
+from vsa.errors import SettingsError, closest
 from vsa.plugins import origins
+
+if TYPE_CHECKING:
+    from datasets.data_sets import DataSet
 
 __all__ = [
     "BenchmarkSettings",
@@ -120,7 +123,7 @@ def plugins(parts: Any, factorizers: str | None = None) -> dict[str, Any]:
 class DatasetSettings:
     """Which puzzles."""
 
-    name: Literal["raven", "iraven", "raven_fair", "iraven_x", "files"]
+    name: str  # of a registered data set, or files
     n: int | None = None  # puzzles of each set; null: every one (files)
     columns: int = 3  # panels in a row; I-RAVEN-X only
     maxval: int | None = None  # largest value; I-RAVEN-X only
@@ -132,28 +135,37 @@ class DatasetSettings:
     seed: int = 0  # puzzles are a function of this seed, the constellation and their index
 
     def __post_init__(self) -> None:
+        from datasets.data_sets import known_names
+
+        if self.name not in known_names():
+            near = closest(self.name, known_names())
+            raise SettingsError(
+                "setting dataset.name", received=repr(self.name), expected=f"one of {', '.join(known_names())}",
+                hint=f"did you mean {near[0]!r}?" if near else "a data set of your own is registered in DATA_SETS",
+            )  # fmt: skip
         _at_least("dataset.n", self.n, 1)
         _at_least("dataset.columns", self.columns, 3)
         _at_least("dataset.maxval", self.maxval, 1)
         _at_least("dataset.confounders", self.confounders, 0)
+        data = self.kind
         if self.holdout is not None:
-            holdout.parse(self.holdout)
-        if (self.name == "files") != (self.path is not None):
+            holdout.parse(self.holdout, data.rules if data.made else None)
+        if data.made == (self.path is not None):
             raise SettingsError(
                 f"dataset={self.name}",
                 received=f"dataset.path={'null' if self.path is None else self.path}",
                 expected="a path with dataset=files, and with it alone",
                 hint="write dataset=files dataset.path=DIR",
             )
-        if self.name in ("raven", "iraven", "raven_fair") and (
-            self.columns != 3 or self.maxval is not None or self.confounders
-        ):
-            raise SettingsError(
-                f"dataset={self.name}",
-                received=f"columns={self.columns} maxval={self.maxval} confounders={self.confounders}",
-                expected="3 columns and neither maxval nor confounders",
-                hint="these options belong to dataset=iraven_x",
-            )
+        if data.made:
+            data.check_options(f"dataset={self.name}", self.columns, self.maxval, self.confounders)
+
+    @property
+    def kind(self) -> DataSet:
+        """What the data set is."""
+        from datasets.data_sets import data_set
+
+        return data_set(self.name, "setting dataset")
 
 
 @dataclass(frozen=True)
@@ -168,10 +180,10 @@ class TrainingDatasetSettings(DatasetSettings):
         _at_least("dataset.test_n", self.test_n, 1)
         for maxval in self.test_maxval or ():
             _at_least("dataset.test_maxval", maxval, 1)
-        if self.test_maxval is not None and (self.name != "iraven_x" or not self.test_maxval):
+        if self.test_maxval is not None and (not self.kind.ranged or not self.test_maxval):
             raise SettingsError(
                 "setting dataset.test_maxval", received=f"{list(self.test_maxval)} with dataset={self.name}",
-                expected="null, or at least one range with dataset=iraven_x",
+                expected="null, or at least one range with dataset=iraven_x or its like",
             )  # fmt: skip
         if self.split is not None:
             raise SettingsError(

@@ -116,7 +116,7 @@ def parse(composed: Mapping[str, Any], said: Mapping[str, str] | None = None) ->
     model = settings.model if settings.model.mode else replace(settings.model, mode="learned")
     constellation: str | tuple[str, ...] | None = settings.constellation
     if constellation is None:
-        constellation = {"iraven_x": "center_single", "files": "all"}.get(settings.dataset.name, "distribute_four")
+        constellation = settings.dataset.kind.training_constellation
     build.constellations(constellation, settings.dataset)
     build.constellations(settings.test_constellation, settings.dataset)
     if said is not None:

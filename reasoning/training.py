@@ -62,7 +62,7 @@ def prepare(settings: TrainSettings, folder: Path | None = None) -> Prepared:
     torch.use_deterministic_algorithms(True)
     data = settings.dataset
     chosen = settings.constellation or "all"
-    if data.name != "files":  # a mistake in the model's settings shows before puzzles are generated
+    if data.kind.made:  # a mistake in the model's settings shows before puzzles are generated
         free_weights(recipe_of(settings, build.layout(data, chosen), folder).solver(training=True))
     training = build.puzzle_sets(data, chosen, "train", data.n, training=True)
     testing = build.ranges(data, settings.test_constellation)

@@ -21,7 +21,19 @@ from ..streams import Ints, Rows, Stream
 from .domains import Bools, Domain
 from .forms import PanelForm
 
-__all__ = ["PUBLISHED", "RULES", "LinearForm", "Placement", "Rule", "all_rules", "declares", "rule_code", "rule_name", "rules_named", "sets_of"]
+__all__ = [
+    "PUBLISHED",
+    "RULES",
+    "LinearForm",
+    "Placement",
+    "Rule",
+    "all_rules",
+    "declares",
+    "rule_code",
+    "rule_name",
+    "rules_named",
+    "sets_of",
+]
 
 PUBLISHED = ("Constant", "Progression", "Arithmetic", "Distribute_Three")  # of the published data sets; codes 0 .. 3
 MOST_CODE = 127  # codes are int8

@@ -1,6 +1,8 @@
-"""The laws of a rule: what its author promises by deriving from :class:`datasets.rules.Rule`, tried on drawn matrices."""
+"""The laws of a rule: what its author promises by deriving from :class:`datasets.rules.Rule`, tried on drawn panels."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -118,7 +120,7 @@ def _check_places(rule: Rule, parameter: int, slots: int, n: int, seed: int) -> 
 
 
 def _check_relation(rule: Rule, matrix: Ints, parameter: int, domain: Domain, where: str) -> None:
-    """``holds`` and ``complete`` agree with what was drawn, and with one another where the last panel is another one."""
+    """``holds`` and ``complete`` agree with what was drawn; no other last panel holds, nor a broken first row."""
     n, _, columns = matrix.shape
     held = rule.holds(matrix, parameter, domain)
     _require(rule, "holds", held, matrix, "drawn matrices to hold", where)
@@ -137,7 +139,7 @@ def _check_relation(rule: Rule, matrix: Ints, parameter: int, domain: Domain, wh
     _require(rule, "holds", ~again, spoiled, "no matrix to hold whose first row is broken", where)
 
 
-def _require(rule: Rule, method: str, kept: np.ndarray, shown: np.ndarray, expected: str, where: str) -> None:
+def _require(rule: Rule, method: str, kept: Any, shown: np.ndarray, expected: str, where: str) -> None:
     if kept.shape != (len(shown),) or kept.dtype != np.bool_:
         _refuse(rule, method, f"{kept.dtype} of shape {kept.shape}", f"bool of shape ({len(shown)},)", where)
     broken = np.flatnonzero(~kept)

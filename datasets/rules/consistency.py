@@ -88,7 +88,7 @@ def consistent_families(puzzles: PuzzleArrays, component: int) -> dict[str, Bool
         "Number": _fit(grammar, "Number", arrays.numbers[:, :n], columns, Values(1, layout.slots)),
         "Position": _fit(grammar, "Position", panel_sets(puzzles, component)[:, :n], columns, SlotSets(layout.slots)),
     }
-    redrawn = found["Number"][:, counting].any(axis=1) | found["Position"][:, redrawing].any(axis=1)
+    redrawn = np.any(found["Number"][:, counting], axis=1) | np.any(found["Position"][:, redrawing], axis=1)
     for name in ("Type", "Size", "Color"):
         offset = ATTRIBUTES[name].offset if puzzles.maxval is None else 0
         low, high = layout.range(name) if puzzles.maxval is None else (0, puzzles.maxval)

@@ -9,6 +9,7 @@ from scipy import stats
 import datasets
 from datasets.arrays import GOVERNED, RULE_NAMES, RULE_SLOTS, equal
 from datasets.constellations import CONSTELLATIONS
+from datasets.rules import PUBLISHED, rules_named
 from datasets.rules.consistency import panel_values
 from datasets.sampling import keeps_entities, options, sample_component
 from datasets.streams import Stream
@@ -19,7 +20,7 @@ OUT_IN_GRID = CONSTELLATIONS["in_distribute_four_out_center_single"]
 
 def names(constellation: str, component: int, slot: str) -> set[tuple[str, str, int]]:
     layout = CONSTELLATIONS[constellation].components[component]
-    return {(o.governed, o.rule.name, o.parameter) for o in options(layout, slot)}
+    return {(o.governed, o.rule.name, o.parameter) for o in options(rules_named(PUBLISHED), layout, slot)}
 
 
 def test_single_slots_have_a_constant_layout() -> None:
@@ -41,7 +42,7 @@ def test_impossible_rules_are_no_options() -> None:
 def test_a_rule_without_a_parameter_left_loses_its_weight_only() -> None:
     """Of seven rules on a 2x2's layout two are halved: 1/12 each, the others 1/6."""
     weights: dict[tuple[str, str], int] = {}
-    for o in options(CONSTELLATIONS["distribute_four"].components[0], "Number/Position"):
+    for o in options(rules_named(PUBLISHED), CONSTELLATIONS["distribute_four"].components[0], "Number/Position"):
         weights[o.governed, o.rule.name] = weights.get((o.governed, o.rule.name), 0) + o.weight
     assert weights["Number", "Progression"] * 2 == weights["Number", "Arithmetic"]
     assert weights["Number", "Arithmetic"] == weights["Number/Position", "Constant"]
@@ -51,7 +52,7 @@ def test_a_rule_without_a_parameter_left_loses_its_weight_only() -> None:
 def test_matrices_obey_uniformity_and_keep_entities(constellation: str) -> None:
     for layout in CONSTELLATIONS[constellation].components:
         n = 3_000
-        matrix = sample_component(Stream(1, ("t", layout.name), np.arange(n)), layout)
+        matrix = sample_component(Stream(1, ("t", layout.name), np.arange(n)), layout, rules_named(PUBLISHED))
         for name in ("Type", "Size", "Color", "Angle"):
             levels = matrix.attributes[name].astype(np.int64).reshape(n, 3, 3, -1)
             assert ((levels >= 0).reshape(n, 9, -1) == matrix.exists).all()
