@@ -90,6 +90,11 @@ def test_sums_over_sets(generator):
     form = RULES.get("Alternate").form(3, 0)
     torch.testing.assert_close(form_kernel(panels, form, domain, values), expected)
     torch.testing.assert_close(row_kernel(panels, 3, "Alternate", 0, domain, values), expected)
+    prior = torch.tensor([0.5, 2.0, 3.0], dtype=torch.float64)  # of the two panels that are free
+    weighted = panels * torch.where((torch.arange(8) % 3 < 2).unsqueeze(-1), prior, torch.ones(3, dtype=torch.float64))
+    expected = listed("Alternate", 0, weighted, domain, values)
+    expected = expected / listed("Alternate", 0, weighted / panels, domain, values).sum(-1, keepdim=True)
+    torch.testing.assert_close(form_kernel(panels, form, domain, values, prior), expected)
 
 
 @pytest.mark.parametrize("slots", [4, 9])
@@ -327,14 +332,15 @@ def test_rows_of_ten(maxval):
 def test_positions_that_take_turns_are_told_by_the_symbolic_solver_and_nvsa():
     alternate = RULES.get("Alternate").code
     for learner in (Symbolic(grammar=ALTERNATING), NVSA(ALGEBRA, grammar=ALTERNATING)):
-        arrays, prediction = solved(learner, "alternating", "distribute_four")
+        arrays, prediction = solved(learner, "alternating", "distribute_nine", 400)
         rules = component_rules(prediction, 0, ALTERNATING)
         part = arrays.components[0]
         for kind in (NUMBER, POSITION):
             at_work = (part.rules[:, 0] == alternate) & (part.governed == kind)
-            assert at_work.sum() >= 10
-            told = (rules["Number/Position"].numpy() == alternate) & (rules["governed"].numpy() == kind)
-            assert told[at_work].mean() >= 0.9
+            told = rules["Number/Position"].numpy() == alternate
+            assert at_work.sum() >= 10 and told[at_work].mean() >= 0.95
+            at_work &= (part.numbers[:, : arrays.context] < part.slots).all(axis=1)  # a full panel has one place only
+            assert at_work.sum() >= 5 and (rules["governed"].numpy() == kind)[at_work].mean() >= 0.9
 
 
 def test_to_register_a_rule_changes_no_score_of_the_published_data():

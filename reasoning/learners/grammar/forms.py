@@ -29,20 +29,28 @@ Kind = Values | SlotSets
 Equal = tuple[int, int, int]  # panels a and b: b is a moved by so many steps
 
 
-def form_kernel(panels: Tensor, form: PanelForm, domain: Kind, values: tuple[int, ...]) -> Tensor:
-    """How well a form explains panels, all its matrices being equally likely.
+def form_kernel(
+    panels: Tensor, form: PanelForm, domain: Kind, values: tuple[int, ...], prior: Tensor | None = None
+) -> Tensor:
+    """How well a form explains panels.
 
     Args:
         panels: float64 (B, 3 n - 1, W), the weight of each value for each context panel.
         form: of the rule.
         domain: of the values.
         values: the W legal ones.
+        prior: (W,), how likely each value is for a panel that does not follow from others; None: all alike.
 
     Returns:
         (B, W), by the value of the missing panel.
     """
     whole = torch.cat([panels, torch.ones_like(panels[:, :1])], dim=1)
     one = torch.ones_like(whole[:1])
+    if prior is not None:
+        follow = {relation.panel for relation in form.relations}
+        free = torch.tensor([panel not in follow for panel in range(whole.shape[1])], device=panels.device)
+        weights = torch.where(free.unsqueeze(-1), prior.to(panels), torch.ones_like(one[0]))
+        whole, one = whole * weights, one * weights
     kernel = torch.ones_like(panels[:, 0])
     for part in form.parts():
         last = whole.shape[1] - 1 if whole.shape[1] - 1 in part.panels else None

@@ -84,7 +84,7 @@ def set_evidence(context: Panel, candidates: Panel, rule: str, parameter: int) -
 
 
 def _general(context: Panel, candidates: Panel, rule: Hypothesis) -> Tensor:
-    """(B, C): a rule without a pattern, by a table of all sets; all its matrices are equally likely."""
+    """(B, C): a rule without a pattern, by a table of all sets."""
     slots = context[0].shape[-1]
     sets = tuple(range(1, 1 << slots))
     members = ((torch.tensor(sets)[:, None] >> torch.arange(slots)) & 1).bool().to(context[0].device)
@@ -96,7 +96,8 @@ def _general(context: Panel, candidates: Panel, rule: Hypothesis) -> Tensor:
             found = found * torch.where(members[:, s], panel[0][..., s, None], panel[1][..., s, None])
         return found
 
-    kernel = general_kernel(table(context), 3, rule, SlotSets(slots), sets)
+    ways = torch.tensor([1.0 / math.comb(slots, set_.bit_count()) for set_ in sets], dtype=torch.float64)
+    kernel = general_kernel(table(context), 3, rule, SlotSets(slots), sets, ways)
     return (table(candidates) @ kernel.unsqueeze(-1)).squeeze(-1)
 
 

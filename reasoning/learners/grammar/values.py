@@ -119,9 +119,14 @@ def value_kernels(panels: Tensor, columns: int, limits: ValueRange, rules: tuple
 
 
 def general_kernel(
-    panels: Tensor, columns: int, rule: Hypothesis, domain: Kind, values: tuple[int, ...]
+    panels: Tensor,
+    columns: int,
+    rule: Hypothesis,
+    domain: Kind,
+    values: tuple[int, ...],
+    prior: Tensor | None = None,
 ) -> Tensor:
-    """The kernel of a rule without a pattern, all its matrices being equally likely.
+    """The kernel of a rule without a pattern.
 
     Args:
         panels: float64 (B, 3 n - 1, W).
@@ -129,6 +134,8 @@ def general_kernel(
         rule: with its parameter.
         domain: of values, or of sets of slots.
         values: the W legal ones.
+        prior: (W,), how likely each value is for a panel that does not follow from others, where the rule declares a
+            form; otherwise, and by default, all matrices are equally likely.
 
     Returns:
         (B, W).
@@ -139,7 +146,7 @@ def general_kernel(
     form = RULES.get(rule.rule).form(columns, rule.parameter)
     if form is None:
         return row_kernel(panels, columns, rule.rule, rule.parameter, domain, values)
-    return form_kernel(panels, form, domain, values)
+    return form_kernel(panels, form, domain, values, prior)
 
 
 def _constant(rows: tuple[Tensor, ...]) -> Tensor:
