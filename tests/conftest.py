@@ -137,11 +137,14 @@ def installs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
     Afterwards the registries have forgotten what they took from it.
     """
     import factorizers
+    from datasets.data_sets import DATA_SETS
+    from datasets.rules import RULES
     from reasoning import learners, perception
     from vsa import ALGEBRAS, backends, plugins
 
     tables = (
-        ALGEBRAS, backends.BACKENDS, factorizers.FACTORIZERS, perception.PERCEPTIONS, learners.LEARNERS
+        ALGEBRAS, backends.BACKENDS, factorizers.FACTORIZERS, perception.PERCEPTIONS, learners.LEARNERS, DATA_SETS,
+        RULES,
     )  # fmt: skip
     made: list[str] = []
 
