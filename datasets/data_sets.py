@@ -114,7 +114,7 @@ class DataSet:
                 what,
                 received=f"columns={columns}, maxval={maxval}, confounders={confounders}",
                 expected="columns=3 and neither maxval nor confounders",
-                hint=f"these options belong to dataset={ranged_words()}",
+                hint=f"these are options of {ranged_words()}",
             )
 
     def generate(self, constellation: str, index: np.ndarray, seed: int, **extent: Any) -> PuzzleArrays:

@@ -359,7 +359,7 @@ def test_a_data_set_that_makes_no_sense_is_refused(name: str, changes: dict, sen
 
 
 def test_options_of_a_data_set_are_its_own() -> None:
-    with pytest.raises(SettingsError, match="these options belong to dataset=iraven_x, alternating_x"):
+    with pytest.raises(SettingsError, match="these are options of iraven_x, alternating_x"):
         made("alternating", "center", columns=4)
     with pytest.raises(SettingsError, match="constellation 'distribute_four'; expected center_single"):
         made("alternating_x", "distribute_four")
