@@ -169,6 +169,17 @@ def test_compare_models_and_seeds(command, tmp_path):
     assert "4 of 4 results are there already" in screen
 
 
+def test_a_model_beside_itself(command, tmp_path):
+    """compare names a mode where it is not the default one."""
+    run(command, tmp_path / "out", "compare=[arlc,arlc-programmed]", "constellation=2x2", "dataset.n=40")
+    modes = {
+        name: json.loads((tmp_path / "out" / name / "0" / "run.json").read_text())["mode"]
+        for name in ("arlc", "arlc-programmed")
+    }
+    assert modes == {"arlc": "pretrained", "arlc-programmed": "programmed"}
+    assert "expected one of" in refused(command, "compare=[arlc-programed]", "constellation=center", *SMALL)
+
+
 def test_executors_agree(command, tmp_path):
     one = run(command, tmp_path / "a", "+model=arlc", "constellation=[center,2x2]")[1]
     two = run(command, tmp_path / "b", "+model=arlc", "constellation=[center,2x2]", "executor=processes", "workers=2")[
