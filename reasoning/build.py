@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vsa import Algebra, Backend
 
 __all__ = [
+    "backend_words",
     "columns",
     "constellations",
     "decoded",
@@ -170,6 +171,18 @@ def _backend(backend: Named) -> Backend:
     from vsa.backends import BACKENDS
 
     return schema.call(BACKENDS.get(backend.name), "backend", backend.options, {}, f"backend {backend.name}")
+
+
+def backend_words(backend: Named) -> str:
+    """A backend with what differs from its defaults, as run.json and the screen show it.
+
+    Args:
+        backend: name and options.
+
+    Returns:
+        For example ``name(option=value)``.
+    """
+    return str(_backend(backend))
 
 
 def try_out(made: Solver, puzzles: PuzzleDataset) -> None:

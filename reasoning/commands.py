@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from reasoning import report, schema
 from vsa.commands import compose, composing, constructor_defaults
 from vsa.errors import CorruptFileError, SettingsError, UnknownNameError, VSAError, closest
+from vsa.parts import compose_with_parts
 from vsa.plugins import offered_words, offers
 
 __all__ = [
@@ -144,7 +145,9 @@ def compose_settings(config: str, arguments: Sequence[str]) -> dict[str, Any]:
     with composing() as loader:
         try:
             ordered = _arrange(arguments, loader.repository)
-            composed = compose(config, ordered, _without_file)
+            composed = compose_with_parts(
+                lambda some: compose(config, some, _without_file), ordered, parse(ordered)
+            )
         except VSAError:
             raise
         except MissingConfigException as error:
