@@ -184,11 +184,15 @@ def check_device(device: MemoryDevice, *, seed: int = 0) -> tuple[LawResult, ...
         state = device.program(wanted, torch.Generator().manual_seed(seed))
         what = f"device {device.name} at {target:.4g} uS"
         _check_state(what, state, device.program(wanted, torch.Generator().manual_seed(seed)))
-        fresh = state["g_us"]
         kept = {name: value.clone() for name, value in state.items()}
+        fresh = kept["g_us"]
         for t_seconds in TIMES_SECONDS:
             law, expected = f"{what} after {t_seconds:g} s", device.moments(target, t_seconds)
-            now = device.drift(state, t_seconds)
+            now, std = device.drift(state, t_seconds), device.read_std(state, wanted, t_seconds)
+            if any(not torch.equal(value, state[name]) for name, value in kept.items()):
+                raise LawError(law, received="hooks that change the state", expected="hooks that only read it")
+            if not torch.equal(now, device.drift(state, t_seconds)):
+                raise LawError(f"{law}: drift", received="two answers", expected="what was drawn at programming holds")
             if now.shape != fresh.shape or not bool((now >= 0).all()):
                 raise LawError(f"{law}: drift", received="another shape or negative conductances", expected="uS")
             alive = fresh > 0
@@ -198,16 +202,11 @@ def check_device(device: MemoryDevice, *, seed: int = 0) -> tuple[LawResult, ...
             if bool(alive.any()):
                 log = (now[alive] / fresh[alive]).log()
                 errors.append(_compare(f"{law}: ln(g(t) / g(0))", log, expected.log_kept_mean, expected.log_kept_std))
-            std = device.read_std(state, wanted, t_seconds)
             std = torch.zeros_like(wanted) if std is None else std
             if std.shape != wanted.shape or not bool((std >= 0).all()):
                 raise LawError(f"{law}: read_std", received="another shape or negative values", expected="uS, or None")
             errors.append(_compare(f"{law}: read noise squared", std.square(), expected.read_std_us**2, None))
-            if not torch.equal(now, device.drift(state, t_seconds)):
-                raise LawError(f"{law}: drift", received="two answers", expected="what was drawn at programming holds")
             results.append(LawResult(law, "held", f"within {max(errors):.2g} standard errors"))
-        if any(not torch.equal(value, state[name]) for name, value in kept.items()):
-            raise LawError(what, received="hooks that change the state", expected="drift and read_std that only read")
     _check_range(device)
     return tuple(results)
 

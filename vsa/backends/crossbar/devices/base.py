@@ -1,7 +1,7 @@
 """What a device is: programmed once, drifting in time, read with noise.
 
-A new device is one file here with these three hooks, and the moments that it declares. All conductances are in microsiemens (uS), all times in seconds
-since the array was programmed.
+A new device is one file here with these three hooks, and the moments that it declares. All conductances are in
+microsiemens (uS), all times in seconds since the array was programmed.
 """
 
 from __future__ import annotations
