@@ -93,7 +93,6 @@ def learner(model: ModelSettings, algebra: Named, backend: Named, *, columns: in
         DtypeError: an option of the wrong type.
     """
     from reasoning import learners
-    from vsa.backends import BACKENDS
 
     supplied: dict[str, Any] = {
         "algebra": _algebra(algebra),
@@ -106,7 +105,7 @@ def learner(model: ModelSettings, algebra: Named, backend: Named, *, columns: in
     takes = schema.parameters(cls)
     if "backend" in takes:
         supplied["backend"] = _backend(backend)
-    elif BACKENDS.canonical(backend.name) != "digital":
+    elif not _backend(backend).exact:
         raise SettingsError(
             f"backend={backend.name}", received=f"model {model.name}, which reads no stored codebooks",
             expected="backend=digital",

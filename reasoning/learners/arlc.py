@@ -66,12 +66,12 @@ class ARLC(SoftRules):
         mode: str = "learned",
         rules: int = 5,
         terms: int | None = None,
-        populations: int = 1,
+        populations: int = 4,
         temperature: float = 0.01,
         term_temperature: float = 0.01,
         weighting: str = "confidence",
         prior: bool = True,
-        frequencies: int | None = None,
+        frequencies: int | None = 96,
         seed: int = 0,
     ) -> None:
         terms = default_terms(columns) if terms is None else terms

@@ -85,14 +85,14 @@ class LearnVRF(SoftRules):
         columns: int = 3,
         rules: int = 5,
         terms: int | None = None,
-        populations: int = 1,
+        populations: int = 4,
         grids: str = "separate",
         selection: str = "weighted",
         temperature: float = 0.01,
         term_temperature: float | None = 0.01,
         weighting: str = "confidence",
         prior: bool = True,
-        frequencies: int | None = None,
+        frequencies: int | None = 96,
         seed: int = 0,
     ) -> None:
         terms = default_vrf_terms(columns) if terms is None else terms
