@@ -60,7 +60,7 @@ def composed(group, name):
     """A file's settings as a command gets them, inherited and interpolated."""
     if group == "factorizer":
         return capacity.compose_settings([f"+factorizer={name}"])["factorizer"]
-    chosen = [f"+model={name}"] if group == "model" else ["+model=symbolic", f"{group}={name}"]
+    chosen = [f"+model={name}"] if group == "model" else ["+model=arlc", f"{group}={name}"]
     return commands.compose_settings("benchmark", chosen)[group]
 
 

@@ -78,7 +78,8 @@ def test_results_do_not_depend_on_the_executor() -> None:
     assert timeless(here) == timeless(there)
     assert len(here) == 4
     options = tuple(sorted(here[0]["options"].items()))
-    cell = Cell("in_memory", options, "map", 256, None, 3, 10, 20, 10, 0, 0.0, "flips", 1)
+    backend = tuple(sorted(here[0]["backend"].items()))
+    cell = Cell("in_memory", options, "map", 256, None, 3, 10, 20, 10, 0, 0.0, "flips", 1, backend)
     assert here[0]["settings"] == fingerprint(cell)
 
 
@@ -95,7 +96,7 @@ def test_codebooks_on_simulated_devices(name: str) -> None:
                      (f"backend={name}", "backend.age_seconds=86400.0"))
     )  # fmt: skip
     assert exact["microjoules_per_query"] is None
-    assert exact["backend"] == {"name": "digital"}
+    assert exact["backend"] == {"name": "digital", "topk_elements": 2**22}
     assert noisy["backend"]["name"] == name
     assert noisy["backend"]["device"] == {"name": vsa.backends.get(name).cell.name}  # type: ignore[attr-defined]
     assert noisy["right"] >= 19
