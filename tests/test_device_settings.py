@@ -110,8 +110,10 @@ def test_a_name_brings_none_of_the_former_devices_options(preset, leaky):
         assert composed(f"backend={preset}", *new) == {"name": "leaky"}
     mixed = composed("backend.device.read_share=0.5", f"backend={preset}", "backend.device=leaky")
     assert mixed == {"name": "leaky", "read_share": 0.5}
-    kept = composed(f"backend={preset}", "backend.device.g_max_us=${seed}", "seed=7", "model.training.epochs=3")
-    assert kept == {**own, "g_max_us": 7}
+    more = ("backend.device.g_max_us=${seed}", "seed=7", "model.training.epochs=3", "perception.stress=published")
+    kept = commands.compose_settings("train", ["+model=arlc", f"backend={preset}", *more])
+    assert kept["backend"]["device"] == {**own, "g_max_us": 7}
+    assert (kept["epochs"], kept["perception"]["stress"]) == (3, "published")
 
 
 @pytest.mark.parametrize(
