@@ -68,7 +68,7 @@ def _takers(composed: Mapping[str, Any]) -> dict[str, Sequence[str]] | None:
     decoders = composed.get("decoder")
     if any(name not in _NO_DECODER for name in (decoders if isinstance(decoders, list) else [decoders])):
         return None
-    found = {}
+    found: dict[str, Sequence[str]] = {}
     for registry, kind, names in ((learners, "model", models), (perception, "perception", [seen.get("name")])):
         for name in names:
             if name not in registry.names():  # refused where it is made, with the names that exist

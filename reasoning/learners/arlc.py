@@ -108,8 +108,8 @@ class ARLC(SoftRules):
     def predict(self, weights: Weights, spectra: Tensor) -> Tensor:
         (shared,) = weights
         if not shared.requires_grad and bool((shared.amax(-1) > _PURE).all()):
-            return apply_coefficients(coefficients(shared), spectra, 3, self.columns)
-        return apply_formula(shared, gather_inputs(spectra, 3, self.columns))
+            return apply_coefficients(coefficients(shared), spectra, self.columns)
+        return apply_formula(shared, gather_inputs(spectra, self.columns))
 
     def describe(self) -> list[str]:
         weights = self.rule_weights().detach()

@@ -15,6 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from datasets.panels import ROWS
 from reasoning.encoder import EncodedScene
 from reasoning.learners.base import Prediction
 from reasoning.learners.formula import apply_formula, bind_panels, check_sizes, coefficients, in_words
@@ -27,7 +28,6 @@ from vsa import Algebra, Backend
 from vsa.errors import UnknownNameError
 from vsa.seeding import child_seed
 
-ROWS = 3
 GRIDS = ("superposed", "separate")
 _PURE = 0.999  # probability above which a term is its likeliest input
 

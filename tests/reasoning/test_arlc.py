@@ -100,7 +100,7 @@ def test_attributes_are_anonymous():
     model, part = solver(mode="programmed"), batch(puzzles(n=50))
     scene = model.perception(part)
     names = {AttributeKey(0, "Type"): "A", AttributeKey(0, "Size"): "B", AttributeKey(0, "Color"): "C"}
-    hidden = Scene(3, 3, {AttributeKey(0, names[key]): scene.pmfs[key] for key in reversed(list(scene.pmfs))})
+    hidden = Scene(3, {AttributeKey(0, names[key]): scene.pmfs[key] for key in reversed(list(scene.pmfs))})
     torch.testing.assert_close(model.learner(hidden).scores, model.learner(scene).scores)
 
 

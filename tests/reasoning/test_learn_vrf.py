@@ -161,7 +161,7 @@ def test_attributes_are_anonymous():
     scene = model.scene(part)
     names = dict(zip(scene.pmfs, "ABCD", strict=True))
     hidden = Scene(
-        3, 3, {AttributeKey(0, names[key]): scene.pmfs[key] for key in reversed(list(scene.pmfs))},
+        3, {AttributeKey(0, names[key]): scene.pmfs[key] for key in reversed(list(scene.pmfs))},
         {AttributeKey(0, "E"): value for value in scene.sets.values()},
     )  # fmt: skip
     torch.testing.assert_close(model.learner(hidden).scores, model.learner(scene).scores)
@@ -212,7 +212,7 @@ def test_the_gradient_is_that_of_the_loss():
     part = batch(puzzles("2x2", n=4))
     scene = model.scene(part)
     double = Scene(
-        3, 3, {k: v.double() for k, v in scene.pmfs.items()}, {k: v.double() for k, v in scene.sets.items()}
+        3, {k: v.double() for k, v in scene.pmfs.items()}, {k: v.double() for k, v in scene.sets.items()}
     )
 
     def loss():
