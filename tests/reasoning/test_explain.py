@@ -15,7 +15,7 @@ import conf
 import datasets
 import reasoning
 import vsa
-from reasoning import explain, explanation_plot, weights
+from reasoning import explain, explanation_plot
 from reasoning.learners.arlc import ARLC
 from reasoning.perception.oracle import Oracle
 from reasoning.solver import Solver
