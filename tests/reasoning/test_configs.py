@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,12 +31,6 @@ def compose(*arguments):
     return train.parse(commands.compose_settings("train", arguments))
 
 
-def evaluated(model, *arguments):
-    """Settings of a model that is not trained."""
-    settings = benchmark.parse([f"+model={model}", "constellation=center", *arguments])
-    return replace(settings, model=replace(settings.model, mode="programmed"))
-
-
 def one_batch(settings, arrays):
     solver = training.recipe_of(settings, datasets.Layout.of(arrays)).solver(training=True)
     puzzles = datasets.PuzzleDataset(arrays)
@@ -52,13 +45,16 @@ def one_batch(settings, arrays):
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("dataset", ["raven", "iraven", "raven_fair", "iraven_x"])
 def test_every_dataset_runs_one_batch(model, dataset):
+    options = {} if dataset != "iraven_x" else {"columns": 10, "maxval": 40}
     if model in TRAINED:
         settings = compose(f"+model={model}", f"dataset={dataset}", "algebra.dim=256")
-    else:
-        settings = evaluated(model, f"dataset={dataset}")
-    data = settings.dataset
-    options = {} if dataset != "iraven_x" else {"columns": data.columns, "maxval": 40}
-    one_batch(settings, datasets.generate(dataset, settings.constellation, n=4, seed=0, **options))
+        one_batch(settings, datasets.generate(dataset, settings.constellation, n=4, seed=0, **options))
+        return
+    arguments = [f"+model={model}", f"dataset={dataset}", "constellation=center"]
+    (job,) = make_jobs(benchmark.parse(arguments), arguments)
+    arrays = datasets.generate(dataset, "center_single", n=4, seed=0, **options)
+    batch = next(iter(datasets.PuzzleDataset(arrays).batches(4)))
+    assert job.recipe(datasets.Layout.of(arrays)).solver().solve(batch).scores.shape == (4, 8)
 
 
 @pytest.mark.parametrize(
