@@ -63,8 +63,8 @@ def _takers(composed: Mapping[str, Any]) -> dict[str, Sequence[str]] | None:
     chosen, compared = composed.get("model"), composed.get("compare")
     models = [chosen["name"]] if isinstance(chosen, Mapping) else compared if isinstance(compared, list) else []
     seen = composed.get("perception")
-    if not models or not isinstance(seen, Mapping):  # the model is a checkpoint's
-        return None
+    if not models or not isinstance(seen, Mapping) or composed.get("checkpoint") or seen.get("checkpoint"):
+        return None  # a checkpoint brings its model and its front-end
     decoders = composed.get("decoder")
     if any(name not in _NO_DECODER for name in (decoders if isinstance(decoders, list) else [decoders])):
         return None

@@ -32,11 +32,12 @@ def test_what_a_benchmark_would_not_use(arguments, words):
         ["+model=symbolic", "decoder=codebook", "algebra.dim=256"],
         ["+model=symbolic", "decoder=[none,codebook]", "algebra.dim=256"],
         ["compare=[symbolic,arlc]", "algebra.dim=256"],
+        ["+model=symbolic", "perception.checkpoint=FILE", "algebra.dim=256"],  # a front-end that may have one
         ["+model=arlc", "algebra.dim=256", "model.rules=6"],
     ],
 )
 def test_what_it_does_use(arguments):
-    assert benchmark.parse(arguments)
+    assert commands.compose_settings("benchmark", arguments)["algebra"]["name"] == "gsbc"
 
 
 def test_a_model_without_training_is_not_trained():
