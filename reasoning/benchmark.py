@@ -165,6 +165,7 @@ def run(
             "checkpoint": job.weights,
             "recipe": job.header(),
             "protocol": _protocol(settings, job),
+            "backend": build.backend_words(job.backend),
             **({} if job.answers is None else {"answers": job.answers, "answered": answer_files.counts(wanted[key])}),
             **runs.environment(arguments, MODULE, _plugins(wanted[key])),
         }
@@ -269,7 +270,7 @@ def _show(
         }
         report.show(report.costs_table(took, memory))
         for label, job in ours.items():
-            words = report.hardware_words(label, job.backend.name, done[job.name, job.seed].values())
+            words = report.hardware_words(label, build.backend_words(job.backend), done[job.name, job.seed].values())
             if words:
                 report.say(f"\n{words}")
     for label, job in ours.items():

@@ -32,7 +32,7 @@ from .seeding import child_seed
 if TYPE_CHECKING:
     from .algebra import Algebra
     from .backends.base import Backend, Cost, DeviceHandle, StoredMatrix
-    from .checks import check_algebra, check_backend
+    from .checks import check_algebra, check_backend, check_device
     from .codebook import Cleanup, Codebook
     from .laws import Embedding, Form, Laws
     from .learnable import LearnableCodebook
@@ -64,6 +64,7 @@ __all__ = [
     "VSAError",
     "check_algebra",
     "check_backend",
+    "check_device",
     "child_seed",
     "get",
 ]
@@ -84,13 +85,14 @@ _LAZY = {
     "StoredMatrix": "vsa.backends.base",
     "check_algebra": "vsa.checks",
     "check_backend": "vsa.checks",
+    "check_device": "vsa.checks",
     "get": "vsa.models",
 }
 
 
 _MODULES = (
     "algebra", "backends", "checks", "codebook", "commands", "encoding", "executors", "laws", "learnable", "models",
-    "nn", "plugins", "slots", "statistics", "validation",
+    "nn", "parts", "plugins", "slots", "statistics", "validation",
 )  # fmt: skip
 
 

@@ -6,6 +6,9 @@ import json
 
 import pytest
 
+import vsa
+from vsa.backends import BACKENDS
+
 SMALL = ("dataset.n=6",)
 
 
@@ -249,11 +252,15 @@ def test_the_picture(command, tmp_path):
         assert not (tmp_path / "other").exists()
 
 
-def test_modelled_hardware_reports_its_cost(command, tmp_path):
-    screen, results = run(command, tmp_path / "out", "+model=nvsa", "backend=crossbar_hermes", "constellation=center")
+PRICED = [name for name in BACKENDS.names() if getattr(vsa.backends.get(name), "cost_model", None) is not None]
+
+
+@pytest.mark.parametrize("name", PRICED)
+def test_modelled_hardware_reports_its_cost(command, tmp_path, name):
+    screen, results = run(command, tmp_path / "out", "+model=nvsa", f"backend={name}", "constellation=center")
     assert results["center_single"]["answers"]["correct"] >= results["center_single"]["answers"]["total"] - 1
     words = " ".join(screen.split())
-    assert "on crossbar_hermes, all else digital" in words
+    assert f"on {name}, all else digital" in words
     assert "uJ and" in words
     hardware = json.loads((tmp_path / "out" / "run.json").read_text())["hardware"]["center_single"]
     assert hardware["energy_joules"] > 0 < hardware["latency_seconds"]

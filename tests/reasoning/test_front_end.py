@@ -276,10 +276,14 @@ def test_a_run_keeps_the_front_end_that_it_began_with(command, trained, fake, fo
     assert (tmp_path / "cut" / weights.WEIGHTS).read_bytes() == (tmp_path / "whole" / weights.WEIGHTS).read_bytes()
 
 
+TRAINING = "+model.training={epochs:1,batch_size:4,lr:1.0,weight_decay:0.0,schedule:constant}"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("+model=symbolic", "perception=foggy"), "a front-end Foggy with weights before a Symbolic"),
+        (("+model=symbolic", "perception=foggy"), "a model that learns"),
+        (("+model=symbolic", TRAINING, "perception=foggy"), "a front-end Foggy with weights before a Symbolic"),
         (("+model=nvsa",), "nothing to train"),
         (("+model=nvsa", "perception=foggy", "perception.frozen=true"), "Foggy without a free weight"),
         (("+model=arlc", "model.mode=programmed"), "nothing to train"),
@@ -363,8 +367,8 @@ def test_fit_goes_on_in_its_folder(fake, tmp_path):
 def test_fit_refuses(fake, tmp_path):
     puzzles = datasets.generate("iraven", "center", n=8, seed=0)
     solver = reasoning.fit("fake", puzzles, searchpath(), epochs=1)
-    with pytest.raises(SettingsError, match=r"algebra.dim=64 for a solver that exists"):
-        reasoning.fit(solver, puzzles, "algebra.dim=64", searchpath())
+    with pytest.raises(SettingsError, match=r"model.size=9 for a solver that exists"):
+        reasoning.fit(solver, puzzles, "model.size=9", searchpath())
     with pytest.raises(DtypeError, match="PuzzleArrays or a PuzzleDataset"):
         reasoning.fit("fake", "puzzles", searchpath())
     with pytest.raises(SettingsError, match=r"without a free weight"):
