@@ -31,7 +31,8 @@ REGISTRIES = {
 }
 FILES = [(group, path.stem) for group in REGISTRIES for path in sorted((CONF / group).glob("*.yaml"))]
 # What the framework gives to a constructor, so that no file says it.
-SUPPLIED = {group: set(names) for group, names in build.SUPPLIED.items()} | {"factorizer": {"books", "optional", "seed"}}
+SUPPLIED = {group: set(names) for group, names in build.SUPPLIED.items()}
+SUPPLIED["factorizer"] = {"books", "optional", "seed"}
 # What cannot be said in a file, or is said by another setting of it.
 PYTHON_ALONE = {
     "backend": {"cost_model": "the figures of a chip, an object"},
