@@ -27,14 +27,13 @@ def refuse_unused(config: str, named: Mapping[str, str], composed: Mapping[str, 
 
     Raises:
         SettingsError: an algebra where neither model, front-end nor decoder has one; settings of training for a command
-            that does not train; training with a model that has no settings for it.
+            that does not train; training with a model through which nothing learns.
     """
     model = composed.get("model")
-    if config == "train" and isinstance(model, Mapping) and not model.get("training"):
+    if config == "train" and isinstance(model, Mapping) and not model.get("training") and _only_judges(model["name"]):
         raise SettingsError(
-            f"+model={model.get('name')}", received="python -m reasoning.train",
-            expected="a model that learns: its file has settings of `training`",
-            hint=f"python -m reasoning.benchmark +model={model.get('name')} evaluates it",
+            f"+model={model['name']}", received="python -m reasoning.train", expected="a model that learns",
+            hint=f"python -m reasoning.benchmark +model={model['name']} evaluates it",
         )  # fmt: skip
     for key, argument in named.items():
         if config != "train" and (key == "model.training" or key.startswith("model.training.")):
@@ -54,6 +53,14 @@ def refuse_unused(config: str, named: Mapping[str, str], composed: Mapping[str, 
                     f"argument {argument!r}", received=f"{' and '.join(takers)}, which use no {section}",
                     expected=f"no {section}", hint="leave it out",
                 )  # fmt: skip
+
+
+def _only_judges(name: Any) -> bool:
+    """Whether neither the model nor anything before it can be trained."""
+    from reasoning import learners
+
+    cls = learners.get(name) if name in learners.names() else None
+    return cls is not None and not cls.learns and not cls.teaches
 
 
 def _takers(composed: Mapping[str, Any]) -> dict[str, Sequence[str]] | None:

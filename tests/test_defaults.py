@@ -18,7 +18,7 @@ import vsa
 from datasets.production import Order
 from datasets.splits import SPLITS
 from factorizers import capacity
-from reasoning import commands, learners, perception, prompts, schema, settings
+from reasoning import build, commands, learners, perception, prompts, schema, settings
 from vsa.backends import BACKENDS
 
 CONF = Path(conf.__file__).parent
@@ -31,11 +31,8 @@ REGISTRIES = {
 }
 FILES = [(group, path.stem) for group in REGISTRIES for path in sorted((CONF / group).glob("*.yaml"))]
 # What the framework gives to a constructor, so that no file says it.
-SUPPLIED = {
-    "model": {"algebra", "backend", "columns", "mode", "seed"},
-    "perception": {"algebra", "backend", "columns", "layout"},
-    "factorizer": {"books", "optional", "seed"},
-}
+SUPPLIED = {group: set(names) for group, names in build.SUPPLIED.items()}
+SUPPLIED["factorizer"] = {"books", "optional", "seed"}
 # What cannot be said in a file, or is said by another setting of it.
 PYTHON_ALONE = {
     "backend": {"cost_model": "the figures of a chip, an object"},
