@@ -337,7 +337,7 @@ def test_learning_through_nvsa_clears_the_fog(tmp_path):
 
 
 def test_the_page_on_front_ends_runs(monkeypatch):
-    """Its class is registered, trained and as right as the page says, within 5 points (other processors, other digits)."""
+    """Its class is registered, trained, and as right as the page says within 5 points (processors differ)."""
     from reasoning.perception import PERCEPTIONS
 
     page = (Path(reasoning.__file__).parents[1] / "docs" / "front_ends.md").read_text(encoding="utf-8")

@@ -330,5 +330,5 @@ def test_wrong_use_is_a_sentence(command):
         Symbolic(noise=0)
     code, _, error = command("train", "+model=symbolic")
     assert code == 2
-    assert "nothing to train" in error
-    assert "reasoning.benchmark evaluates what is not trained" in error
+    assert "a model that learns" in error
+    assert "reasoning.benchmark +model=symbolic evaluates it" in error
