@@ -15,11 +15,10 @@ from torch import Tensor, nn
 
 from datasets.panels import ROWS
 from reasoning.scene import AttributeKey, Scene
-from vsa import Algebra, Backend, Codebook
+from vsa import Algebra, Backend, Codebook, Spectral
 from vsa.backends import get as get_backend
 from vsa.backends.base import StoredMatrix
 from vsa.errors import VSAError
-from vsa.models.gsbc import GSBC
 from vsa.seeding import child_seed
 
 log = logging.getLogger(__name__)
@@ -89,7 +88,7 @@ class SceneEncoder(nn.Module):
 
     def __init__(self, algebra: Algebra, backend: Backend | None = None, seed: int = 0) -> None:
         super().__init__()
-        if not isinstance(algebra, GSBC):
+        if not isinstance(algebra, Spectral):
             raise VSAError(
                 "SceneEncoder",
                 received=f"algebra {algebra!r}",

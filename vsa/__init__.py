@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .laws import Embedding, Form, Laws
     from .learnable import LearnableCodebook
     from .models import ALGEBRAS, get
+    from .models._spectral import Spectral
     from .slots import SlotSets
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "SettingsError",
     "ShapeError",
     "SlotSets",
+    "Spectral",
     "StoredMatrix",
     "UnknownNameError",
     "UnsupportedError",
@@ -82,6 +84,7 @@ _LAZY = {
     "Laws": "vsa.laws",
     "LearnableCodebook": "vsa.learnable",
     "SlotSets": "vsa.slots",
+    "Spectral": "vsa.models._spectral",
     "StoredMatrix": "vsa.backends.base",
     "check_algebra": "vsa.checks",
     "check_backend": "vsa.checks",
