@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vsa import Algebra, Backend
 
 __all__ = [
+    "backend_words",
     "columns",
     "constellations",
     "decoded",
@@ -92,7 +93,6 @@ def learner(model: ModelSettings, algebra: Named, backend: Named, *, columns: in
         DtypeError: an option of the wrong type.
     """
     from reasoning import learners
-    from vsa.backends import BACKENDS
 
     supplied: dict[str, Any] = {
         "algebra": _algebra(algebra),
@@ -105,7 +105,7 @@ def learner(model: ModelSettings, algebra: Named, backend: Named, *, columns: in
     takes = schema.parameters(cls)
     if "backend" in takes:
         supplied["backend"] = _backend(backend)
-    elif BACKENDS.canonical(backend.name) != "digital":
+    elif not _backend(backend).exact:
         raise SettingsError(
             f"backend={backend.name}", received=f"model {model.name}, which reads no stored codebooks",
             expected="backend=digital",
@@ -170,6 +170,18 @@ def _backend(backend: Named) -> Backend:
     from vsa.backends import BACKENDS
 
     return schema.call(BACKENDS.get(backend.name), "backend", backend.options, {}, f"backend {backend.name}")
+
+
+def backend_words(backend: Named) -> str:
+    """A backend with what differs from its defaults, as run.json and the screen show it.
+
+    Args:
+        backend: name and options.
+
+    Returns:
+        For example ``name(option=value)``.
+    """
+    return str(_backend(backend))
 
 
 def try_out(made: Solver, puzzles: PuzzleDataset) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from datasets.arrays import RULE_NAMES
+from datasets.panels import ROWS
 
 __all__ = ["CONSTANT", "FAMILIES", "NAMES", "STEPS", "WORDS", "Evidence", "count_numbers", "count_sets", "count_values"]
 
@@ -29,8 +30,6 @@ FAMILIES = tuple(
     for name in ("Constant", *("Progression",) * len(STEPS), "Arithmetic", "Arithmetic", "Distribute_Three")
 )
 """Codes into ``datasets.RULE_NAMES``, one per rule."""
-
-_ROWS = 3
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def count_numbers(slots: int) -> Tensor:
     rows += [rows_of((size, size + step, size + 2 * step) for size in sizes) for step in STEPS]
     sums = rows_of((a, b, a + b) for a in sizes for b in sizes)
     distinct = [(a, b, c) for a in sizes for b in sizes for c in sizes if len({a, b, c}) == 3]
-    return _logs([*rows, sums, sums], sum(rows_of([triple]) ** _ROWS for triple in distinct))
+    return _logs([*rows, sums, sums], sum(rows_of([triple]) ** ROWS for triple in distinct))
 
 
 def _ways(slots: int) -> list[int]:
@@ -120,6 +119,6 @@ def _ways(slots: int) -> list[int]:
 
 
 def _logs(rows: list[int], distributed: int) -> Tensor:
-    logs = [_ROWS * math.log(count) if count > 0 else math.inf for count in rows]
+    logs = [ROWS * math.log(count) if count > 0 else math.inf for count in rows]
     logs.append(math.log(distributed) if distributed > 0 else math.inf)
     return torch.tensor(logs, dtype=torch.float64)
