@@ -30,6 +30,7 @@ CONSTELLATIONS = ("center", "2x2", "3x3", "left_right", "up_down", "out_in", "ou
 PUBLISHED = {
     "grids": "superposed", "selection": "sampled", "term_temperature": None, "weighting": "none", "prior": False
 }  # fmt: skip
+ONE = {"populations": 1, "frequencies": None}  # in both forms: the cost of one set of rules
 AUTHORS_SECONDS_PER_1000 = 12.0
 AUTHORS_SECONDS_PER_STEP = 0.3
 STEP = 4  # puzzles of a training step
@@ -37,7 +38,8 @@ STEP = 4  # puzzles of a training step
 
 def make(form: str) -> Solver:
     """A solver whose rules cost what trained ones do: soft as published, or with one input for each term as ours."""
-    learner = LearnVRF(vsa.get("gsbc", dim=1024, blocks=4), **(PUBLISHED if form == "published" else {}))
+    options = {**ONE, **(PUBLISHED if form == "published" else {})}
+    learner = LearnVRF(vsa.get("gsbc", dim=1024, blocks=4), **options)
     if form == "ours":
         with torch.no_grad():
             learner.logits *= 1e3

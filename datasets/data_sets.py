@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -114,7 +114,7 @@ class DataSet:
                 what,
                 received=f"columns={columns}, maxval={maxval}, confounders={confounders}",
                 expected="columns=3 and neither maxval nor confounders",
-                hint=f"these options belong to dataset={ranged_words()}",
+                hint=f"these are options of {ranged_words()}",
             )
 
     def generate(self, constellation: str, index: np.ndarray, seed: int, **extent: Any) -> PuzzleArrays:
@@ -273,7 +273,7 @@ def listed_rules() -> dict[str, int]:
     Returns:
         Name -> code, in the order of the codes.
     """
-    names = dict.fromkeys((*PUBLISHED, *(rule for name in DATA_SETS.names() for rule in DATA_SETS.get(name).rules)))
+    names = dict.fromkeys((*PUBLISHED, *(rule for data in _sound() for rule in data.rules)))
     return {rule.name: rule.code for rule in rules_named(names)}
 
 
@@ -333,7 +333,17 @@ def settings_without_file(name: str) -> dict[str, Any] | None:
 
 def ranged_words() -> str:
     """The data sets with columns, ranges and confounders, for sentences."""
-    return ", ".join(name for name in DATA_SETS.names() if DATA_SETS.get(name).ranged)
+    return ", ".join(data.name for data in _sound() if data.ranged)
+
+
+def _sound() -> Iterator[DataSet]:
+    """Every registered data set, but for those of other packages that cannot be imported."""
+    for name in DATA_SETS.names():
+        try:
+            data = DATA_SETS.get(name)
+        except VSAError:
+            continue
+        yield data
 
 
 def _functions(make: Any) -> list[Any]:

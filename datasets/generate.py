@@ -24,12 +24,13 @@ from .production import FORMS, Order, produce
 
 __all__ = ["main", "order_of"]
 
+_PUBLISHED = "raven|iraven|raven_fair|iraven_x"
 USAGE = f"""python -m datasets.generate dataset=iraven constellation=all n=1000 seed=0 out=DIR [key=value ...]
 
 Makes puzzles: files of the published forms, or shards. The same settings give the same files for any number of workers.
 An interrupted command goes on where it stopped; puzzles of other settings are never replaced silently.
 
-  dataset=raven|iraven|raven_fair|iraven_x
+  dataset={_PUBLISHED}
   constellation=all                  published or short name, or a list: [center,2x2]
   n=1000 start=0 seed=0              puzzles of each constellation, number of the first
   format={"|".join(FORMS)}           npz + xml as published, JSON as published, or arrays
@@ -149,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     if {"-h", "--help"} & set(given):
-        console.print(USAGE, markup=False)
+        console.print(USAGE.replace(_PUBLISHED, "|".join(DATA_SETS.names())), markup=False)
         return 0
     try:
         order, making = order_of(given)

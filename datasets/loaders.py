@@ -17,43 +17,12 @@ from .arrays import PuzzleArrays
 from .cache import cached
 from .constellations import resolve_constellation
 from .data_sets import data_set
-from .panels import Key
-from .pmf import oracle_pmfs
 from .puzzle import Puzzle
 from .splits import SPLITS, split_digits, split_indices
 from .storage import read
 from .streams import Stream
 
-__all__ = ["SPLITS", "PuzzleBatch", "PuzzleDataset", "TensorPMFs", "collate", "load", "split_indices"]
-
-
-@dataclass(frozen=True)
-class TensorPMFs:
-    """:class:`datasets.pmf.LabelPMFs` as tensors.
-
-    Args:
-        columns: n.
-        pmfs: (component, attribute) -> float32 (B, P, V).
-        sets: (component, "Position") -> float32 (B, P, S).
-    """
-
-    columns: int
-    pmfs: dict[Key, torch.Tensor]
-    sets: dict[Key, torch.Tensor]
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> TensorPMFs:
-        """The same on another device.
-
-        Args:
-            device: where to.
-            non_blocking: do not wait for the copy (from pinned memory).
-
-        Returns:
-            The tensors there.
-        """
-        pmfs = {key: pmf.to(device, non_blocking=non_blocking) for key, pmf in self.pmfs.items()}
-        sets = {key: pmf.to(device, non_blocking=non_blocking) for key, pmf in self.sets.items()}
-        return TensorPMFs(self.columns, pmfs, sets)
+__all__ = ["SPLITS", "PuzzleBatch", "PuzzleDataset", "collate", "load", "split_indices"]
 
 
 @dataclass(frozen=True)
@@ -119,45 +88,6 @@ class PuzzleBatch:
         from .render import render
 
         return torch.from_numpy(render(self.arrays)).to(self.target.device)
-
-    def pmfs(
-        self,
-        *,
-        smoothing: float | None = None,
-        epsilon: float | None = None,
-        stress: str = "none",
-        p_left: float = 1.0,
-        seed: int = 0,
-        confounders: bool = True,
-        mixed: str = "missing",
-    ) -> TensorPMFs:
-        """What an observer says about the panels; see :func:`datasets.pmf.oracle_pmfs`.
-
-        Args:
-            smoothing: ARLC's smoothing, or None.
-            epsilon: NVSA's floor, or None.
-            stress: "none", "published" or "calibrated".
-            p_left: the smallest probability of the true value under stress.
-            seed: of the stress.
-            confounders: whether confounders are included.
-            mixed: what a panel shows whose entities differ, "missing" mass or "shares".
-
-        Returns:
-            float32 tensors on the device of ``target``; from numpy without a copy on the CPU.
-        """
-        labels = oracle_pmfs(
-            self.arrays,
-            smoothing=smoothing,
-            epsilon=epsilon,
-            stress=stress,
-            p_left=p_left,
-            seed=seed,
-            confounders=confounders,
-            mixed=mixed,
-        )
-        pmfs = {key: torch.from_numpy(pmf) for key, pmf in labels.pmfs.items()}
-        sets = {key: torch.from_numpy(pmf) for key, pmf in labels.sets.items()}
-        return TensorPMFs(labels.columns, pmfs, sets).to(self.target.device)
 
 
 class PuzzleDataset(Dataset[Puzzle]):

@@ -22,7 +22,6 @@ from .arrays import PuzzleArrays
 from .attributes import ENTITY_ATTRIBUTES
 from .panels import (
     INCONSISTENT,
-    ROWS,
     Array,
     Key,
     attribute_keys,
@@ -35,7 +34,6 @@ from .streams import Stream
 
 __all__ = [
     "MIXTURES",
-    "ROWS",
     "STRESSES",
     "LabelPMFs",
     "attribute_keys",
@@ -69,11 +67,6 @@ class LabelPMFs:
     pmfs: Mapping[Key, Array]
     sets: Mapping[Key, Array]
     entities: Mapping[Key, Array] = field(default_factory=dict)
-
-    @property
-    def rows(self) -> int:
-        """Number of rows shown, always three."""
-        return ROWS
 
 
 def oracle_pmfs(

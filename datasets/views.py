@@ -16,6 +16,7 @@ from .arrays import PuzzleArrays
 from .attributes import ANGLE, COLOR, SIZE, TYPE
 from .constellations import CONSTELLATIONS, Box
 from .drawing import opencv
+from .panels import ROWS
 from .picture import contact_sheet, page, png
 from .puzzle import Entity, Panel, Puzzle, RuleInstance
 from .puzzle_arrays import arrays_of
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["View", "html", "picture", "show", "text"]
 
-SHOWN_ROWS = 3
 _CORNERS = {"triangle": 3, "square": 4, "pentagon": 5, "hexagon": 6}
 _SIDE = 100  # of a drawn panel
 
@@ -202,15 +202,15 @@ def _rows(puzzle: Puzzle) -> list[list[Panel]]:
     """The rows shown; the last lacks its last panel."""
     n = puzzle.columns
     rows = [list(puzzle.context[k : k + n]) for k in range(0, n * n - 1, n)]
-    return rows[-SHOWN_ROWS:]
+    return rows[-ROWS:]
 
 
 def _title(puzzle: Puzzle) -> str:
     title = f"puzzle {puzzle.index} of {puzzle.dataset}, {puzzle.constellation}"
     if puzzle.maxval is not None:
         title += f", values 0 to {puzzle.maxval}"
-    if puzzle.columns > SHOWN_ROWS:
-        title += f", rows {puzzle.columns - SHOWN_ROWS + 1} to {puzzle.columns} of {puzzle.columns}"
+    if puzzle.columns > ROWS:
+        title += f", rows {puzzle.columns - ROWS + 1} to {puzzle.columns} of {puzzle.columns}"
     return title
 
 

@@ -16,7 +16,7 @@ import vsa
 from vsa import SettingsError, UnknownNameError, VSAError
 
 from . import FACTORIZERS
-from .cells import Cell, check, code_version, compute, fingerprint
+from .cells import Cell, as_pairs, check, code_version, compute, fingerprint
 from .wanted import SWEPT, check_settings
 
 __all__ = ["cells_of", "compose_settings", "main", "run"]
@@ -34,6 +34,7 @@ certifies, iterations, time, and brute force beside it. A query is a product of 
   dim=256 factors=3 size=[46,100,256] blocks=4 queries=1000 draws=10 seed=7
   noise=0.1 damage=flips|gaussian|blocks|missing
   backend=NAME backend.KEY=VALUE     where codebooks are stored: a file of conf/backend; digital is exact
+  backend.device.name=NAME backend.device.OPTION=VALUE   what simulated arrays consist of
   executor=serial|processes|ray|slurm workers=2 threads=1
   out=FILE.json plot=FILE.png overwrite=true
 
@@ -82,7 +83,11 @@ def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
                 plain.append(argument)
         brought = [f"+factorizer={name}" for _, name in experiments if not named]
         files = [f"+experiment={experiment}" for experiment, _ in experiments]
-        composed = vsa.commands.compose("capacity", [*brought, *plain, *files], _without_file)
+        ordered = [*brought, *plain, *files]
+        composed = vsa.parts.compose_with_parts(
+            lambda some: vsa.commands.compose("capacity", some, _without_file), ordered,
+            OverridesParser.create().parse_overrides(ordered),
+        )  # fmt: skip
         if OmegaConf.is_missing(composed, "factorizer"):
             raise SettingsError(
                 "python -m factorizers.capacity", received="no factorizer",
@@ -170,7 +175,7 @@ def cells_of(settings: dict[str, Any]) -> list[Cell]:
                     noise=float(noise),
                     damage=str(settings["damage"]),
                     threads=settings["threads"],
-                    backend=tuple(sorted(settings["backend"].items())),
+                    backend=as_pairs(settings["backend"]),
                     algebra_options=tuple(sorted(settings["algebra_options"].items())),
                 )
             )

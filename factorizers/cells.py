@@ -8,6 +8,7 @@ import math
 import statistics
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +28,7 @@ from .in_memory import InMemory
 from .result import SWEEP_SHARE
 from .theory import ceiling, false_factorizations, wilson
 
-__all__ = ["Cell", "code_version", "compute", "fingerprint"]
+__all__ = ["Cell", "as_pairs", "code_version", "compute", "fingerprint"]
 
 _EXHAUSTIVE_SECONDS = 2.0  # what a cell spends on timing brute force, by and large
 _EXHAUSTIVE_PART = 1 << 27  # multiply-accumulates of a query, of the first part that is timed
@@ -54,7 +55,7 @@ class Cell:
         noise: level of the damage.
         damage: kind of the damage.
         threads: of torch.
-        backend: where codebooks are stored: sorted pairs, with its name.
+        backend: where codebooks are stored: sorted pairs, with its name; options that are mappings are pairs, too.
         algebra_options: further arguments of the algebra's constructor: sorted pairs.
     """
 
@@ -82,7 +83,7 @@ class Cell:
 
     def make_backend(self) -> vsa.Backend:
         """The backend."""
-        options = dict(self.backend)
+        options = from_pairs(self.backend)
         return vsa.backends.get(options.pop("name"), **options)
 
     def make_algebra(self) -> vsa.Algebra:
@@ -112,6 +113,26 @@ class Cell:
                     )
             return _PUBLISHED[self.factorizer](books, **options)  # type: ignore[operator]
         return get(self.factorizer, books, **options)
+
+
+def as_pairs(options: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """Nested options as sorted pairs, which can be compared and hashed.
+
+    Args:
+        options: by name.
+    """
+    return tuple(
+        (key, as_pairs(value) if isinstance(value, Mapping) else value) for key, value in sorted(options.items())
+    )
+
+
+def from_pairs(pairs: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    """What :func:`as_pairs` took apart; no option is a tuple by itself, for YAML has none.
+
+    Args:
+        pairs: sorted.
+    """
+    return {key: from_pairs(value) if isinstance(value, tuple) else value for key, value in pairs}
 
 
 def compute(cell: Cell) -> dict[str, Any]:
@@ -170,7 +191,7 @@ def compute(cell: Cell) -> dict[str, Any]:
         **{key: value for key, value in asdict(cell).items() if key not in _PAIRS},
         "options": dict(cell.options),
         **({"algebra_options": dict(cell.algebra_options)} if cell.algebra_options else {}),
-        "backend": dict(cell.backend),
+        "backend": from_pairs(cell.backend),
         "microjoules_per_query": _microjoules(costs, "energy_joules", cell.queries),
         "digital_microjoules_per_query": _microjoules(costs, "digital_joules", cell.queries),
         "right": right,

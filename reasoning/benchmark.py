@@ -32,7 +32,8 @@ results.json, rules.json and run.json.
   model.mode=programmed              learned, programmed, programmed_then_learned, pretrained
   dataset=iraven dataset.n=2000 constellation=all
   dataset=files dataset.path=DIR     a tree of npz + xml, or a folder of JSON files; every puzzle
-  compare=[NAME,NAME] seeds=[0,1]    several models and seeds: out/NAME/SEED/results.json, out/table.{json,csv,tex}
+  compare=[NAME,NAME] seeds=[0,1]    several models and seeds: out/NAME/SEED/results.json, out/table.{json,csv,tex};
+                                     arlc-programmed names the mode, too
   answers=FILE.jsonl                 a language model's answers to python -m reasoning.prompts; with compare, beside it:
   answers={NAME:FILE} prompts=FILE   several, and the prompts where they do not lie beside the answers
   decoder=[none,codebook,factorizer] answers decoded from predicted product vectors: out/NAME-DECODER/SEED
@@ -164,6 +165,7 @@ def run(
             "checkpoint": job.weights,
             "recipe": job.header(),
             "protocol": _protocol(settings, job),
+            "backend": build.backend_words(job.backend),
             **({} if job.answers is None else {"answers": job.answers, "answered": answer_files.counts(wanted[key])}),
             **runs.environment(arguments, MODULE, _plugins(wanted[key])),
         }
@@ -268,7 +270,7 @@ def _show(
         }
         report.show(report.costs_table(took, memory))
         for label, job in ours.items():
-            words = report.hardware_words(label, job.backend.name, done[job.name, job.seed].values())
+            words = report.hardware_words(label, build.backend_words(job.backend), done[job.name, job.seed].values())
             if words:
                 report.say(f"\n{words}")
     for label, job in ours.items():

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vsa import Algebra, Backend
 
 __all__ = [
+    "backend_words",
     "columns",
     "constellations",
     "decoded",
@@ -103,7 +104,6 @@ def learner(
     """
     from datasets.rules.base import PUBLISHED
     from reasoning import learners
-    from vsa.backends import BACKENDS
 
     supplied: dict[str, Any] = {
         "algebra": _algebra(algebra),
@@ -117,7 +117,7 @@ def learner(
     takes = schema.parameters(cls)
     if "backend" in takes:
         supplied["backend"] = _backend(backend)
-    elif BACKENDS.canonical(backend.name) != "digital":
+    elif not _backend(backend).exact:
         raise SettingsError(
             f"backend={backend.name}", received=f"model {model.name}, which reads no stored codebooks",
             expected="backend=digital",
@@ -182,6 +182,18 @@ def _backend(backend: Named) -> Backend:
     from vsa.backends import BACKENDS
 
     return schema.call(BACKENDS.get(backend.name), "backend", backend.options, {}, f"backend {backend.name}")
+
+
+def backend_words(backend: Named) -> str:
+    """A backend with what differs from its defaults, as run.json and the screen show it.
+
+    Args:
+        backend: name and options.
+
+    Returns:
+        For example ``name(option=value)``.
+    """
+    return str(_backend(backend))
 
 
 def try_out(made: Solver, puzzles: PuzzleDataset) -> None:

@@ -21,8 +21,10 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from reasoning import report, schema
+from reasoning.unused import refuse_unused
 from vsa.commands import compose, composing, constructor_defaults
 from vsa.errors import CorruptFileError, SettingsError, UnknownNameError, VSAError, closest
+from vsa.parts import compose_with_parts
 from vsa.plugins import offered_words, offers
 
 __all__ = [
@@ -144,7 +146,9 @@ def compose_settings(config: str, arguments: Sequence[str]) -> dict[str, Any]:
     with composing() as loader:
         try:
             ordered = _arrange(arguments, loader.repository)
-            composed = compose(config, ordered, _without_file)
+            composed = compose_with_parts(
+                lambda some: compose(config, some, _without_file), ordered, parse(ordered)
+            )
         except VSAError:
             raise
         except MissingConfigException as error:
@@ -161,8 +165,11 @@ def compose_settings(config: str, arguments: Sequence[str]) -> dict[str, Any]:
         if OmegaConf.is_missing(composed, "model"):
             # Interpolations into the model cannot be resolved; the caller lists the models or does without.
             composed.model = {"name": None, "training": {}}
-            return {**_lenient(composed), "model": None}
+            without = {**_lenient(composed), "model": None}
+            refuse_unused(config, named_keys(arguments), without)
+            return without
         try:
+            refuse_unused(config, named_keys(arguments), _lenient(composed))
             return OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
         except OmegaConfBaseException as error:
             key = getattr(error, "full_key", None) or "?"

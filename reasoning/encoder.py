@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from datasets.panels import ROWS
 from reasoning.scene import AttributeKey, Scene
-from vsa import Algebra, Backend, Codebook
+from vsa import Algebra, Backend, Codebook, Spectral
 from vsa.backends import get as get_backend
 from vsa.backends.base import StoredMatrix
 from vsa.errors import VSAError
-from vsa.models.gsbc import GSBC
 from vsa.seeding import child_seed
 
 log = logging.getLogger(__name__)
@@ -31,18 +31,16 @@ class EncodedScene:
     Attributes:
         keys: the A attributes, in the order of the second axis.
         spectra: complex (B, A, P, W); context panels, then 8 candidates.
-        rows: rows shown.
         columns: panels in a row.
     """
 
     keys: tuple[AttributeKey, ...]
     spectra: Tensor
-    rows: int
     columns: int
 
     @property
     def context_panels(self) -> int:
-        return self.rows * self.columns - 1
+        return ROWS * self.columns - 1
 
     @property
     def candidates(self) -> Tensor:
@@ -51,7 +49,7 @@ class EncodedScene:
 
     @property
     def known_targets(self) -> Tensor:
-        """complex (B, A, rows - 1, W): last panels of the complete rows."""
+        """complex (B, A, 2, W): last panels of the complete rows."""
         return self.spectra[:, :, self.columns - 1 : self.context_panels : self.columns]
 
     def targets(self, answer: Tensor) -> Tensor:
@@ -73,7 +71,7 @@ class EncodedScene:
         Args:
             frequencies: long (M,), which of the W.
         """
-        return EncodedScene(self.keys, self.spectra[..., frequencies], self.rows, self.columns)
+        return EncodedScene(self.keys, self.spectra[..., frequencies], self.columns)
 
 
 class SceneEncoder(nn.Module):
@@ -90,7 +88,7 @@ class SceneEncoder(nn.Module):
 
     def __init__(self, algebra: Algebra, backend: Backend | None = None, seed: int = 0) -> None:
         super().__init__()
-        if not isinstance(algebra, GSBC):
+        if not isinstance(algebra, Spectral):
             raise VSAError(
                 "SceneEncoder",
                 received=f"algebra {algebra!r}",
@@ -143,7 +141,7 @@ class SceneEncoder(nn.Module):
     def forward(self, scene: Scene) -> EncodedScene:
         parts = [self.encode_pmf(pmf) for pmf in scene.pmfs.values()]
         parts += [self.encode_sets(occupied) for occupied in scene.sets.values()]
-        return EncodedScene(scene.keys, torch.stack(parts, dim=1), scene.rows, scene.columns)
+        return EncodedScene(scene.keys, torch.stack(parts, dim=1), scene.columns)
 
     def _generator(self, *names: str | int) -> torch.Generator:
         return torch.Generator().manual_seed(child_seed(self.seed, "encoder", *names))

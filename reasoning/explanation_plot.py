@@ -6,6 +6,7 @@ import io
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from datasets.panels import ROWS
 from reasoning.explanation import Explanation, two_digits
 from vsa.errors import VSAError
 
@@ -17,7 +18,6 @@ __all__ = ["draw", "png"]
 
 _RIGHT, _WRONG, _CHOSEN, _INK = "#0a7d35", "#c0202a", "#1f5fbf", "#000000"
 _LABEL = 24  # letters of a rule's name in one line
-_ROWS = 3
 
 
 def draw(explanation: Explanation) -> Figure:
@@ -82,9 +82,9 @@ def _panels(figure: Any, explanation: Explanation) -> None:
     puzzle = explanation.puzzle
     pictures = _pictures(explanation)
     context = len(puzzle.context)
-    shown = list(range(context - (_ROWS * puzzle.columns - 1), context))
+    shown = list(range(context - (ROWS * puzzle.columns - 1), context))
     columns = puzzle.columns if puzzle.columns > 4 else 4
-    places = figure.subplots(_ROWS + (1 if columns >= 8 else 2), columns)
+    places = figure.subplots(ROWS + (1 if columns >= 8 else 2), columns)
     for axes in places.flat:
         axes.set_axis_off()
     margin = (columns - puzzle.columns) // 2
@@ -94,7 +94,7 @@ def _panels(figure: Any, explanation: Explanation) -> None:
     across = min(columns, 8)
     margin = (columns - across) // 2
     for k in range(len(puzzle.candidates)):
-        axes = places[_ROWS + k // across, margin + k % across]
+        axes = places[ROWS + k // across, margin + k % across]
         _panel(axes, pictures[context + k])
         color, word = _mark(explanation, k)
         axes.set_title(f"{k}{word}", fontsize=9, color=color, pad=3)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args
 
 from reasoning import commands, schema, weights
 from reasoning.recipe import FrontEnd, Recipe
@@ -76,6 +76,7 @@ class Job:
         decoder: how predicted product vectors are decoded before candidates are compared; None: they are not.
         answers: a language model's file of answers; None for a model of ours.
         differs: what the user said otherwise than the weights' header, one phrase each.
+        variant: the mode, where ``compare`` names it (``arlc-programmed``).
     """
 
     model: ModelSettings
@@ -88,11 +89,12 @@ class Job:
     decoder: str | None = None
     answers: str | None = None
     differs: tuple[str, ...] = ()
+    variant: str | None = None
 
     @property
     def name(self) -> str:
         """Of its folder and its rows."""
-        return self.model.name + (f"-{self.decoder}" if self.decoder else "")
+        return "-".join(filter(None, (self.model.name, self.variant, self.decoder)))
 
     @property
     def mode(self) -> str:
@@ -191,12 +193,20 @@ def _models_and_seeds(
         )  # fmt: skip
     schema.refuse_unknown("checkpoint", list(by_model), settings.compare, what="model in")
     jobs = []
-    for name in settings.compare:
-        composed = commands.compose_settings("benchmark", [f"+model={name}", *_without_model(arguments)])
+    for entry in settings.compare:
+        name, mode = _variant(entry)
+        chosen = [f"+model={name}"] if mode is None else [f"+model={name}", f"model.mode={mode}"]
+        composed = commands.compose_settings("benchmark", [*chosen, *_without_model(arguments)])
         model = schema.build(ModelSettings, commands.separate(composed, BenchmarkSettings)["model"], "model")
-        given = by_model.get(name)
-        jobs += [make_job(_at(settings, seed), model, given, said, columns) for seed in seeds]
+        found = [make_job(_at(settings, seed), model, by_model.get(entry), said, columns) for seed in seeds]
+        jobs += [replace(job, variant=mode) for job in found]
     return jobs
+
+
+def _variant(entry: str) -> tuple[str, str | None]:
+    """Model and mode of an entry of ``compare``: ``arlc`` or ``arlc-programmed``."""
+    name, _, mode = entry.rpartition("-")
+    return (name, mode) if name and mode in get_args(Mode) else (entry, None)
 
 
 def _at(settings: BenchmarkSettings, seed: int) -> BenchmarkSettings:

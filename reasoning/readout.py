@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from reasoning.encoder import SceneEncoder
+from vsa import Spectral
 from vsa.backends.base import StoredMatrix
 from vsa.errors import ShapeError, UnsupportedError
 from vsa.seeding import child_seed
@@ -82,15 +83,20 @@ class Readout:
         if place not in self._stored:
             code = self.encoder.algebra
             if kind == "values":
-                positions = code.to_index(self.encoder.value_codebook(size).atoms)
+                positions = _positions(code, self.encoder.value_codebook(size).atoms)
             else:
-                keys = code.to_index(self.encoder.slot_codebook(size).atoms)
+                keys = _positions(code, self.encoder.slot_codebook(size).atoms)
                 positions = (_members(size) @ keys).remainder(code.block_length)
             self._stored[place] = self.encoder.backend.store(
                 positions.to(device), "onehot_blocks", block_length=code.block_length,
                 seed=child_seed(self.encoder.seed, "read-out", kind, size),
             )  # fmt: skip
         return self._stored[place]
+
+
+def _positions(code: Spectral, atoms: Tensor) -> Tensor:
+    """(N, ...) atoms to int64 (N, K): where the largest entry of each block is."""
+    return code.embed(atoms).unflatten(-1, (code.blocks, code.block_length)).argmax(-1)
 
 
 def _members(slots: int) -> Tensor:

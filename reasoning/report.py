@@ -288,7 +288,7 @@ def hardware_words(label: str, backend: str, results: Iterable[CellResult]) -> s
 
     Args:
         label: the row.
-        backend: its name.
+        backend: in words.
         results: of all puzzle sets.
 
     Returns:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from datasets.panels import ROWS
 from vsa.errors import ShapeError, VSAError
 
 CANDIDATES = 8
@@ -28,11 +29,10 @@ class AttributeKey(NamedTuple):
 class Scene:
     """PMFs of the shown panels of B puzzles.
 
-    The last ``rows`` rows of a matrix with ``columns`` columns are shown: P = rows * columns - 1 context
-    panels row by row, then 8 candidates. An attribute that a layout does not have is an absent key.
+    The last three rows of a matrix with ``columns`` columns are shown: P = 3 * columns - 1 context panels row by row,
+    then 8 candidates. An attribute that a layout does not have is an absent key.
 
     Attributes:
-        rows: number of rows shown (3 in all published protocols).
         columns: n, panels in a row.
         pmfs: attribute -> (B, P + 8, V); index v is the magnitude v that arithmetic rules add (a count, a
             Size level + 1). The mass that a PMF lacks to one is the probability that the panel has no single
@@ -44,17 +44,14 @@ class Scene:
             (``Learner.entities``).
     """
 
-    rows: int
     columns: int
     pmfs: Mapping[AttributeKey, Tensor] = field(default_factory=dict)
     sets: Mapping[AttributeKey, Tensor] = field(default_factory=dict)
     entities: Mapping[AttributeKey, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.rows < 3 or self.columns < 3:
-            raise VSAError(
-                "Scene", received=f"{self.rows} rows x {self.columns} columns", expected="at least 3 x 3"
-            )
+        if self.columns < 3:
+            raise VSAError("Scene", received=f"{self.columns} columns", expected="at least 3")
         if not self.pmfs and not self.sets:
             raise VSAError("Scene", received="no attribute at all", expected="at least one PMF or slot set")
         batch = None
@@ -65,7 +62,7 @@ class Scene:
                     raise ShapeError(
                         f"Scene attribute {key}",
                         received=f"shape {tuple(value.shape)}",
-                        expected=f"{letters.format(self.panels)} for {self.rows} x {self.columns} matrices",
+                        expected=f"{letters.format(self.panels)} for {ROWS} x {self.columns} matrices",
                     )
         for key, value in (*self.pmfs.items(), *self.sets.items(), *self.entities.items()):
             if batch is not None and value.shape[0] != batch:
@@ -78,7 +75,7 @@ class Scene:
 
     @property
     def context_panels(self) -> int:
-        return self.rows * self.columns - 1
+        return ROWS * self.columns - 1
 
     @property
     def panels(self) -> int:
@@ -105,4 +102,4 @@ class Scene:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Scene:
         parts = [{key: change(value) for key, value in part.items()} for part in (self.pmfs, self.sets, self.entities)]
-        return Scene(self.rows, self.columns, *parts)
+        return Scene(self.columns, *parts)

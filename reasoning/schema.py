@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union
 
 from vsa.errors import DtypeError, SettingsError, closest
+from vsa.registry import Registry, name_and_options
 
 __all__ = ["build", "call", "coerce", "flatten", "parameters", "plain", "refuse_unknown"]
 
@@ -92,7 +93,7 @@ def call(
     names = parameters(target)
     settable = [name for name in names if name not in supplied]
     refuse_unknown(where, list(options), settable, what=f"setting of {label},")
-    hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    hints = _hints(target)
     arguments = {name: coerce(hints.get(name, Any), value, _join(where, name)) for name, value in options.items()}
     arguments.update({name: value for name, value in supplied.items() if name in names})
     for name in names:
@@ -112,11 +113,22 @@ def parameters(target: Callable[..., Any]) -> tuple[str, ...]:
     )
 
 
+def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    """Annotations of a constructor; those of inherited fields in the module that wrote them down."""
+    if dataclasses.is_dataclass(target) and "__init__" in vars(target):
+        return typing.get_type_hints(target)
+    return typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
+
+
 def coerce(hint: Any, value: Any, where: str) -> Any:
     """Check a value against an annotation and convert what YAML cannot say (lists to tuples, integers to floats).
 
+    A class whose attribute ``registry`` is a :class:`vsa.Registry` is a kind of things that settings name: a name, or
+    ``name`` and the options of its constructor, becomes the thing.
+
     Args:
-        hint: an annotation: bool, int, float, str, Literal, Optional or Union, tuple, list, Mapping, a dataclass.
+        hint: an annotation: bool, int, float, str, Literal, Optional or Union, tuple, list, Mapping, a dataclass, a
+            registered kind.
         value: the value read.
         where: the setting's dotted name.
 
@@ -129,6 +141,10 @@ def coerce(hint: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any or hint is object:
         return value
+    if _is_kind(hint) and isinstance(value, str | Mapping):
+        registry = hint.registry
+        name, options = name_and_options(value, where)
+        return call(registry.get(name), where, options, {}, f"{registry.kind} {registry.canonical(name)}")
     if origin in (Union, types.UnionType):
         return _coerce_union(arguments, hint, value, where)
     if origin is Literal:
@@ -196,6 +212,10 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def _is_kind(hint: Any) -> bool:
+    return isinstance(hint, type) and isinstance(getattr(hint, "registry", None), Registry)
+
+
 _REFUSED = object()
 
 
@@ -221,6 +241,8 @@ def _coerce_union(members: Sequence[Any], hint: Any, value: Any, where: str) -> 
     if value is None and type(None) in members:
         return None
     kept = [member for member in members if member is not type(None)]
+    if isinstance(value, str | Mapping) and any(_is_kind(member) for member in kept):
+        kept = [member for member in kept if _is_kind(member)]  # a name, not text; other members are for Python
     # A string member accepts nearly everything, so it is asked last.
     for member in sorted(kept, key=lambda member: member is str):
         try:
@@ -234,7 +256,8 @@ def _coerce_union(members: Sequence[Any], hint: Any, value: Any, where: str) -> 
 def _spell(hint: Any) -> str:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
-        return " or ".join(_spell(member) for member in arguments)
+        kinds = [member for member in arguments if _is_kind(member) or member is type(None)]
+        return " or ".join(_spell(member) for member in (kinds if any(map(_is_kind, kinds)) else arguments))
     if origin is Literal:
         return "one of " + ", ".join(map(str, arguments))
     if origin in (tuple, list, Sequence):
@@ -244,6 +267,8 @@ def _spell(hint: Any) -> str:
     }  # fmt: skip
     if hint in names:
         return names[hint]
+    if _is_kind(hint):
+        return f"a name ({', '.join(hint.registry.names())})"
     if dataclasses.is_dataclass(hint) or origin in (dict, Mapping):
         return "a mapping"
     return getattr(hint, "__name__", str(hint))

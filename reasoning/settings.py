@@ -115,7 +115,8 @@ def plugins(parts: Any, factorizers: str | None = None) -> dict[str, Any]:
         As :func:`vsa.plugins.origins`.
     """
     named = {"learners": parts.model.name, "algebras": parts.algebra.name, "backends": parts.backend.name,
-             "perceptions": parts.perception.name, "factorizers": factorizers}  # fmt: skip
+             "perceptions": parts.perception.name, "factorizers": factorizers,
+             "datasets": getattr(getattr(parts, "dataset", None), "name", None)}  # fmt: skip
     return origins(named, parts.backend.options)
 
 

@@ -146,6 +146,7 @@ def _start(folder: Path, prepared: training.Prepared, arguments: list[str]) -> N
         "seed": settings.seed,
         "protocol": training.protocol(settings),
         "recipe": prepared.recipe.header(),
+        "backend": build.backend_words(settings.backend),
         **runs.environment(arguments, MODULE, plugins(settings)),
     }
     if front_end is not None:  # the run goes on from it wherever the file is then

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import json
 import os
 import pkgutil
@@ -15,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any, runtime_checkable
 
 import numpy as np
@@ -110,12 +112,35 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             terminalreporter.line(name)
 
 
+def load_script(name: str) -> ModuleType:
+    """The module ``tests/NAME.py``, which is in no package; loaded once, so that it registers its members once."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+@pytest.fixture
+def leaky() -> type:
+    """The device ``leaky`` of tests/dummy_device.py."""
+    return load_script("dummy_device").Leaky
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that names ``algebra_name`` runs once for every registered algebra."""
+    """A test that names ``algebra_name`` or ``device_name`` runs once for every registered one, dummies included."""
     if "algebra_name" in metafunc.fixturenames:
         import vsa
 
         metafunc.parametrize("algebra_name", list(vsa.ALGEBRAS.names()))
+    if "device_name" in metafunc.fixturenames:
+        from vsa.backends.crossbar import DEVICES
+
+        load_script("dummy_device")
+        metafunc.parametrize("device_name", list(DEVICES.names()))
 
 
 @pytest.fixture
@@ -137,11 +162,14 @@ def installs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
     Afterwards the registries have forgotten what they took from it.
     """
     import factorizers
+    from datasets.data_sets import DATA_SETS
+    from datasets.rules import RULES
     from reasoning import learners, perception
     from vsa import ALGEBRAS, backends, plugins
 
     tables = (
-        ALGEBRAS, backends.BACKENDS, factorizers.FACTORIZERS, perception.PERCEPTIONS, learners.LEARNERS
+        ALGEBRAS, backends.BACKENDS, factorizers.FACTORIZERS, perception.PERCEPTIONS, learners.LEARNERS, DATA_SETS,
+        RULES,
     )  # fmt: skip
     made: list[str] = []
 

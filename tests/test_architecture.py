@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(GROUND, GROUND),
     "vsa.commands": GROUND,
     "vsa.executors": GROUND,
+    "vsa.parts": GROUND,
     "vsa.laws": GROUND,
     "vsa.validation": WORDS,
     **dict.fromkeys(ALGEBRA, (*WORDS, *ALGEBRA)),

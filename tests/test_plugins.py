@@ -235,7 +235,7 @@ def test_a_file_of_ours_is_refused_when_it_is_asked_for(installs: Installs, tmp_
         "settings file model/arlc.yaml: received a file that is in this package and the distribution bold 1.5; "
         "expected a name of its own for each; rename the file of bold 1.5, or uninstall that package"
     )
-    assert commands.compose_settings("train", ["+model=symbolic"])["model"]["name"] == "symbolic"
+    assert commands.compose_settings("benchmark", ["+model=symbolic"])["model"]["name"] == "symbolic"
     assert commands.compose_settings("train", ["+model=nvsa", "experiment=quick"])["epochs"] == 1
 
 

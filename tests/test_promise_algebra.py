@@ -603,20 +603,17 @@ def test_capacity_says_what_an_algebra_does_not_have(capsys: pytest.CaptureFixtu
 
 
 def test_training_takes_blocks_under_another_name() -> None:
-    from reasoning import build, commands, train
+    import datasets
+    from reasoning import commands, train, training
 
+    layout = datasets.Layout("iraven", ("center_single",))
     settings = train.parse(commands.compose_settings("train", ["+model=arlc", "algebra.name=heir_gsbc"]))
-    made = build.solver(
-        settings.model, settings.algebra, settings.backend, settings.perception, columns=3, mode="learned", seed=0
-    )
-    assert made.learner.learns
+    assert training.recipe_of(settings, layout).solver(training=True).learner.learns
     settings = train.parse(
         commands.compose_settings("train", ["+model=arlc", "algebra.name=hadamard", "~algebra.blocks"])
     )
     with pytest.raises(vsa.VSAError, match="use algebra=gsbc"):
-        build.solver(
-            settings.model, settings.algebra, settings.backend, settings.perception, columns=3, mode="learned", seed=0
-        )
+        training.recipe_of(settings, layout).solver(training=True)
 
 
 def test_no_file_compares_with_an_algebra_name() -> None:

@@ -32,11 +32,12 @@ from .seeding import child_seed
 if TYPE_CHECKING:
     from .algebra import Algebra
     from .backends.base import Backend, Cost, DeviceHandle, StoredMatrix
-    from .checks import check_algebra, check_backend
+    from .checks import check_algebra, check_backend, check_device
     from .codebook import Cleanup, Codebook
     from .laws import Embedding, Form, Laws
     from .learnable import LearnableCodebook
     from .models import ALGEBRAS, get
+    from .models._spectral import Spectral
     from .slots import SlotSets
 
 __all__ = [
@@ -58,12 +59,14 @@ __all__ = [
     "SettingsError",
     "ShapeError",
     "SlotSets",
+    "Spectral",
     "StoredMatrix",
     "UnknownNameError",
     "UnsupportedError",
     "VSAError",
     "check_algebra",
     "check_backend",
+    "check_device",
     "child_seed",
     "get",
 ]
@@ -81,16 +84,18 @@ _LAZY = {
     "Laws": "vsa.laws",
     "LearnableCodebook": "vsa.learnable",
     "SlotSets": "vsa.slots",
+    "Spectral": "vsa.models._spectral",
     "StoredMatrix": "vsa.backends.base",
     "check_algebra": "vsa.checks",
     "check_backend": "vsa.checks",
+    "check_device": "vsa.checks",
     "get": "vsa.models",
 }
 
 
 _MODULES = (
     "algebra", "backends", "checks", "codebook", "commands", "encoding", "executors", "laws", "learnable", "models",
-    "nn", "plugins", "slots", "statistics", "validation",
+    "nn", "parts", "plugins", "slots", "statistics", "validation",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Law suites for algebras and backends, for the project's own and for those that others write.
+"""Law suites for algebras, backends and memory devices, for the project's own and for those that others write.
 
 >>> import vsa
 >>> results = vsa.check_algebra(vsa.get("gsbc", dim=64, blocks=4))
@@ -16,12 +16,13 @@ import torch
 
 from .algebra import Algebra
 from .backends.base import Backend
+from .backends.device import MemoryDevice
 from .codebook import Codebook
-from .errors import UnknownNameError, UnsupportedError
+from .errors import UnknownNameError, UnsupportedError, VSAError
 from .law_suite import ALGEBRA_LAWS, Case, LawError, Skipped, difference
 from .validation import default_dtype, real_dtype
 
-__all__ = ["ALGEBRA_LAWS", "LawError", "LawResult", "check_algebra", "check_backend", "check_law"]
+__all__ = ["ALGEBRA_LAWS", "LawError", "LawResult", "check_algebra", "check_backend", "check_device", "check_law"]
 
 
 @dataclass(frozen=True)
@@ -152,3 +153,107 @@ def _check_reads(
             )
         results.append(LawResult(name, "held", f"relative error {error:.2g}"))
     return results
+
+
+DEVICES = 20_000  # programmed for each target
+TIMES_SECONDS = (0.0, 1.0, 3600.0, 3.15e7)
+SHARES = (0.0, 0.1, 0.5, 0.9, 1.0)  # targets, of the range of conductance
+STANDARD_ERRORS = 5.0  # that a moment may be off
+
+
+def check_device(device: MemoryDevice, *, seed: int = 0) -> tuple[LawResult, ...]:
+    """Hold a memory device to the moments that it declares, and to what an array relies on.
+
+    At five targets and four times, for 20,000 devices each, means and standard deviations may be off by five standard
+    errors, which are estimated from the sample itself.
+
+    Args:
+        device: with the hooks ``program``, ``drift`` and ``read_std``, and its ``moments``.
+        seed: of the programming.
+
+    Returns:
+        One outcome per law and target.
+
+    Raises:
+        LawError: a moment is not as declared, a state or a read is malformed, or a hook is not repeatable.
+    """
+    results = []
+    for share in SHARES:
+        target = device.g_min_us + share * (device.g_max_us - device.g_min_us)
+        wanted = torch.full((DEVICES,), target, dtype=torch.float64)
+        state = device.program(wanted, torch.Generator().manual_seed(seed))
+        what = f"device {device.name} at {target:.4g} uS"
+        _check_state(what, state, device.program(wanted, torch.Generator().manual_seed(seed)))
+        kept = {name: value.clone() for name, value in state.items()}
+        fresh = kept["g_us"]
+        for t_seconds in TIMES_SECONDS:
+            law, expected = f"{what} after {t_seconds:g} s", device.moments(target, t_seconds)
+            now, std = device.drift(state, t_seconds), device.read_std(state, wanted, t_seconds)
+            if any(not torch.equal(value, state[name]) for name, value in kept.items()):
+                raise LawError(law, received="hooks that change the state", expected="hooks that only read it")
+            if not torch.equal(now, device.drift(state, t_seconds)):
+                raise LawError(f"{law}: drift", received="two answers", expected="what was drawn at programming holds")
+            if now.shape != fresh.shape or not bool((now >= 0).all()):
+                raise LawError(f"{law}: drift", received="another shape or negative conductances", expected="uS")
+            alive = fresh > 0
+            errors = [
+                _compare(f"{law}: conductance as programmed", fresh, expected.mean_us, expected.std_us, device.g_max_us)
+            ]
+            if bool(alive.any()):
+                log = (now[alive] / fresh[alive]).log()
+                errors.append(_compare(f"{law}: ln(g(t) / g(0))", log, expected.log_kept_mean, expected.log_kept_std))
+            std = torch.zeros_like(wanted) if std is None else std
+            if std.shape != wanted.shape or not bool((std >= 0).all()):
+                raise LawError(f"{law}: read_std", received="another shape or negative values", expected="uS, or None")
+            errors.append(_compare(f"{law}: read noise squared", std.square(), expected.read_std_us**2, None))
+            results.append(LawResult(law, "held", f"within {max(errors):.2g} standard errors"))
+    _check_range(device)
+    return tuple(results)
+
+
+def _check_state(what: str, state: dict[str, torch.Tensor], again: dict[str, torch.Tensor]) -> None:
+    if "g_us" not in state:
+        raise LawError(f"{what}: program", received=f"a state of {', '.join(state)}", expected="an entry g_us, in uS")
+    for name, value in state.items():
+        if value.shape != state["g_us"].shape or not bool(value.isfinite().all()):
+            raise LawError(f"{what}: program", received=f"{name} malformed", expected="finite, one for each device")
+        if name not in again or not torch.equal(value, again[name]):
+            raise LawError(f"{what}: program", received="two states from a seed", expected="the generator's alone")
+    if bool((state["g_us"] < 0).any()):
+        raise LawError(f"{what}: program", received="negative conductances", expected="none below zero")
+
+
+def _compare(what: str, sample: torch.Tensor, mean: float, std: float | None, scale: float = 1.0) -> float:
+    """How many standard errors a sample's mean and deviation are off; refused above the limit."""
+    slack = 1e-9 * max(scale, abs(mean))
+    centred = sample - sample.mean()
+    variance = float(centred.square().mean())
+    # Of the variance's standard error the fourth moment decides; of the deviation's, its derivative.
+    fourth = float(centred.pow(4).mean())
+    moments = [("mean", float(sample.mean()), mean, math.sqrt(variance / len(sample)))]
+    if std is not None:
+        found = math.sqrt(variance)
+        error = math.sqrt(max(fourth - variance**2, 0.0) / len(sample)) / (2 * found) if found > slack else 0.0
+        moments.append(("standard deviation", found, std, error))
+    worst = 0.0
+    for name, found, wanted, error in moments:
+        off = abs(found - wanted)
+        if off > STANDARD_ERRORS * error + slack:
+            raise LawError(
+                f"{what}, {name}", received=f"{found:.5g} of {len(sample)} devices",
+                expected=f"{wanted:.5g} as declared, within {STANDARD_ERRORS * error + slack:.2g}",
+            )  # fmt: skip
+        worst = max(worst, (off - slack) / error if error else 0.0)
+    return worst
+
+
+def _check_range(device: MemoryDevice) -> None:
+    for target in (device.g_max_us * 1.1, device.g_min_us - 0.1 * device.g_max_us):
+        try:
+            device.program(torch.tensor([target]), torch.Generator().manual_seed(0))
+        except VSAError:
+            continue
+        raise LawError(
+            f"device {device.name}: program", received=f"a target of {target:.4g} uS, accepted",
+            expected=f"a refusal out of {device.g_min_us:g} to {device.g_max_us:g} uS", hint="call check_target first",
+        )  # fmt: skip

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .law_case import PAIRS, Case, LawError, Skipped
+from .models._spectral import Spectral
 
 __all__ = ["PRODUCT_LAWS"]
 
@@ -71,6 +72,18 @@ def _blocks(c: Case) -> float:
         for operation, turn in ((a.bind, 1), (a.unbind, -1)):
             place = a.embed(operation(x, y)).unflatten(-1, (blocks, length)).argmax(-1)
             errors.append(c.equal(place, (u.argmax(-1) + turn * v.argmax(-1)).remainder(length)))
+    return max(errors)
+
+
+def _spectral(c: Case) -> float:
+    a = c.algebra
+    if not isinstance(a, Spectral):
+        raise Skipped("no spectral form is claimed")
+    x, y = c.vectors(2, 5)
+    s, t = a.spectrum(x), a.spectrum(y)
+    errors = [c.equal(a.spectrum(a.bind(x, y)), s * t), c.equal(a.spectrum(a.unbind(x, y)), s * t.conj())]
+    errors.append(c.equal(a.from_spectrum(s), a.embed(x)))
+    errors.append(c.equal(a.spectral_similarity(s, t), a.similarity(x, y)))
     return max(errors)
 
 
@@ -137,5 +150,5 @@ def _standardised(c: Case, factors: int, flatten: bool) -> Tensor:
 
 PRODUCT_LAWS: dict[str, Callable[[Case], float]] = {
     law.__name__.removeprefix("_"): law
-    for law in (_adjoint, _signs, _sign_pairs, _blocks, _relaxed, _products, _phases)
+    for law in (_adjoint, _signs, _sign_pairs, _blocks, _spectral, _relaxed, _products, _phases)
 }

@@ -10,18 +10,44 @@ True
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from types import ModuleType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from . import plugins
-from .errors import DtypeError, UnknownNameError, VSAError
+from .errors import DtypeError, SettingsError, UnknownNameError, VSAError
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "name_and_options"]
 
 T = TypeVar("T")
 U = TypeVar("U")
+
+
+def name_and_options(chosen: str | Mapping[str, Any], where: str) -> tuple[str, dict[str, Any]]:
+    """A member of a registry as settings spell it, taken apart.
+
+    Args:
+        chosen: a name, or a mapping of ``name`` and options, side by side.
+        where: the setting's name, for messages.
+
+    Returns:
+        The name and the options.
+
+    Raises:
+        SettingsError: a mapping without a name.
+    """
+    if isinstance(chosen, str):
+        return chosen, {}
+    options = dict(chosen)
+    name = options.pop("name", None)
+    if name is None:
+        raise SettingsError(
+            f"setting {where}", received=f"{dict(chosen)} without a name", expected="a name, or a name and its options",
+            hint=f"write {where}.name=NAME",
+        )  # fmt: skip
+    return name, options
 
 
 class Registry(Generic[T]):
@@ -116,6 +142,31 @@ class Registry(Generic[T]):
         item = self._entries[canonical]
         self._check_base(name, item)
         return item
+
+    def make(self, chosen: str | Mapping[str, Any], where: str = "") -> Any:
+        """What a registered class or function makes.
+
+        Args:
+            chosen: a name, or a mapping of ``name`` and the options of the constructor, side by side.
+            where: the setting's name, for messages. Default: the kind.
+
+        Returns:
+            The object made.
+
+        Raises:
+            UnknownNameError: nothing has this name, or it has no such option; the message lists those that exist.
+            SettingsError: a mapping without a name.
+        """
+        name, options = name_and_options(chosen, where or self.kind)
+        target: Any = self.get(name)
+        known = tuple(inspect.signature(target).parameters)
+        for option in options:
+            if option not in known:
+                raise UnknownNameError(
+                    f"setting {where}.{option}" if where else f"get {self.kind} {name}", name=option, known=known,
+                    kind="option",
+                )  # fmt: skip
+        return target(**options)
 
     def canonical(self, name: str) -> str:
         """The canonical name behind a name or an alias.

@@ -6,20 +6,18 @@ A matrix is an integer array (N, R, n): R rows of n panels. What its entries are
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar
 
 import numpy as np
 
-from vsa.errors import DtypeError, ShapeError, VSAError
-from vsa.registry import Registry
+from vsa.errors import ShapeError, VSAError
 
 from ..streams import Ints, Rows, Stream
 from .domains import Bools, Domain
 from .forms import PanelForm
+from .registry import PUBLISHED, RULES, all_rules, declares, rule_code, rule_name, rules_named
 
 __all__ = [
     "PUBLISHED",
@@ -34,153 +32,6 @@ __all__ = [
     "rules_named",
     "sets_of",
 ]
-
-PUBLISHED = ("Constant", "Progression", "Arithmetic", "Distribute_Three")  # of the published data sets; codes 0 .. 3
-MOST_CODE = 127  # codes are int8
-
-U = TypeVar("U")
-
-
-class _Rules(Registry["Rule"]):
-    """Rules by name and by code: neither is given twice."""
-
-    def register(self, name: str, *aliases: str) -> Callable[[U], U]:
-        """As :meth:`vsa.registry.Registry.register`; the rule's own name, its code and its parameters are checked.
-
-        Args:
-            name: the rule's ``name``.
-            aliases: further names.
-
-        Returns:
-            A decorator that returns its argument unchanged.
-
-        Raises:
-            VSAError: name or code belong to another rule, or the declarations contradict each other.
-        """
-        enter = super().register(name, *aliases)
-
-        def checked(item: U) -> U:
-            if name in self._modules:  # ours are registered first, whoever asks for them
-                importlib.import_module(self._modules[name])
-            self._check_declared(name, item)
-            return enter(item)
-
-        return checked
-
-    def coded(self) -> dict[int, str]:
-        """Code -> name of every rule registered so far, and of the published ones."""
-        return {**dict(enumerate(PUBLISHED)), **{rule.code: name for name, rule in self._entries.items()}}
-
-    def _check_declared(self, name: str, rule: Any) -> None:
-        what = f"register rule {name!r}"
-        if not isinstance(rule, Rule):
-            raise DtypeError(what, received=repr(rule), expected="an instance of a class derived from Rule")
-        if rule.name != name:
-            raise VSAError(what, received=f"a rule whose name is {rule.name!r}", expected=f"name = {name!r}")
-        if not 0 <= rule.code <= MOST_CODE:
-            raise VSAError(what, received=f"code {rule.code}", expected=f"0 .. {MOST_CODE}")
-        owner = self.coded().get(rule.code, name)
-        if owner != name:
-            free = next(code for code in range(MOST_CODE + 1) if code not in self.coded())
-            raise VSAError(
-                what, received=f"code {rule.code}", expected=f"a free code, but it is that of {owner!r}",
-                hint=f"{free} is free",
-            )  # fmt: skip
-        if not rule.parameters or len(set(rule.parameters)) != len(rule.parameters):
-            raise VSAError(what, received=f"parameters {rule.parameters}", expected="at least one, each once")
-        if 0 in rule.parameters and len(rule.parameters) > 1:
-            raise VSAError(
-                what, received=f"parameters {rule.parameters}", expected="(0,), or several of which none is 0",
-                hint="0 says that a rule has no parameter, or that a file does not tell it",
-            )  # fmt: skip
-        strange = set(rule.governs) - _GOVERNABLE
-        if strange or not rule.governs:
-            raise VSAError(what, received=f"governs {rule.governs}", expected=f"some of {sorted(_GOVERNABLE)}")
-
-
-_GOVERNABLE = {"Number/Position", "Number", "Position", "Type", "Size", "Color"}
-
-RULES: _Rules = _Rules(
-    "rule",
-    {
-        "Constant": f"{__package__}.constant",
-        "Progression": f"{__package__}.progression",
-        "Arithmetic": f"{__package__}.arithmetic",
-        "Distribute_Three": f"{__package__}.distribute_three",
-    },
-    entry_points="vsa_reasoning.rules",
-)
-
-
-def rules_named(names: Iterable[str]) -> tuple[Rule, ...]:
-    """Registered rules by name, in the order of their codes.
-
-    Args:
-        names: of rules.
-
-    Returns:
-        The rules.
-
-    Raises:
-        UnknownNameError: no rule has this name.
-    """
-    return tuple(sorted((RULES.get(name) for name in names), key=lambda rule: rule.code))
-
-
-def rule_name(code: int) -> str:
-    """The name of a rule.
-
-    Args:
-        code: of a registered rule.
-
-    Returns:
-        Its name.
-
-    Raises:
-        VSAError: no rule has this code.
-    """
-    known = RULES.coded()
-    if code not in known:
-        words = ", ".join(f"{number} ({name})" for number, name in sorted(known.items()))
-        raise VSAError("name a rule", received=f"code {code}", expected=f"one of {words}")
-    return known[code]
-
-
-def all_rules() -> tuple[Rule, ...]:
-    """The published rules, in the order of their codes."""
-    return rules_named(PUBLISHED)
-
-
-def declares(codes: np.ndarray, what: str) -> Bools:
-    """What the rules of puzzles declare.
-
-    Args:
-        codes: (N,) of rules.
-        what: a yes-or-no declaration of :class:`Rule`, such as ``keeps_values``.
-
-    Returns:
-        bool (N,).
-    """
-    table = np.zeros(MOST_CODE + 1, dtype=np.bool_)
-    for code in np.unique(codes):
-        table[code] = getattr(RULES.get(rule_name(int(code))), what)
-    return np.asarray(table[codes])
-
-
-def rule_code(name: str) -> int:
-    """The code of a rule.
-
-    Args:
-        name: of a registered rule.
-
-    Returns:
-        Its code.
-
-    Raises:
-        UnknownNameError: no rule has this name.
-    """
-    return RULES.get(name).code
-
 
 @dataclass(frozen=True)
 class LinearForm:

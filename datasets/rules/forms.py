@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from vsa.errors import VSAError
 
+from ..panels import ROWS
+
 __all__ = ["ALIKE", "PATTERNS", "SHIFTS", "STEPS", "TOTALS", "PanelForm", "Relation"]
 
-ROWS = 3
 ALIKE = "alike"  # the panels of a row are alike
 STEPS = "steps"  # each panel is the one before it plus the parameter, which is not zero
 TOTALS = "totals"  # the last panel is the first plus (parameter 1) or minus (-1) the others

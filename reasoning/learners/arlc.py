@@ -70,12 +70,12 @@ class ARLC(SoftRules):
         mode: str = "learned",
         rules: int = 5,
         terms: int | None = None,
-        populations: int = 1,
+        populations: int = 4,
         temperature: float = 0.01,
         term_temperature: float = 0.01,
         weighting: str = "confidence",
         prior: bool = True,
-        frequencies: int | None = None,
+        frequencies: int | None = 96,
         seed: int = 0,
         grammar: Sequence[str] = PUBLISHED,
     ) -> None:
@@ -114,8 +114,8 @@ class ARLC(SoftRules):
     def predict(self, weights: Weights, spectra: Tensor) -> Tensor:
         (shared,) = weights
         if not shared.requires_grad and bool((shared.amax(-1) > _PURE).all()):
-            return apply_coefficients(coefficients(shared), spectra, 3, self.columns)
-        return apply_formula(shared, gather_inputs(spectra, 3, self.columns))
+            return apply_coefficients(coefficients(shared), spectra, self.columns)
+        return apply_formula(shared, gather_inputs(spectra, self.columns))
 
     def describe(self) -> list[str]:
         weights = self.rule_weights().detach()

@@ -1,4 +1,4 @@
-"""The one soft formula of ARLC, for any number of rows and columns, and its inputs.
+"""The one soft formula of ARLC, for any number of columns, and its inputs.
 
 A formula predicts the last panel of a row from the row's other panels ``x``, from the other rows ``c`` and from
 the identity ``e``: each of T terms is a mixture ``softmax(w_t) . [x; c; e]``; the first half of the terms is bound
@@ -19,7 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vsa.errors import SettingsError, ShapeError, VSAError
+from datasets.panels import ROWS
+from vsa.errors import SettingsError, ShapeError
 
 _ENTRIES = 2**17  # complex entries of the terms that are worked on at a time: 1 MB
 
@@ -53,46 +54,45 @@ def check_sizes(learner: str, columns: int, rules: int, populations: int, terms:
 
 
 @lru_cache(maxsize=32)
-def row_inputs(rows: int, columns: int) -> tuple[tuple[int, ...], ...]:
+def row_inputs(columns: int) -> tuple[tuple[int, ...], ...]:
     """Context panel indices that feed each row's formula: x, then one other row whole, the next without its last.
 
+    Every row takes the two others as context, the first of them whole.
+
     Args:
-        rows: rows shown; every row takes two of the others as context, the complete one(s) first.
         columns: n, panels in a row.
 
     Returns:
-        ``rows`` tuples of 3n - 2 indices into the context panels (identity not included). The last row's
+        Three tuples of 3n - 2 indices into the context panels (identity not included). The last row's
         last panel is never among them.
     """
-    if rows != 3:
-        raise VSAError("row_inputs", received=f"{rows} rows", expected="3 rows, as every published protocol shows")
+
     def panels(row: int, whole: bool) -> list[int]:
         return list(range(row * columns, row * columns + columns - (0 if whole else 1)))
 
     result = []
-    for row in range(rows):
-        first, second = (other for other in range(rows) if other != row)
+    for row in range(ROWS):
+        first, second = (other for other in range(ROWS) if other != row)
         result.append(tuple(panels(row, False) + panels(first, True) + panels(second, False)))
     return tuple(result)
 
 
-def gather_inputs(spectra: Tensor, rows: int, columns: int) -> Tensor:
+def gather_inputs(spectra: Tensor, columns: int) -> Tensor:
     """Collect the formula inputs of all rows.
 
     Args:
-        spectra: complex (..., P, W), spectra of at least the rows * columns - 1 context panels.
-        rows: rows shown.
+        spectra: complex (..., P, W), spectra of at least the 3n - 1 context panels.
         columns: panels in a row.
 
     Returns:
-        complex (..., rows, I, W) with I = 3n - 1; the last input is the identity (all ones).
+        complex (..., 3, I, W) with I = 3n - 1; the last input is the identity (all ones).
     """
-    context = rows * columns - 1
+    context = ROWS * columns - 1
     if spectra.shape[-2] < context:
         raise ShapeError(
             "gather_inputs", received=f"{spectra.shape[-2]} panels", expected=f"at least {context} context panels"
         )
-    indices = torch.tensor(row_inputs(rows, columns), device=spectra.device)
+    indices = torch.tensor(row_inputs(columns), device=spectra.device)
     inputs = spectra[..., indices, :]
     identity = torch.ones_like(inputs[..., :1, :])
     return torch.cat([inputs, identity], dim=-2)
@@ -210,7 +210,7 @@ def coefficients(weights: Tensor) -> Tensor:
     return result
 
 
-def apply_coefficients(chosen: Tensor, spectra: Tensor, rows: int, columns: int) -> Tensor:
+def apply_coefficients(chosen: Tensor, spectra: Tensor, columns: int) -> Tensor:
     """Predictions of formulas whose terms are pure inputs: binds and unbinds only what is not the identity.
 
     Equal to :func:`apply_formula` on one-hot weights, except that an input which stands among the bound and the
@@ -219,15 +219,14 @@ def apply_coefficients(chosen: Tensor, spectra: Tensor, rows: int, columns: int)
 
     Args:
         chosen: long (R, I) from :func:`coefficients`.
-        spectra: complex (..., P, W), spectra of at least the rows * columns - 1 context panels.
-        rows: rows shown.
+        spectra: complex (..., P, W), spectra of at least the 3n - 1 context panels.
         columns: panels in a row.
 
     Returns:
-        complex (..., rows, R, W).
+        complex (..., 3, R, W).
     """
-    outputs = spectra.new_empty((*spectra.shape[:-2], rows, len(chosen), spectra.shape[-1]))
-    for row, panels in enumerate(row_inputs(rows, columns)):
+    outputs = spectra.new_empty((*spectra.shape[:-2], ROWS, len(chosen), spectra.shape[-1]))
+    for row, panels in enumerate(row_inputs(columns)):
         bind_panels(chosen[:, :-1], spectra, panels, outputs[..., row, :, :])
     return outputs
 

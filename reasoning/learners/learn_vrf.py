@@ -16,6 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from datasets.panels import ROWS
 from datasets.rules.base import PUBLISHED
 from reasoning.encoder import EncodedScene
 from reasoning.learners.base import Prediction
@@ -29,7 +30,6 @@ from vsa import Algebra, Backend
 from vsa.errors import UnknownNameError
 from vsa.seeding import child_seed
 
-ROWS = 3
 GRIDS = ("superposed", "separate")
 _PURE = 0.999  # probability above which a term is its likeliest input
 
@@ -88,14 +88,14 @@ class LearnVRF(SoftRules):
         columns: int = 3,
         rules: int = 5,
         terms: int | None = None,
-        populations: int = 1,
+        populations: int = 4,
         grids: str = "separate",
         selection: str = "weighted",
         temperature: float = 0.01,
         term_temperature: float | None = 0.01,
         weighting: str = "confidence",
         prior: bool = True,
-        frequencies: int | None = None,
+        frequencies: int | None = 96,
         seed: int = 0,
         grammar: Sequence[str] = PUBLISHED,
     ) -> None:

@@ -194,8 +194,6 @@ class NVSA(Learner):
     # -- abduction and execution -------------------------------------------------------------------------------
 
     def _abduce(self, scene: Scene) -> tuple[Panels, Abduction]:
-        if scene.rows != 3:
-            raise ShapeError("NVSA", received=f"{scene.rows} rows", expected="3")
         if scene.sets and scene.columns != 3:
             raise ShapeError(
                 "NVSA", received=f"sets of slots in rows of {scene.columns}", expected="rows of 3",

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from datasets.arrays import BOTH, GOVERNED
+from datasets.panels import ROWS
 from datasets.rules import SlotSets, Values, forms
 from datasets.rules.base import PUBLISHED, Rule, rules_named
 from datasets.rules.forms import PanelForm
@@ -44,8 +45,6 @@ PATTERNED: tuple[tuple[str, int | None], ...] = (
     (forms.SHIFTS, None),
 )
 """Patterns with their parameters (None: all of them at once) whose evidence is worked out together."""
-
-_ROWS = 3
 
 
 @dataclass(frozen=True)
@@ -229,7 +228,7 @@ def count_numbers(slots: int) -> Tensor:
     rows += [rows_of((size, size + step, size + 2 * step) for size in sizes) for step in STEPS]
     sums = rows_of((a, b, a + b) for a in sizes for b in sizes)
     distinct = [(a, b, c) for a in sizes for b in sizes for c in sizes if len({a, b, c}) == 3]
-    return _logs([*rows, sums, sums], sum(rows_of([triple]) ** _ROWS for triple in distinct))
+    return _logs([*rows, sums, sums], sum(rows_of([triple]) ** ROWS for triple in distinct))
 
 
 def count_form_values(form: PanelForm, low: int, high: int) -> float:
@@ -263,6 +262,6 @@ def _ways(slots: int) -> list[int]:
 
 
 def _logs(rows: list[int], distributed: int) -> Tensor:
-    logs = [_ROWS * math.log(count) if count > 0 else math.inf for count in rows]
+    logs = [ROWS * math.log(count) if count > 0 else math.inf for count in rows]
     logs.append(math.log(distributed) if distributed > 0 else math.inf)
     return torch.tensor(logs, dtype=torch.float64)

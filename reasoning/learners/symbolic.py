@@ -285,7 +285,6 @@ def _sharpened(scene: Scene) -> Scene:
         return torch.zeros_like(pmf).scatter_(-1, value, 1.0) * told
 
     return Scene(
-        scene.rows,
         scene.columns,
         {key: sharp(pmf) for key, pmf in scene.pmfs.items()},
         {key: (occupied > 0.5).to(occupied) for key, occupied in scene.sets.items()},

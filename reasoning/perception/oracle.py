@@ -74,4 +74,4 @@ class Oracle(Perception):
                 pmf = torch.from_numpy(value).to(device)
                 found[AttributeKey(*key)] = torch.nn.functional.pad(pmf, (magnitude_offset(arrays, key), 0))
         sets = {AttributeKey(*key): torch.from_numpy(value).to(device) for key, value in labels.sets.items()}
-        return Scene(rows=labels.rows, columns=labels.columns, pmfs=pmfs, sets=sets, entities=slots)
+        return Scene(columns=labels.columns, pmfs=pmfs, sets=sets, entities=slots)

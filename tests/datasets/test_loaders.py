@@ -17,7 +17,6 @@ from torch.utils.data import DataLoader, Subset
 import datasets
 from datasets.arrays import equal
 from datasets.loaders import PuzzleBatch, PuzzleDataset, collate, load, split_indices
-from datasets.pmf import oracle_pmfs
 from datasets.puzzle import Puzzle
 from vsa.errors import DtypeError, SettingsError, UnknownNameError, VSAError
 
@@ -182,18 +181,6 @@ def test_a_batch_holds_its_puzzles() -> None:
     moved = batch.to("meta")
     assert moved.target.device.type == "meta"
     assert batch.target.device.type == "cpu"
-
-
-def test_pmfs_of_a_batch_are_those_of_the_labels() -> None:
-    batch = PuzzleBatch.of(small(8).arrays)
-    options = {"stress": "calibrated", "p_left": 0.5, "seed": 9, "smoothing": 0.2}
-    seen, wanted = batch.pmfs(**options), oracle_pmfs(batch.arrays, **options)
-    assert seen.columns == 3
-    for key, pmf in wanted.pmfs.items():
-        assert seen.pmfs[key].dtype == torch.float32
-        np.testing.assert_array_equal(seen.pmfs[key].numpy(), pmf)
-    np.testing.assert_array_equal(seen.sets[0, "Position"].numpy(), wanted.sets[0, "Position"])
-    assert seen.to("meta").sets[0, "Position"].device.type == "meta"
 
 
 @pytest.mark.parametrize("workers", [0, 2])

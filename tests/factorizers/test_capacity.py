@@ -21,6 +21,7 @@ import vsa
 from factorizers import capacity, screen
 from factorizers import cells as cells_module
 from factorizers.cells import Cell, code_version, fingerprint
+from vsa.backends import BACKENDS
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = Path(conf.__file__).parent
@@ -77,21 +78,27 @@ def test_results_do_not_depend_on_the_executor() -> None:
     assert timeless(here) == timeless(there)
     assert len(here) == 4
     options = tuple(sorted(here[0]["options"].items()))
-    cell = Cell("in_memory", options, "map", 256, None, 3, 10, 20, 10, 0, 0.0, "flips", 1)
+    backend = tuple(sorted(here[0]["backend"].items()))
+    cell = Cell("in_memory", options, "map", 256, None, 3, 10, 20, 10, 0, 0.0, "flips", 1, backend)
     assert here[0]["settings"] == fingerprint(cell)
 
 
-def test_codebooks_on_simulated_devices() -> None:
+PRICED = [name for name in BACKENDS.names() if getattr(vsa.backends.get(name), "cost_model", None) is not None]
+
+
+@pytest.mark.parametrize("name", PRICED)
+def test_codebooks_on_simulated_devices(name: str) -> None:
     """One key puts the codebooks on arrays; a seed repeats them; their costs are counted."""
     common = ("+factorizer=in_memory", "factorizer.noise=0.0", "size=20", "queries=20", "draws=2")
     exact, noisy, again, aged = (
         run(*common, *more)[0]
-        for more in ((), ("backend=crossbar_hermes",), ("backend=crossbar_hermes",),
-                     ("backend=crossbar_hermes", "backend.age_seconds=86400.0"))
+        for more in ((), (f"backend={name}",), (f"backend={name}",),
+                     (f"backend={name}", "backend.age_seconds=86400.0"))
     )  # fmt: skip
     assert exact["microjoules_per_query"] is None
-    assert exact["backend"] == {"name": "digital"}
-    assert noisy["backend"]["name"] == "crossbar_hermes"
+    assert exact["backend"] == {"name": "digital", "topk_elements": 2**22}
+    assert noisy["backend"]["name"] == name
+    assert noisy["backend"]["device"] == {"name": vsa.backends.get(name).cell.name}  # type: ignore[attr-defined]
     assert noisy["right"] >= 19
     assert noisy["microjoules_per_query"] > 0 < noisy["digital_microjoules_per_query"]
     assert noisy["iterations_mean"] == again["iterations_mean"] != exact["iterations_mean"]

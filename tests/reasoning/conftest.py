@@ -86,6 +86,6 @@ def replace_candidates() -> Callable[[Scene, Scene, int], Scene]:
             return result
 
         parts = (change(getattr(scene, name), getattr(other, name)) for name in ("pmfs", "sets", "entities"))
-        return Scene(scene.rows, scene.columns, *parts)
+        return Scene(scene.columns, *parts)
 
     return replaced

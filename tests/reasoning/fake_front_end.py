@@ -67,4 +67,4 @@ class Foggy(Perception):
                 part[AttributeKey(*key)] = pmf @ table.softmax(-1)
             parts.append(part)
         sets = {AttributeKey(*key): torch.from_numpy(value) for key, value in labels.sets.items()}
-        return Scene(rows=labels.rows, columns=labels.columns, pmfs=parts[0], sets=sets, entities=parts[1])
+        return Scene(columns=labels.columns, pmfs=parts[0], sets=sets, entities=parts[1])

@@ -6,6 +6,9 @@ import json
 
 import pytest
 
+import vsa
+from vsa.backends import BACKENDS
+
 SMALL = ("dataset.n=6",)
 
 
@@ -169,6 +172,17 @@ def test_compare_models_and_seeds(command, tmp_path):
     assert "4 of 4 results are there already" in screen
 
 
+def test_a_model_beside_itself(command, tmp_path):
+    """compare names a mode where it is not the default one."""
+    run(command, tmp_path / "out", "compare=[arlc,arlc-programmed]", "constellation=2x2", "dataset.n=40")
+    modes = {
+        name: json.loads((tmp_path / "out" / name / "0" / "run.json").read_text())["mode"]
+        for name in ("arlc", "arlc-programmed")
+    }
+    assert modes == {"arlc": "pretrained", "arlc-programmed": "programmed"}
+    assert "expected one of" in refused(command, "compare=[arlc-programed]", "constellation=center", *SMALL)
+
+
 def test_executors_agree(command, tmp_path):
     one = run(command, tmp_path / "a", "+model=arlc", "constellation=[center,2x2]")[1]
     two = run(command, tmp_path / "b", "+model=arlc", "constellation=[center,2x2]", "executor=processes", "workers=2")[
@@ -238,11 +252,15 @@ def test_the_picture(command, tmp_path):
         assert not (tmp_path / "other").exists()
 
 
-def test_modelled_hardware_reports_its_cost(command, tmp_path):
-    screen, results = run(command, tmp_path / "out", "+model=nvsa", "backend=crossbar_hermes", "constellation=center")
+PRICED = [name for name in BACKENDS.names() if getattr(vsa.backends.get(name), "cost_model", None) is not None]
+
+
+@pytest.mark.parametrize("name", PRICED)
+def test_modelled_hardware_reports_its_cost(command, tmp_path, name):
+    screen, results = run(command, tmp_path / "out", "+model=nvsa", f"backend={name}", "constellation=center")
     assert results["center_single"]["answers"]["correct"] >= results["center_single"]["answers"]["total"] - 1
     words = " ".join(screen.split())
-    assert "on crossbar_hermes, all else digital" in words
+    assert f"on {name}, all else digital" in words
     assert "uJ and" in words
     hardware = json.loads((tmp_path / "out" / "run.json").read_text())["hardware"]["center_single"]
     assert hardware["energy_joules"] > 0 < hardware["latency_seconds"]

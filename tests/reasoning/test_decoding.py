@@ -60,7 +60,7 @@ def test_a_candidates_score_depends_on_itself_alone():
     other = {key: value.clone() for key, value in scene.pmfs.items()}
     for value in other.values():
         value[:, scene.context_panels + 1 :] = value[:, scene.context_panels + 1 :].roll(3, 1)
-    changed = type(scene)(scene.rows, scene.columns, other, scene.sets, scene.entities)
+    changed = type(scene)(scene.columns, other, scene.sets, scene.entities)
     torch.testing.assert_close(model.learner(changed).scores[:, 0], model.learner(scene).scores[:, 0])
 
 

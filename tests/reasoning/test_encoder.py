@@ -76,7 +76,7 @@ def test_encoding_is_a_function_of_the_seed():
 def test_a_scene_becomes_one_tensor_in_the_order_of_its_keys():
     keys, rng = (AttributeKey(0, "Type"), AttributeKey(0, "Position")), torch.Generator().manual_seed(0)
     pmf, occupied = torch.rand(2, 16, 6, generator=rng).softmax(-1), torch.rand(2, 16, 4, generator=rng)
-    scene = Scene(3, 3, {keys[0]: pmf}, {keys[1]: occupied})
+    scene = Scene(3, {keys[0]: pmf}, {keys[1]: occupied})
     encoder = SceneEncoder(ALGEBRA)
     encoded = encoder(scene)
     assert encoded.keys == keys and encoded.spectra.shape == (2, 2, 16, 4 * 33)

@@ -15,7 +15,7 @@ import conf
 import datasets
 import reasoning
 import vsa
-from reasoning import explain, explanation_plot, weights
+from reasoning import explain, explanation_plot
 from reasoning.learners.arlc import ARLC
 from reasoning.perception.oracle import Oracle
 from reasoning.solver import Solver
@@ -247,7 +247,7 @@ MODELS = sorted(path.stem for path in (Path(conf.__file__).parent / "model").glo
 @pytest.mark.parametrize("constellation", ["center", "out_in_grid"])
 def test_every_model_explains_itself(model, constellation):
     """By the interface alone: labels for all rules, expectations in the form of the scene, words, JSON, a picture."""
-    made = reasoning.make_solver(model, *(() if weights.shipped_weights(model) else ("algebra.dim=512",)))
+    made = reasoning.make_solver(model)
     arrays = datasets.generate("iraven", constellation, n=3, seed=1)
     batch = datasets.PuzzleBatch.of(arrays)
     prediction, scene = made.solve(batch), made.scene(batch)

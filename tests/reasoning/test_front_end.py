@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -276,10 +280,14 @@ def test_a_run_keeps_the_front_end_that_it_began_with(command, trained, fake, fo
     assert (tmp_path / "cut" / weights.WEIGHTS).read_bytes() == (tmp_path / "whole" / weights.WEIGHTS).read_bytes()
 
 
+TRAINING = "+model.training={epochs:1,batch_size:4,lr:1.0,weight_decay:0.0,schedule:constant}"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("+model=symbolic", "perception=foggy"), "a front-end Foggy with weights before a Symbolic"),
+        (("+model=symbolic", "perception=foggy"), "a model that learns"),
+        (("+model=symbolic", TRAINING, "perception=foggy"), "a front-end Foggy with weights before a Symbolic"),
         (("+model=nvsa",), "nothing to train"),
         (("+model=nvsa", "perception=foggy", "perception.frozen=true"), "Foggy without a free weight"),
         (("+model=arlc", "model.mode=programmed"), "nothing to train"),
@@ -328,6 +336,21 @@ def test_learning_through_nvsa_clears_the_fog(tmp_path):
     assert after > before + 25
 
 
+def test_the_page_on_front_ends_runs(monkeypatch):
+    """Its class is registered, trained, and as right as the page says within 5 points (processors differ)."""
+    from reasoning.perception import PERCEPTIONS
+
+    page = (Path(reasoning.__file__).parents[1] / "docs" / "front_ends.md").read_text(encoding="utf-8")
+    source, shown = (re.search(rf"```{kind}\n(.*?)```", page, re.DOTALL).group(1) for kind in ("python", "text"))
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        exec(compile(source, "docs/front_ends.md", "exec"), {"__name__": "page"})
+    monkeypatch.delitem(PERCEPTIONS._entries, "lens")
+    expected, found = ([int(line.split()[0]) for line in text.splitlines()] for text in (shown, output.getvalue()))
+    assert found == pytest.approx(expected, abs=5)
+    assert found[1] > found[0] + 10
+
+
 # -- reasoning.fit and the files it writes ---------------------------------------------------------------------------
 
 
@@ -363,8 +386,8 @@ def test_fit_goes_on_in_its_folder(fake, tmp_path):
 def test_fit_refuses(fake, tmp_path):
     puzzles = datasets.generate("iraven", "center", n=8, seed=0)
     solver = reasoning.fit("fake", puzzles, searchpath(), epochs=1)
-    with pytest.raises(SettingsError, match=r"algebra.dim=64 for a solver that exists"):
-        reasoning.fit(solver, puzzles, "algebra.dim=64", searchpath())
+    with pytest.raises(SettingsError, match=r"model.size=9 for a solver that exists"):
+        reasoning.fit(solver, puzzles, "model.size=9", searchpath())
     with pytest.raises(DtypeError, match="PuzzleArrays or a PuzzleDataset"):
         reasoning.fit("fake", "puzzles", searchpath())
     with pytest.raises(SettingsError, match=r"without a free weight"):

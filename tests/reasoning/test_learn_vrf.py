@@ -41,8 +41,11 @@ def batch(dataset):
     return next(iter(dataset.batches(len(dataset))))
 
 
+ONE = {"populations": 1, "frequencies": None}  # a single set of rules, trained on the whole spectrum
+
+
 def solver(**options):
-    return Solver(Oracle(), LearnVRF(ALGEBRA, **options))
+    return Solver(Oracle(), LearnVRF(ALGEBRA, **{**ONE, **options}))
 
 
 def accuracy(model, dataset):
@@ -75,7 +78,7 @@ def written(order=tuple(FORMULAS), **options):
 
 
 def test_the_published_size():
-    assert LearnVRF(ALGEBRA).logits.numel() == 750
+    assert LearnVRF(ALGEBRA, populations=1).logits.numel() == 750
     assert [len(panels) + 1 for panels in panel_inputs(3)] == [8, 8, 9]
     assert LearnVRF(ALGEBRA, columns=10).terms == 22
 
@@ -158,7 +161,7 @@ def test_attributes_are_anonymous():
     scene = model.scene(part)
     names = dict(zip(scene.pmfs, "ABCD", strict=True))
     hidden = Scene(
-        3, 3, {AttributeKey(0, names[key]): scene.pmfs[key] for key in reversed(list(scene.pmfs))},
+        3, {AttributeKey(0, names[key]): scene.pmfs[key] for key in reversed(list(scene.pmfs))},
         {AttributeKey(0, "E"): value for value in scene.sets.values()},
     )  # fmt: skip
     torch.testing.assert_close(model.learner(hidden).scores, model.learner(scene).scores)
@@ -209,7 +212,7 @@ def test_the_gradient_is_that_of_the_loss():
     part = batch(puzzles("2x2", n=4))
     scene = model.scene(part)
     double = Scene(
-        3, 3, {k: v.double() for k, v in scene.pmfs.items()}, {k: v.double() for k, v in scene.sets.items()}
+        3, {k: v.double() for k, v in scene.pmfs.items()}, {k: v.double() for k, v in scene.sets.items()}
     )
 
     def loss():

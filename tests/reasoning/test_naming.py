@@ -10,7 +10,7 @@ from reasoning.learners.programs import default_terms, program
 
 
 def families(weights, columns):
-    return computed_families(lambda panels: apply_formula(weights, gather_inputs(panels, 3, columns)), columns)
+    return computed_families(lambda panels: apply_formula(weights, gather_inputs(panels, columns)), columns)
 
 
 @pytest.mark.parametrize("columns", [3, 5, 10])

@@ -17,7 +17,7 @@ def pmf(*shape):
 
 def scene(batch=4, columns=3):
     panels = 3 * columns - 1 + 8
-    return Scene(3, columns, {TYPE: pmf(batch, panels, 5)}, {PLACE: pmf(batch, panels, 4)})
+    return Scene(columns, {TYPE: pmf(batch, panels, 5)}, {PLACE: pmf(batch, panels, 4)})
 
 
 def test_shapes_and_keys():
@@ -35,19 +35,19 @@ def test_a_part_of_a_scene_is_a_scene():
 
 def test_the_solver_sees_neither_rules_nor_target_nor_file_name():
     assert {field.name for field in dataclasses.fields(Scene)} == {
-        "rows", "columns", "pmfs", "sets", "entities",
+        "columns", "pmfs", "sets", "entities",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: Scene(3, 3), VSAError, "no attribute"),
-        (lambda: Scene(2, 3, {TYPE: pmf(1, 13, 5)}), VSAError, "2 rows x 3 columns"),
-        (lambda: Scene(3, 3, {TYPE: pmf(1, 9, 5)}), ShapeError, r"\(B, 16, V\)"),
-        (lambda: Scene(3, 3, {TYPE: pmf(2, 16, 5)}, {}, {TYPE: pmf(2, 16, 5)}), ShapeError, r"\(B, 16, S, V\)"),
-        (lambda: Scene(3, 3, {TYPE: pmf(16, 5)}), ShapeError, r"\(16, 5\)"),
-        (lambda: Scene(3, 3, {TYPE: pmf(2, 16, 5)}, {PLACE: pmf(3, 16, 4)}), ShapeError, "3 puzzles"),
+        (lambda: Scene(3), VSAError, "no attribute"),
+        (lambda: Scene(2, {TYPE: pmf(1, 13, 5)}), VSAError, "2 columns; expected at least 3"),
+        (lambda: Scene(3, {TYPE: pmf(1, 9, 5)}), ShapeError, r"\(B, 16, V\)"),
+        (lambda: Scene(3, {TYPE: pmf(2, 16, 5)}, {}, {TYPE: pmf(2, 16, 5)}), ShapeError, r"\(B, 16, S, V\)"),
+        (lambda: Scene(3, {TYPE: pmf(16, 5)}), ShapeError, r"\(16, 5\)"),
+        (lambda: Scene(3, {TYPE: pmf(2, 16, 5)}, {PLACE: pmf(3, 16, 4)}), ShapeError, "3 puzzles"),
     ],
 )
 def test_wrong_use_is_a_sentence(call, error, words):

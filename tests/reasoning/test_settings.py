@@ -89,7 +89,7 @@ def test_call_uses_the_signature_as_schema():
     [
         (DatasetSettings, {"name": "files"}, "dataset=files: received dataset.path=null"),
         (DatasetSettings, {"name": "iraven", "path": "x"}, "dataset=iraven: received dataset.path=x"),
-        (DatasetSettings, {"name": "raven", "maxval": 10}, "these options belong to dataset=iraven_x"),
+        (DatasetSettings, {"name": "raven", "maxval": 10}, "these are options of iraven_x"),
         (DatasetSettings, {"name": "iraven", "n": 0}, "dataset.n: received 0; expected at least 1"),
         (DatasetSettings, {"name": "iraven_x", "columns": 2}, "dataset.columns: received 2; expected at least 3"),
         (DatasetSettings, {"name": "irave"}, "did you mean 'iraven'"),

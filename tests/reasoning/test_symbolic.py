@@ -309,7 +309,7 @@ def test_a_candidates_score_depends_on_the_context_and_itself_alone(constellatio
             (scene.pmfs, strange.pmfs), (scene.sets, strange.sets), (scene.entities, strange.entities)
         )
     ]  # fmt: skip
-    mixed = Scene(scene.rows, scene.columns, *parts)
+    mixed = Scene(scene.columns, *parts)
     torch.testing.assert_close(model.learner(mixed).scores[:, 2], model.learner(scene).scores[:, 2])
 
 
@@ -330,5 +330,5 @@ def test_wrong_use_is_a_sentence(command):
         Symbolic(noise=0)
     code, _, error = command("train", "+model=symbolic")
     assert code == 2
-    assert "nothing to train" in error
-    assert "reasoning.benchmark evaluates what is not trained" in error
+    assert "a model that learns" in error
+    assert "reasoning.benchmark +model=symbolic evaluates it" in error

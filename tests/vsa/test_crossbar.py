@@ -1,9 +1,9 @@
-"""The crossbar: ideal equals digital; devices have the published moments; noise where it belongs and nowhere else."""
+"""The crossbar: ideal equals digital; noise where it belongs and nowhere else. Its devices: tests/test_device.py."""
 
 from __future__ import annotations
 
 import copy
-import math
+import dataclasses
 import pickle
 import re
 from pathlib import Path
@@ -12,11 +12,9 @@ import pytest
 import torch
 
 import vsa
-from vsa.backends import crossbar, get
-from vsa.backends.crossbar import DEVICES, CrossbarHandle
-from vsa.backends.crossbar.arrays import Array
+from vsa.backends import BACKENDS, crossbar, get
+from vsa.backends.crossbar import DEVICES, HERMES_CORE, Crossbar, CrossbarHandle
 from vsa.backends.crossbar.conductance import slice_shares, slice_weights, targets, wire_share
-from vsa.backends.crossbar.devices.pcm import PCM, HermesPCM
 from vsa.backends.crossbar.periphery import bounded, quantize
 from vsa.checks import check_backend
 from vsa.errors import SettingsError, VSAError
@@ -27,9 +25,13 @@ ALGEBRAS = [
 ]  # fmt: skip
 IDEAL = [
     {}, {"share_devices": False}, {"mapping": "offset"}, {"scaling": "tile", "tile_rows": 7, "tile_columns": 5},
-    {"scaling": "column", "tile_rows": 7}, {"device": "gaussian", "averages": 2}, {"slices": 4, "slice_bits": 6},
+    {"scaling": "column", "tile_rows": 7}, {"slices": 4, "slice_bits": 6},
 ]  # fmt: skip
 YEAR = 365.0 * 86400
+CROSSBARS = [name for name in BACKENDS.names() if issubclass(BACKENDS.get(name), Crossbar)]
+NOISY = [name for name in CROSSBARS if get(name).cell.moments(get(name).cell.g_max_us, 1.0).read_std_us or
+         get(name).output_noise]  # fmt: skip
+PRICED = [name for name in CROSSBARS if get(name).cost_model is not None]
 
 
 def rng(seed=0):
@@ -48,19 +50,19 @@ def relative(found, wanted):
 
 
 @pytest.mark.parametrize("algebra", ALGEBRAS, ids=lambda a: a.name)
-@pytest.mark.parametrize("options", [o for o in IDEAL if "device" not in o], ids=str)
+@pytest.mark.parametrize("options", IDEAL, ids=str)
 def test_ideal_equals_digital(algebra, options):
     """Every codebook read, plain and stacked, to 1e-5 of the output's norm (slices of 6 bits: 24 bits in all)."""
     check_backend(get("crossbar_ideal", **options), algebra, tolerance=1e-5)
 
 
-@pytest.mark.parametrize("name", ["crossbar_gaussian", "crossbar_pcm", "crossbar_hermes", "crossbar_reram"])
+@pytest.mark.parametrize("name", CROSSBARS)
 @pytest.mark.parametrize("algebra", ALGEBRAS, ids=lambda a: a.name)
 def test_every_preset_answers_every_read(name, algebra):
     check_backend(get(name), algebra, tolerance=None)
 
 
-@pytest.mark.parametrize("name", ["crossbar_pcm", "crossbar_hermes"])
+@pytest.mark.parametrize("name", NOISY)
 def test_a_seed_repeats_an_array_exactly_and_another_does_not(name):
     atoms, x = torch.randn(40, 64, generator=rng(1)), torch.randn(5, 64, generator=rng(2))
     first, again, other = (matrix(name, atoms, seed) for seed in (3, 3, 4))
@@ -70,25 +72,14 @@ def test_a_seed_repeats_an_array_exactly_and_another_does_not(name):
     assert not torch.equal(first.matvec(x), one)  # read noise is drawn anew
 
 
-def test_programming_persists_and_quiet_devices_answer_alike():
-    atoms, x = torch.randn(40, 64, generator=rng(1)), torch.randn(5, 64, generator=rng(2))
-    quiet = get("crossbar", device=PCM(read_scale=0.0)).store(atoms, "dense", seed=1)
-    assert torch.equal(quiet.matvec(x), quiet.matvec(x))
-    noisy = matrix("crossbar_pcm", atoms)
-    mean = torch.stack([noisy.matvec(x) for _ in range(400)]).mean(0)
-    # Read and output noise average out to 1/20; what remains is programming noise, ten times as large.
-    assert relative(mean, x @ atoms.T) > 0.02
-    more = torch.stack([noisy.matvec(x) for _ in range(400)]).mean(0)
-    assert relative(more, mean) < 0.01
-
-
-def test_the_generator_of_a_read_can_be_given():
-    book = matrix("crossbar_pcm", torch.randn(20, 32, generator=rng(1)))
+@pytest.mark.parametrize("name", NOISY)
+def test_the_generator_of_a_read_can_be_given(name):
+    book = matrix(name, torch.randn(20, 32, generator=rng(1)))
     x = torch.randn(3, 32, generator=rng(2))
     assert torch.equal(book.matvec(x, generator=rng(5)), book.matvec(x, generator=rng(5)))
 
 
-@pytest.mark.parametrize("name", ["crossbar_pcm", "crossbar_hermes"])
+@pytest.mark.parametrize("name", CROSSBARS)
 def test_a_saved_array_continues_exactly(name):
     algebra = vsa.get("map_real", dim=64)
     book = vsa.Codebook.random(algebra, 30, seed=0).on(get(name), seed=7)
@@ -105,9 +96,10 @@ def test_a_saved_array_continues_exactly(name):
         other.stored.handle.load_state_dict({})
 
 
-def test_arrays_are_copied_with_their_state():
+@pytest.mark.parametrize("name", CROSSBARS)
+def test_arrays_are_copied_with_their_state(name):
     algebra = vsa.get("map_real", dim=32)
-    book = vsa.Codebook.random(algebra, 5, seed=0).on(get("crossbar_pcm"), seed=1)
+    book = vsa.Codebook.random(algebra, 5, seed=0).on(get(name), seed=1)
     book.stored.handle.advance(60.0)
     x = torch.randn(2, 32, generator=rng(1))
     for other in (pickle.loads(pickle.dumps(book)), copy.deepcopy(book)):
@@ -115,73 +107,7 @@ def test_arrays_are_copied_with_their_state():
         assert torch.equal(other.similarity(x), again.similarity(x))
 
 
-def test_backward_reads_share_devices_or_not():
-    """Through the same devices a transposed read has the same errors; through its own it does not."""
-    atoms = torch.randn(30, 40, generator=rng(1))
-    for shared in (True, False):
-        stored = get("crossbar", device=PCM(read_scale=0.0), share_devices=shared).store(atoms, "dense", seed=1)
-        forward = stored.matvec(torch.eye(40)).T  # (30, 40): the matrix that similarity sees
-        backward = stored.rmatvec(torch.eye(30))
-        error = relative(backward, forward)
-        assert error < 1e-5 if shared else error > 0.01
-
-
-# -- devices -----------------------------------------------------------------------------------------------------
-
-_N = 40_000  # devices per target: standard errors are 1/200 of a standard deviation (mean) and 1/283 (deviation)
-
-
-@pytest.mark.parametrize("target", [2.0, 5.0, 12.5, 20.0, 25.0])
-def test_pcm_programming_drift_and_read_noise(target):
-    """Moments as the published formulas, within four standard errors."""
-    device, x = PCM(), target / 25
-    state = device.program(torch.full((_N,), target, dtype=torch.float64), rng(1))
-    std = max(-1.1731 * x**2 + 1.9650 * x + 0.2635, 0)
-    assert abs(float(state["g_us"].mean()) - target) < 4 * std / 200 + (0.02 if target < 3 * std else 0)
-    assert float(state["g_us"].std()) == pytest.approx(std, rel=4 / 283 + (0.02 if target < 3 * std else 0))
-    nu_mean = min(max(-0.0155 * math.log(x) + 0.0244, 0.049), 0.1)
-    nu_std = min(max(-0.0125 * math.log(x) - 0.0059, 0.008), 0.045)
-    cut = nu_mean < 3 * nu_std  # cut off at zero, which moves the moments a little
-    assert float(state["nu"].mean()) == pytest.approx(nu_mean, abs=4 * nu_std / 200 + (0.002 if cut else 0))
-    # In log time each device falls along a line whose slope is its exponent.
-    one, two = device.drift(state, 1e3 - 20), device.drift(state, 1e6 - 20)
-    slope = -(two / one).log() / math.log(1e3)
-    torch.testing.assert_close(slope[state["g_us"] > 0], state["nu"][state["g_us"] > 0])
-    seconds = 3600.0
-    g_us = device.drift(state, seconds)
-    wanted = g_us * min(0.0088 / x**0.65, 0.2) * math.sqrt(math.log((seconds + 250e-9) / 500e-9))
-    torch.testing.assert_close(device.read_std(state, g_us, seconds), wanted)
-
-
-def test_the_factorizers_chip():
-    device = HermesPCM()
-    state = device.program(torch.full((_N,), 5.0), rng(2))
-    assert float(state["g_us"].mean()) == pytest.approx(5.0, abs=4 * 1.16 / 200)
-    assert float(state["g_us"].std()) == pytest.approx(1.16, rel=4 / 283)
-    assert torch.equal(device.program(torch.zeros(10), rng(2))["g_us"], torch.zeros(10))
-    day = device.drift(state, 86400.0) / state["g_us"]
-    assert float(day[0]) == pytest.approx(((86400 + 20) / 20) ** -0.0429)
-
-
-@pytest.mark.parametrize("name", [n for n in DEVICES.names() if n != "ideal"])
-def test_read_noise_at_the_output_is_that_of_the_devices(name):
-    """An output's variance is the squared inputs times the devices' variances; 4,000 reads, five standard errors."""
-    atoms, x = torch.randn(6, 50, generator=rng(1)), torch.randn(50, generator=rng(2))
-    device = DEVICES.get(name)(**({"read_std_us": 0.7} if name in ("gaussian", "reram") else {}))
-    stored = get("crossbar", device=device).store(atoms, "dense", seed=1)
-    array: Array = stored.handle.arrays["forward"]
-    reads = stored.matvec(x.expand(4000, -1))
-    _, std = array.conductances()
-    unit = float(atoms.abs().max()) / (device.g_max_us - device.g_min_us)
-    wanted = (unit**2 * std.square().sum(0)[0, 0, 0].mul(x.square()[:, None]).sum(0)).sqrt()
-    torch.testing.assert_close(reads.std(0), wanted, rtol=5 / math.sqrt(8000), atol=0)
-
-
-@pytest.mark.parametrize("name", DEVICES.names())
-def test_conductances_out_of_range_are_refused(name):
-    device = DEVICES.get(name)()
-    with pytest.raises(VSAError, match=rf"program {name}: received targets .* uS; expected .* uS"):
-        device.program(torch.tensor([device.g_max_us * 1.1]), rng())
+# -- faults ------------------------------------------------------------------------------------------------------
 
 
 def test_stuck_and_dead_devices():
@@ -211,8 +137,8 @@ def test_slices_add_up():
         torch.testing.assert_close(levels, levels.round(), atol=1e-5, rtol=0)
 
 
-def test_pairs_and_offsets_hold_the_same_weight():
-    device, weights = DEVICES.get("reram")(), torch.linspace(-1, 1, 9)
+def test_pairs_and_offsets_hold_the_same_weight(device_name):
+    device, weights = DEVICES.get(device_name)(), torch.linspace(-1, 1, 9)
     pair, single = targets(weights, "differential", device), targets(weights, "offset", device)
     span = device.g_max_us - device.g_min_us
     torch.testing.assert_close((pair[0] - pair[1]) / span, weights)
@@ -305,23 +231,9 @@ def test_averaging_makes_noise_smaller():
 # -- time --------------------------------------------------------------------------------------------------------
 
 
-def test_drift_and_its_compensation():
-    atoms, x = torch.randn(64, 128, generator=rng(1)), torch.randn(50, 128, generator=rng(2))
-    wanted = x @ atoms.T
-    errors = {}
-    for kind in ("none", "global", "column"):
-        stored = get("crossbar", device=PCM(read_scale=0.0), compensation=kind).store(atoms, "dense", seed=1)
-        fresh = relative(stored.matvec(x), wanted)
-        stored.handle.advance(YEAR)
-        errors[kind] = relative(stored.matvec(x), wanted)
-        assert errors[kind] > fresh
-    assert errors["none"] > 0.4  # a year: (1.6e6)^-0.06 is about .43
-    assert errors["global"] < 0.5 * errors["none"]
-    assert errors["column"] < 0.5 * errors["none"]
-
-
-def test_reprogramming_starts_again():
-    stored = matrix("crossbar_pcm", torch.randn(20, 32, generator=rng(1)))
+@pytest.mark.parametrize("name", CROSSBARS)
+def test_reprogramming_starts_again(name):
+    stored = matrix(name, torch.randn(20, 32, generator=rng(1)))
     handle = stored.handle
     assert isinstance(handle, CrossbarHandle)
     handle.advance(YEAR)
@@ -330,36 +242,36 @@ def test_reprogramming_starts_again():
     assert handle.t_seconds == 1.0
 
 
-def test_program_and_verify_comes_closer():
-    atoms = torch.randn(100, 100, generator=rng(1))
-    errors, pulses = [], []
-    for rounds in (0, 1, 3):
-        stored = get("crossbar", device="pcm", verify_rounds=rounds, verify_tolerance_us=0.5).store(atoms, seed=1)
-        array = stored.handle.arrays["forward"]
-        errors.append(float((array.state["g_us"] - array.target_us).std()))
-        pulses.append(array.pulses)
-    assert errors[0] > errors[1] > errors[2]
-    assert pulses[0] == 20_000 < pulses[1] < pulses[2]
-
-
 # -- costs, training, errors -------------------------------------------------------------------------------------
 
 
-def test_costs_count_arrays_and_reads():
+@pytest.mark.parametrize("name", PRICED)
+def test_costs_count_arrays_and_reads(name):
     atoms = torch.randn(300, 600, generator=rng(1))
-    stored = matrix("crossbar_hermes", atoms)
+    backend = get(name, tile_rows=256, tile_columns=256)
+    stored = backend.store(atoms, "dense")
     before = stored.handle.cost()
     stored.matvec(torch.randn(5, 600, generator=rng(2)))
     after = stored.handle.cost()
-    # 600 inputs are three tiles, 300 outputs two: six cores, 131,072 operations each at 10.5 TOPS/W.
-    assert after.energy_joules - before.energy_joules == pytest.approx(5 * 6 * 131072 / 10.5e12)
+    # 600 inputs are three tiles, 300 outputs two: six cores, which read at the same time.
+    model = backend.cost_model
+    assert after.energy_joules - before.energy_joules == pytest.approx(5 * 6 * model.read_joules)
     assert after.reads - before.reads == 5
-    assert after.latency_seconds - before.latency_seconds == pytest.approx(5 * 131072 / 1.008e12)
-    assert matrix("crossbar_reram", atoms).handle.cost() is None
+    assert after.latency_seconds - before.latency_seconds == pytest.approx(5 * model.read_seconds)
 
 
-def test_training_sees_fresh_noise_and_exact_gradients():
-    backend = get("crossbar_pcm")
+def test_the_core_has_its_published_figures_and_others_no_cost():
+    """131,072 operations at 10.5 TOPS/W and 1.008 TOPS."""
+    assert pytest.approx(131072 / 10.5e12) == HERMES_CORE.read_joules
+    assert pytest.approx(131072 / 1.008e12) == HERMES_CORE.read_seconds
+    assert PRICED
+    for name in set(CROSSBARS) - set(PRICED):
+        assert matrix(name, torch.ones(3, 4)).handle.cost() is None
+
+
+@pytest.mark.parametrize("name", NOISY)
+def test_training_sees_fresh_noise_and_exact_gradients(name):
+    backend = get(name)
     atoms = torch.randn(20, 32, generator=rng(1), requires_grad=True)
     x = torch.randn(4, 32, generator=rng(2))
     one, two = (backend.train_view(atoms, seed=seed).matvec(x) for seed in (1, 2))
@@ -384,25 +296,40 @@ def test_wrong_settings_are_sentences(options, words):
 
 
 def test_wrong_uses_are_sentences():
-    stored = matrix("crossbar_pcm", torch.randn(4, 8, generator=rng(1)))
+    stored = matrix(NOISY[0], torch.randn(4, 8, generator=rng(1)))
     with pytest.raises(VSAError, match=r"advance: received -1\.0 seconds"):
         stored.handle.advance(-1.0)
-    with pytest.raises(VSAError, match="g_min_us"):
-        PCM(g_max_us=1.0, g_min_us=2.0)
     with pytest.raises(VSAError, match=r"\(\.\.\., 8\)"):
         stored.matvec(torch.zeros(3, 9))
-    book = vsa.Codebook.random(vsa.get("map_real", dim=16), 4, seed=0).on(get("crossbar_pcm"))
+    book = vsa.Codebook.random(vsa.get("map_real", dim=16), 4, seed=0).on(get(NOISY[0]))
     with pytest.raises(VSAError, match="stays where it was programmed"):
         book.to(torch.float64)
 
 
+PAGE = (Path(crossbar.__file__).parent / "README.md").read_text(encoding="utf-8")
+
+
 def test_the_folders_readme_runs(capsys):
-    page = (Path(crossbar.__file__).parent / "README.md").read_text(encoding="utf-8")
-    (source,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    exec(compile(source, "README.md", "exec"), {})
-    assert capsys.readouterr().out.startswith("7\n")
+    sources = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    assert len(sources) == 2
+    for source in sources:
+        exec(compile(source, "README.md", "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "7"
+    assert printed[-1] == "crossbar_pcm(device=pcm(read_scale=0.5))"
 
 
-def test_presets_print_what_they_change():
-    assert str(get("crossbar_pcm")) == "crossbar_pcm()"
-    assert str(get("crossbar_pcm", wire_ohm=1.0)) == "crossbar_pcm(wire_ohm=1.0)"
+def test_the_folders_readme_lists_presets_and_devices_with_their_defaults():
+    rows = dict(re.findall(r"^\| `(\w+)` \|(.*?)\|", PAGE, re.MULTILINE))
+    modules = [DEVICES.get(name) for name in DEVICES.names()]
+    ours = {cls.name: cls for cls in modules if cls.__module__.startswith("vsa.")}
+    assert set(rows) - set(ours) - {"adc_range", "input_noise"} == set(CROSSBARS) - {"crossbar"}
+    for name, cls in ours.items():
+        own = [f for f in dataclasses.fields(cls) if f.name not in ("g_max_us", "g_min_us")]
+        assert rows[name].strip() == ", ".join(f"`{f.name}={f.default}`" for f in own)
+
+
+@pytest.mark.parametrize("name", CROSSBARS)
+def test_presets_print_what_they_change(name):
+    assert str(get(name)) == name
+    assert str(get(name, wire_ohm=1.0)) == f"{name}(wire_ohm=1.0)"

@@ -176,6 +176,7 @@ class Absolute(MAPReal):
         (Halves(dim=64, blocks=4), "blocks"),
         (StoredWhole(dim=64, blocks=4), "blocks"),
         (NoBlocks(dim=64), "blocks"),
+        (Backwards(dim=64, blocks=4), "spectral"),
         (relaxed_to(lambda dim: SBC(dim=dim, blocks=8)), "relaxed"),
         (relaxed_to(lambda dim: HRR(dim=dim)), "relaxed"),
         (relaxed_to(lambda dim: Backwards(dim=dim, blocks=4)), "relaxed"),

@@ -24,10 +24,13 @@ def test_digital_equals_torch():
     torch.testing.assert_close(layer.weight.grad, x.detach().sum(0).expand(3, -1))
 
 
-def test_evaluation_programs_once_and_training_draws_anew():
-    layer = Linear(16, 8, backend=vsa.backends.get("crossbar", device="pcm"), seed=1)
+def test_evaluation_programs_once_and_training_draws_anew(device_name):
+    backend = vsa.backends.get("crossbar", device=device_name)
+    layer = Linear(16, 8, backend=backend, seed=1)
     x = torch.randn(4, 16, generator=rng(1))
-    assert not torch.equal(layer(x), layer(x)), "training: fresh noise in every call"
+    moments = backend.cell.moments(backend.cell.g_max_us, 1.0)
+    quiet = moments.std_us == 0 == moments.read_std_us
+    assert torch.equal(layer(x), layer(x)) == quiet, "training: fresh noise in every call, where there is any"
     layer.eval()
     layer(x)
     array = layer.stored

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UnknownNameError
 from ..registry import Registry
 
 if TYPE_CHECKING:
@@ -31,9 +29,5 @@ def get(name: str = "digital", **options: Any) -> Backend:
     Raises:
         UnknownNameError: no backend has this name, or the backend has no such option.
     """
-    cls = BACKENDS.get(name)
-    known = tuple(inspect.signature(cls).parameters)
-    for option in options:
-        if option not in known:
-            raise UnknownNameError(f"get backend {name}", name=option, known=known, kind="option")
-    return cls(**options)
+    made: Backend = BACKENDS.make({"name": name, **options})
+    return made

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -240,6 +240,19 @@ class Backend(ABC):
 
     name: ClassVar[str]
     exact: ClassVar[bool] = False  # reads are exact and storing again changes nothing
+
+    def __str__(self) -> str:
+        """The name, and the options that differ from the defaults."""
+        options = fields(self) if is_dataclass(self) else ()
+        shown = [entry for entry in options if entry.repr]
+        required = any(entry.default is MISSING and entry.default_factory is MISSING for entry in options)
+        plain = None if required else type(self)()
+        changed = [
+            f"{entry.name}={getattr(self, entry.name)}"
+            for entry in shown
+            if plain is None or getattr(self, entry.name) != getattr(plain, entry.name)
+        ]
+        return f"{self.name}({', '.join(changed)})" if changed else self.name
 
     def store(
         self,

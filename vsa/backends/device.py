@@ -5,12 +5,68 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from ..errors import VSAError
 
-__all__ = ["Cost", "DeviceHandle"]
+__all__ = ["Cost", "DeviceHandle", "MemoryDevice", "Moments"]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What many memory devices of one target do on average, as the source of their model says it.
+
+    Args:
+        mean_us: mean conductance right after programming, in uS.
+        std_us: standard deviation of that over devices, in uS.
+        log_kept_mean: mean of ln(g(t) / g(0)) over the devices that conduct at all; 0 without drift.
+        log_kept_std: standard deviation of that over devices.
+        read_std_us: standard deviation of one read, at that time, of a device that stands at its target, in uS.
+    """
+
+    mean_us: float
+    std_us: float
+    log_kept_mean: float = 0.0
+    log_kept_std: float = 0.0
+    read_std_us: float = 0.0
+
+
+class MemoryDevice(Protocol):
+    """A model of a memory device, as :func:`vsa.check_device` holds it to its moments. Conductances are in uS."""
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+        ...
+
+    @property
+    def g_min_us(self) -> float:
+        """The conductance that stands for zero."""
+        ...
+
+    @property
+    def g_max_us(self) -> float:
+        """The conductance that stands for the largest weight."""
+        ...
+
+    def program(self, target_us: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Program devices; the state, with the conductances as ``"g_us"``."""
+        ...
+
+    def drift(self, state: Mapping[str, Tensor], t_seconds: float) -> Tensor:
+        """Conductances at a time after programming."""
+        ...
+
+    def read_std(self, state: Mapping[str, Tensor], g_us: Tensor, t_seconds: float) -> Tensor | None:
+        """Standard deviation of one read; None for no noise."""
+        ...
+
+    def moments(self, target_us: float, t_seconds: float) -> Moments:
+        """What is expected of devices with that target at that time."""
+        ...
 
 
 @dataclass(frozen=True)

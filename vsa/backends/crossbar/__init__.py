@@ -2,7 +2,7 @@
 
 from .backend import Crossbar, CrossbarHandle
 from .cost import DIGITAL_JOULES_PER_MAC, HERMES_CORE, CostModel
-from .devices import DEVICES, Device
+from .devices import DEVICES, Device, Moments, clipped_moments
 from .presets import CrossbarGaussian, CrossbarHermes, CrossbarIdeal, CrossbarPCM, CrossbarReRAM
 
 __all__ = [
@@ -18,4 +18,6 @@ __all__ = [
     "CrossbarPCM",
     "CrossbarReRAM",
     "Device",
+    "Moments",
+    "clipped_moments",
 ]

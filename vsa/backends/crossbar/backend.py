@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -42,7 +42,8 @@ class Crossbar(Backend):
     answers every question alike.
 
     Args:
-        device: a name (``"pcm"``), or a :class:`~vsa.backends.crossbar.devices.Device`.
+        device: a name (``"pcm"``), a name with options of the device (``{"name": "pcm", "read_scale": 0.5}``), or a
+            :class:`~vsa.backends.crossbar.devices.Device`.
         mapping: "differential": a pair of devices per weight; "offset": one device, zero in the middle of its range.
         scaling: what gets the whole range of conductance: the largest weight of the "array", of each "tile" of inputs,
             or of each "column" (an atom).
@@ -72,7 +73,7 @@ class Crossbar(Backend):
         cost_model: figures of a chip; None: costs are not reported.
     """
 
-    device: Device | str = "ideal"
+    device: Device | Mapping[str, Any] | str = "ideal"
     mapping: str = "differential"
     scaling: str = "array"
     slices: int = 1
@@ -101,10 +102,7 @@ class Crossbar(Backend):
     name = "crossbar"
 
     def __post_init__(self) -> None:
-        if isinstance(self.device, str):
-            object.__setattr__(self, "device", DEVICES.get(self.device)())
-        elif not isinstance(self.device, Device):
-            raise SettingsError(f"{self.name} device", received=repr(self.device), expected="a device or its name")
+        object.__setattr__(self, "device", self.cell)
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise UnknownNameError(f"{self.name} {name}", name=str(getattr(self, name)), known=known, kind=name)
@@ -135,21 +133,15 @@ class Crossbar(Backend):
     @property
     def cell(self) -> Device:
         """The device, made where it was given by name."""
-        return DEVICES.get(self.device)() if isinstance(self.device, str) else self.device
+        if isinstance(self.device, Device):
+            return self.device
+        if not isinstance(self.device, str | Mapping):
+            raise SettingsError(f"{self.name} device", received=repr(self.device), expected="a device or its name")
+        made: Device = DEVICES.make(self.device, "device")
+        return made
 
     def _store(self, atoms: Tensor, kind: Kind, block_length: int | None, seed: int) -> StoredMatrix:
         return CrossbarMatrix(self, atoms, kind, block_length, seed)
-
-    def __str__(self) -> str:
-        """What differs from the defaults."""
-        changed = []
-        for entry in fields(self):
-            value, default = getattr(self, entry.name), entry.default
-            if isinstance(value, Device) and isinstance(default, str):
-                default = DEVICES.get(default)()
-            if entry.name != "cost_model" and value != default:
-                changed.append(f"{entry.name}={value!r}")
-        return f"{self.name}({', '.join(changed)})"
 
 
 class CrossbarHandle(DeviceHandle):

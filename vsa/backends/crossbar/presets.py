@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from .. import BACKENDS
 from .backend import Crossbar
@@ -25,7 +27,7 @@ class CrossbarIdeal(Crossbar):
 class CrossbarGaussian(Crossbar):
     """Normal noise at programming and at every read, without converters: the textbook array."""
 
-    device: Device | str = "gaussian"
+    device: Device | Mapping[str, Any] | str = "gaussian"
     name = "crossbar_gaussian"
 
 
@@ -42,7 +44,7 @@ class CrossbarPCM(Crossbar):
         inference presets, as its documentation gives them.
     """
 
-    device: Device | str = "pcm"
+    device: Device | Mapping[str, Any] | str = "pcm"
     scaling: str = "column"
     tile_rows: int | None = 512
     tile_columns: int | None = 512
@@ -68,7 +70,7 @@ class CrossbarHermes(Crossbar):
         Langenegger et al. 2023 (Nature Nanotechnology); Khaddam-Aljameh et al. 2022 (IEEE JSSC) for the core.
     """
 
-    device: Device | str = "hermes_pcm"
+    device: Device | Mapping[str, Any] | str = "hermes_pcm"
     tile_rows: int | None = 256
     tile_columns: int | None = 256
     share_devices: bool = False
@@ -91,7 +93,7 @@ class CrossbarReRAM(Crossbar):
         Wan et al. 2022 (Nature).
     """
 
-    device: Device | str = "reram"
+    device: Device | Mapping[str, Any] | str = "reram"
     tile_rows: int | None = 256
     tile_columns: int | None = 256
     dac_bits: int | None = 4

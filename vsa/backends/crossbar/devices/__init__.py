@@ -1,5 +1,5 @@
 """Memory devices, one file each; ``DEVICES.get("pcm")`` gives the class."""
 
-from .base import DEVICES, Device
+from .base import DEVICES, Device, Moments, clipped_moments
 
-__all__ = ["DEVICES", "Device"]
+__all__ = ["DEVICES", "Device", "Moments", "clipped_moments"]

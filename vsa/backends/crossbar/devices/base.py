@@ -1,23 +1,25 @@
 """What a device is: programmed once, drifting in time, read with noise.
 
-A new device is one file here with these three hooks. All conductances are in microsiemens (uS), all times in seconds
-since the array was programmed.
+A new device is one file here with these three hooks, and the moments that it declares. All conductances are in
+microsiemens (uS), all times in seconds since the array was programmed.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ....errors import VSAError
+from ....errors import DtypeError, VSAError
 from ....registry import Registry
+from ...device import Moments
 
-__all__ = ["DEVICES", "Device"]
+__all__ = ["DEVICES", "Device", "Moments", "clipped_moments", "normal"]
 
 DEVICES: Registry[type[Device]] = Registry(
     "device", package="vsa.backends.crossbar.devices", entry_points="vsa_reasoning.devices", base=f"{__name__}:Device"
@@ -36,14 +38,42 @@ class Device(ABC):
     g_max_us: float = 25.0
     g_min_us: float = 0.0
     name: ClassVar[str] = ""
-    reads_alike: ClassVar[bool] = False  # whether two reads at one time give the same
+    registry: ClassVar[Registry[type[Device]]] = DEVICES  # settings name a device and its options
 
     def __post_init__(self) -> None:
+        """Check the parameters: finite numbers, a range of conductance.
+
+        Raises:
+            DtypeError: a parameter that is no number.
+            VSAError: one out of its range.
+        """
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if entry.type in ("float", float) and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise DtypeError(f"device {self.name} {entry.name}", received=repr(value), expected="a number")
         if not 0 <= self.g_min_us < self.g_max_us < float("inf"):
             raise VSAError(
                 f"device {self.name}", received=f"g_min_us={self.g_min_us}, g_max_us={self.g_max_us}",
                 expected="0 <= g_min_us < g_max_us",
             )  # fmt: skip
+
+    def check_not_negative(self, *names: str) -> None:
+        """Refuse parameters below zero, for ``__post_init__`` of a device.
+
+        Args:
+            names: of the parameters.
+
+        Raises:
+            VSAError: one is negative or not finite.
+        """
+        for name in names:
+            if not 0 <= getattr(self, name) < math.inf:
+                raise VSAError(f"device {self.name} {name}", received=getattr(self, name), expected="not negative")
+
+    def __str__(self) -> str:
+        """The name, and what differs from the defaults."""
+        changed = [f"{e.name}={getattr(self, e.name)!r}" for e in fields(self) if getattr(self, e.name) != e.default]
+        return f"{self.name}({', '.join(changed)})" if changed else self.name
 
     @abstractmethod
     def program(self, target_us: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
@@ -77,6 +107,20 @@ class Device(ABC):
             t_seconds: since programming.
         """
 
+    @abstractmethod
+    def moments(self, target_us: float, t_seconds: float) -> Moments:
+        """What the source of the model says about many devices with one target; :func:`vsa.check_device` compares.
+
+        Write it down from the source, not from the hooks: then a mistake in either shows.
+
+        Args:
+            target_us: what they were programmed to, in uS.
+            t_seconds: since programming.
+
+        Returns:
+            Means and standard deviations.
+        """
+
     def check_target(self, target_us: Tensor) -> None:
         """Refuse conductances that the device does not have.
 
@@ -93,3 +137,35 @@ class Device(ABC):
                 f"program {self.name}", received=f"targets from {low:.4g} to {high:.4g} uS",
                 expected=f"{self.g_min_us:g} to {self.g_max_us:g} uS", hint="scale the weights into the device's range",
             )  # fmt: skip
+
+
+def normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normal numbers.
+
+    Args:
+        like: whose shape, dtype and device.
+        generator: an array's own.
+
+    Returns:
+        As many numbers.
+    """
+    return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=generator.device).to(like.device)
+
+
+def clipped_moments(mean: float, std: float) -> tuple[float, float]:
+    """Mean and standard deviation of a normal number that is cut off below zero.
+
+    Args:
+        mean: before the cut.
+        std: before the cut.
+
+    Returns:
+        Both after it.
+    """
+    if std == 0:
+        return max(mean, 0.0), 0.0
+    above = 0.5 * math.erfc(-mean / std / math.sqrt(2))
+    height = math.exp(-((mean / std) ** 2) / 2) / math.sqrt(2 * math.pi)
+    first = mean * above + std * height
+    second = (mean**2 + std**2) * above + mean * std * height
+    return first, math.sqrt(max(second - first**2, 0.0))

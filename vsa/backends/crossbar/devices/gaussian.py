@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ....errors import VSAError
-from .base import DEVICES, Device
+from .base import DEVICES, Device, Moments, clipped_moments, normal
 
 __all__ = ["Gaussian"]
 
@@ -35,16 +36,13 @@ class Gaussian(Device):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for field in ("program_std_us", "read_std_us", "drift_nu"):
-            if not 0 <= getattr(self, field) < float("inf"):
-                raise VSAError(f"device gaussian {field}", received=getattr(self, field), expected="not negative")
+        self.check_not_negative("program_std_us", "read_std_us", "drift_nu")
         if not self.drift_t0_seconds > 0:
             raise VSAError("device gaussian drift_t0_seconds", received=self.drift_t0_seconds, expected="positive")
 
     def program(self, target_us: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         self.check_target(target_us)
-        noise = torch.randn(target_us.shape, generator=generator, dtype=target_us.dtype, device=generator.device)
-        return {"g_us": (target_us + self.program_std_us * noise.to(target_us.device)).clamp_min(0)}
+        return {"g_us": (target_us + self.program_std_us * normal(target_us, generator)).clamp_min(0)}
 
     def drift(self, state: Mapping[str, Tensor], t_seconds: float) -> Tensor:
         if not self.drift_nu:
@@ -53,3 +51,7 @@ class Gaussian(Device):
 
     def read_std(self, state: Mapping[str, Tensor], g_us: Tensor, t_seconds: float) -> Tensor | None:
         return torch.full_like(g_us, self.read_std_us) if self.read_std_us else None
+
+    def moments(self, target_us: float, t_seconds: float) -> Moments:
+        fallen = -self.drift_nu * math.log(1 + t_seconds / self.drift_t0_seconds)
+        return Moments(*clipped_moments(target_us, self.program_std_us), fallen, 0.0, self.read_std_us)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from .base import DEVICES, Device
+from .base import DEVICES, Device, Moments
 
 __all__ = ["Ideal"]
 
@@ -20,7 +20,6 @@ class Ideal(Device):
     """Exact conductances for all times."""
 
     name: ClassVar[str] = "ideal"
-    reads_alike: ClassVar[bool] = True
 
     def program(self, target_us: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         self.check_target(target_us)
@@ -31,3 +30,6 @@ class Ideal(Device):
 
     def read_std(self, state: Mapping[str, Tensor], g_us: Tensor, t_seconds: float) -> Tensor | None:
         return None
+
+    def moments(self, target_us: float, t_seconds: float) -> Moments:
+        return Moments(target_us, 0.0)

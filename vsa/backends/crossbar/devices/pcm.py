@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from .base import DEVICES, Device
+from .base import DEVICES, Device, Moments, clipped_moments, normal
 
 __all__ = ["PCM", "HermesPCM"]
 
@@ -48,12 +48,16 @@ class PCM(Device):
     drift_scale: float = 1.0
     name: ClassVar[str] = "pcm"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_not_negative("program_scale", "read_scale", "drift_scale")
+
     def program(self, target_us: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         self.check_target(target_us)
         x = target_us / self.g_max_us
-        g_us = (target_us + self.program_scale * program_std_us(x) * _normal(target_us, generator)).clamp_min(0)
+        g_us = (target_us + self.program_scale * program_std_us(x) * normal(target_us, generator)).clamp_min(0)
         mean, std = drift_moments(x)
-        nu = (mean + std * _normal(target_us, generator)).clamp_min(0) * self.drift_scale
+        nu = (mean + std * normal(target_us, generator)).clamp_min(0) * self.drift_scale
         return {"g_us": g_us, "nu": nu, "q": noise_factor(x) * self.read_scale}
 
     def drift(self, state: Mapping[str, Tensor], t_seconds: float) -> Tensor:
@@ -62,6 +66,18 @@ class PCM(Device):
     def read_std(self, state: Mapping[str, Tensor], g_us: Tensor, t_seconds: float) -> Tensor | None:
         growth = math.log((t_seconds + T_READ_SECONDS) / (2 * T_READ_SECONDS))
         return g_us * state["q"] * math.sqrt(growth) if growth > 0 and self.read_scale else None
+
+    def moments(self, target_us: float, t_seconds: float) -> Moments:
+        x = max(target_us / self.g_max_us, 1e-7)
+        spread = max(-1.1731 * x**2 + 1.9650 * x + 0.2635, 0.0) * self.program_scale
+        nu_mean, nu_std = clipped_moments(
+            min(max(-0.0155 * math.log(x) + 0.0244, 0.049), 0.1), min(max(-0.0125 * math.log(x) - 0.0059, 0.008), 0.045)
+        )
+        decades = math.log((t_seconds + 20) / 20) * self.drift_scale
+        read = target_us * min(0.0088 / x**0.65, 0.2) * math.sqrt(max(math.log((t_seconds + 250e-9) / 500e-9), 0.0))
+        return Moments(
+            *clipped_moments(target_us, spread), -nu_mean * decades, nu_std * decades, read * self.read_scale
+        )
 
 
 T0_SECONDS = 20.0
@@ -109,10 +125,14 @@ class HermesPCM(Device):
     drift_nu: float = 0.0429
     name: ClassVar[str] = "hermes_pcm"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_not_negative("program_std_us", "read_std_us", "drift_nu")
+
     def program(self, target_us: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         self.check_target(target_us)
         share = target_us / self.g_max_us
-        noise = self.program_std_us * share * _normal(target_us, generator)
+        noise = self.program_std_us * share * normal(target_us, generator)
         return {"g_us": (target_us + noise).clamp_min(0), "share": share}
 
     def drift(self, state: Mapping[str, Tensor], t_seconds: float) -> Tensor:
@@ -121,6 +141,9 @@ class HermesPCM(Device):
     def read_std(self, state: Mapping[str, Tensor], g_us: Tensor, t_seconds: float) -> Tensor | None:
         return self.read_std_us * state["share"] if self.read_std_us else None
 
-
-def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=generator.device).to(like.device)
+    def moments(self, target_us: float, t_seconds: float) -> Moments:
+        share = target_us / self.g_max_us
+        fallen = -self.drift_nu * math.log((t_seconds + 20) / 20)
+        return Moments(
+            *clipped_moments(target_us, self.program_std_us * share), fallen, 0.0, self.read_std_us * share
+        )

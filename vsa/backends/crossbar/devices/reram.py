@@ -9,8 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ....errors import VSAError
-from .base import DEVICES, Device
+from .base import DEVICES, Device, Moments, clipped_moments, normal
 
 __all__ = ["ReRAM"]
 
@@ -43,17 +42,17 @@ class ReRAM(Device):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for field in ("relaxation_std_us", "read_std_us"):
-            if not 0 <= getattr(self, field) < float("inf"):
-                raise VSAError(f"device reram {field}", received=getattr(self, field), expected="not negative")
+        self.check_not_negative("relaxation_std_us", "read_std_us")
 
     def program(self, target_us: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         self.check_target(target_us)
-        noise = torch.randn(target_us.shape, generator=generator, dtype=target_us.dtype, device=generator.device)
-        return {"g_us": (target_us + self.relaxation_std_us * noise.to(target_us.device)).clamp_min(0)}
+        return {"g_us": (target_us + self.relaxation_std_us * normal(target_us, generator)).clamp_min(0)}
 
     def drift(self, state: Mapping[str, Tensor], t_seconds: float) -> Tensor:
         return state["g_us"]
 
     def read_std(self, state: Mapping[str, Tensor], g_us: Tensor, t_seconds: float) -> Tensor | None:
         return torch.full_like(g_us, self.read_std_us) if self.read_std_us else None
+
+    def moments(self, target_us: float, t_seconds: float) -> Moments:
+        return Moments(*clipped_moments(target_us, self.relaxation_std_us), read_std_us=self.read_std_us)
