@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from datasets.arrays import NUMBER, POSITION, RULE_SLOTS, UNKNOWN
 from datasets.rules import SlotSets, Values
 from datasets.rules.base import PUBLISHED, RULES
 from datasets.rules.forms import PanelForm, Relation
+from reasoning import benchmark, make_solver
 from reasoning.learners.arlc import ARLC
 from reasoning.learners.base import component_rules
 from reasoning.learners.formula import apply_formula, coefficients, gather_inputs, in_words, input_names
@@ -41,6 +43,7 @@ from reasoning.learners.programs import program
 from reasoning.learners.symbolic import Symbolic
 from reasoning.perception.oracle import Oracle
 from reasoning.solver import Solver
+from reasoning.weights import read_header
 from tests import dummy_rules  # noqa: F401  # registers the rules and the data sets
 from vsa.errors import VSAError
 
@@ -242,7 +245,7 @@ def test_formulas_are_named_by_the_grammar(columns):
     weights = program(columns, 2 * columns + 6, ALTERNATING)
 
     def predict(panels):
-        return apply_formula(weights, gather_inputs(panels, 3, columns))
+        return apply_formula(weights, gather_inputs(panels, columns))
 
     able = computed_families(predict, columns, grammar=ALTERNATING)
     assert able[-1].tolist() == [True, False, False, False, True]
@@ -368,3 +371,51 @@ print("the same")
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=250)
     assert done.stdout == "the same\n", done.stderr
+
+
+# -- commands ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["symbolic", "nvsa", "arlc"])
+def test_a_solver_knows_the_rules_of_the_data_set_it_is_made_for(model):
+    options = ("model.mode=programmed",) if model == "arlc" else ()
+    made = make_solver(model, "dataset=alternating", *options)
+    assert made.recipe.layout.rules == ALTERNATING
+    assert any("alternate" in label.lower() for label in made.learner.rule_labels())
+    plain = make_solver(model, *options)
+    assert plain.recipe.layout.rules == PUBLISHED
+    assert not any("alternate" in label.lower() for label in plain.learner.rule_labels())
+
+
+@pytest.mark.parametrize("model", ["symbolic", "nvsa"])
+def test_the_benchmark_counts_the_rule(model, tmp_path, capsys):
+    arguments = [f"+model={model}", "dataset=alternating", "constellation=center", "dataset.n=60", f"out={tmp_path}"]
+    assert benchmark.main(arguments) == 0, capsys.readouterr().err
+    (rows,) = json.loads((tmp_path / "rules.json").read_text()).values()
+    mine = [row for row in rows if row["rule"] == "Alternate"]
+    assert {row["attribute"] for row in mine} == {"Type", "Size", "Color"}
+    assert sum(row["total"] for row in mine) >= 20
+    assert sum(row["correct"] for row in mine) >= 0.97 * sum(row["total"] for row in mine)
+    (counts,) = (part["answers"] for part in json.loads((tmp_path / "results.json").read_text()).values())
+    assert counts["correct"] >= 0.98 * counts["total"] and counts["total"] == 60
+
+
+def test_weights_keep_the_rules_that_their_learner_was_told(tmp_path):
+    made = make_solver("arlc", "dataset=alternating", "model.mode=programmed")
+    made.save(tmp_path / "weights.safetensors")
+    assert read_header(tmp_path / "weights.safetensors").layout.rules == ALTERNATING
+
+
+@pytest.mark.parametrize("model", ["symbolic", "nvsa", "arlc"])
+def test_an_explanation_names_the_rule(model):
+    options = ("model.mode=programmed",) if model == "arlc" else ()
+    made = make_solver(model, "dataset=alternating", *options)
+    arrays = load("alternating", split="test", constellation="center", n=30, seed=0).arrays
+    item = int(np.flatnonzero((arrays.components[0].rules[:, 1:] == RULES.get("Alternate").code).any(axis=1))[0])
+    assert "Alternate" in str(made.explain(arrays, item))
+
+
+def test_a_model_that_misses_something_of_a_rule_is_refused_by_the_command(capsys):
+    assert benchmark.main(["+model=nvsa", "dataset=leaping", "constellation=center", "dataset.n=5"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "NVSA with the rule Leap" in said and "Traceback" not in said
