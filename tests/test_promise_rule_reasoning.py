@@ -19,7 +19,7 @@ from datasets.arrays import NUMBER, POSITION, RULE_SLOTS, UNKNOWN
 from datasets.rules import SlotSets, Values
 from datasets.rules.base import PUBLISHED, RULES
 from datasets.rules.forms import PanelForm, Relation
-from reasoning import benchmark, make_solver
+from reasoning import benchmark, commands, make_solver, report
 from reasoning.learners.arlc import ARLC
 from reasoning.learners.base import component_rules
 from reasoning.learners.formula import apply_formula, coefficients, gather_inputs, in_words, input_names
@@ -376,6 +376,24 @@ print("the same")
 # -- commands ------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def command(capsys):
+    """Runs the benchmark in this process: (exit code, stderr)."""
+
+    def call(*arguments):
+        threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+        report._console.cache_clear()  # its streams are those of another test
+        capsys.readouterr()
+        try:
+            code = commands.run_command(benchmark.main, list(arguments), benchmark.USAGE)
+        finally:
+            torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(deterministic)
+        return code, " ".join(capsys.readouterr().err.split())
+
+    return call
+
+
 @pytest.mark.parametrize("model", ["symbolic", "nvsa", "arlc"])
 def test_a_solver_knows_the_rules_of_the_data_set_it_is_made_for(model):
     options = ("model.mode=programmed",) if model == "arlc" else ()
@@ -388,15 +406,16 @@ def test_a_solver_knows_the_rules_of_the_data_set_it_is_made_for(model):
 
 
 @pytest.mark.parametrize("model", ["symbolic", "nvsa"])
-def test_the_benchmark_counts_the_rule(model, tmp_path, capsys):
-    arguments = [f"+model={model}", "dataset=alternating", "constellation=center", "dataset.n=60", f"out={tmp_path}"]
-    assert benchmark.main(arguments) == 0, capsys.readouterr().err
-    (rows,) = json.loads((tmp_path / "rules.json").read_text()).values()
+def test_the_benchmark_counts_the_rule(command, model, tmp_path):
+    out = tmp_path / "out"
+    code, said = command(f"+model={model}", "dataset=alternating", "constellation=center", "dataset.n=60", f"out={out}")
+    assert code == 0, said
+    rows = json.loads((out / "rules.json").read_text())["puzzles"]["center_single"]
     mine = [row for row in rows if row["rule"] == "Alternate"]
     assert {row["attribute"] for row in mine} == {"Type", "Size", "Color"}
     assert sum(row["total"] for row in mine) >= 20
     assert sum(row["correct"] for row in mine) >= 0.97 * sum(row["total"] for row in mine)
-    (counts,) = (part["answers"] for part in json.loads((tmp_path / "results.json").read_text()).values())
+    counts = json.loads((out / "results.json").read_text())["center_single"]["answers"]
     assert counts["correct"] >= 0.98 * counts["total"] and counts["total"] == 60
 
 
@@ -415,7 +434,7 @@ def test_an_explanation_names_the_rule(model):
     assert "Alternate" in str(made.explain(arrays, item))
 
 
-def test_a_model_that_misses_something_of_a_rule_is_refused_by_the_command(capsys):
-    assert benchmark.main(["+model=nvsa", "dataset=leaping", "constellation=center", "dataset.n=5"]) == 2
-    said = " ".join(capsys.readouterr().err.split())
+def test_a_model_that_misses_something_of_a_rule_is_refused_by_the_command(command):
+    code, said = command("+model=nvsa", "dataset=leaping", "constellation=center", "dataset.n=5")
+    assert code == 2
     assert "NVSA with the rule Leap" in said and "Traceback" not in said
