@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from datasets.layout import Layout
 from reasoning import answer_files, benchmark_plot, build, cells, commands, comparison, decoding, report, runs, schema
-from reasoning.jobs import NO_DECODER, Job, adopt_rows, completed, make_jobs
+from reasoning.jobs import NO_DECODER, Job, make_jobs
+from reasoning.restoring import adopt_rows, completed
 from reasoning.settings import BenchmarkSettings, DatasetSettings
 from vsa.errors import SettingsError
 from vsa.executors import check, execute

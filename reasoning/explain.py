@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.layout import Layout
-from reasoning import build, commands, jobs, report, runs, schema
+from reasoning import build, commands, jobs, report, restoring, runs, schema
 from reasoning.checkpoints import write_atomically
 from reasoning.explanation import Explanation
 from reasoning.settings import DatasetSettings, ExplainSettings
@@ -77,11 +77,11 @@ def parse(arguments: Sequence[str]) -> ExplainSettings:
     Raises:
         VSAError: an unknown key, a wrong type, a value that makes no sense.
     """
-    composed = commands.compose_evaluation("explain", jobs.completed(arguments))
+    composed = commands.compose_evaluation("explain", restoring.completed(arguments))
     settings = schema.build(ExplainSettings, commands.separate(composed, ExplainSettings))
     if settings.model is None and settings.checkpoint is None:
         raise commands.no_model(MODULE)
-    settings = jobs.adopt_rows(settings, settings.checkpoint, commands.said(arguments))
+    settings = restoring.adopt_rows(settings, settings.checkpoint, commands.said(arguments))
     build.constellations(settings.constellation, settings.dataset)
     return settings
 

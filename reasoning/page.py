@@ -36,7 +36,7 @@ def make_solver(model: str, *overrides: str, columns: int | None = None) -> Solv
     Raises:
         VSAError: an unknown name, key or value; a mode without its weights.
     """
-    from reasoning import build, commands, jobs, schema
+    from reasoning import build, commands, jobs, restoring, schema
     from reasoning.settings import BenchmarkSettings
 
     arguments = [f"+model={model}", *overrides]
@@ -44,10 +44,10 @@ def make_solver(model: str, *overrides: str, columns: int | None = None) -> Solv
     several = next((key for key in ("compare", "seeds", "answers", "prompts") if key in said), None)
     if several is not None:
         raise SettingsError(f"make_solver: setting {several}", received=said[several], expected="one model, one seed")
-    composed = commands.compose_evaluation("benchmark", jobs.completed(arguments))
+    composed = commands.compose_evaluation("benchmark", restoring.completed(arguments))
     settings = schema.build(BenchmarkSettings, commands.separate(composed, BenchmarkSettings))
     if isinstance(settings.checkpoint, str):
-        settings = jobs.adopt_rows(settings, settings.checkpoint, said)
+        settings = restoring.adopt_rows(settings, settings.checkpoint, said)
     if columns is None:
         layout = build.layout(settings.dataset, settings.constellation)
     else:
@@ -93,7 +93,7 @@ def fit(
         VSAError: an unknown name, key or value; nothing to learn; a loss that is no longer finite.
     """
     from datasets.layout import Layout
-    from reasoning import commands, jobs, schema, training
+    from reasoning import commands, restoring, schema, training
     from reasoning.settings import TrainSettings
 
     sets = [as_dataset(part, "fit") for part in (puzzles if isinstance(puzzles, list | tuple) else (puzzles,))]
@@ -107,10 +107,10 @@ def fit(
     arguments = [f"+model={name}", *overrides, f"seed={seed}", f"device={device}"]
     arguments += [f"{key}={value}" for key, value in (("epochs", epochs), ("batch_size", batch_size), ("lr", lr))
                   if value is not None]  # fmt: skip
-    composed = commands.compose_settings("train", jobs.completed(arguments))
+    composed = commands.compose_settings("train", restoring.completed(arguments))
     settings = schema.build(TrainSettings, commands.separate(dict(composed), TrainSettings))
     settings = replace(settings, model=replace(settings.model, mode=settings.model.mode or "learned"))
-    settings = jobs.adopt_front_end(settings, commands.said(arguments))
+    settings = restoring.adopt_front_end(settings, commands.said(arguments))
     if isinstance(model, str):
         solver = training.recipe_of(settings, Layout.of(*(part.arrays for part in sets))).solver(training=True)
     else:

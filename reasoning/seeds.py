@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reasoning import commands, comparison, report, runs, training
-from reasoning.jobs import completed
+from reasoning.restoring import completed
 from reasoning.settings import TrainSettings
 from vsa.errors import SettingsError
 from vsa.executors import check, execute

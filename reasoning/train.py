@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reasoning import build, commands, jobs, report, runs, schema, seeds, training, weights
+from reasoning import build, commands, report, restoring, runs, schema, seeds, training, weights
 from reasoning.checkpoints import write_atomically
 from reasoning.settings import TrainSettings, plugins
 from vsa.errors import SettingsError
@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
     named = commands.named_keys([argument for argument in arguments if argument != "--cfg"])
     if "resume" in named:
         return _resume(arguments, named["resume"])
-    composed = commands.compose_settings("train", jobs.completed([a for a in arguments if a != "--cfg"]))
+    composed = commands.compose_settings("train", restoring.completed([a for a in arguments if a != "--cfg"]))
     if composed["model"] is None:
         raise commands.no_model(MODULE)
     settings = parse(composed, commands.said([a for a in arguments if a != "--cfg"]))
@@ -120,7 +120,7 @@ def parse(composed: Mapping[str, Any], said: Mapping[str, str] | None = None) ->
     build.constellations(constellation, settings.dataset)
     build.constellations(settings.test_constellation, settings.dataset)
     if said is not None:
-        settings = jobs.adopt_front_end(settings, said)
+        settings = restoring.adopt_front_end(settings, said)
     return replace(settings, model=model, constellation=constellation)
 
 
@@ -197,7 +197,7 @@ def _refuse_changes(stored: Mapping[str, Any], before: list[str], changes: list[
     """Let pass what repeats the run's settings; refuse what would change them."""
     merged = {**commands.named_keys(before), **commands.named_keys(changes)}
     line = list(merged.values())
-    composed = commands.compose_settings("train", jobs.completed(line))
+    composed = commands.compose_settings("train", restoring.completed(line))
     asked = schema.flatten(schema.plain(parse(composed, commands.said(line))))
     had = schema.flatten(stored)
     different = [f"{key}={asked.get(key)} (the run has {had.get(key)})" for key in sorted({*asked, *had})

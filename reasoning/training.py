@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.layout import Layout
-from reasoning import build, jobs, report, runs, weights
+from reasoning import build, report, restoring, runs, weights
 from reasoning.checkpoints import CheckpointFolder
 from reasoning.joined import JoinedPuzzles
 from reasoning.plan import Plan
@@ -102,7 +102,7 @@ def recipe_of(settings: TrainSettings, layout: Layout, folder: Path | None = Non
         settings = replace(settings, perception=own)
     # The settings of a run are complete, those of a front-end with weights of its own included: all of them count.
     every = {"backend": "", **{f"perception.{key}": "" for key in settings.perception.options}}
-    seen, _ = jobs.front_end(settings, None, every)
+    seen, _ = restoring.front_end(settings, None, every)
     seen = replace(seen, layout=seen.layout or layout, frozen=settings.perception.frozen)
     return Recipe(
         settings.model, settings.algebra, settings.backend, seen, layout, mode, settings.seed,

@@ -1,6 +1,6 @@
 """The rules of RAVEN, one file each; :mod:`datasets.rules.base` says what a rule provides."""
 
-from .base import PUBLISHED, RULES, LinearForm, Rule, all_rules, rule_code, rule_name, rules_named
+from .base import PUBLISHED, RULES, LinearForm, Rule, rule_code, rule_name, rules_named
 from .checking import check_rule
 from .consistency import consistent_families, consistent_rules
 from .domains import SlotSets, Values
@@ -12,7 +12,6 @@ __all__ = [
     "Rule",
     "SlotSets",
     "Values",
-    "all_rules",
     "check_rule",
     "consistent_families",
     "consistent_rules",

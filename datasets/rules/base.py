@@ -17,7 +17,7 @@ from vsa.errors import ShapeError, VSAError
 from ..streams import Ints, Rows, Stream
 from .domains import Bools, Domain
 from .forms import PanelForm
-from .registry import PUBLISHED, RULES, all_rules, declares, rule_code, rule_name, rules_named
+from .registry import PUBLISHED, RULES, declares, rule_code, rule_name, rules_named
 
 __all__ = [
     "PUBLISHED",
@@ -25,7 +25,6 @@ __all__ = [
     "LinearForm",
     "Placement",
     "Rule",
-    "all_rules",
     "declares",
     "rule_code",
     "rule_name",

@@ -16,7 +16,7 @@ from .domains import Bools
 if TYPE_CHECKING:
     from .base import Rule
 
-__all__ = ["PUBLISHED", "RULES", "all_rules", "declares", "rule_code", "rule_name", "rules_named"]
+__all__ = ["PUBLISHED", "RULES", "declares", "rule_code", "rule_name", "rules_named"]
 
 PUBLISHED = ("Constant", "Progression", "Arithmetic", "Distribute_Three")  # of the published data sets; codes 0 .. 3
 MOST_CODE = 127  # codes are int8
@@ -130,10 +130,6 @@ def rule_name(code: int) -> str:
         raise VSAError("name a rule", received=f"code {code}", expected=f"one of {words}")
     return known[code]
 
-
-def all_rules() -> tuple[Rule, ...]:
-    """The published rules, in the order of their codes."""
-    return rules_named(PUBLISHED)
 
 
 def declares(codes: np.ndarray, what: str) -> Bools:

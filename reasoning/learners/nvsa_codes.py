@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import reduce
 
 import torch
 from torch import Tensor, nn
 
-from vsa import Algebra, Backend
+from vsa import Algebra, Backend, Spectral
 from vsa.backends import get as get_backend
 from vsa.backends.base import StoredMatrix
 from vsa.errors import VSAError
-from vsa.models.gsbc import GSBC
 from vsa.seeding import child_seed
 
 __all__ = ["BlockSpectra", "Names", "Powers"]
@@ -48,12 +46,12 @@ class BlockSpectra(nn.Module):
 
     def __init__(self, algebra: Algebra, backend: Backend | None = None, seed: int = 0) -> None:
         super().__init__()
-        if not isinstance(algebra, GSBC):
+        if not isinstance(algebra, Spectral):
             raise VSAError(
                 "NVSA", received=f"algebra {algebra!r}", expected="a block code with a spectral form",
                 hint="use algebra=gsbc",
             )  # fmt: skip
-        self.algebra: GSBC = algebra
+        self.algebra: Spectral = algebra
         self.backend = get_backend("digital") if backend is None else backend
         self.seed = seed
         self.width = algebra.blocks * (algebra.block_length // 2 + 1)
@@ -150,7 +148,7 @@ class BlockSpectra(nn.Module):
         """The stored atoms; an array is stored at its first use."""
         place = (tuple(labels), weighted, like.device, like.dtype)
         if place not in self._stored:
-            spectra = self.algebra.spectrum(self.algebra.from_index(self.atoms(labels), dtype=torch.float64))
+            spectra = self.algebra.spectrum(self.algebra.embed(self.atoms(labels)).double())
             real = _real(spectra.flatten(-2)).to(like)
             seed = child_seed(self.seed, "nvsa array", type(self).__name__, str(weighted), *labels)
             stored = real * self._weights(like) if weighted else real
@@ -181,8 +179,8 @@ class Powers(BlockSpectra):
 
     def __init__(self, algebra: Algebra, backend: Backend | None = None, seed: int = 0) -> None:
         exact = backend is None or backend.exact
-        if exact and isinstance(algebra, GSBC):
-            algebra = replace(algebra, dim=algebra.block_length, blocks=1)
+        if exact and isinstance(algebra, Spectral):
+            algebra = algebra.one_block()
         super().__init__(algebra, backend, seed)
 
     def atoms(self, labels: Sequence[int]) -> Tensor:

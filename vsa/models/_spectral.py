@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor
 
@@ -28,6 +30,11 @@ class Spectral(Algebra):
     def block_length(self) -> int:
         """L = D / K."""
         return self.dim // self.blocks
+
+    def one_block(self) -> Spectral:
+        """The same code with a single block of the same length, of a dataclass with the fields ``dim`` and ``blocks``."""
+        single: Spectral = dataclasses.replace(self, dim=self.block_length, blocks=1)  # type: ignore[call-arg]
+        return single
 
     def spectrum(self, x: Tensor) -> Tensor:
         """Spectral form: the Fourier transform of each block. Low precision is transformed in float32.
