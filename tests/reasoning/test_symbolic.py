@@ -11,7 +11,7 @@ import torch
 
 import datasets
 from datasets.loaders import PuzzleBatch
-from datasets.rules.base import RULES
+from datasets.rules.base import PUBLISHED, RULES
 from reasoning.learners.grammar import entities, sets, values
 from reasoning.learners.grammar.values import ValueRange, hypotheses, value_kernels
 from reasoning.learners.symbolic import Symbolic
@@ -88,7 +88,7 @@ def test_value_kernels_are_sums_over_all_matrices(limits):
     panels = torch.rand(2, 8, limits.size, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     rules = hypotheses(None, limits, 3)
     kernels = value_kernels(panels, 3, limits, rules)
-    assert {rule.rule for rule in rules} == set(RULES.names())
+    assert {rule.rule for rule in rules} == set(PUBLISHED)
     assert sum(rule.prior for rule in rules) == pytest.approx(1)
     for number, rule in enumerate(rules):
         for b in range(2):
