@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -63,7 +63,8 @@ def make_explanation(
                 agreement=tuple(prediction.agreement[item, column].tolist()),
             )
         )
-    named = {layout.name: _named(prediction, number, item) for number, layout in enumerate(layouts)}
+    grammar = [rule.name for rule in arrays.grammar]
+    named = {layout.name: _named(prediction, number, item, grammar) for number, layout in enumerate(layouts)}
     return Explanation(
         puzzle=Puzzle.from_arrays(arrays, item),
         answer=int(prediction.answers[item]),
@@ -74,11 +75,11 @@ def make_explanation(
     )
 
 
-def _named(prediction: Prediction, component: int, item: int) -> dict[str, str | None]:
+def _named(prediction: Prediction, component: int, item: int, grammar: Sequence[str]) -> dict[str, str | None]:
     """The rules of a component as the benchmark counts them."""
     from datasets.arrays import GOVERNED
 
-    found = dict(component_rules(prediction, component))
+    found = dict(component_rules(prediction, component, grammar))
     governed = found.pop("governed", None)
     result = {}
     for slot, codes in found.items():

@@ -212,7 +212,8 @@ def observe(arrays: PuzzleArrays, prediction: Prediction) -> Metrics:
     codes = [rule.code for rule in grammar]
     still = [rule.code for rule in grammar if RULE_SLOTS[0] in rule.governs]
     for number, component in enumerate(arrays.components):
-        predicted = {slot: codes.cpu().numpy() for slot, codes in component_rules(prediction, number).items()}
+        found = component_rules(prediction, number, [rule.name for rule in grammar])
+        predicted = {slot: codes.cpu().numpy() for slot, codes in found.items()}
         possible = consistent_families(arrays, number)
         for column, slot in enumerate(RULE_SLOTS):
             if slot not in predicted:

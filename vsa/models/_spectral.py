@@ -32,7 +32,7 @@ class Spectral(Algebra):
         return self.dim // self.blocks
 
     def one_block(self) -> Spectral:
-        """The same code with a single block of the same length, of a dataclass with the fields ``dim`` and ``blocks``."""
+        """The same code with a single block of the same length, for dataclasses with ``dim`` and ``blocks``."""
         single: Spectral = dataclasses.replace(self, dim=self.block_length, blocks=1)  # type: ignore[call-arg]
         return single
 
