@@ -31,6 +31,7 @@ __all__ = [
     "NoModelError",
     "compose_evaluation",
     "compose_settings",
+    "constructor_options",
     "model_names",
     "named_keys",
     "no_model",
@@ -270,19 +271,42 @@ def no_model(module: str) -> NoModelError:
 def _without_file(group: str, name: str) -> dict[str, Any] | None:
     """Settings of a member that comes without a file, a notebook's or another package's: its constructor's defaults."""
     from datasets.data_sets import settings_without_file
-    from reasoning import build, learners, perception
-    from vsa import backends, models
 
-    tables: dict[str, Any] = {
-        "model": learners.LEARNERS, "perception": perception.PERCEPTIONS, "algebra": models.ALGEBRAS,
-        "backend": backends.BACKENDS,
-    }  # fmt: skip
     if group == "dataset":
         return settings_without_file(name)
+    tables = _tables()
     if group not in tables or name not in tables[group].names():
         return None
     own: dict[str, Any] = {"mode": None, "training": {}} if group == "model" else {}
-    return {"name": name, **own, **constructor_defaults(tables[group].get(name), build.SUPPLIED.get(group, ()))}
+    return {"name": name, **own, **constructor_options(group, name)}
+
+
+def constructor_options(section: str, name: str) -> dict[str, Any]:
+    """The options of a member as its constructor has them by default.
+
+    Args:
+        section: model, perception, algebra or backend.
+        name: registered name.
+
+    Returns:
+        option -> default.
+
+    Raises:
+        UnknownNameError: nothing has this name.
+    """
+    from reasoning import build
+
+    return constructor_defaults(_tables()[section].get(name), build.SUPPLIED.get(section, ()))
+
+
+def _tables() -> dict[str, Any]:
+    from reasoning import learners, perception
+    from vsa import backends, models
+
+    return {
+        "model": learners.LEARNERS, "perception": perception.PERCEPTIONS, "algebra": models.ALGEBRAS,
+        "backend": backends.BACKENDS,
+    }  # fmt: skip
 
 
 def _arrange(arguments: Sequence[str], repository: Any) -> list[str]:

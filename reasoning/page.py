@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from datasets.arrays import PuzzleArrays
     from datasets.loaders import PuzzleDataset
     from reasoning.metrics import Metrics
+    from reasoning.plan import Plan
     from reasoning.solver import Solver
 
     Puzzles = PuzzleArrays | PuzzleDataset
 
 __all__ = ["evaluate", "fit", "make_solver"]
+
+_MARK = "fit.json"  # in a folder of fit: what it is the training of
 
 
 def make_solver(model: str, *overrides: str, columns: int | None = None) -> Solver:
@@ -103,6 +106,10 @@ def fit(
             "fit", received="a Solver put together by hand", expected="a name, or a solver of reasoning.make_solver",
             hint="train it with reasoning.engine.Trainer",
         )  # fmt: skip
+    own = next((key for key in ("epochs", "batch_size", "lr", "seed", "device", "out") if key in commands.named_keys(
+        overrides)), None)  # fmt: skip
+    if own is not None:
+        raise SettingsError("fit", received=f"{commands.named_keys(overrides)[own]!r}", expected=f"the argument {own}=")
     name = recipe.model.name if recipe is not None else str(model)
     arguments = [f"+model={name}", *overrides, f"seed={seed}", f"device={device}"]
     arguments += [f"{key}={value}" for key, value in (("epochs", epochs), ("batch_size", batch_size), ("lr", lr))
@@ -116,9 +123,36 @@ def fit(
     else:
         _refuse_other_than_training(commands.said(overrides))
         solver = model
-    path = None if folder is None else Path(folder)
-    training.train_solver(solver, sets, training.plan_of(settings), path, device=device, watch=watch)
+    path, plan = None if folder is None else Path(folder), training.plan_of(settings)
+    if path is not None:
+        _claim(path, solver, sets, plan)
+    training.train_solver(solver, sets, plan, path, device=device, watch=watch)
     return solver
+
+
+def _claim(folder: Path, solver: Solver, sets: Sequence[PuzzleDataset], plan: Plan) -> None:
+    """Mark a folder as that of this very training; refuse one of another: its checkpoints would be gone on from."""
+    from reasoning import runs, schema
+    from reasoning.cells import data_hash
+
+    recipe = solver.recipe
+    mark = {
+        "recipe": runs.fingerprint(None if recipe is None else recipe.header()),
+        "weights before": runs.fingerprint({name: tensor.tolist() for name, tensor in solver.state_dict().items()}),
+        "puzzles": [data_hash(part.arrays) for part in sets],
+        "plan": schema.plain(plan),
+    }
+    path = folder / _MARK
+    if folder.exists() and any(folder.iterdir()):
+        had = runs.read_json(path) if path.is_file() else {}
+        differing = ", ".join(name for name in mark if had.get(name) != mark[name])
+        if differing:
+            raise SettingsError(
+                f"fit: folder={folder}", received=f"the folder of another training (other {differing})",
+                expected="a new folder, or the one where this training was interrupted",
+            )  # fmt: skip
+        return
+    runs.write_json(runs.prepare_folder(folder) / _MARK, mark)
 
 
 def evaluate(

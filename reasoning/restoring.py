@@ -62,11 +62,8 @@ def settled_model(
     if wanted is None:
         return trained, []
     chosen = {k: v for k, v in wanted.options.items() if f"model.{k}" in said}
-    differs = [
-        f"model.{key}={value} (trained with {trained.options.get(key)})"
-        for key, value in chosen.items()
-        if value != trained.options.get(key)
-    ]
+    before = Named(trained.name, trained.options)
+    differs = _differences("model", before, Named(trained.name, {**trained.options, **chosen}))
     mode = wanted.mode
     if checkpoint is None:
         mode = "pretrained"
@@ -87,12 +84,17 @@ def settled(section: str, stored: Named, composed: Named, said: Mapping[str, str
         chosen = Named(stored.name, {**stored.options, **named})
     if chosen.name != stored.name:
         return chosen, [f"{section}={chosen.name} (trained with {stored.name})"]
+    return chosen, _differences(section, stored, chosen)
+
+
+def _differences(section: str, stored: Named, chosen: Named) -> list[str]:
+    """One phrase for each option that differs; one that is not there has the constructor's default."""
+    if stored.options == chosen.options:
+        return []
+    default = commands.constructor_options(section, stored.name)
     every = dict.fromkeys((*stored.options, *chosen.options))
-    return chosen, [
-        f"{section}.{key}={chosen.options.get(key)} (trained with {stored.options.get(key)})"
-        for key in every
-        if chosen.options.get(key) != stored.options.get(key)
-    ]
+    pairs = {key: tuple(part.options.get(key, default.get(key)) for part in (chosen, stored)) for key in every}
+    return [f"{section}.{key}={new} (trained with {old})" for key, (new, old) in pairs.items() if new != old]
 
 
 def front_end(

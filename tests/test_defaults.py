@@ -179,7 +179,7 @@ def test_a_data_set_says_what_its_dataclass_says(name):
 @pytest.mark.parametrize("name", [name for name in DATASETS if name != "files"])
 def test_a_data_set_is_of_the_size_that_python_makes(name, tmp_path):
     written = dataset_file(name)
-    size = datasets.loaders.PUBLISHED_SIZE * len(SPLITS["test"]) // len(SPLITS["all"])
+    size = datasets.DATA_SETS.get(name).size * len(SPLITS["test"]) // len(SPLITS["all"])
     assert written["n"] == size
     made = datasets.load(name, n=1, cache_dir=tmp_path).arrays
     assert made.columns == written.get("columns", 3)

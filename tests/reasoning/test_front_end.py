@@ -23,7 +23,7 @@ from reasoning import weights
 from reasoning.checkpoints import read_tensors, write_tensors
 from reasoning.recipe import FrontEnd, Recipe
 from reasoning.settings import ModelSettings, Named
-from vsa.errors import DtypeError, SettingsError
+from vsa.errors import DtypeError, SettingsError, VSAError
 
 pytestmark = pytest.mark.usefixtures("foggy")
 
@@ -381,6 +381,45 @@ def test_fit_goes_on_in_its_folder(fake, tmp_path):
     again = reasoning.fit("fake", puzzles, searchpath(), epochs=2, batch_size=8, folder=tmp_path / "cut")
     assert torch.equal(whole.learner.weights, again.learner.weights)
     assert (tmp_path / "cut" / weights.WEIGHTS).is_file()
+
+
+def test_fit_mixes_no_trainings(fake, tmp_path):
+    """Another training's checkpoints are not gone on from: other puzzles, settings, start."""
+    one, other = (datasets.generate("iraven", "center", n=16, seed=seed) for seed in (0, 1))
+    folder = tmp_path / "here"
+    reasoning.fit("fake", one, searchpath(), epochs=1, folder=folder)
+    for puzzles, options, what in (
+        (other, {}, "puzzles"), (one, {"lr": 0.3}, "plan"), (one, {"seed": 3}, "recipe, weights before"),
+    ):  # fmt: skip
+        with pytest.raises(SettingsError, match=f"another training \\(other {what}"):
+            reasoning.fit("fake", puzzles, searchpath(), **{"epochs": 1, **options}, folder=folder)
+    again = reasoning.fit("fake", one, searchpath(), epochs=1, folder=folder)
+    assert torch.equal(again.learner.weights, read_tensors(folder / weights.WEIGHTS)[0]["learner.weights"])
+    with pytest.raises(SettingsError, match="the argument seed="):
+        reasoning.fit("fake", one, searchpath(), "seed=3")
+    for wrong in ([], [one, datasets.generate("iraven_x", "center", n=4, seed=0, columns=4, maxval=20)]):
+        with pytest.raises(VSAError, match="expected one length"):
+            reasoning.fit("fake", wrong, searchpath())
+
+
+def test_fit_leaves_the_process_as_it_was(fake):
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    reasoning.fit("fake", datasets.generate("iraven", "center", n=8, seed=0), searchpath(), epochs=1)
+    assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
+
+
+def test_the_same_value_is_no_difference(command, trained, tmp_path):
+    """What is named as it was, or by default as it was where an old header lacks it, is not said."""
+    tensors, header = read_tensors(trained / weights.WEIGHTS)
+    del header["perception"]["perception"]["options"]["noise"]
+    header["backend"]["options"] = header["perception"]["backend"]["options"] = {}
+    write_tensors(tmp_path / "older.safetensors", tensors, header)
+    same = ("perception.sharpness=2.0", "perception.noise=0.1", "backend=digital", "algebra.dim=256")
+    for given in (trained, tmp_path / "older.safetensors"):
+        out = tmp_path / "out" / given.stem
+        line = (f"checkpoint={given}", *same, "dataset.n=4", "constellation=center", f"out={out}")
+        _, err = both(command, "benchmark", *line)
+        assert "applied" not in err
 
 
 def test_fit_refuses(fake, tmp_path):
