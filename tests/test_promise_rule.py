@@ -439,16 +439,55 @@ class _Keeps(Alternate):
     keeps_entities = True
 
 
+class _OtherForm(Alternate):
+    def form(self, columns, parameter):  # type: ignore[no-untyped-def]
+        return RULES.get("Constant").form(columns, 0)
+
+
+class _WideForm(Alternate):  # it forgets that the two values differ: so Constant would be a case of it
+    def form(self, columns, parameter):  # type: ignore[no-untyped-def]
+        return replace(super().form(columns, parameter), apart=())
+
+
+class _NarrowForm(Alternate):  # its three rows begin with different values, which the rule does not ask for
+    def form(self, columns, parameter):  # type: ignore[no-untyped-def]
+        form = super().form(columns, parameter)
+        return replace(form, apart=(*form.apart, (0, columns)))
+
+
+class _ThreeColumns(Alternate):
+    def form(self, columns, parameter):  # type: ignore[no-untyped-def]
+        return super().form(3, parameter)
+
+
+class _Pattern(Alternate):
+    pattern = "alike"
+
+
+class _NoPattern(Alternate):
+    pattern = "turns"
+
+
 @pytest.mark.parametrize(
     ("rule", "method"),
     [
         (_Complete, "complete"), (_Holds, "holds"), (_LastRow, "holds"), (_Draw, "draw"), (_Start, "first_range"),
         (_Linear, "linear"), (_Place, "place"), (_Count, "first_count"), (_Keeps, "carries"),
+        (_OtherForm, "form"), (_WideForm, "form"), (_NarrowForm, "form"), (_ThreeColumns, "form"),
+        (_Pattern, "pattern"),
     ],
 )  # fmt: skip
 def test_a_sabotaged_rule_is_caught(rule: type[Rule], method: str) -> None:
     with pytest.raises(VSAError, match=rf"check rule Alternate, {method} \(parameter 0, "):
         check_rule(rule())
+
+
+def test_a_pattern_that_does_not_exist_and_moves_that_do_not_carry_are_caught() -> None:
+    with pytest.raises(VSAError, match=r"pattern .*received 'turns'; expected None or one of alike, steps"):
+        check_rule(_NoPattern())
+    wrong = type("Wrong", (type(RULES.get("Progression")),), {"moves": lambda self, parameter: -parameter})
+    with pytest.raises(VSAError, match=r"check rule Progression, moves \(parameter .*entities that move on by"):
+        check_rule(wrong())
 
 
 # Counting and holding out
