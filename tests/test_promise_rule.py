@@ -222,6 +222,28 @@ def test_the_json_form_of_iraven_x_comes_back(tmp_path: Path) -> None:
     assert (follows(read).sum(axis=1) == 1).all()
 
 
+def test_a_part_of_files_is_judged_by_the_rules_of_the_whole(tmp_path: Path) -> None:
+    """Else whether a rule fits would depend on what other puzzles are in the batch."""
+    datasets.write_json(made("leaping", "center", 300), tmp_path)
+    datasets.write_json(made("iraven", "distribute_four", 5), tmp_path)
+    sets = datasets.read(tmp_path)
+    whole, other = sets["center_single"], sets["distribute_four"]
+    assert whole.further == other.further == ("Alternate", "Leap")  # of one folder
+    fits = consistent_rules(whole, 0)
+    parts = [consistent_rules(whole[k : k + 1], 0) for k in range(len(whole))]
+    assert (np.concatenate(parts) == fits).all()
+    leaps = [rule.name for rule in whole.grammar].index("Leap")
+    without = ~(whole.components[0].rules == Leap.code).any(axis=1)
+    assert fits[without, :, leaps].any()  # it fits by chance where it is not at work: that is what a part must know
+    joined = PuzzleArrays.concatenate([replace(whole[:2], further=()), whole[2:]])
+    assert joined.further == whole.further and equal(joined, whole)
+    alone = tmp_path / "published"
+    alone.mkdir()
+    datasets.write_json(made("iraven", "center", 5), alone)
+    (published,) = datasets.read(alone).values()
+    assert published.further == () and [rule.name for rule in published.grammar] == list(PUBLISHED)
+
+
 @pytest.mark.parametrize("form", ["raven", "json"])
 def test_a_rule_that_no_data_set_lists_is_refused_in_a_file(tmp_path: Path, form: str) -> None:
     written = made("alternating", "center", 30)

@@ -27,8 +27,8 @@ def check_rule(
     """Tries a rule's methods against one another.
 
     Drawn matrices are in range, begin within ``first_range``, hold and are what ``complete`` says; the linear form
-    gives the last panels; placements are placements, begin within ``first_count``, hold, and carry their entities. Drawn
-    matrices are as ``form`` and ``pattern`` say, and what the form admits holds.
+    gives the last panels; placements are placements, begin within ``first_count``, hold, and carry their entities.
+    Drawn matrices are as ``form`` and ``pattern`` say, and what the form admits holds.
 
     Args:
         rule: the rule.

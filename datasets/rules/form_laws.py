@@ -1,4 +1,4 @@
-"""The laws of what a rule declares for reasoners: its form and its pattern say what ``holds`` says, and nothing else."""
+"""The laws of what a rule declares for reasoners: its form and its pattern say what its functions say."""
 
 from __future__ import annotations
 
