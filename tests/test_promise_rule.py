@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import datasets
-from datasets.arrays import GOVERNED, RULE_SLOTS, PuzzleArrays, equal
+from datasets.arrays import GOVERNED, NUMBER, POSITION, RULE_SLOTS, PuzzleArrays, equal
 from datasets.constellations import CONSTELLATIONS
 from datasets.data_sets import DATA_SETS, DataSet, data_set, like, listed_rules
 from datasets.possible import faults, follows
@@ -557,7 +557,7 @@ def test_metrics_count_a_new_rule(constellation: str) -> None:
             assert wrong.rules[key].named == 0
             assert wrong.rules[key].consistent < count  # Constant fits hardly anywhere where two values take turns
         if part.slots > 1:
-            for code in (1, 2):
+            for code in (NUMBER, POSITION):
                 count = int(((part.rules[:, 0] == Alternate.code) & (part.governed == code)).sum())
                 assert right.rules[RuleKey(c, GOVERNED[code], "Alternate")].named == count > 0
     rows = right.detail()
