@@ -99,6 +99,8 @@ class PuzzleArrays:
         index: int64 (N,), the puzzle's identity: its place in the seed's sequence, or its file's number.
         modified: bool (N, 8, C, 5), which attributes (MODIFIABLE) of a candidate were changed against the answer; None
             where nothing says so.
+        further: of files, names of the rules beside the published ones that occur in them all together: a part of the
+            puzzles is judged by the same rules as the whole.
     """
 
     dataset: str
@@ -109,6 +111,7 @@ class PuzzleArrays:
     target: Array
     index: Array
     modified: Array | None = None
+    further: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.target)
@@ -162,7 +165,7 @@ class PuzzleArrays:
         """The rules that may be at work, in the order of their codes: the data set's; of files those that occur too."""
         from .data_sets import grammar_of  # here: a data set's maker makes arrays
 
-        return grammar_of(self.dataset, (component.rules for component in self.components))
+        return grammar_of(self.dataset, (component.rules for component in self.components), self.further)
 
     def complete(self) -> PuzzleArrays:
         """The matrix with its answer.
@@ -245,6 +248,7 @@ class PuzzleArrays:
             target=must([part.target for part in parts]),
             index=must([part.index for part in parts]),
             modified=join([part.modified for part in parts]),
+            further=tuple(dict.fromkeys(name for part in parts for name in part.further)),
         )
 
     def validate(self) -> PuzzleArrays:

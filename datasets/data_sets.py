@@ -31,6 +31,7 @@ __all__ = [
     "FILES",
     "DataSet",
     "data_set",
+    "further_rules",
     "grammar_of",
     "known_names",
     "like",
@@ -291,22 +292,35 @@ def listed_code(name: object) -> int | None:
     return PUBLISHED.index(name) if name in PUBLISHED else listed_rules().get(name)
 
 
-def grammar_of(name: str, codes: Iterable[np.ndarray]) -> tuple[Rule, ...]:
+def grammar_of(name: str, codes: Iterable[np.ndarray], further: Iterable[str] = ()) -> tuple[Rule, ...]:
     """The rules that may be at work in puzzles.
 
     Args:
         name: their data set.
         codes: of the rules that occur in them.
+        further: rules that occur in puzzles from the same files.
 
     Returns:
-        The data set's rules; for files the published ones and those that occur. In the order of their codes.
+        The data set's rules; for files the published ones, those that occur and the further ones. In the order of their
+        codes.
     """
     data = data_set(name)
     if data.made:
         return data.grammar
+    return rules_named(dict.fromkeys((*PUBLISHED, *further, *further_rules(codes))))
+
+
+def further_rules(codes: Iterable[np.ndarray]) -> tuple[str, ...]:
+    """The rules beside the published ones that occur.
+
+    Args:
+        codes: of the rules that occur.
+
+    Returns:
+        Names of those that a data set lists, in the order of their codes.
+    """
     found = {int(code) for part in codes for code in np.unique(part)} - set(range(len(PUBLISHED)))
-    further = [rule for rule, code in listed_rules().items() if code in found] if found else []
-    return rules_named((*PUBLISHED, *further))
+    return tuple(rule for rule, code in listed_rules().items() if code in found) if found else ()
 
 
 def settings_without_file(name: str) -> dict[str, Any] | None:

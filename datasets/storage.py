@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
 from vsa.errors import CorruptFileError, SettingsError, VSAError
 
 from .arrays import PuzzleArrays
+from .data_sets import FILES, further_rules
 from .storage_json import read_json
 from .storage_shards import MANIFEST, is_shards, read_shards
 from .storage_write import write_json
@@ -39,7 +41,16 @@ def read(
         SettingsError: the value range is missing, or columns or maxval contradict the files.
         CorruptFileError: a file is damaged; the sentence names it, the puzzle and the field.
     """
-    path = Path(path)
+    sets = _read(Path(path), maxval, columns)
+    occurring = [part.rules for arrays in sets.values() for part in arrays.components]
+    further = further_rules(occurring)
+    if not further:
+        return sets
+    return {name: replace(arrays, further=further) if arrays.dataset == FILES.name else arrays
+            for name, arrays in sets.items()}  # fmt: skip
+
+
+def _read(path: Path, maxval: int | None, columns: int | None) -> dict[str, PuzzleArrays]:
     if not path.exists():
         raise VSAError(
             "read puzzles",

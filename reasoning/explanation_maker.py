@@ -90,9 +90,10 @@ def _named(prediction: Prediction, component: int, item: int, grammar: Sequence[
 
 
 def _family(code: int) -> str | None:
+    from datasets.arrays import UNKNOWN
     from datasets.rules import rule_name
 
-    return rule_name(code) if code >= 0 else None
+    return None if code == UNKNOWN else rule_name(code)
 
 
 def _expect(arrays: PuzzleArrays, key: AttributeKey, values: Tensor) -> Expected:

@@ -31,14 +31,16 @@ def make_solver(model: str, *overrides: str, columns: int | None = None) -> Solv
         model: registered name.
         overrides: as on the command line: ``"model.mode=programmed"``, ``"perception.stress=calibrated"``,
             ``"checkpoint=RUN_DIR"``, ``"backend=digital"``, ``"constellation=2x2"`` (what a front-end is made for).
-        columns: n, panels in a row of the puzzles. Default: those of the checkpoint, else those of the data set.
+        columns: n, panels in a row of the puzzles. Default: those of the checkpoint, else those of the data set. With
+            ``"dataset=files", "dataset.path=DIR"`` the puzzles are read, for they alone tell columns and rules.
 
     Returns:
         Perception and learner, in evaluation mode.
 
     Raises:
-        VSAError: an unknown name, key or value; a mode without its weights.
+        VSAError: an unknown name, key or value; a mode without its weights; files that cannot be read.
     """
+    from datasets.layout import Layout
     from reasoning import build, commands, jobs, restoring, schema
     from reasoning.settings import BenchmarkSettings
 
@@ -51,7 +53,12 @@ def make_solver(model: str, *overrides: str, columns: int | None = None) -> Solv
     settings = schema.build(BenchmarkSettings, commands.separate(composed, BenchmarkSettings))
     if isinstance(settings.checkpoint, str):
         settings = restoring.adopt_rows(settings, settings.checkpoint, said)
-    if columns is None:
+    dataset = settings.dataset
+    if columns is None and not dataset.kind.made:
+        sets = build.puzzle_sets(dataset, settings.constellation, dataset.split, dataset.n)
+        build.columns(sets)
+        layout = Layout.of(*(part.arrays for part in sets.values()))
+    elif columns is None:
         layout = build.layout(settings.dataset, settings.constellation)
     else:
         layout = build.layout(settings.dataset, settings.constellation, columns)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import datasets
-from datasets.arrays import GOVERNED, RULE_SLOTS, PuzzleArrays, equal
+from datasets.arrays import GOVERNED, NUMBER, POSITION, RULE_SLOTS, PuzzleArrays, equal
 from datasets.constellations import CONSTELLATIONS
 from datasets.data_sets import DATA_SETS, DataSet, data_set, like, listed_rules
 from datasets.possible import faults, follows
@@ -220,6 +220,28 @@ def test_the_json_form_of_iraven_x_comes_back(tmp_path: Path) -> None:
     (read,) = datasets.read(tmp_path).values()
     the_same(read.validate(), written)
     assert (follows(read).sum(axis=1) == 1).all()
+
+
+def test_a_part_of_files_is_judged_by_the_rules_of_the_whole(tmp_path: Path) -> None:
+    """Else whether a rule fits would depend on what other puzzles are in the batch."""
+    datasets.write_json(made("leaping", "center", 300), tmp_path)
+    datasets.write_json(made("iraven", "distribute_four", 5), tmp_path)
+    sets = datasets.read(tmp_path)
+    whole, other = sets["center_single"], sets["distribute_four"]
+    assert whole.further == other.further == ("Alternate", "Leap")  # of one folder
+    fits = consistent_rules(whole, 0)
+    parts = [consistent_rules(whole[k : k + 1], 0) for k in range(len(whole))]
+    assert (np.concatenate(parts) == fits).all()
+    leaps = [rule.name for rule in whole.grammar].index("Leap")
+    without = ~(whole.components[0].rules == Leap.code).any(axis=1)
+    assert fits[without, :, leaps].any()  # it fits by chance where it is not at work: that is what a part must know
+    joined = PuzzleArrays.concatenate([replace(whole[:2], further=()), whole[2:]])
+    assert joined.further == whole.further and equal(joined, whole)
+    alone = tmp_path / "published"
+    alone.mkdir()
+    datasets.write_json(made("iraven", "center", 5), alone)
+    (published,) = datasets.read(alone).values()
+    assert published.further == () and [rule.name for rule in published.grammar] == list(PUBLISHED)
 
 
 @pytest.mark.parametrize("form", ["raven", "json"])
@@ -439,16 +461,55 @@ class _Keeps(Alternate):
     keeps_entities = True
 
 
+class _OtherForm(Alternate):
+    def form(self, columns, parameter):  # type: ignore[no-untyped-def]
+        return RULES.get("Constant").form(columns, 0)
+
+
+class _WideForm(Alternate):  # it forgets that the two values differ: so Constant would be a case of it
+    def form(self, columns, parameter):  # type: ignore[no-untyped-def]
+        return replace(super().form(columns, parameter), apart=())
+
+
+class _NarrowForm(Alternate):  # its three rows begin with different values, which the rule does not ask for
+    def form(self, columns, parameter):  # type: ignore[no-untyped-def]
+        form = super().form(columns, parameter)
+        return replace(form, apart=(*form.apart, (0, columns)))
+
+
+class _ThreeColumns(Alternate):
+    def form(self, columns, parameter):  # type: ignore[no-untyped-def]
+        return super().form(3, parameter)
+
+
+class _Pattern(Alternate):
+    pattern = "alike"
+
+
+class _NoPattern(Alternate):
+    pattern = "turns"
+
+
 @pytest.mark.parametrize(
     ("rule", "method"),
     [
         (_Complete, "complete"), (_Holds, "holds"), (_LastRow, "holds"), (_Draw, "draw"), (_Start, "first_range"),
         (_Linear, "linear"), (_Place, "place"), (_Count, "first_count"), (_Keeps, "carries"),
+        (_OtherForm, "form"), (_WideForm, "form"), (_NarrowForm, "form"), (_ThreeColumns, "form"),
+        (_Pattern, "pattern"),
     ],
 )  # fmt: skip
 def test_a_sabotaged_rule_is_caught(rule: type[Rule], method: str) -> None:
     with pytest.raises(VSAError, match=rf"check rule Alternate, {method} \(parameter 0, "):
         check_rule(rule())
+
+
+def test_a_pattern_that_does_not_exist_and_moves_that_do_not_carry_are_caught() -> None:
+    with pytest.raises(VSAError, match=r"pattern .*received 'turns'; expected None or one of alike, steps"):
+        check_rule(_NoPattern())
+    wrong = type("Wrong", (type(RULES.get("Progression")),), {"moves": lambda self, parameter: -parameter})
+    with pytest.raises(VSAError, match=r"check rule Progression, moves \(parameter .*entities that move on by"):
+        check_rule(wrong())
 
 
 # Counting and holding out
@@ -496,7 +557,7 @@ def test_metrics_count_a_new_rule(constellation: str) -> None:
             assert wrong.rules[key].named == 0
             assert wrong.rules[key].consistent < count  # Constant fits hardly anywhere where two values take turns
         if part.slots > 1:
-            for code in (1, 2):
+            for code in (NUMBER, POSITION):
                 count = int(((part.rules[:, 0] == Alternate.code) & (part.governed == code)).sum())
                 assert right.rules[RuleKey(c, GOVERNED[code], "Alternate")].named == count > 0
     rows = right.detail()

@@ -14,12 +14,12 @@ import pytest
 import torch
 
 import vsa
-from datasets import CONSTELLATIONS, load
+from datasets import CONSTELLATIONS, load, read, write_json, write_raven
 from datasets.arrays import NUMBER, POSITION, RULE_SLOTS, UNKNOWN
 from datasets.rules import SlotSets, Values
 from datasets.rules.base import PUBLISHED, RULES
 from datasets.rules.forms import PanelForm, Relation
-from reasoning import benchmark, commands, make_solver, report
+from reasoning import benchmark, commands, evaluate, make_solver, report
 from reasoning.learners.arlc import ARLC
 from reasoning.learners.base import component_rules
 from reasoning.learners.formula import apply_formula, coefficients, gather_inputs, in_words, input_names
@@ -403,6 +403,26 @@ def test_a_solver_knows_the_rules_of_the_data_set_it_is_made_for(model):
     plain = make_solver(model, *options)
     assert plain.recipe.layout.rules == PUBLISHED
     assert not any("alternate" in label.lower() for label in plain.learner.rule_labels())
+
+
+@pytest.mark.parametrize("model", ["symbolic", "nvsa", "arlc"])
+def test_a_solver_for_files_knows_the_rules_that_occur_in_them(model, tmp_path):
+    arrays = load("alternating", split="test", constellation="center", n=100, seed=0).arrays
+    write_raven(arrays, tmp_path / "center_single", images=False)
+    options = ("model.mode=programmed",) if model == "arlc" else ()
+    made = make_solver(model, "dataset=files", f"dataset.path={tmp_path}", *options)
+    assert made.recipe.layout.rules == ALTERNATING
+    found = evaluate(made, read(tmp_path)["center_single"])
+    assert found.answers.correct >= 98
+    mine = [tally for key, tally in found.rules.items() if key.rule == "Alternate"]
+    assert sum(tally.named for tally in mine) >= 0.97 * sum(tally.total for tally in mine) > 0
+
+
+def test_a_solver_for_wide_files_knows_their_columns(tmp_path):
+    arrays = load("alternating_x", n=20, seed=0, columns=5, maxval=50).arrays
+    write_json(arrays, tmp_path)
+    made = make_solver("symbolic", "dataset=files", f"dataset.path={tmp_path}")
+    assert (made.recipe.columns, made.recipe.layout.rules) == (5, ALTERNATING)
 
 
 @pytest.mark.parametrize("model", ["symbolic", "nvsa"])

@@ -11,11 +11,14 @@ from vsa.errors import VSAError
 from ..streams import Ints, Stream
 from .base import Placement, Rule, sets_of
 from .domains import Domain, SlotSets, Values
+from .form_laws import follows_form, follows_pattern, is_pattern, matrices_of
+from .forms import PATTERNS
 
 __all__ = ["check_rule"]
 
 _VALUES = ((1, 5), (0, 9), (1, 10))  # ranges of magnitudes that RAVEN has: Type, Color, Size
 _SLOTS = (2, 4, 9)
+_TRIED = 4000  # matrices of a form, of which few may be legal
 
 
 def check_rule(
@@ -25,6 +28,7 @@ def check_rule(
 
     Drawn matrices are in range, begin within ``first_range``, hold and are what ``complete`` says; the linear form
     gives the last panels; placements are placements, begin within ``first_count``, hold, and carry their entities.
+    Drawn matrices are as ``form`` and ``pattern`` say, and what the form admits holds.
 
     Args:
         rule: the rule.
@@ -36,6 +40,8 @@ def check_rule(
     Raises:
         VSAError: a law is broken; the sentence names rule, method, parameter, range and a matrix.
     """
+    if not is_pattern(rule.pattern):
+        _refuse(rule, "pattern", repr(rule.pattern), f"None or one of {', '.join(PATTERNS)}", "a declaration")
     if any(name in rule.governs for name in ("Number", "Type", "Size", "Color")):
         for parameter in rule.parameters:
             for low, high in _VALUES:
@@ -117,6 +123,10 @@ def _check_places(rule: Rule, parameter: int, slots: int, n: int, seed: int) -> 
         np.put_along_axis(entities, placed.order, np.where(present, np.arange(slots), -1), axis=-1)
         moved = rule.carries(entities[:, :, :-1], entities[:, :, 1:], parameter)
         _require(rule, "carries", moved.all(axis=(1, 2)), entities, "entities of a row that move as it says", where)
+        by = rule.moves(parameter)
+        if by is not None:
+            moved = np.roll(entities[:, :, :-1], by, axis=-1) == entities[:, :, 1:]
+            _require(rule, "moves", moved.all(axis=(1, 2, 3)), entities, f"entities that move on by {by} slots", where)
 
 
 def _check_relation(rule: Rule, matrix: Ints, parameter: int, domain: Domain, where: str) -> None:
@@ -137,6 +147,25 @@ def _check_relation(rule: Rule, matrix: Ints, parameter: int, domain: Domain, wh
     spoiled[:, 0, -1] = np.where(matrix[:, 0, -1] < top, matrix[:, 0, -1] + 1, low)
     again = rule.holds(spoiled, parameter, domain) & (spoiled[:, 0, -1] != matrix[:, 0, -1])
     _require(rule, "holds", ~again, spoiled, "no matrix to hold whose first row is broken", where)
+    _check_declared(rule, matrix, parameter, domain, where)
+
+
+def _check_declared(rule: Rule, matrix: Ints, parameter: int, domain: Domain, where: str) -> None:
+    """What the rule declares for reasoners says the same as its functions."""
+    patterned = follows_pattern(rule, matrix, parameter, domain)
+    if patterned is not None:
+        _require(rule, "pattern", patterned, matrix, f"drawn matrices of the pattern {rule.pattern}", where)
+    form = rule.form(matrix.shape[2], parameter)
+    if form is None:
+        return
+    if form.columns != matrix.shape[2]:
+        _refuse(rule, "form", f"a form of {form.columns} columns", f"{matrix.shape[2]}", where)
+    _require(rule, "form", follows_form(form, matrix, domain), matrix, "drawn matrices to be of the form", where)
+    if isinstance(domain, Values) and form.columns == 3:  # of sets, and of long rows, few are legal
+        plain = Values(domain.low, domain.high, white=False)
+        admitted = matrices_of(form, plain, _TRIED, 0)
+        held = rule.holds(admitted, parameter, plain)
+        _require(rule, "form", held, admitted, "all matrices that the form admits to hold", where)
 
 
 def _require(rule: Rule, method: str, kept: Any, shown: np.ndarray, expected: str, where: str) -> None:

@@ -8,7 +8,7 @@ from vsa.errors import VSAError
 
 from ..panels import ROWS
 
-__all__ = ["ALIKE", "PATTERNS", "SHIFTS", "STEPS", "TOTALS", "PanelForm", "Relation"]
+__all__ = ["ALIKE", "PATTERNS", "ROWS", "SHIFTS", "STEPS", "TOTALS", "PanelForm", "Relation"]
 
 ALIKE = "alike"  # the panels of a row are alike
 STEPS = "steps"  # each panel is the one before it plus the parameter, which is not zero

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import datasets
-from datasets.arrays import PuzzleArrays
+from datasets.arrays import NUMBER, PuzzleArrays
 from datasets.constellations import CONSTELLATIONS
 from datasets.possible import faults, possible
+from datasets.rules import rule_code
 
 
 def digest(puzzles: PuzzleArrays) -> str:
@@ -80,7 +81,7 @@ def test_impossible_puzzles_are_found() -> None:
     turned = arrays.attributes["Angle"].copy()
     turned[:, 1] = np.where(arrays.exists[:, 1], (turned[:, 1] + 1) % 8, -1)
     moved = replace(grid, components=(replace(arrays, attributes={**arrays.attributes, "Angle": turned}),))
-    kept = (arrays.governed != 1) & (arrays.rules[:, 0] != 2)
+    kept = (arrays.governed != NUMBER) & (arrays.rules[:, 0] != rule_code("Arithmetic"))
     assert not possible(moved)[kept].any()
     relabelled = replace(grid, components=(replace(arrays, rules=np.roll(arrays.rules, 1, axis=0)),))
     assert possible(relabelled).mean() < 0.1

@@ -10,9 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import datasets
-from datasets.arrays import RULE_NAMES
+from datasets.arrays import BOTH, POSITION, RULE_NAMES
 from datasets.constellations import CONSTELLATIONS
-from datasets.rules import PUBLISHED, RULES, SlotSets, Values, consistent_families, consistent_rules, rules_named
+from datasets.rules import (
+    PUBLISHED,
+    RULES,
+    SlotSets,
+    Values,
+    consistent_families,
+    consistent_rules,
+    rule_code,
+    rules_named,
+)
 from datasets.rules.base import Rule, sets_of
 from datasets.streams import Stream
 from vsa.errors import ShapeError, VSAError
@@ -162,7 +171,7 @@ def test_families_split_number_and_position() -> None:
         mine = arrays.governed == code
         label = np.take_along_axis(found[key], arrays.rules[:, :1].astype(np.int64), axis=1)[:, 0]
         assert label[mine].all()
-    constant = arrays.governed == 0
+    constant = arrays.governed == BOTH
     assert found["Number"][constant, 0].all() and found["Position"][constant, 0].all()
-    moved = (arrays.governed == 2) & (arrays.rules[:, 0] == 1)
+    moved = (arrays.governed == POSITION) & (arrays.rules[:, 0] == rule_code("Progression"))
     assert found["Number"][moved, 0].all() and not found["Position"][moved, 0].any()

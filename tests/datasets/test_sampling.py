@@ -9,7 +9,7 @@ from scipy import stats
 import datasets
 from datasets.arrays import GOVERNED, RULE_NAMES, RULE_SLOTS, equal
 from datasets.constellations import CONSTELLATIONS
-from datasets.rules import PUBLISHED, rules_named
+from datasets.rules import PUBLISHED, rule_code, rules_named
 from datasets.rules.consistency import panel_values
 from datasets.sampling import keeps_entities, options, sample_component
 from datasets.streams import Stream
@@ -62,7 +62,7 @@ def test_matrices_obey_uniformity_and_keep_entities(constellation: str) -> None:
             uniform = matrix.uniformity == 3
             assert alike[uniform].all()
             if name in RULE_SLOTS:
-                constant = matrix.rules[:, RULE_SLOTS.index(name)] == 0
+                constant = matrix.rules[:, RULE_SLOTS.index(name)] == rule_code("Constant")
                 assert alike[~constant].all()
             else:
                 constant = np.ones(n, dtype=np.bool_)

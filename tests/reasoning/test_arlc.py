@@ -7,6 +7,8 @@ import torch
 
 import datasets
 import vsa
+from datasets.arrays import NUMBER
+from datasets.rules import rule_code
 from reasoning.learners.arlc import ARLC, _simplicity
 from reasoning.learners.base import component_rules
 from reasoning.learners.formula import coefficients
@@ -70,9 +72,9 @@ def test_number_and_position_are_one_rule_slot():
     part = batch(puzzles("2x2", n=200))
     named = component_rules(solver(mode="programmed").solve(part), 0)
     component = part.arrays.components[0]
-    number = torch.from_numpy((component.governed == 1) & (component.rules[:, 0] == 3))
+    number = torch.from_numpy((component.governed == NUMBER) & (component.rules[:, 0] == rule_code("Distribute_Three")))
     assert number.sum() > 10
-    right = (named["Number/Position"] == 3) & (named["governed"] == 1)
+    right = (named["Number/Position"] == rule_code("Distribute_Three")) & (named["governed"] == NUMBER)
     assert float(right[number].float().mean()) > 0.8
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import datasets
 from datasets.arrays import RULE_NAMES
+from datasets.rules import rule_code
 from reasoning import benchmark, build, commands, holdout, train
 from reasoning.settings import DatasetSettings
 from vsa.errors import SettingsError, UnknownNameError
@@ -43,7 +44,7 @@ def test_the_puzzles_are_the_first_of_the_sequence(data):
 def test_any_component_counts():
     arrays = datasets.generate("iraven", "left_right", n=200, seed=3)
     found = holdout.follows(holdout.Pair("Color", "Constant"), arrays)
-    each = [component.rules[:, 3] == 0 for component in arrays.components]
+    each = [component.rules[:, 3] == rule_code("Constant") for component in arrays.components]
     assert np.array_equal(found, each[0] | each[1])
     assert (each[0] & ~each[1]).any()
 

@@ -7,6 +7,8 @@ import torch
 
 import datasets
 import vsa
+from datasets.arrays import NUMBER
+from datasets.rules import rule_code
 from reasoning import benchmark
 from reasoning.checkpoints import CheckpointFolder
 from reasoning.engine import Trainer
@@ -127,11 +129,12 @@ def test_rules_are_named_as_the_generator_names_them(grids):
         truth = torch.from_numpy(component.rules[:, column])
         uniform = torch.from_numpy(component.uniformity[:, 0] == 1) if component.uniformity is not None else truth >= 0
         assert float((named[slot] == truth)[uniform & (truth > 0)].float().mean()) >= 0.85, slot
-    constant = torch.from_numpy(component.rules[:, 0] == 0)
-    assert float((named["Number/Position"] == 0)[constant].float().mean()) >= 0.95
-    shifted = torch.from_numpy((component.governed == 1) & (component.rules[:, 0] == 3))
+    constant = torch.from_numpy(component.rules[:, 0] == rule_code("Constant"))
+    assert float((named["Number/Position"] == rule_code("Constant"))[constant].float().mean()) >= 0.95
+    distribute = rule_code("Distribute_Three")
+    shifted = torch.from_numpy((component.governed == NUMBER) & (component.rules[:, 0] == distribute))
     assert shifted.sum() > 10
-    right = (named["Number/Position"] == 3) & (named["governed"] == 1)
+    right = (named["Number/Position"] == distribute) & (named["governed"] == NUMBER)
     assert float(right[shifted].float().mean()) > 0.8
 
 
@@ -187,7 +190,7 @@ def test_it_says_what_it_expects(grids):
     sure = scene.pmfs[kind][rows, scene.context_panels + part.target[right]].amax(-1) > 0.99
     truth = scene.pmfs[kind][rows, scene.context_panels + part.target[right]].argmax(-1)
     assert float((expected[kind][right].argmax(-1) == truth)[sure].float().mean()) >= 0.84
-    constant = torch.from_numpy(part.arrays.components[0].rules[:, 0] == 0) & right
+    constant = torch.from_numpy(part.arrays.components[0].rules[:, 0] == rule_code("Constant")) & right
     place = next(iter(scene.sets))
     occupied = scene.sets[place][torch.arange(150), scene.context_panels + part.target] > 0.5
     assert float(((expected[place] > 0.5) == occupied)[constant].float().mean()) >= 0.99

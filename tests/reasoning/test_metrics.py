@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import datasets
-from datasets.arrays import RULE_NAMES, RULE_SLOTS
+from datasets.arrays import BOTH, NUMBER, POSITION, RULE_NAMES, RULE_SLOTS, UNKNOWN
+from datasets.rules import rule_code
 from datasets.rules.consistency import consistent_families
 from reasoning.learners.base import Prediction
 from reasoning.metrics import Metrics, RuleKey, RuleTally, Tally, observe, total
@@ -115,8 +116,8 @@ def labels(arrays):
     def family(c, name):
         rules, governed = arrays.components[c].rules, arrays.components[c].governed
         if name in ("Number", "Position"):
-            mine = (governed == 0) | (governed == (1 if name == "Number" else 2))
-            return np.where(mine, rules[:, 0], -1)
+            mine = (governed == BOTH) | (governed == (NUMBER if name == "Number" else POSITION))
+            return np.where(mine, rules[:, 0], UNKNOWN)
         return rules[:, RULE_SLOTS.index(name)]
 
     return family
@@ -126,7 +127,7 @@ def labels(arrays):
 def test_the_labels_score_full_marks(constellation):
     arrays = datasets.generate("iraven", constellation, n=300, seed=1)
     grid = arrays.components[-1]
-    result = observe(arrays, predict(arrays, labels(arrays), arrays.target, grid.governed == 1))
+    result = observe(arrays, predict(arrays, labels(arrays), arrays.target, grid.governed == NUMBER))
     assert result.answers == Tally(300, 300)
     slots = result.by_slot()
     assert ("Number/Position" in slots) == (grid.slots > 1)
@@ -146,7 +147,7 @@ def test_wrong_rules_count_where_the_context_allows_them():
     assert result.answers == Tally(0, 4000)
     fits = consistent_families(arrays, 0)["Size"][:, 1]
     size = result.by_slot()["Size"]
-    assert size.named == int((arrays.components[0].rules[:, 2] == 1).sum())
+    assert size.named == int((arrays.components[0].rules[:, 2] == rule_code("Progression")).sum())
     assert size.consistent == int(fits.sum())
     assert size.named < size.consistent < size.total
     assert result.rules[RuleKey(0, "Size", "Progression")].answers == 0
@@ -163,7 +164,7 @@ def test_the_right_family_of_the_wrong_attribute_is_wrong():
     """Number progression where Position progresses: the family's name alone does not count."""
     arrays = datasets.generate("iraven", "distribute_four", n=2000, seed=3)
     grid = arrays.components[0]
-    chosen = np.flatnonzero((grid.governed == 2) & (grid.rules[:, 0] == 1))
+    chosen = np.flatnonzero((grid.governed == POSITION) & (grid.rules[:, 0] == rule_code("Progression")))
     part = arrays[chosen]
     right = observe(part, predict(part, labels(part), part.target, np.zeros(len(part))))
     wrong = observe(part, predict(part, lambda c, name: np.full(len(part), 1), part.target, np.ones(len(part))))

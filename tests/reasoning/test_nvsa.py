@@ -8,7 +8,8 @@ import torch
 
 import datasets
 import vsa
-from datasets.arrays import RULE_NAMES
+from datasets.arrays import NUMBER, RULE_NAMES, UNKNOWN
+from datasets.rules import rule_code
 from reasoning.learners.base import component_rules
 from reasoning.learners.nvsa import NVSA
 from reasoning.learners.nvsa_abduction import choose
@@ -130,7 +131,7 @@ def test_rules_are_named_as_the_generator_names_them(constellation):
             if slot in named:
                 right = named[slot] == torch.from_numpy(component.rules[:, column])
                 if slot == "Number/Position":
-                    constant = torch.from_numpy(component.rules[:, 0] == 0)
+                    constant = torch.from_numpy(component.rules[:, 0] == rule_code("Constant"))
                     right &= constant | (named["governed"] == torch.from_numpy(component.governed))
                 assert float(right.float().mean()) >= 0.96, (number, slot)  # measured 99 or more; ties remain
 
@@ -232,7 +233,7 @@ def test_expectations_are_the_answer(selection):
         assert expected[key].shape == (100, pmf.shape[-1])
         assert (expected[key].sum(-1) < 1.001).all()
     component = part.arrays.components[0]
-    by_position = torch.from_numpy(component.governed != 1)
+    by_position = torch.from_numpy(component.governed != NUMBER)
     occupied = scene.sets[AttributeKey(0, "Position")][rows, answer]
     right = (expected[AttributeKey(0, "Position")].round() == occupied.round()).all(-1)
     assert right[by_position].float().mean() >= 0.95
@@ -276,8 +277,8 @@ def test_the_rule_likelihood_is_the_sum_over_a_family():
     component = part.arrays.components[0]
     rules, governed = torch.from_numpy(component.rules).long(), torch.from_numpy(component.governed)
     by_name = {"Type": rules[:, 1], "Size": rules[:, 2], "Color": rules[:, 3]}
-    by_name["Number"] = torch.where(governed == 1, rules[:, 0], -1)
-    by_name["Position"] = torch.where(governed != 1, rules[:, 0], -1)
+    by_name["Number"] = torch.where(governed == NUMBER, rules[:, 0], UNKNOWN)
+    by_name["Position"] = torch.where(governed != NUMBER, rules[:, 0], UNKNOWN)
     labels = torch.stack([by_name[key.name] for key in scene.keys], dim=1)
     found = model.rule_log_likelihood(scene, labels)
     assert (found[labels < 0] == 0).all()

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import datasets
+from datasets.rules import rule_code
 from reasoning import perception
 from reasoning.perception.oracle import Oracle
 from reasoning.scene import AttributeKey
@@ -20,7 +21,7 @@ def test_axis_is_the_magnitude_that_arithmetic_adds():
     part = batch("center", n=200)
     scene = Oracle()(part)
     component = part.arrays.components[0]
-    adding = component.rules[:, 2] == 2
+    adding = component.rules[:, 2] == rule_code("Arithmetic")
     size = scene.pmfs[AttributeKey(0, "Size")].argmax(-1).numpy()
     first, second, third = size[adding, 0], size[adding, 1], size[adding, 2]
     assert adding.sum() > 20

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import datasets
+from datasets.arrays import POSITION
 from datasets.loaders import PuzzleBatch
 from datasets.rules.base import PUBLISHED, RULES
 from reasoning.learners.grammar import entities, sets, values
@@ -271,7 +272,7 @@ def test_expected_sets_and_numbers_of_grids(constellation):
     place = next(iter(scene.sets))
     rows = torch.arange(80)
     truth = scene.sets[place][rows, scene.context_panels + part.target]
-    by_position = found.governed[:, place.component] == 2
+    by_position = found.governed[:, place.component] == POSITION
     assert by_position.any()
     wrong = (expected[place] - truth).abs().amax(-1)
     assert (wrong[by_position] < 0.5).float().mean() > 0.95
