@@ -21,7 +21,7 @@ import torch
 
 import datasets
 import reasoning
-from reasoning.cells import hardware_cost
+from reasoning.evaluation.cells import hardware_cost
 
 AGES = {"1 s": 1.0, "1 hour": 3600.0, "1 day": 86400.0, "1 year": 365 * 86400.0}
 MODELS = {

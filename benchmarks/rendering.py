@@ -24,12 +24,12 @@ import torch
 
 import datasets
 from datasets.constellations import CONSTELLATIONS
-from datasets.drawing import opencv
-from datasets.production import Order, produce
-from datasets.storage import read
-from datasets.storage_npz import read_images
-from datasets.storage_raven import write_raven
-from datasets.storage_shards import Shards
+from datasets.files.npz import read_images
+from datasets.files.production import Order, produce
+from datasets.files.raven import write_raven
+from datasets.files.read import read
+from datasets.files.shards import Shards
+from datasets.pixels.drawing import opencv
 
 ORIGINAL = {"center_single": 27.0, "distribute_nine": 11.0}  # puzzles per CPU-second
 ORIGINAL_MEAN = 15.0

@@ -220,10 +220,10 @@ FILES = DataSet("files", make=None, tree=True, usual="all")  # the user's own pu
 DATA_SETS = _DataSets(
     "data set",
     {
-        "raven": "datasets.raven",
-        "iraven": "datasets.raven",
-        "raven_fair": "datasets.raven",
-        "iraven_x": "datasets.iraven_x",
+        "raven": "datasets.making.raven",
+        "iraven": "datasets.making.raven",
+        "raven_fair": "datasets.making.raven",
+        "iraven_x": "datasets.making.iraven_x",
     },
     entry_points="vsa_reasoning.datasets",
 )

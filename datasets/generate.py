@@ -1,7 +1,7 @@
 """``python -m datasets.generate``: folders of puzzles, made by any number of processes.
 
-The function ``datasets.generate`` lives in :mod:`datasets.generation`; this module answers to a call like it, because
-importing a module of a package binds its name there.
+The function ``datasets.generate`` lives in :mod:`datasets.making.generation`; this module answers to a call like it,
+because importing a module of a package binds its name there.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from vsa.errors import SettingsError, VSAError
 
 from .constellations import CONSTELLATIONS, resolve_constellation
 from .data_sets import DATA_SETS, data_set, settings_without_file
-from .generation import generate
-from .production import FORMS, Order, produce
+from .files.production import FORMS, Order, produce
+from .making.generation import generate
 
 __all__ = ["main", "order_of"]
 

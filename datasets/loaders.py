@@ -14,12 +14,12 @@ from torch.utils.data import Dataset
 from vsa.errors import DtypeError, SettingsError, UnknownNameError
 
 from .arrays import PuzzleArrays
-from .cache import cached
 from .constellations import resolve_constellation
 from .data_sets import data_set
+from .files.cache import cached
+from .files.read import read
 from .puzzle import Puzzle
 from .splits import SPLITS, split_digits, split_indices
-from .storage import read
 from .streams import Stream
 
 __all__ = ["SPLITS", "PuzzleBatch", "PuzzleDataset", "collate", "load", "split_indices"]
@@ -85,7 +85,7 @@ class PuzzleBatch:
             UnsupportedError: I-RAVEN-X has no pixels.
             VSAError: OpenCV is not installed.
         """
-        from .render import render
+        from .pixels.render import render
 
         return torch.from_numpy(render(self.arrays)).to(self.target.device)
 
@@ -213,7 +213,7 @@ def load(
         columns: of iraven_x (10 by default); for files only a check, as the panel count tells.
         maxval: the value range of iraven_x (1000 by default), or of JSON files that do not carry it in their name.
         confounders: attributes without a rule, iraven_x only.
-        cache_dir: where generated puzzles are kept; by default see :func:`datasets.cache.cache_root`.
+        cache_dir: where generated puzzles are kept; by default see :func:`datasets.files.cache.cache_root`.
 
     Returns:
         The data set.

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from vsa.errors import SettingsError, UnknownNameError, VSAError
 
 from .constellations import CONSTELLATIONS
-from .context_blind import Network, majority_vote
 from .data_sets import DATA_SETS
-from .generation import generate
+from .judging.context_blind import Network, majority_vote
+from .making.generation import generate
 
 __all__ = ["main", "probe"]
 

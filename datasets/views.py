@@ -15,12 +15,12 @@ from vsa.errors import DtypeError, UnsupportedError, VSAError
 from .arrays import PuzzleArrays
 from .attributes import ANGLE, COLOR, SIZE, TYPE
 from .constellations import CONSTELLATIONS, Box
-from .drawing import opencv
 from .panels import ROWS
-from .picture import contact_sheet, page, png
+from .pixels.drawing import opencv
+from .pixels.picture import contact_sheet, page, png
+from .pixels.render import render
 from .puzzle import Entity, Panel, Puzzle, RuleInstance
 from .puzzle_arrays import arrays_of
-from .render import render
 
 if TYPE_CHECKING:
     from .loaders import PuzzleDataset

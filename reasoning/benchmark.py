@@ -9,10 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets.layout import Layout
-from reasoning import answer_files, benchmark_plot, build, cells, commands, comparison, decoding, report, runs, schema
-from reasoning.jobs import NO_DECODER, Job, make_jobs
-from reasoning.restoring import adopt_rows, completed
-from reasoning.settings import BenchmarkSettings, DatasetSettings
+from reasoning.evaluation import cells
+from reasoning.learners import decoding
+from reasoning.prompting import answer_files
+from reasoning.records import runs
+from reasoning.setup import build, commands, schema
+from reasoning.setup.jobs import NO_DECODER, Job, make_jobs
+from reasoning.setup.restoring import adopt_rows, completed
+from reasoning.setup.settings import BenchmarkSettings, DatasetSettings
+from reasoning.tables import comparison
+from reasoning.tables import plots as benchmark_plot
+from reasoning.tables import tables as report
 from vsa.errors import SettingsError
 from vsa.executors import check, execute
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.layout import Layout
-from reasoning import build, commands, jobs, report, restoring, runs, schema
-from reasoning.checkpoints import write_atomically
-from reasoning.explanation import Explanation
-from reasoning.settings import DatasetSettings, ExplainSettings
+from reasoning.outcome.explanation import Explanation
+from reasoning.records import runs
+from reasoning.records.checkpoints import write_atomically
+from reasoning.setup import build, commands, jobs, restoring, schema
+from reasoning.setup.settings import DatasetSettings, ExplainSettings
+from reasoning.tables import tables as report
 from vsa.errors import SettingsError, VSAError
 
 if TYPE_CHECKING:
@@ -91,7 +93,7 @@ def explain(settings: ExplainSettings, named: Mapping[str, str]) -> tuple[str, E
 
     Args:
         settings: of the command.
-        named: what the user sets, by key (:func:`reasoning.commands.said`).
+        named: what the user sets, by key (:func:`reasoning.setup.commands.said`).
 
     Returns:
         The name of the puzzle's set, and the explanation; it knows the target.
@@ -157,7 +159,7 @@ def _check_out(settings: ExplainSettings) -> None:
 
 def _write(out: Path, which: Mapping[str, object], explanation: Explanation) -> None:
     """JSON, words and, where matplotlib is installed, the picture."""
-    from reasoning.explanation_plot import png
+    from reasoning.outcome.explanation_plot import png
 
     runs.prepare_folder(out)
     for name in _FILES:

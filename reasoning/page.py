@@ -13,9 +13,9 @@ from vsa.errors import DtypeError, SettingsError
 if TYPE_CHECKING:
     from datasets.arrays import PuzzleArrays
     from datasets.loaders import PuzzleDataset
-    from reasoning.metrics import Metrics
-    from reasoning.plan import Plan
+    from reasoning.outcome.metrics import Metrics
     from reasoning.solver import Solver
+    from reasoning.training.plan import Plan
 
     Puzzles = PuzzleArrays | PuzzleDataset
 
@@ -41,8 +41,8 @@ def make_solver(model: str, *overrides: str, columns: int | None = None) -> Solv
         VSAError: an unknown name, key or value; a mode without its weights; files that cannot be read.
     """
     from datasets.layout import Layout
-    from reasoning import build, commands, jobs, restoring, schema
-    from reasoning.settings import BenchmarkSettings
+    from reasoning.setup import build, commands, jobs, restoring, schema
+    from reasoning.setup.settings import BenchmarkSettings
 
     arguments = [f"+model={model}", *overrides]
     said = commands.said(arguments)
@@ -103,15 +103,16 @@ def fit(
         VSAError: an unknown name, key or value; nothing to learn; a loss that is no longer finite.
     """
     from datasets.layout import Layout
-    from reasoning import commands, restoring, schema, training
-    from reasoning.settings import TrainSettings
+    from reasoning.setup import commands, restoring, schema
+    from reasoning.setup.settings import TrainSettings
+    from reasoning.training import run as training
 
     sets = [as_dataset(part, "fit") for part in (puzzles if isinstance(puzzles, list | tuple) else (puzzles,))]
     recipe = None if isinstance(model, str) else model.recipe
     if not isinstance(model, str) and recipe is None:
         raise SettingsError(
             "fit", received="a Solver put together by hand", expected="a name, or a solver of reasoning.make_solver",
-            hint="train it with reasoning.engine.Trainer",
+            hint="train it with reasoning.training.engine.Trainer",
         )  # fmt: skip
     own = next((key for key in ("epochs", "batch_size", "lr", "seed", "device", "out") if key in commands.named_keys(
         overrides)), None)  # fmt: skip
@@ -139,8 +140,9 @@ def fit(
 
 def _claim(folder: Path, solver: Solver, sets: Sequence[PuzzleDataset], plan: Plan) -> None:
     """Mark a folder as that of this very training; refuse one of another: its checkpoints would be gone on from."""
-    from reasoning import runs, schema
-    from reasoning.cells import data_hash
+    from reasoning.evaluation.cells import data_hash
+    from reasoning.records import runs
+    from reasoning.setup import schema
 
     recipe = solver.recipe
     mark = {
@@ -185,7 +187,7 @@ def evaluate(
     Raises:
         DtypeError: something else than puzzles.
     """
-    from reasoning import engine
+    from reasoning.training import engine
 
     return engine.evaluate(solver, as_dataset(puzzles, "evaluate"), batch_size, device, watch)
 

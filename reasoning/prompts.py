@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reasoning import build, commands, report, runs, schema
-from reasoning.cells import data_hash
-from reasoning.checkpoints import write_atomically
-from reasoning.prompt_text import Form, prompts
-from reasoning.settings import DatasetSettings, Named
+from reasoning.evaluation.cells import data_hash
+from reasoning.prompting.text import Form, prompts
+from reasoning.records import runs
+from reasoning.records.checkpoints import write_atomically
+from reasoning.setup import build, commands, schema
+from reasoning.setup.settings import DatasetSettings, Named
+from reasoning.tables import tables as report
 from vsa.errors import CorruptFileError, SettingsError
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from reasoning.checked import check_prediction, check_scene
-from reasoning.explanation import Explanation
-from reasoning.explanation_maker import make_explanation
 from reasoning.learners.base import Learner, Prediction
+from reasoning.outcome.explanation import Explanation
+from reasoning.outcome.explanation_maker import make_explanation
 from reasoning.perception.base import Perception
 from reasoning.scene import Scene
-from reasoning.schema import parameters
+from reasoning.setup.checked import check_prediction, check_scene
+from reasoning.setup.schema import parameters
 from vsa import StoredMatrix
 from vsa.errors import DtypeError, SettingsError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datasets.arrays import PuzzleArrays
     from datasets.loaders import PuzzleBatch, PuzzleDataset
     from datasets.puzzle import Puzzle
-    from reasoning.recipe import Recipe
+    from reasoning.setup.recipe import Recipe
 
 
 class Solver(nn.Module):
@@ -82,7 +82,7 @@ class Solver(nn.Module):
             SettingsError: the solver was put together by hand, so that nobody could make it again.
             RunWriteError: the file could not be written.
         """
-        from reasoning.weights import write_weights
+        from reasoning.setup.weights import write_weights
 
         if self.recipe is None:
             raise SettingsError(

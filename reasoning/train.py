@@ -9,9 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reasoning import build, commands, report, restoring, runs, schema, seeds, training, weights
-from reasoning.checkpoints import write_atomically
-from reasoning.settings import TrainSettings, plugins
+from reasoning.records import runs
+from reasoning.records.checkpoints import write_atomically
+from reasoning.setup import build, commands, restoring, schema, weights
+from reasoning.setup.settings import TrainSettings, plugins
+from reasoning.tables import tables as report
+from reasoning.training import run as training
+from reasoning.training import seeds
 from vsa.errors import SettingsError
 
 __all__ = ["main", "parse", "train"]

@@ -15,10 +15,11 @@ import conf
 import datasets
 import factorizers
 import vsa
-from datasets.production import Order
+from datasets.files.production import Order
 from datasets.splits import SPLITS
 from factorizers import capacity
-from reasoning import build, commands, learners, perception, prompts, schema, settings
+from reasoning import learners, perception, prompts
+from reasoning.setup import build, commands, schema, settings
 from vsa.backends import BACKENDS
 
 CONF = Path(conf.__file__).parent

@@ -12,7 +12,9 @@ import yaml
 import factorizers
 import vsa
 from factorizers import capacity
-from reasoning import benchmark, commands, report
+from reasoning import benchmark
+from reasoning.setup import commands
+from reasoning.tables import tables as report
 from vsa.backends import get
 from vsa.backends.crossbar import DEVICES, Device
 from vsa.errors import SettingsError, UnknownNameError, VSAError

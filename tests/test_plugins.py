@@ -20,7 +20,9 @@ import reasoning
 import vsa
 from datasets import generate as generate_module
 from factorizers import capacity
-from reasoning import commands, learners, perception, runs
+from reasoning import learners, perception
+from reasoning.records import runs
+from reasoning.setup import commands
 from vsa import backends, plugins
 from vsa.errors import DtypeError, SettingsError, UnknownNameError
 from vsa.registry import Registry

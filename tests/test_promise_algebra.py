@@ -604,7 +604,9 @@ def test_capacity_says_what_an_algebra_does_not_have(capsys: pytest.CaptureFixtu
 
 def test_training_takes_blocks_under_another_name() -> None:
     import datasets
-    from reasoning import commands, train, training
+    from reasoning import train
+    from reasoning.setup import commands
+    from reasoning.training import run as training
 
     layout = datasets.Layout("iraven", ("center_single",))
     settings = train.parse(commands.compose_settings("train", ["+model=arlc", "algebra.name=heir_gsbc"]))

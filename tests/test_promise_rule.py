@@ -17,11 +17,11 @@ import datasets
 from datasets.arrays import GOVERNED, NUMBER, POSITION, RULE_SLOTS, PuzzleArrays, equal
 from datasets.constellations import CONSTELLATIONS
 from datasets.data_sets import DATA_SETS, DataSet, data_set, like, listed_rules
-from datasets.possible import faults, follows
+from datasets.judging.possible import faults, follows
+from datasets.making.sampling import options
 from datasets.puzzle_arrays import arrays_of
 from datasets.rules import PUBLISHED, RULES, check_rule, consistent_rules, rule_code, rule_name, rules_named
 from datasets.rules.base import Rule
-from datasets.sampling import options
 from tests.dummy_rules import Alternate, Leap
 from vsa.errors import CorruptFileError, SettingsError, UnknownNameError, VSAError
 
@@ -196,7 +196,7 @@ def test_images_are_read_beside_an_xml_with_a_new_rule(tmp_path: Path) -> None:
     datasets.write_raven(written, tmp_path)
     read = next(iter(datasets.read(tmp_path).values()))
     assert datasets.read_images(tmp_path, read).shape == (8, 16, 160, 160)
-    from datasets.storage_npz import META_RULES, meta_matrices
+    from datasets.files.npz import META_RULES, meta_matrices
 
     rows = meta_matrices(written)
     assert rows.shape == (8, 8, len(META_RULES)) == (8, 8, 9)
@@ -258,7 +258,7 @@ def test_a_rule_that_no_data_set_lists_is_refused_in_a_file(tmp_path: Path, form
 
 
 def test_shards_hold_a_new_rule_and_workers_know_it(tmp_path: Path) -> None:
-    from datasets.production import Order, produce
+    from datasets.files.production import Order, produce
 
     order = Order("alternating", ("center_single",), n=600, start=0, seed=7, form="json")
     produce(order, tmp_path / "json", workers=2)
@@ -540,7 +540,7 @@ def told(puzzles: PuzzleArrays, wrong: bool = False) -> Any:
 @pytest.mark.parametrize("constellation", ["center_single", "distribute_nine", "in_distribute_four_out_center_single"])
 def test_metrics_count_a_new_rule(constellation: str) -> None:
     pytest.importorskip("torch")
-    from reasoning.metrics import RuleKey, observe
+    from reasoning.outcome.metrics import RuleKey, observe
 
     puzzles = made("alternating", constellation, 400)
     right, wrong = observe(puzzles, told(puzzles)), observe(puzzles, told(puzzles, wrong=True))
@@ -586,8 +586,9 @@ def test_the_context_says_which_families_fit() -> None:
 
 def test_a_new_pair_is_held_out(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    from reasoning import build, holdout
-    from reasoning.settings import DatasetSettings
+    from datasets import holdout
+    from reasoning.setup import build
+    from reasoning.setup.settings import DatasetSettings
 
     settings = DatasetSettings("alternating", n=40, holdout="Size/Alternate", cache_dir=str(tmp_path), seed=3)
     shown = build.puzzle_sets(settings, "center", "train", 40, training=True)["center_single"].arrays
@@ -607,7 +608,7 @@ def test_a_new_pair_is_held_out(tmp_path: Path) -> None:
 def test_the_commands_know_a_data_set_without_a_file() -> None:
     pytest.importorskip("torch")
     from datasets.generate import order_of
-    from reasoning.commands import compose_settings
+    from reasoning.setup.commands import compose_settings
 
     composed = compose_settings("benchmark", ["+model=arlc", "dataset=alternating", "dataset.n=50", "seed=4"])
     assert composed["dataset"]["name"] == "alternating"

@@ -19,17 +19,19 @@ from datasets.arrays import NUMBER, POSITION, RULE_SLOTS, UNKNOWN
 from datasets.rules import SlotSets, Values
 from datasets.rules.base import PUBLISHED, RULES
 from datasets.rules.forms import PanelForm, Relation
-from reasoning import benchmark, commands, evaluate, make_solver, report
+from reasoning import benchmark, evaluate, make_solver
 from reasoning.learners.arlc import ARLC
 from reasoning.learners.base import component_rules
-from reasoning.learners.formula import apply_formula, coefficients, gather_inputs, in_words, input_names
 from reasoning.learners.grammar.forms import form_counts, form_kernel, row_kernel
 from reasoning.learners.learn_vrf import LearnVRF
-from reasoning.learners.naming import computed_families, name_choice
 from reasoning.learners.nvsa import NVSA
-from reasoning.learners.nvsa_codes import Names, Powers
-from reasoning.learners.nvsa_forms import sets_by_form, values_by_form
-from reasoning.learners.nvsa_rules import (
+from reasoning.learners.soft.formula import apply_formula, coefficients, gather_inputs, in_words, input_names
+from reasoning.learners.soft.naming import computed_families, name_choice
+from reasoning.learners.soft.programs import program
+from reasoning.learners.symbolic import Symbolic
+from reasoning.learners.vector_rules.codes import Names, Powers
+from reasoning.learners.vector_rules.forms import sets_by_form, values_by_form
+from reasoning.learners.vector_rules.rules import (
     PATTERNED,
     Grammar,
     count_form_numbers,
@@ -39,11 +41,11 @@ from reasoning.learners.nvsa_rules import (
     count_sets,
     count_values,
 )
-from reasoning.learners.programs import program
-from reasoning.learners.symbolic import Symbolic
 from reasoning.perception.oracle import Oracle
+from reasoning.setup import commands
+from reasoning.setup.weights import read_header
 from reasoning.solver import Solver
-from reasoning.weights import read_header
+from reasoning.tables import tables as report
 from tests import dummy_rules  # noqa: F401  # registers the rules and the data sets
 from vsa.errors import VSAError
 

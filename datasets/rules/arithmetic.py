@@ -47,7 +47,7 @@ class Arithmetic(Rule):
                 "draw an arithmetic row",
                 received=f"{columns} columns",
                 expected="3",
-                hint="datasets.iraven_x has n columns",
+                hint="datasets.making.iraven_x has n columns",
             )
         add = parameter > 0
         start = np.where(add, low, 2 * low)

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from datasets.rules.base import PUBLISHED
-from reasoning.learners.formula import (
+from reasoning.learners.registry import LEARNERS
+from reasoning.learners.soft.formula import (
     apply_coefficients,
     apply_formula,
     check_sizes,
@@ -24,9 +25,8 @@ from reasoning.learners.formula import (
     in_words,
     input_names,
 )
-from reasoning.learners.programs import default_terms, program
-from reasoning.learners.registry import LEARNERS
-from reasoning.learners.soft_rules import SoftRules, Weights
+from reasoning.learners.soft.programs import default_terms, program
+from reasoning.learners.soft.rules import SoftRules, Weights
 from vsa import Algebra, Backend
 from vsa.errors import SettingsError, UnknownNameError
 from vsa.seeding import child_seed

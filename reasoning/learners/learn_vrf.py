@@ -18,13 +18,13 @@ from torch import Tensor
 
 from datasets.panels import ROWS
 from datasets.rules.base import PUBLISHED
-from reasoning.encoder import EncodedScene
 from reasoning.learners.base import Prediction
-from reasoning.learners.formula import apply_formula, bind_panels, check_sizes, coefficients, in_words
-from reasoning.learners.programs import default_terms
 from reasoning.learners.registry import LEARNERS
-from reasoning.learners.soft_rules import Abduced, SoftRules, Weights
-from reasoning.learners.superposed import governed, read_parts, superpose, superposed, with_numbers
+from reasoning.learners.soft.encoder import EncodedScene
+from reasoning.learners.soft.formula import apply_formula, bind_panels, check_sizes, coefficients, in_words
+from reasoning.learners.soft.programs import default_terms
+from reasoning.learners.soft.rules import Abduced, SoftRules, Weights
+from reasoning.learners.soft.superposed import governed, read_parts, superpose, superposed, with_numbers
 from reasoning.scene import AttributeKey, Scene
 from vsa import Algebra, Backend
 from vsa.errors import UnknownNameError

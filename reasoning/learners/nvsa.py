@@ -22,11 +22,11 @@ from torch.nn import functional
 from datasets.arrays import BOTH, NUMBER, POSITION, UNKNOWN
 from datasets.rules.base import PUBLISHED
 from reasoning.learners.base import Learner, Prediction, join
-from reasoning.learners.nvsa_abduction import Abduction, abduce, choose
-from reasoning.learners.nvsa_codes import Names, Powers
-from reasoning.learners.nvsa_panels import Panels, count_pmf, divergence, look
-from reasoning.learners.nvsa_rules import Grammar
 from reasoning.learners.registry import LEARNERS
+from reasoning.learners.vector_rules.abduction import Abduction, abduce, choose
+from reasoning.learners.vector_rules.codes import Names, Powers
+from reasoning.learners.vector_rules.panels import Panels, count_pmf, divergence, look
+from reasoning.learners.vector_rules.rules import Grammar
 from reasoning.scene import AttributeKey, Scene
 from vsa import Algebra, Backend
 from vsa.errors import SettingsError, ShapeError, UnknownNameError, VSAError

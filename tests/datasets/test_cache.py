@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import datasets
-from datasets import cache
 from datasets.arrays import PuzzleArrays, equal
-from datasets.cache import cache_root, cached, generator_version
+from datasets.files import cache
+from datasets.files.cache import cache_root, cached, generator_version
 from vsa.errors import VSAError
 
 
@@ -102,7 +102,7 @@ def test_a_damaged_shard_is_noticed_and_made_again(
     else:
         data[len(data) // 2] ^= 1
         path.write_bytes({"flip": bytes(data), "cut": bytes(data[:-9]), "empty": b""}[damage])
-    with caplog.at_level(logging.WARNING, "datasets.cache"):
+    with caplog.at_level(logging.WARNING, "datasets.files.cache"):
         again = cached("iraven", "center_single", np.arange(100), root=tmp_path)
     assert equal(first, again)
     assert counter.made[2:] == [(50, 50)]
@@ -207,7 +207,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path) -> None:
     code = """
         import resource
         import numpy as np
-        from datasets.cache import cached
+        from datasets.files.cache import cached
         from vsa.errors import VSAError
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
         cached("iraven", "center_single", np.arange(10))  # is there

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import datasets
-from datasets.answers import binomials, permuted
 from datasets.arrays import GOVERNED, MODIFIABLE, PuzzleArrays
 from datasets.constellations import CONSTELLATIONS
-from datasets.possible import follows
+from datasets.judging.possible import follows
+from datasets.making.answers import binomials, permuted
 from datasets.rules.consistency import panel_sets
 
 GRIDS = ["distribute_four", "distribute_nine", "in_distribute_four_out_center_single"]

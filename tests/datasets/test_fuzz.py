@@ -23,11 +23,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import datasets
-from datasets.production import Order, produce
-from datasets.storage import read, write_json
-from datasets.storage_npz import read_images, read_npz
-from datasets.storage_raven import write_raven
-from datasets.storage_shards import Shards
+from datasets.files.npz import read_images, read_npz
+from datasets.files.production import Order, produce
+from datasets.files.raven import write_raven
+from datasets.files.read import read, write_json
+from datasets.files.shards import Shards
 from vsa.errors import VSAError
 
 QUICK, LONG = 60, 1000

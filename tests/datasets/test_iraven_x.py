@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import datasets
 from datasets.arrays import RULE_NAMES, RULE_SLOTS, equal
-from datasets.possible import faults
+from datasets.judging.possible import faults
 from datasets.rules.consistency import consistent_rules
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import datasets
 from datasets.constellations import CONSTELLATIONS
-from datasets.context_blind import Network, majority_vote, shared_counts
+from datasets.judging.context_blind import Network, majority_vote, shared_counts
 from datasets.probe import main, probe
 from vsa.errors import VSAError
 

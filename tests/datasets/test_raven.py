@@ -12,7 +12,7 @@ import pytest
 import datasets
 from datasets.arrays import NUMBER, PuzzleArrays
 from datasets.constellations import CONSTELLATIONS
-from datasets.possible import faults, possible
+from datasets.judging.possible import faults, possible
 from datasets.rules import rule_code
 
 

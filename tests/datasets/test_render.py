@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import datasets
-from datasets import drawing
 from datasets.constellations import CONSTELLATIONS
-from datasets.drawing import draw, draw_colors, mask_of, real_box, run_lengths
+from datasets.files.read import read
 from datasets.loaders import PuzzleBatch
-from datasets.render import entity_codes, render, split_code
-from datasets.storage import read
+from datasets.pixels import drawing
+from datasets.pixels.drawing import draw, draw_colors, mask_of, real_box, run_lengths
+from datasets.pixels.render import entity_codes, render, split_code
 from vsa.errors import UnsupportedError, VSAError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -153,7 +153,7 @@ def test_without_opencv_one_sentence_says_what_to_install() -> None:
     import sys
     sys.modules["cv2"] = None
     import datasets
-    from datasets.render import render
+    from datasets.pixels.render import render
     puzzles = datasets.generate("iraven", n=1)
     puzzle = datasets.Puzzle.from_arrays(puzzles, 0)
     assert "<svg" in puzzle._repr_html_() and puzzle._repr_png_() is None and "candidates" in str(puzzle)

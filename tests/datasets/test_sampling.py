@@ -9,9 +9,9 @@ from scipy import stats
 import datasets
 from datasets.arrays import GOVERNED, RULE_NAMES, RULE_SLOTS, equal
 from datasets.constellations import CONSTELLATIONS
+from datasets.making.sampling import keeps_entities, options, sample_component
 from datasets.rules import PUBLISHED, rule_code, rules_named
 from datasets.rules.consistency import panel_values
-from datasets.sampling import keeps_entities, options, sample_component
 from datasets.streams import Stream
 from vsa.errors import VSAError
 

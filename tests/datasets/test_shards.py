@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 import datasets
-from datasets import production
 from datasets.arrays import equal
+from datasets.files import production
+from datasets.files.production import Order, produce, units
+from datasets.files.read import read
+from datasets.files.shards import Shards
 from datasets.generate import main, order_of
-from datasets.production import Order, produce, units
-from datasets.render import render
-from datasets.storage import read
-from datasets.storage_shards import Shards
+from datasets.pixels.render import render
 from vsa.errors import CorruptFileError, SettingsError, UnknownNameError, VSAError
 
 ROOT = Path(__file__).resolve().parents[2]

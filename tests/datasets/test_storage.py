@@ -17,7 +17,7 @@ import pytest
 
 import datasets
 from datasets.arrays import PuzzleArrays
-from datasets.storage import read, write_json
+from datasets.files.read import read, write_json
 from vsa.errors import CorruptFileError, SettingsError, VSAError
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "puzzles"

@@ -16,10 +16,10 @@ import pytest
 import datasets
 from datasets.arrays import PuzzleArrays, equal
 from datasets.constellations import CONSTELLATIONS
-from datasets.render import render
-from datasets.storage import read, write_json
-from datasets.storage_npz import file_stem, npz_bytes, read_images, read_npz
-from datasets.storage_raven import write_raven, xml_texts
+from datasets.files.npz import file_stem, npz_bytes, read_images, read_npz
+from datasets.files.raven import write_raven, xml_texts
+from datasets.files.read import read, write_json
+from datasets.pixels.render import render
 from vsa.errors import CorruptFileError, VSAError
 
 

@@ -51,7 +51,9 @@ def command(fake: ModuleType, capsys: pytest.CaptureFixture[str]) -> Callable[..
     """Runs a command in this process, with the model ``fake`` known: (exit code, stdout, stderr)."""
     import torch
 
-    from reasoning import benchmark, commands, explain, prompts, report, train
+    from reasoning import benchmark, explain, prompts, train
+    from reasoning.setup import commands
+    from reasoning.tables import tables as report
 
     def call(name: str, *arguments: str) -> tuple[int, str, str]:
         module = {"train": train, "benchmark": benchmark, "explain": explain, "prompts": prompts}[name]

@@ -70,7 +70,7 @@ def _means(values):
 
 def _die_in_write(number: int) -> None:
     """SIGKILL when the number-th checkpoint is half on the disk."""
-    from reasoning import checkpoints
+    from reasoning.records import checkpoints
 
     real, seen = checkpoints.os.fsync, [0]
 
@@ -93,7 +93,8 @@ if __name__ == "__main__":
         arguments = arguments[2:]
     import fake_front_end  # noqa: F401  # registers the front-end; it lies beside this file
 
-    from reasoning import benchmark, commands, train
+    from reasoning import benchmark, train
+    from reasoning.setup import commands
 
     module = {"train": train, "benchmark": benchmark}[arguments[0]]
     extra = [] if any(a.startswith("resume=") for a in arguments) else [f"hydra.searchpath=[file://{CONF}]"]

@@ -11,9 +11,9 @@ from datasets.arrays import NUMBER
 from datasets.rules import rule_code
 from reasoning.learners.arlc import ARLC, _simplicity
 from reasoning.learners.base import component_rules
-from reasoning.learners.formula import coefficients
-from reasoning.learners.programs import program
-from reasoning.learners.selection import choose_rules, fit_prior
+from reasoning.learners.soft.formula import coefficients
+from reasoning.learners.soft.programs import program
+from reasoning.learners.soft.selection import choose_rules, fit_prior
 from reasoning.perception.oracle import Oracle
 from reasoning.scene import AttributeKey, Scene
 from reasoning.solver import Solver

@@ -81,7 +81,7 @@ def test_results_are_reused_or_refused(command, tmp_path, monkeypatch):
     assert "made with other data" in refused(command, *same, "dataset.n=7")
     assert "made with other settings" in refused(command, *same, *SMALL, "algebra.dim=512")
     assert "made with other settings" in refused(command, *same, *SMALL, "perception.smoothing=0.2")
-    from reasoning import runs
+    from reasoning.records import runs
 
     monkeypatch.setattr(runs, "code_version", lambda: "other")
     assert "made with other code" in refused(command, *same, *SMALL)

@@ -9,13 +9,14 @@ import torch
 from torch import nn
 
 import datasets
-from reasoning import checked, engine
 from reasoning.learners.base import Learner, Prediction
-from reasoning.metrics import Metrics
+from reasoning.outcome.metrics import Metrics
 from reasoning.perception.base import Perception
 from reasoning.perception.oracle import Oracle
 from reasoning.scene import AttributeKey, Scene
+from reasoning.setup import checked
 from reasoning.solver import Solver
+from reasoning.training import engine
 from vsa.errors import DtypeError, ShapeError, VSAError
 
 PUZZLES = 6
@@ -166,8 +167,8 @@ LOSSES = [
 
 @pytest.mark.parametrize(("loss", "error", "words"), LOSSES)
 def test_a_spoiled_loss(puzzles, tmp_path, loss, error, words):
-    from reasoning.checkpoints import CheckpointFolder
-    from reasoning.plan import Plan
+    from reasoning.records.checkpoints import CheckpointFolder
+    from reasoning.training.plan import Plan
 
     plan = Plan(1, 4, 0.1, 0.0, "constant", 0, 60.0, 1)
     solver = Solver(Oracle(), Dummy(loss=loss))

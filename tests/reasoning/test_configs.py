@@ -12,8 +12,10 @@ import yaml
 import conf
 import datasets
 import vsa
-from reasoning import benchmark, build, commands, learners, perception, train, training
-from reasoning.jobs import make_jobs
+from reasoning import benchmark, learners, perception, train
+from reasoning.setup import build, commands
+from reasoning.setup.jobs import make_jobs
+from reasoning.training import run as training
 from vsa.errors import SettingsError, VSAError
 
 CONF = Path(conf.__file__).parent

@@ -10,7 +10,7 @@ import torch
 import datasets
 import vsa
 from datasets.loaders import PuzzleBatch
-from reasoning.decoding import Decoded, check_decoder
+from reasoning.learners.decoding import Decoded, check_decoder
 from reasoning.learners.symbolic import Symbolic
 from reasoning.perception.oracle import Oracle
 from reasoning.solver import Solver

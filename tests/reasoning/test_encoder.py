@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import vsa
-from reasoning.encoder import SceneEncoder
+from reasoning.learners.soft.encoder import SceneEncoder
 from reasoning.scene import AttributeKey, Scene
 from vsa.backends.digital import Digital
 from vsa.errors import VSAError

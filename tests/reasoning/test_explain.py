@@ -15,8 +15,9 @@ import conf
 import datasets
 import reasoning
 import vsa
-from reasoning import explain, explanation_plot
+from reasoning import explain
 from reasoning.learners.arlc import ARLC
+from reasoning.outcome import explanation_plot
 from reasoning.perception.oracle import Oracle
 from reasoning.solver import Solver
 from vsa.errors import DtypeError, SettingsError, VSAError
@@ -164,7 +165,7 @@ def test_pictures(constellation):
 
 
 def test_the_panels_are_those_of_the_data_set():
-    from datasets.render import render
+    from datasets.pixels.render import render
 
     arrays = datasets.generate("iraven", "2x2", n=1, seed=8)
     figure = solver().explain(arrays).plot()
@@ -204,7 +205,7 @@ def test_without_matplotlib(monkeypatch, command, tmp_path):
 
 
 def test_without_pixels_values_are_drawn(monkeypatch):
-    from datasets import render
+    from datasets.pixels import render
 
     def missing(arrays):
         raise VSAError("draw puzzles", received="no OpenCV")

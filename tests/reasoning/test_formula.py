@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reasoning.learners.formula import (
+from reasoning.learners.soft.formula import (
     apply_coefficients,
     apply_formula,
     coefficients,
@@ -14,7 +14,7 @@ from reasoning.learners.formula import (
     input_names,
     row_inputs,
 )
-from reasoning.learners.programs import default_terms, term_weights
+from reasoning.learners.soft.programs import default_terms, term_weights
 from vsa.errors import ShapeError, VSAError
 
 FREQUENCIES = torch.linspace(0.3, 2.9, 17)

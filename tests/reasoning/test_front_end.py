@@ -19,10 +19,10 @@ import torch
 
 import datasets
 import reasoning
-from reasoning import weights
-from reasoning.checkpoints import read_tensors, write_tensors
-from reasoning.recipe import FrontEnd, Recipe
-from reasoning.settings import ModelSettings, Named
+from reasoning.records.checkpoints import read_tensors, write_tensors
+from reasoning.setup import weights
+from reasoning.setup.recipe import FrontEnd, Recipe
+from reasoning.setup.settings import ModelSettings, Named
 from vsa.errors import DtypeError, SettingsError, VSAError
 
 pytestmark = pytest.mark.usefixtures("foggy")
@@ -516,7 +516,8 @@ def test_seeds_of_a_checkpoint(command, tmp_path):
 )
 def test_where_weights_come_from_by_default(arguments, mode):
     """Those that come along, where they are for rows of this length; else the rules written by hand."""
-    from reasoning import benchmark, jobs
+    from reasoning import benchmark
+    from reasoning.setup import jobs
 
     assert jobs.make_jobs(benchmark.parse(arguments), arguments)[0].mode == mode
 

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 import datasets
+from datasets import holdout
 from datasets.arrays import RULE_NAMES
 from datasets.rules import rule_code
-from reasoning import benchmark, build, commands, holdout, train
-from reasoning.settings import DatasetSettings
+from reasoning import benchmark, train
+from reasoning.setup import build, commands
+from reasoning.setup.settings import DatasetSettings
 from vsa.errors import SettingsError, UnknownNameError
 
 

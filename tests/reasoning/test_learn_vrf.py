@@ -10,15 +10,15 @@ import vsa
 from datasets.arrays import NUMBER
 from datasets.rules import rule_code
 from reasoning import benchmark
-from reasoning.checkpoints import CheckpointFolder
-from reasoning.engine import Trainer
-from reasoning.jobs import make_jobs
 from reasoning.learners.base import component_rules
 from reasoning.learners.learn_vrf import LearnVRF, panel_inputs
 from reasoning.perception.oracle import Oracle
-from reasoning.plan import Plan
+from reasoning.records.checkpoints import CheckpointFolder
 from reasoning.scene import AttributeKey, Scene
+from reasoning.setup.jobs import make_jobs
 from reasoning.solver import Solver
+from reasoning.training.engine import Trainer
+from reasoning.training.plan import Plan
 from vsa.errors import SettingsError, ShapeError, UnknownNameError
 
 ALGEBRA = vsa.get("gsbc", dim=1024, blocks=4)

@@ -15,7 +15,7 @@ from datasets.arrays import BOTH, NUMBER, POSITION, RULE_NAMES, RULE_SLOTS, UNKN
 from datasets.rules import rule_code
 from datasets.rules.consistency import consistent_families
 from reasoning.learners.base import Prediction
-from reasoning.metrics import Metrics, RuleKey, RuleTally, Tally, observe, total
+from reasoning.outcome.metrics import Metrics, RuleKey, RuleTally, Tally, observe, total
 from reasoning.scene import AttributeKey
 from vsa.errors import CorruptFileError, ShapeError, VSAError
 

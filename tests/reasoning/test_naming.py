@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from datasets.rules.base import PUBLISHED
-from reasoning.learners.formula import apply_formula, coefficients, gather_inputs, in_words, input_names
-from reasoning.learners.naming import computed_families, name_choice
-from reasoning.learners.programs import default_terms, program
+from reasoning.learners.soft.formula import apply_formula, coefficients, gather_inputs, in_words, input_names
+from reasoning.learners.soft.naming import computed_families, name_choice
+from reasoning.learners.soft.programs import default_terms, program
 
 
 def families(weights, columns):

@@ -12,8 +12,8 @@ from datasets.arrays import NUMBER, RULE_NAMES, UNKNOWN
 from datasets.rules import rule_code
 from reasoning.learners.base import component_rules
 from reasoning.learners.nvsa import NVSA
-from reasoning.learners.nvsa_abduction import choose
-from reasoning.learners.nvsa_rules import PATTERNED
+from reasoning.learners.vector_rules.abduction import choose
+from reasoning.learners.vector_rules.rules import PATTERNED
 from reasoning.perception.oracle import Oracle
 from reasoning.scene import AttributeKey, Scene
 from reasoning.solver import Solver

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import datasets
-from reasoning import prompt_text
-from reasoning.answers import choice, numbers
-from reasoning.prompt_text import Form, answer_values
+from reasoning.prompting import text as prompt_text
+from reasoning.prompting.answers import choice, numbers
+from reasoning.prompting.text import Form, answer_values
 from reasoning.prompts import read_sidecar
 from vsa.errors import SettingsError, UnsupportedError
 

@@ -5,10 +5,10 @@ import torch
 
 import datasets
 import vsa
-from reasoning.encoder import SceneEncoder
 from reasoning.learners.arlc import ARLC
+from reasoning.learners.soft.encoder import SceneEncoder
+from reasoning.learners.soft.readout import Readout
 from reasoning.perception.oracle import Oracle
-from reasoning.readout import Readout
 from reasoning.solver import Solver
 from vsa.errors import ShapeError, UnsupportedError
 

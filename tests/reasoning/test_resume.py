@@ -18,13 +18,13 @@ import torch
 
 import datasets
 import reasoning
-from reasoning import checkpoints
-from reasoning.checkpoints import Checkpoint, CheckpointFolder, RunWriteError, read_tensors, write_tensors
-from reasoning.engine import Trainer, TrainingError
-from reasoning.joined import JoinedPuzzles
 from reasoning.perception import get
-from reasoning.plan import Plan, learning_rate
+from reasoning.records import checkpoints
+from reasoning.records.checkpoints import Checkpoint, CheckpointFolder, RunWriteError, read_tensors, write_tensors
 from reasoning.solver import Solver
+from reasoning.training.engine import Trainer, TrainingError
+from reasoning.training.joined import JoinedPuzzles
+from reasoning.training.plan import Plan, learning_rate
 from vsa.errors import CorruptFileError, SettingsError
 
 PLAN = Plan(epochs=4, batch_size=8, lr=0.05, schedule="cosine", seed=3, every_seconds=1e-9)
@@ -215,7 +215,7 @@ def test_file_size_limit(tmp_path):
     """A real refusal of the system (RLIMIT_FSIZE), in a process of its own."""
     program = (
         "import resource, sys, torch; from pathlib import Path;"
-        "from reasoning.checkpoints import *;"
+        "from reasoning.records.checkpoints import *;"
         "folder = CheckpointFolder(Path(sys.argv[1]));"
         "folder.save(Checkpoint(1, {'w': torch.ones(10)}, {}));"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"

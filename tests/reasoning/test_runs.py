@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 import datasets
-from reasoning import comparison, report, runs
-from reasoning.cells import Cell, CellResult, CellStore, compute, data_hash
-from reasoning.checkpoints import RunWriteError
-from reasoning.metrics import Metrics, RuleKey, RuleTally, Tally
-from reasoning.recipe import FrontEnd, Recipe
-from reasoning.settings import ModelSettings, Named
+from reasoning.evaluation.cells import Cell, CellResult, CellStore, compute, data_hash
+from reasoning.outcome.metrics import Metrics, RuleKey, RuleTally, Tally
+from reasoning.records import runs
+from reasoning.records.checkpoints import RunWriteError
+from reasoning.setup.recipe import FrontEnd, Recipe
+from reasoning.setup.settings import ModelSettings, Named
+from reasoning.tables import comparison
+from reasoning.tables import tables as report
 from vsa.errors import CorruptFileError, SettingsError
 
 

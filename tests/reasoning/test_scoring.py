@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reasoning.scoring import ATTRIBUTE_WEIGHTINGS, attribute_weights, cosine
+from reasoning.learners.soft.scoring import ATTRIBUTE_WEIGHTINGS, attribute_weights, cosine
 from vsa.errors import UnknownNameError
 from vsa.models.gsbc import GSBC
 

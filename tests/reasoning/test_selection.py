@@ -2,7 +2,7 @@
 
 import torch
 
-from reasoning.learners.selection import mixture, sample_rules
+from reasoning.learners.soft.selection import mixture, sample_rules
 
 
 def test_rules_are_drawn_by_their_probabilities():

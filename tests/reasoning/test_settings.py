@@ -7,8 +7,9 @@ from typing import Literal
 
 import pytest
 
-from reasoning import build, commands, schema, train
-from reasoning.settings import BenchmarkSettings, DatasetSettings, TrainingDatasetSettings
+from reasoning import train
+from reasoning.setup import build, commands, schema
+from reasoning.setup.settings import BenchmarkSettings, DatasetSettings, TrainingDatasetSettings
 from vsa.errors import DtypeError, SettingsError, UnknownNameError
 
 
@@ -129,7 +130,7 @@ def test_train_refusals(argument, sentence):
 
 
 def test_settings_survive_yaml(tmp_path):
-    from reasoning import runs
+    from reasoning.records import runs
 
     settings = train.parse(commands.compose_settings("train", ["+model=arlc", "constellation=[2x2,center]", "lr=1e-3"]))
     runs.write_settings(tmp_path / "settings.yaml", schema.plain(settings))

@@ -16,7 +16,7 @@ from datasets.rules.base import PUBLISHED, RULES
 from reasoning.learners.grammar import entities, sets, values
 from reasoning.learners.grammar.values import ValueRange, hypotheses, value_kernels
 from reasoning.learners.symbolic import Symbolic
-from reasoning.metrics import observe
+from reasoning.outcome.metrics import observe
 from reasoning.perception.oracle import Oracle
 from reasoning.scene import AttributeKey, Scene
 from reasoning.solver import Solver

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import reasoning
-from reasoning import runs
-from reasoning.checkpoints import read_tensors
+from reasoning.records import runs
+from reasoning.records.checkpoints import read_tensors
 
 SMALL = ("dataset.n=24", "dataset.test_n=6", "epochs=2")
 ALL_FILES = {
@@ -149,7 +149,7 @@ def test_resume(command, fake, tmp_path, monkeypatch):
 
 
 def test_killed_between_training_and_evaluation(command, tmp_path, monkeypatch):
-    from reasoning import training
+    from reasoning.training import run as training
 
     def stop(*arguments):
         raise KeyboardInterrupt

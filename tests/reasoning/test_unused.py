@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reasoning import benchmark, commands, train
+from reasoning import benchmark, train
+from reasoning.setup import commands
 from vsa.errors import SettingsError
 
 

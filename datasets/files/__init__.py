@@ -1,0 +1,1 @@
+"""The published forms of files, shards, and the cache of generated puzzles."""

@@ -1,0 +1,326 @@
+"""The npz half of the published form: images, target and what the generator noted about rules and structure.
+
+A rule that is not one of the published four has no column of its own there: its row says what it governs, no more. The
+xml names it.
+
+Members, in the published order: target, predict, image (16, 160, 160), meta_matrix (8, 9), meta_structure (21),
+meta_target (9), structure. Nothing is unpickled, whatever a file holds.
+
+Reference:
+    Zhang et al. 2019 (RAVEN): the members of the released files.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import math
+import zipfile
+import zlib
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsa.errors import CorruptFileError, VSAError
+
+from ..arrays import CANDIDATES, GOVERNED, PuzzleArrays
+from ..constellations import CONSTELLATIONS
+from ..pixels.drawing import IMAGE_SIZE, WHITE
+from ..rules.base import PUBLISHED, rules_named
+from ..splits import SPLITS
+from .form import clipped
+from .npy import plain_array
+from .zip import Members
+
+__all__ = ["PANELS", "NpzPuzzle", "file_stem", "meta_matrices", "npz_bytes", "read_images", "read_npz", "structure_of"]
+
+PANELS = 16
+META_RULES = (*PUBLISHED, "Number", "Position", "Type", "Size", "Color")
+META_STRUCTURE = (
+    *("Singleton", "Left_Right", "Up_Down", "Out_In"),
+    *("Left", "Right", "Up", "Down", "Out", "In", "Grid"),
+    *("Center_Single", "Distribute_Four", "Distribute_Nine", "Left_Center_Single", "Right_Center_Single"),
+    *("Up_Center_Single", "Down_Center_Single", "Out_Center_Single", "In_Center_Single", "In_Distribute_Four"),
+)
+_IMAGE_SHAPE = (PANELS, IMAGE_SIZE, IMAGE_SIZE)
+_MOST_BYTES = {"image": 1 << 22}  # a member that claims more than this is not what it should be
+_FEW_BYTES = 1 << 14
+_ENDS = (slice(None), slice(None, None, IMAGE_SIZE - 1), slice(None, None, IMAGE_SIZE - 1))  # the corners of a panel
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class NpzPuzzle:
+    """What one npz holds.
+
+    Args:
+        image: uint8 (16, 160, 160), None where the file has none.
+        target: which candidate is right, 0-7.
+        predict: what the generator's own rule-checking solver answered.
+        meta_matrix: uint8 (8, 9), a row per rule: which of META_RULES it is and what it governs.
+        meta_target: uint8 (9,), the rows or-ed.
+        structure: the panel's tree as tokens.
+        meta_structure: uint8 (21,), which of META_STRUCTURE occur in it.
+    """
+
+    image: NDArray[np.uint8] | None
+    target: int
+    predict: int
+    meta_matrix: Array
+    meta_target: Array
+    structure: tuple[str, ...]
+    meta_structure: Array
+
+
+def file_stem(index: int) -> str:
+    """The published name of a puzzle's two files.
+
+    Args:
+        index: its number.
+
+    Returns:
+        Such as ``RAVEN_12_train``.
+    """
+    split = next(name for name, digits in SPLITS.items() if index % 10 in digits)
+    return f"RAVEN_{index}_{split}"
+
+
+def structure_of(constellation: str) -> tuple[str, ...]:
+    """The tokens of a panel's tree; a slash closes a node.
+
+    Args:
+        constellation: published name.
+
+    Returns:
+        8 or 12 tokens.
+    """
+    known = CONSTELLATIONS[constellation]
+    tokens = ["Scene", known.structure]
+    for component in known.components:
+        tokens += [component.name, component.layout, "/", "/"]
+    return (*tokens, "/", "/")
+
+
+_STRUCTURES = frozenset(structure_of(name) for name in CONSTELLATIONS)
+
+
+def meta_matrices(arrays: PuzzleArrays) -> Array:
+    """The rules as the npz has them.
+
+    Args:
+        arrays: N puzzles.
+
+    Returns:
+        uint8 (N, 8, 9), a row for each rule of each component, the rest zero.
+    """
+    n = len(arrays)
+    matrix = np.zeros((n, 8, len(META_RULES)), dtype=np.uint8)
+    published = rules_named(PUBLISHED)
+    for c, component in enumerate(arrays.components):
+        for k in range(component.rules.shape[1]):
+            for column, rule in enumerate(published):
+                matrix[component.rules[:, k] == rule.code, 4 * c + k, column] = 1
+            if k:
+                matrix[:, 4 * c + k, 5 + k] = 1
+        for name, columns in (("Number/Position", (4, 5)), ("Number", (4,)), ("Position", (5,))):
+            for column in columns:
+                matrix[component.governed == GOVERNED.index(name), 4 * c, column] = 1
+    return matrix
+
+
+def npz_bytes(arrays: PuzzleArrays, images: Array | None) -> list[bytes]:
+    """The npz files of puzzles; the same puzzles give the same bytes.
+
+    ``predict`` is the target: the rules of a puzzle single its answer out, and the original generator's solver found it
+    in all 17,500 reference puzzles.
+
+    Args:
+        arrays: N puzzles.
+        images: uint8 (N, 16, 160, 160), or None to leave the member out.
+
+    Returns:
+        N files.
+    """
+    structure = structure_of(arrays.constellation)
+    meta_structure = np.array([name in structure for name in META_STRUCTURE], dtype=np.uint8)
+    common = {"meta_structure": _npy(meta_structure), "structure": _npy(np.array([t.encode() for t in structure]))}
+    header = _image_header()
+    targets = [_npy(np.array(t, dtype=np.int64)) for t in range(CANDIDATES)]
+    files = []
+    for i, matrix in enumerate(meta_matrices(arrays)):
+        target = targets[int(arrays.target[i])]
+        members = {"target": target, "predict": target}
+        if images is not None:
+            members["image"] = header + images[i].tobytes()
+        members["meta_matrix"] = _npy(matrix)
+        members["meta_structure"] = common["meta_structure"]
+        members["meta_target"] = _npy(np.bitwise_or.reduce(matrix))
+        members["structure"] = common["structure"]
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+            for name, data in members.items():
+                archive.writestr(zipfile.ZipInfo(f"{name}.npy"), data)  # dated 1980: the bytes depend on nothing else
+        files.append(buffer.getvalue())
+    return files
+
+
+@functools.cache
+def _image_header() -> bytes:
+    return _npy(np.empty(_IMAGE_SHAPE, dtype=np.uint8))[: -math.prod(_IMAGE_SHAPE)]
+
+
+def _npy(array: Array) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def read_npz(path: str | PathLike[str], *, image: bool = True) -> NpzPuzzle:
+    """Reads one npz of the published form, written by Python 2 or 3.
+
+    Args:
+        path: the file.
+        image: whether the image is read and checked.
+
+    Returns:
+        Its members, checked.
+
+    Raises:
+        CorruptFileError: the file is damaged, holds pickles, or a member has another shape, dtype, range, axis order or
+            polarity than published; the sentence names the member.
+        VSAError: the file can't be read.
+    """
+    return _read(Path(path), np.empty(_IMAGE_SHAPE, dtype=np.uint8) if image else None)
+
+
+def _read(path: Path, out: NDArray[np.uint8] | None) -> NpzPuzzle:
+    """The members, checked; the image goes into ``out``, None leaves it out."""
+    members: dict[str, Array | None] = {}
+    try:
+        with open(path, "rb") as file, Members(file) as archive:
+            for name in ("target", "predict", "meta_matrix", "meta_target", "structure", "meta_structure", "image"):
+                wanted = f"{name}.npy" in archive.names and (out is not None or name != "image")
+                members[name] = _member(archive, path, name, out) if wanted else None
+    except FileNotFoundError:
+        raise VSAError("read images", received=f"{path}, which does not exist", expected="an npz of a puzzle") from None
+    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+        if isinstance(error, VSAError):
+            raise
+        received = clipped(error) or type(error).__name__
+        raise CorruptFileError(f"read {path}", received=received, expected="a whole npz") from None
+    except OSError as error:
+        raise VSAError(f"read {path}", received=error.strerror, expected="a file that may be read") from error
+    return _checked(path, members, out)
+
+
+def _member(archive: Members, path: Path, name: str, out: NDArray[np.uint8] | None) -> Array:
+    size, most = archive.size(f"{name}.npy"), _MOST_BYTES.get(name, _FEW_BYTES)
+    if size > most:
+        _refuse(path, name, f"{size} bytes", f"at most {most}")
+    try:
+        if name == "image" and out is not None and archive.read_into(f"{name}.npy", _image_header(), out):
+            return out
+        return plain_array(archive.read(f"{name}.npy"))
+    except (ValueError, zlib.error) as error:
+        _refuse(path, name, error, "a plain array")
+
+
+def _refuse(path: Path, member: str, received: object, expected: object, hint: str = "") -> NoReturn:
+    raise CorruptFileError(f"read {path}, {member}", received=clipped(received), expected=expected, hint=hint)
+
+
+def _checked(path: Path, members: dict[str, Array | None], out: NDArray[np.uint8] | None) -> NpzPuzzle:
+    numbers = {}
+    for name in ("target", "predict"):
+        number = members[name]
+        if number is None:
+            _refuse(path, name, "no such member", "one number")
+        if number.size != 1 or number.dtype.kind not in "iu" or not 0 <= int(number.reshape(())) < CANDIDATES:
+            _refuse(path, name, _described(number), f"0 to {CANDIDATES - 1}")
+        numbers[name] = int(number.reshape(()))
+    bits = {}
+    for name, shape in (("meta_matrix", (8, 9)), ("meta_target", (9,)), ("meta_structure", (len(META_STRUCTURE),))):
+        array = members[name]
+        plain = array is not None and array.shape == shape and array.dtype.kind in "biu"
+        if array is None or not plain or (array.astype(bool) != array).any():
+            _refuse(path, name, _described(array), f"zeros and ones of shape {shape}")
+        bits[name] = array
+    if (np.bitwise_or.reduce(bits["meta_matrix"]) != bits["meta_target"]).any():
+        _refuse(path, "meta_target", bits["meta_target"].tolist(), "the rows of meta_matrix, or-ed")
+    structure = _tokens(path, members["structure"])
+    if [name in structure for name in META_STRUCTURE] != bits["meta_structure"].astype(bool).tolist():
+        _refuse(path, "meta_structure", bits["meta_structure"].tolist(), "the nodes that structure names")
+    pixels = members["image"]
+    if out is not None:
+        checked = _check_image(path, pixels)
+        if checked is not out:
+            out[:] = checked
+    return NpzPuzzle(out, numbers["target"], numbers["predict"], **bits, structure=structure)
+
+
+def _tokens(path: Path, array: Array | None) -> tuple[str, ...]:
+    if array is None or array.dtype.kind not in "SU" or array.ndim != 1:
+        _refuse(path, "structure", _described(array), "bytes or text of shape (8,) or (12,)")
+    try:
+        tokens = tuple(token.decode("ascii") if isinstance(token, bytes) else str(token) for token in array.tolist())
+    except UnicodeDecodeError:
+        _refuse(path, "structure", "bytes that are no text", "names of nodes")
+    if tokens not in _STRUCTURES:
+        _refuse(path, "structure", " ".join(tokens)[:80], "the tree of one of the seven constellations")
+    return tokens
+
+
+def _check_image(path: Path, image: Array | None) -> Array:
+    expected = f"uint8 of shape {_IMAGE_SHAPE}"
+    if image is None:
+        _refuse(path, "image", "no such member", expected, "the file was made without images: draw them")
+    if image.shape != _IMAGE_SHAPE or image.dtype != np.uint8:
+        axes = sorted(image.shape) == sorted(_IMAGE_SHAPE)
+        _refuse(path, "image", _described(image), expected, "move the panels to the first axis" if axes else "")
+    corners = image[_ENDS]
+    if (corners != WHITE).any():
+        inverted = not corners.any()
+        received = "a black background" if inverted else f"a corner of grey level {corners[corners != WHITE][0]}"
+        _refuse(path, "image", received, f"white corners ({WHITE})", "invert it: 255 - image" if inverted else "")
+    return image
+
+
+def _described(array: Array | None) -> str:
+    if array is None:
+        return "no such member"
+    return str(array.reshape(-1)[0])[:60] if array.size == 1 else f"{array.dtype} of shape {array.shape}"
+
+
+def read_images(folder: str | PathLike[str], arrays: PuzzleArrays) -> NDArray[np.uint8]:
+    """The images of puzzles that were read from a tree of npz + xml.
+
+    Args:
+        folder: the folder that holds the constellation's files, or the one above it.
+        arrays: N puzzles of it.
+
+    Returns:
+        uint8 (N, 16, 160, 160).
+
+    Raises:
+        CorruptFileError: a file is damaged, or is of another puzzle: rules, target and structure must agree.
+    """
+    folder = Path(folder)
+    inner = folder / arrays.constellation
+    folder = inner if inner.is_dir() else folder
+    images = np.empty((len(arrays), *_IMAGE_SHAPE), dtype=np.uint8)
+    structure = structure_of(arrays.constellation)
+    for i, matrix in enumerate(meta_matrices(arrays)):
+        path = folder / f"{file_stem(int(arrays.index[i]))}.npz"
+        puzzle = _read(path, images[i])
+        if puzzle.structure != structure:
+            _refuse(path, "structure", " ".join(puzzle.structure), f"that of {arrays.constellation}, as in the xml")
+        if puzzle.target != arrays.target[i]:
+            _refuse(path, "target", puzzle.target, f"{arrays.target[i]}, as in the puzzle's arrays")
+        if (puzzle.meta_matrix != matrix).any():
+            _refuse(path, "meta_matrix", "other rules than the xml", "the rules of the xml beside it")
+    return images

@@ -1,0 +1,328 @@
+"""Makes folders of puzzles: in units that are made whole, by any number of processes, and only once.
+
+The folder's ``manifest.json`` holds the settings and, for each unit that is done, its hashes. What a unit holds follows
+from the settings, so an interrupted production goes on where it stopped, and the files do not depend on who made them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vsa.errors import SettingsError, UnknownNameError, VSAError
+
+from ..constellations import CONSTELLATIONS
+from ..data_sets import DATA_SETS, DataSet, data_set
+from ..making.generation import MOST_NUMBER, generate
+from ..rules.base import RULES, Rule
+from .cache import FORMAT, generator_version
+from .npz import file_stem
+from .raven import write_raven, write_whole
+from .shards import MANIFEST, SHARD_PUZZLES, read_manifest, write_shard
+from .write import write_json
+
+__all__ = ["FORMS", "Order", "Unit", "produce", "units"]
+
+log = logging.getLogger(__name__)
+
+FORMS = ("raven", "json", "shards")
+RAVEN_PUZZLES = 100  # a unit of files: an interruption costs a second
+_AHEAD = 4  # units handed to each process beforehand
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be made.
+
+    Args:
+        dataset: name of a registered data set.
+        constellations: published names.
+        n: puzzles of each.
+        start: number of the first.
+        seed: of the generator.
+        columns: of iraven_x and its like, else 3.
+        maxval: of iraven_x and its like, else None.
+        confounders: of iraven_x and its like, else 0.
+        form: one of FORMS.
+        images: whether pixels are made.
+    """
+
+    dataset: str
+    constellations: tuple[str, ...]
+    n: int
+    start: int = 0
+    seed: int = 0
+    columns: int = 3
+    maxval: int | None = None
+    confounders: int = 0
+    form: str = "raven"
+    images: bool = True
+
+    def __post_init__(self) -> None:
+        if self.form not in FORMS:
+            raise UnknownNameError("generate puzzles", name=self.form, known=FORMS, kind="format")
+        if self.n < 1 or self.start < 0:
+            received = f"n={self.n}, start={self.start}"
+            raise SettingsError("generate puzzles", received=received, expected="n at least 1, start at least 0")
+        if self.start + self.n > MOST_NUMBER:  # generate would say so too, but after the folder was begun
+            received = f"n={self.n}, start={self.start}"
+            raise SettingsError("generate puzzles", received=received, expected="numbers below 10 ** 18")
+        if self.maxval is not None and (self.form == "raven" or (self.images and self.form == "shards")):
+            raise SettingsError(
+                f"generate {self.dataset}", received=f"format={self.form} images={str(self.images).lower()}",
+                expected="format=json, or format=shards images=false", hint="I-RAVEN-X has no pixels",
+            )  # fmt: skip
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the manifest holds of it."""
+        settings = {**asdict(self), "constellations": list(self.constellations)}
+        own = data_set(self.dataset).fingerprint()
+        if own:
+            settings["fingerprint"] = own
+        if self.form == "json":
+            del settings["images"]  # the form has none
+        return settings
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A part of an order that is made whole.
+
+    Args:
+        name: ``<constellation>/<number>``.
+        constellation: published name.
+        number: of the unit among the constellation's.
+        start: number of its first puzzle.
+        n: how many.
+    """
+
+    name: str
+    constellation: str
+    number: int
+    start: int
+    n: int
+
+
+def units(order: Order) -> Iterator[Unit]:
+    """The parts of an order.
+
+    Args:
+        order: what is to be made.
+
+    Yields:
+        Units, in the order of constellations and puzzles.
+    """
+    size = {"raven": RAVEN_PUZZLES, "shards": SHARD_PUZZLES, "json": order.n}[order.form]
+    for constellation in order.constellations:
+        for number, first in enumerate(range(0, order.n, size)):
+            n = min(size, order.n - first)
+            yield Unit(f"{constellation}/{number:05d}", constellation, number, order.start + first, n)
+
+
+def make(order: Order, unit: Unit, out: str) -> dict[str, Any]:
+    """Makes one unit; runs in worker processes.
+
+    Args:
+        order: what it is part of.
+        unit: the part.
+        out: the folder.
+
+    Returns:
+        The manifest's entry: hashes.
+    """
+    arrays = generate(
+        order.dataset,
+        unit.constellation,
+        n=unit.n,
+        seed=order.seed,
+        start=unit.start,
+        columns=order.columns,
+        maxval=order.maxval,
+        confounders=order.confounders,
+    )
+    folder = Path(out)
+    try:
+        if order.form == "json":
+            path = write_json(arrays, folder, overwrite=True)
+            return {"files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}}
+        if order.form == "shards":
+            return {"files": write_shard(arrays, folder / unit.constellation, unit.number, images=order.images)}
+        digest = hashlib.sha256()
+        for path in write_raven(arrays, folder / unit.constellation, images=order.images, overwrite=True)[1::2]:
+            digest.update(path.read_bytes())
+        # The xml holds all that the pixels follow from; the npz guards its members by checksums of its own.
+        return {"puzzles": [unit.start, unit.start + unit.n], "xml_sha256": digest.hexdigest()}
+    except OSError as error:
+        raise VSAError(
+            f"write {folder}", received=error.strerror or repr(error),
+            expected="a folder with free space that may be written",
+            hint="what was made stays; the same command goes on",
+        ) from error  # fmt: skip
+
+
+def _files(unit: Unit, entry: dict[str, Any], form: str) -> list[str]:
+    """The files of a unit that is done, relative to the folder."""
+    if form == "raven":
+        stems = [f"{unit.constellation}/{file_stem(k)}" for k in range(unit.start, unit.start + unit.n)]
+        return [f"{stem}{suffix}" for stem in stems for suffix in (".npz", ".xml")]
+    prefix = "" if form == "json" else f"{unit.constellation}/"
+    return [prefix + name for name in entry["files"]]
+
+
+def produce(
+    order: Order,
+    out: Path,
+    *,
+    workers: int = 1,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Makes an order, or what is left of it.
+
+    Args:
+        order: what is to be made.
+        out: the folder.
+        workers: processes; 1 works in this one.
+        overwrite: whether the puzzles of another order in the folder may be removed.
+        progress: called with (puzzles done, puzzles in all).
+
+    Returns:
+        The manifest.
+
+    Raises:
+        VSAError: the folder holds something else, or can't be written.
+    """
+    if workers < 1:
+        raise SettingsError("generate puzzles", received=f"workers={workers}", expected="at least 1")
+    out = out.expanduser().resolve()
+    manifest = _begin(order, out, overwrite)
+    todo, done, total = [], 0, order.n * len(order.constellations)
+    for unit in units(order):
+        entry = manifest["units"].get(unit.name)
+        missing = [] if entry is None else [f for f in _files(unit, entry, order.form) if not (out / f).is_file()]
+        if missing:
+            log.warning("%s lacks %s: made again", out, missing[0])
+        if entry is None or missing:
+            todo.append(unit)
+        else:
+            done += unit.n
+    if progress is not None:
+        progress(done, total)
+    with _results(order, todo, str(out), workers) as results:
+        for unit, entry in results:
+            manifest["units"][unit.name] = entry
+            manifest["units"] = dict(sorted(manifest["units"].items()))
+            _keep(out, manifest)
+            done += unit.n
+            if progress is not None:
+                progress(done, total)
+    return manifest
+
+
+def _keep(out: Path, manifest: dict[str, Any]) -> None:
+    write_whole(out / MANIFEST, (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode())
+
+
+def _begin(order: Order, out: Path, overwrite: bool) -> dict[str, Any]:
+    """The manifest to go on with; refuses a folder that holds anything else."""
+    fresh = {"format": FORMAT, "form": order.form, "generator": generator_version(), "settings": order.settings}
+    fresh["units"] = {}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if (out / MANIFEST).exists():
+            held = read_manifest(out)
+            differ = [key for key in ("form", "generator", "settings") if held.get(key) != fresh[key]]
+            if not differ:
+                return held
+            if not overwrite:
+                raise VSAError(
+                    f"generate into {out}", received=_difference(held, fresh, differ[0]),
+                    expected="an empty folder, or one of the same settings, where it goes on",
+                    hint="choose another out=, or overwrite=true to remove the puzzles there",
+                )  # fmt: skip
+            _clear(out, held)
+        elif any(out.iterdir()):
+            raise VSAError(
+                f"generate into {out}", received=f"a folder that holds {min(p.name for p in out.iterdir())}",
+                expected="an empty folder", hint="choose another out=",
+            )  # fmt: skip
+        _keep(out, fresh)
+    except OSError as error:
+        raise VSAError(
+            f"generate into {out}", received=error.strerror or repr(error), expected="a folder that may be written"
+        ) from error
+    return fresh
+
+
+def _difference(held: dict[str, Any], fresh: dict[str, Any], key: str) -> str:
+    if key == "settings":
+        names = [k for k in fresh[key] if held[key].get(k) != fresh[key][k]]
+        return "puzzles made with " + ", ".join(f"{k}={held[key].get(k)}" for k in names)
+    return f"puzzles of {key} {held.get(key)}"
+
+
+def _clear(out: Path, held: dict[str, Any]) -> None:
+    """Removes the puzzles that a manifest names, and nothing else."""
+    known = {**held["settings"], "form": held["form"]}
+    known["constellations"] = tuple(c for c in known.get("constellations", ()) if c in CONSTELLATIONS)
+    order = Order(**{key: value for key, value in known.items() if key in Order.__dataclass_fields__})
+    for unit in units(order):
+        entry = held["units"].get(unit.name, {"files": {}})
+        for name in _files(unit, entry, order.form):
+            if ".." not in Path(name).parts and not Path(name).is_absolute():
+                (out / name).unlink(missing_ok=True)
+    (out / MANIFEST).unlink()
+
+
+@contextmanager
+def _results(order: Order, todo: list[Unit], out: str, workers: int) -> Iterator[Iterator[tuple[Unit, dict[str, Any]]]]:
+    if workers == 1 or len(todo) < 2:
+        yield ((unit, make(order, unit, out)) for unit in todo)
+        return
+    context = multiprocessing.get_context("spawn")  # a forked process would inherit other threads' locks
+    data = data_set(order.dataset)
+    known = (data, data.grammar) if data.fingerprint() else None  # a new process knows none but the published
+    with ProcessPoolExecutor(min(workers, len(todo)), context, _introduce, (known,)) as pool:
+        try:
+            yield _collect(pool, order, todo, out, workers)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _introduce(known: tuple[DataSet, tuple[Rule, ...]] | None) -> None:
+    """Registers the user's data set in a worker; unpickling it has imported the modules that define its parts."""
+    if known is None:
+        return
+    data, rules = known
+    for rule in rules:
+        if rule.name not in RULES:
+            RULES.register(rule.name)(rule)
+    if data.name not in DATA_SETS:
+        DATA_SETS.register(data.name)(data)
+
+
+def _collect(
+    pool: ProcessPoolExecutor, order: Order, todo: list[Unit], out: str, workers: int
+) -> Iterator[tuple[Unit, dict[str, Any]]]:
+    waiting = iter(todo)
+    running: dict[Future[dict[str, Any]], Unit] = {}
+    while True:
+        for unit in waiting:
+            running[pool.submit(make, order, unit, out)] = unit
+            if len(running) >= workers * _AHEAD:
+                break
+        if not running:
+            return
+        finished, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in finished:
+            yield running.pop(future), future.result()

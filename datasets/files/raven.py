@@ -1,0 +1,178 @@
+"""Writes puzzles in the npz + xml form of the published data sets, as their readers expect it.
+
+The xml is one line without a declaration, attributes in the order of the alphabet; an entity's mask and boxes depend on
+little, so their text is made once per process.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from vsa.errors import VSAError
+
+from ..arrays import CANDIDATES, GOVERNED, MODIFIABLE, RULE_SLOTS, PuzzleArrays
+from ..constellations import CONSTELLATIONS
+from ..data_sets import data_set
+from ..pixels.drawing import real_box, run_lengths
+from ..pixels.render import entity_codes, prepare, render, split_code, sprites_of
+from ..rules.base import rule_name
+from .npz import file_stem, npz_bytes
+
+__all__ = ["write_raven", "xml_texts"]
+
+_CHUNK = 64  # puzzles whose images are held at a time
+
+
+@functools.cache
+def _entity_tail(constellation: str, component: int, slot: int, type_: int, size: int, angle: int) -> str:
+    box = CONSTELLATIONS[constellation].components[component].boxes[slot]
+    mask = run_lengths(sprites_of(constellation)[component][slot].mask(type_, size, angle))
+    real = json.dumps(real_box(box, type_, size, angle))
+    return f'Size="{size}" Type="{type_}" bbox="{json.dumps(box)}" mask="{mask}" real_bbox="{real}" />'
+
+
+def _entity(constellation: str, component: int, slot: int, code: int) -> str:
+    type_, size, color, angle = split_code(code)
+    tail = _entity_tail(constellation, component, slot, type_, size, angle)
+    return f'<Entity Angle="{angle}" Color="{color}" {tail}'
+
+
+def xml_texts(arrays: PuzzleArrays) -> list[str]:
+    """The xml files of puzzles.
+
+    Args:
+        arrays: N puzzles; entities are written in the order of their slots.
+
+    Returns:
+        N texts. Which attributes of a candidate were changed is written where it is known, but not for RAVEN, whose
+        files have no place for it.
+
+    Raises:
+        VSAError: the uniformity is unknown, or the puzzles can't be drawn.
+    """
+    prepare(arrays)
+    known = CONSTELLATIONS[arrays.constellation]
+    parts = []
+    for c, (component, layout) in enumerate(zip(arrays.components, known.components, strict=True)):
+        if component.uniformity is None:
+            raise VSAError(
+                "write xml", received="puzzles without uniformity", expected="a level for every panel",
+                hint="puzzles read from JSON do not have it: write them as JSON",
+            )  # fmt: skip
+        codes = entity_codes(component)
+        seen: list[dict[int, str]] = [{} for _ in range(layout.slots)]
+        boxes = json.dumps(layout.boxes)
+        head = f'<Component id="{c}" name="{layout.name}"><Layout Number="'
+        rest = f'" name="{layout.layout}">'
+        components = []
+        for puzzle, levels in zip(codes.tolist(), component.uniformity.tolist(), strict=True):
+            texts = []
+            for slots, level in zip(puzzle, levels, strict=True):
+                entities = []
+                for s, code in enumerate(slots):
+                    if code < 0:
+                        continue
+                    if code not in seen[s]:
+                        seen[s][code] = _entity(arrays.constellation, c, s, code)
+                    entities.append(seen[s][code])
+                texts.append(
+                    f'{head}{len(entities) - 1}" Position="{boxes}" Uniformity="{level}{rest}{"".join(entities)}'
+                    "</Layout></Component>"
+                )
+            components.append(texts)
+        parts.append(components)
+    before, after = f'<Panel><Struct name="{known.structure}">', "</Struct></Panel>"
+    files = []
+    for i in range(len(arrays)):
+        panels = "".join(before + "".join(panel) + after for panel in zip(*(part[i] for part in parts), strict=True))
+        files.append(f"<Data><Panels>{panels}</Panels>{_rules(arrays, i)}{_modified(arrays, i)}</Data>")
+    return files
+
+
+def _rules(arrays: PuzzleArrays, i: int) -> str:
+    groups = []
+    for c, component in enumerate(arrays.components):
+        names = (GOVERNED[component.governed[i]], *RULE_SLOTS[1:])
+        rules = "".join(
+            f'<Rule attr="{name}" name="{rule_name(rule)}" />'
+            for name, rule in zip(names, component.rules[i].tolist(), strict=True)
+        )
+        groups.append(f'<Rule_Group id="{c}">{rules}</Rule_Group>')
+    return f"<Rules>{''.join(groups)}</Rules>"
+
+
+def _modified(arrays: PuzzleArrays, i: int) -> str:
+    if arrays.modified is None or not data_set(arrays.dataset).marked:
+        return ""
+    candidates = []
+    for k in range(CANDIDATES):
+        changed = "".join(
+            f'<Attribute component_id="{c}" name="{MODIFIABLE[m]}" />' for c, m in np.argwhere(arrays.modified[i, k])
+        )
+        candidates.append(f'<Candidate id="{k}">{changed}</Candidate>' if changed else f'<Candidate id="{k}" />')
+    return f"<Modified_attributes>{''.join(candidates)}</Modified_attributes>"
+
+
+def write_raven(
+    arrays: PuzzleArrays, folder: str | PathLike[str], *, images: bool = True, overwrite: bool = False
+) -> list[Path]:
+    """Writes ``RAVEN_<number>_<split>.{npz,xml}`` for each puzzle; the xml, written last, says that the pair is whole.
+
+    Args:
+        arrays: the puzzles.
+        folder: of the constellation; made if need be.
+        images: whether the npz holds the image (411 kB) or only what else it has.
+        overwrite: whether existing files may be replaced.
+
+    Returns:
+        The files, npz and xml in turn.
+
+    Raises:
+        VSAError: a file exists or can't be written, or the puzzles have no such form.
+    """
+    folder = Path(folder)
+    paths = [folder / f"{file_stem(int(k))}{suffix}" for k in arrays.index for suffix in (".npz", ".xml")]
+    present = [] if overwrite else [path for path in paths if path.exists()]
+    if present:
+        raise VSAError(
+            f"write {present[0]}", received="a file that exists", expected="a new name", hint="or overwrite=True"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        prepare(arrays)
+        for start in range(0, len(arrays), _CHUNK):
+            part = arrays[start : start + _CHUNK]
+            packed, texts = npz_bytes(part, render(part) if images else None), xml_texts(part)
+            for k, (data, text) in enumerate(zip(packed, texts, strict=True)):
+                write_whole(paths[2 * (start + k)], data)
+                write_whole(paths[2 * (start + k) + 1], text.encode("ascii"))
+    except OSError as error:
+        raise VSAError(
+            f"write {folder}",
+            received=error.strerror or repr(error),
+            expected="a folder with free space that may be written",
+            hint="choose another folder",
+        ) from error
+    return paths
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file at once or not at all.
+
+    Args:
+        path: the file.
+        data: what goes in.
+    """
+    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,1 @@
+"""How puzzles are made: matrices by rules, answer sets, whole data sets."""

@@ -1,0 +1,1 @@
+"""Puzzles as pixels and as pictures; needs OpenCV."""

@@ -1,0 +1,1 @@
+"""Benchmarks: one model, one seed, one puzzle set at a time."""

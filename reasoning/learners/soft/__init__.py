@@ -1,0 +1,1 @@
+"""Soft formulas over panels as spectra: what ARLC and Learn-VRF have in common."""

@@ -1,0 +1,315 @@
+"""What learners have in common that abduce soft formulas: training, selection, and answers by the rules chosen.
+
+A handful of formulas, shared by all attributes, predict the last panel of every row. How well they predict the rows
+whose last panel is known chooses among them, and the chosen ones predict the missing panel. Subclasses say what a
+formula is made of.
+
+Training may run several populations of rules side by side and keep, of all rules found, those that together explain
+the training set best: single runs can stick in local optima, and rules are independent of each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from datasets.rules.base import PUBLISHED, rules_named
+from reasoning.learners.base import Learner, Prediction, join
+from reasoning.learners.soft.encoder import EncodedScene, SceneEncoder
+from reasoning.learners.soft.naming import computed_families, name_choice, order_of, steps_tell
+from reasoning.learners.soft.readout import Readout
+from reasoning.learners.soft.scoring import ATTRIBUTE_WEIGHTINGS, attribute_weights, cosine
+from reasoning.learners.soft.selection import choose_rules, fit_prior, mixture, sample_rules
+from reasoning.scene import AttributeKey, Scene
+from vsa import Algebra, Backend
+from vsa.errors import SettingsError, ShapeError, UnknownNameError
+
+SELECTIONS = ("weighted", "sampled")
+_ELEMENTS = 400_000  # spectral entries of the panels that are worked on at a time
+_TIE = 1e-3  # nats by which a family is preferred to the next, so that rules which are alike rank the same everywhere
+_PROGRESSES = 0.5  # similarity of a panel with its neighbours' continuation above which a row has equal steps
+_GLANCE = 4  # every fourth frequency tells how rows look
+_CONSTANT = 0.9  # similarity of neighbouring panels above which a row counts as constant
+
+Weights = tuple[Tensor, ...]  # distributions of the terms over the inputs, (R, T, I) each
+
+
+@dataclass(frozen=True)
+class Abduced:
+    """What the rules make of B puzzles with A attributes.
+
+    Attributes:
+        encoded: the panels.
+        score: (B, A, R), mean similarity of each rule's predictions with the known last panels.
+        choice: (B, A, R), probabilities of the rules.
+        index: long (B, A), the most probable rule; of rules that are alike, the one whose family comes first.
+        families: int8 (B, A), that family's code; UNKNOWN where the rule computes none of them.
+        predicted: complex (B, A, rows, R, W).
+        output: complex (B, A, W), the missing panel.
+    """
+
+    encoded: EncodedScene
+    score: Tensor
+    choice: Tensor
+    index: Tensor
+    families: Tensor
+    predicted: Tensor
+    output: Tensor
+
+
+class SoftRules(Learner):
+    """Soft formulas chosen by abduction.
+
+    Args:
+        algebra: a block code with a spectral form.
+        logits: (G, R, ...), initial weights of G populations of R rules.
+        fixed: whether the rules are not to be trained.
+        backend: where the codebooks are stored. Default: digital, exact.
+        columns: n, panels in a row; the rules belong to one n.
+        selection: how rules enter an output: "weighted" by their probabilities, or "sampled" by them in training and
+            the most probable one afterwards.
+        temperature: of the softmax over rules.
+        term_temperature: of the softmax over inputs once training is over (annealing); None: as in training.
+        weighting: how attributes count in the answer: "none", "entropy" or "confidence"; "entropy" also divides
+            the loss.
+        prior: whether rules that explain the context equally well are told apart by how often each is right about
+            the third row of the training set (R more parameters).
+        frequencies: how many of the block spectrum's frequencies a training step uses; None: all of them.
+        seed: of the atoms.
+        grammar: names of the rules that may be at work: what formulas are named by.
+    """
+
+    named_rows: ClassVar[slice] = slice(None)  # whose predictions give a formula its name
+
+    def __init__(
+        self,
+        algebra: Algebra,
+        logits: Tensor,
+        *,
+        fixed: bool,
+        backend: Backend | None,
+        columns: int,
+        selection: str,
+        temperature: float,
+        term_temperature: float | None,
+        weighting: str,
+        prior: bool,
+        frequencies: int | None,
+        seed: int,
+        grammar: Sequence[str] = PUBLISHED,
+    ) -> None:
+        super().__init__()
+        self.grammar = tuple(rule.name for rule in rules_named(grammar))
+        what = type(self).__name__
+        if selection not in SELECTIONS:
+            raise UnknownNameError(what, name=selection, known=SELECTIONS, kind="selection")
+        if weighting not in ATTRIBUTE_WEIGHTINGS:
+            raise UnknownNameError(what, name=weighting, known=ATTRIBUTE_WEIGHTINGS, kind="weighting")
+        if not (temperature > 0 and (term_temperature is None or term_temperature > 0)):
+            raise SettingsError(what, received=f"temperatures {temperature}, {term_temperature}", expected="> 0")
+        if frequencies is not None and not frequencies >= 1:
+            raise SettingsError(what, received=f"frequencies={frequencies}", expected="at least 1, or null for all")
+        self.encoder = SceneEncoder(algebra, backend, seed=seed)
+        self.readout = Readout(self.encoder)
+        self.columns, self.selection = columns, selection
+        self.temperature, self.term_temperature, self.weighting = temperature, term_temperature, weighting
+        code = self.encoder.algebra
+        weights = code.spectral_weights().repeat(code.blocks)
+        self.register_buffer("spectral_weights", weights, persistent=False)
+        self.frequencies = None if frequencies is None or frequencies >= len(weights) else frequencies
+        self.logits = nn.Parameter(logits, requires_grad=not fixed)
+        # The rules in force: rows of the flattened populations. Before finish() the first population speaks.
+        self.register_buffer("kept", torch.arange(logits.shape[1]))
+        self.register_buffer("annealed", torch.tensor(fixed))
+        self.use_prior = prior
+        self.register_buffer("prior", torch.zeros(logits.shape[1]))
+        self._named: tuple[Weights, Tensor] | None = None  # weights and what they compute
+        self.kept: Tensor
+        self.annealed: Tensor
+        self.prior: Tensor
+        self.spectral_weights: Tensor
+
+    # -- what subclasses say -----------------------------------------------------------------------------------
+
+    def distributions(self, logits: Tensor, temperature: float) -> Weights:
+        """Logits (R, ...) as distributions of the terms over the inputs, (R, T, I) each."""
+        raise NotImplementedError
+
+    def predict(self, weights: Weights, spectra: Tensor) -> Tensor:
+        """Last panels of all rows: complex (..., P, W), at least the context panels, to complex (..., rows, R, W)."""
+        raise NotImplementedError
+
+    # -- the rules ---------------------------------------------------------------------------------------------
+
+    def rules_in_force(self) -> Weights:
+        """Distributions of the terms of the rules kept."""
+        return self.distributions(self.logits.flatten(0, 1)[self.kept], self._term_temperature(bool(self.annealed)))
+
+    def families(self, weights: Weights) -> Tensor:
+        """bool (R, F): which families each rule computes; worked out anew only when the weights have changed."""
+        named = self._named
+        if named is None or not all(torch.equal(old, new) for old, new in zip(named[0], weights, strict=True)):
+            plain = tuple(part.detach().float().cpu().clone() for part in weights)
+            computed = computed_families(
+                lambda spectra: self.predict(plain, spectra), self.columns, self.named_rows, self.grammar
+            )
+            self._named = named = (tuple(part.detach().clone() for part in weights), computed)
+        return named[1]
+
+    def rule_labels(self) -> list[str]:
+        named = enumerate(self._names(), start=1)
+        return [f"rule {number} ({' or '.join(names) or 'unknown'})" for number, names in named]
+
+    def sentences(self, formulas: Sequence[str], certainty: Tensor) -> list[str]:
+        """Each rule with what it computes and how sure its terms (R,) are."""
+        lines = []
+        for number, (formula, names, sure) in enumerate(
+            zip(formulas, self._names(), certainty.tolist(), strict=True), start=1
+        ):
+            known = f"{' and '.join(names) or 'none of the known rules'}; terms {100 * sure:.0f} % sure"
+            lines.append(f"rule {number}: {formula}   [{known}]")
+        return lines
+
+    def _names(self) -> list[list[str]]:
+        """The rule families that each rule computes."""
+        able = self.families(self.rules_in_force()).tolist()
+        return [[name for name, yes in zip(self.grammar, row, strict=True) if yes] for row in able]
+
+    # -- training ----------------------------------------------------------------------------------------------
+
+    def training_loss(self, scene: Scene, target: Tensor, generator: torch.Generator) -> Tensor:
+        encoded, frequency_weights = self._sample_frequencies(self.encode(scene), generator)
+        truth = encoded.targets(target).unsqueeze(-2)  # (B, A, 3, 1, W)
+        populations, rules = self.logits.shape[:2]
+        predicted = self.predict(self.distributions(self.logits.flatten(0, 1), 1.0), encoded.spectra)
+        score = cosine(predicted, truth, frequency_weights).squeeze(-1).mean(2).unflatten(-1, (populations, rules))
+        choice = torch.softmax(score / self.temperature, dim=-1)  # (B, A, G, R)
+        used = choice if self.selection == "weighted" else sample_rules(choice.detach(), generator)
+        output = mixture(used.unsqueeze(2), predicted.unflatten(3, (populations, rules)))  # (B, A, 3, G, W)
+        loss = (1 - cosine(output, truth, frequency_weights).squeeze(-1)).mean(2)  # (B, A, G)
+        if self.weighting == "entropy":
+            loss = loss * attribute_weights("entropy", choice, score.amax(-1)).detach()
+        return loss.sum(1).mean(0).sum()
+
+    @torch.no_grad()
+    def finish(self, scenes: Iterable[tuple[Scene, Tensor]]) -> None:
+        """Keep the R rules of all populations that together explain ``scenes`` best; anneal; learn the prior."""
+        weights = self.distributions(self.logits.flatten(0, 1), self._term_temperature(True))
+        generator = torch.Generator().manual_seed(0)  # of the frequencies only, as in a training step
+        tables = []
+        for scene, target in scenes:
+            encoded, frequency_weights = self._sample_frequencies(self.encode(scene), generator)
+            truth = encoded.targets(target).unsqueeze(-2)
+            similar = cosine(self.predict(weights, encoded.spectra), truth, frequency_weights).squeeze(-1)
+            tables.append(similar.flatten(0, 1))  # (B * A, 3, G * R)
+        table = torch.cat(tables)
+        if self.logits.shape[0] > 1:
+            self.kept.copy_(choose_rules(table.mean(1), self.logits.shape[1]))
+        if self.use_prior:
+            kept = table[:, :, self.kept] / self.temperature
+            self.prior.copy_(fit_prior(kept[:, :2].mean(1), kept[:, 2]))
+        self.annealed.fill_(True)
+
+    # -- inference ---------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def forward(self, scene: Scene) -> Prediction:
+        return join([self._solve(piece) for piece in self._pieces(scene)])
+
+    @torch.no_grad()
+    def expected(self, scene: Scene) -> dict[AttributeKey, Tensor]:
+        parts = [self.decode(self.abduce(piece), piece) for piece in self._pieces(scene)]
+        return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+
+    def _solve(self, scene: Scene) -> Prediction:
+        return self.answer(self.abduce(scene))
+
+    def answer(self, found: Abduced) -> Prediction:
+        """Candidates scored by their similarity with the predicted panel."""
+        agreement = cosine(found.output.unsqueeze(-2), found.encoded.candidates, self.spectral_weights).squeeze(-2)
+        confidence = (found.choice * found.score).sum(-1)
+        weights = attribute_weights(self.weighting, found.choice, confidence)
+        scores = (agreement * weights.unsqueeze(-1)).sum(1)
+        return Prediction(scores, found.encoded.keys, found.index, found.choice, agreement, confidence, found.families)
+
+    def decode(self, found: Abduced, scene: Scene) -> dict[AttributeKey, Tensor]:
+        """The predicted panel as PMFs and occupancies."""
+        outputs = dict(zip(found.encoded.keys, found.output.unbind(1), strict=True))
+        return {
+            key: self.readout.pmf(output, scene.pmfs[key].shape[-1])
+            if key in scene.pmfs
+            else self.readout.occupied(output, scene.sets[key].shape[-1])
+            for key, output in outputs.items()
+        }
+
+    def abduce(self, scene: Scene) -> Abduced:
+        """The rules at work on some puzzles."""
+        encoded, rules = self.encode(scene), self.rules_in_force()
+        predicted = self.predict(rules, encoded.spectra)  # (B, A, 3, R, W)
+        known = encoded.known_targets.unsqueeze(-2)
+        score = cosine(predicted[:, :, :2], known, self.spectral_weights).squeeze(-1).mean(2)  # (B, A, R)
+        codes = self._codes(rules, encoded)
+        order = order_of(codes, self.grammar).to(score)
+        choice = torch.softmax(score / self.temperature + self.prior - _TIE * order, dim=-1)
+        index = choice.argmax(-1)
+        families = codes.gather(-1, index.unsqueeze(-1)).squeeze(-1)
+        used = choice
+        if self.selection == "sampled":
+            used = torch.nn.functional.one_hot(index, choice.shape[-1]).to(choice)
+        output = mixture(used, predicted[:, :, 2])
+        return Abduced(encoded, score, choice, index, families, predicted, output)
+
+    def encode(self, scene: Scene) -> EncodedScene:
+        """The panels as spectra."""
+        self.check_columns(scene)
+        encoded: EncodedScene = self.encoder(scene)
+        return encoded
+
+    def check_columns(self, scene: Scene) -> None:
+        """Refuse rows of another length than the rules'."""
+        if scene.columns != self.columns:
+            raise ShapeError(
+                type(self).__name__,
+                received=f"matrices with {scene.columns} columns",
+                expected=f"{self.columns}, for which the rules were made",
+                hint=f"set model.columns={scene.columns}",
+            )
+
+    # -- helpers -----------------------------------------------------------------------------------------------
+
+    def _pieces(self, scene: Scene) -> list[Scene]:
+        """Pieces of a few megabytes: large batches would spend their time in fresh memory."""
+        panel = len(scene.keys) * scene.panels * len(self.spectral_weights)
+        piece = max(1, _ELEMENTS // panel)
+        return [scene[start : start + piece] for start in range(0, max(len(scene), 1), piece)]
+
+    def _term_temperature(self, annealed: bool) -> float:
+        return self.term_temperature if annealed and self.term_temperature is not None else 1.0
+
+    def _sample_frequencies(self, encoded: EncodedScene, generator: torch.Generator) -> tuple[EncodedScene, Tensor]:
+        """Some frequencies, drawn anew (an unbiased estimate of the inner products), and what each counts."""
+        if self.frequencies is None:
+            return encoded, self.spectral_weights
+        count = len(self.spectral_weights)
+        chosen = torch.randperm(count, generator=generator)[: self.frequencies].to(encoded.spectra.device)
+        return encoded.at(chosen), self.spectral_weights[chosen]
+
+    def _codes(self, rules: Weights, encoded: EncodedScene) -> Tensor:
+        """int8 (B, A, R): each rule's family by what it computes and by how the complete rows look; or UNKNOWN."""
+        n = encoded.columns
+        rows = encoded.spectra[:, :, : 2 * n, ::_GLANCE].unflatten(2, (2, n))
+        weights = self.spectral_weights[::_GLANCE]
+        similar = cosine(rows[:, :, :, :1], rows[:, :, :, 1:], weights)
+        constant = (similar > _CONSTANT).flatten(2).all(-1, keepdim=True)
+        able = self.families(rules)
+        progresses = torch.ones_like(constant)
+        if steps_tell(able, self.grammar):  # otherwise steps tell nothing
+            goes_on = rows[:, :, :, 1:-1].square() * rows[:, :, :, :-2].conj()
+            similar = cosine(goes_on.unsqueeze(-2), rows[:, :, :, 2:].unsqueeze(-2), weights)
+            progresses = (similar > _PROGRESSES).flatten(2).all(-1, keepdim=True)
+        every = torch.arange(len(able), device=constant.device).expand(*constant.shape[:2], -1)
+        return name_choice(able, every, constant, progresses, self.grammar)

@@ -1,0 +1,1 @@
+"""The rules of NVSA on vectors and on sets of slots."""

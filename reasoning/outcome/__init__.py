@@ -1,0 +1,1 @@
+"""What came out: counts of answers and rules, explanations in words and pictures."""

@@ -1,0 +1,1 @@
+"""Puzzles as text for language models, and their answers."""

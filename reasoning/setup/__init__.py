@@ -1,0 +1,1 @@
+"""From settings to objects: schema, settings, recipes, weights with their header."""

@@ -1,0 +1,199 @@
+"""All that a solver is made of, and how it is made: what weights keep in their header, and what workers are sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets.layout import Layout
+from reasoning.setup import schema
+from reasoning.setup.settings import ModelSettings, Named
+from vsa.errors import CorruptFileError, SettingsError
+from vsa.plugins import origins
+
+if TYPE_CHECKING:
+    from reasoning.perception.base import Perception
+    from reasoning.solver import Solver
+
+__all__ = ["FrontEnd", "Recipe"]
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """How a perception front-end is made. What lies beside it may have another algebra and another seed.
+
+    Attributes:
+        perception: name and options.
+        algebra: name and options.
+        backend: name and options.
+        seed: of its atoms and initial weights, unless its options name one.
+        layout: what it is made for; None: the puzzles at hand.
+        weights: a file that holds its weights; None: it has none, or is to be trained.
+        frozen: whether training leaves its weights as they are.
+    """
+
+    perception: Named
+    algebra: Named
+    backend: Named
+    seed: int = 0
+    layout: Layout | None = None
+    weights: str | None = None
+    frozen: bool = False
+
+    def make(self, columns: int) -> Perception:
+        """Construct it, weights loaded.
+
+        Args:
+            columns: n, panels in a row.
+
+        Returns:
+            The front-end, in evaluation mode.
+
+        Raises:
+            VSAError: an unknown name or option, weights that do not fit.
+        """
+        from reasoning.setup import build
+        from reasoning.setup.weights import PERCEPTION, load_part
+
+        made = build.perception(self, columns)
+        if self.weights is not None:
+            load_part(made, Path(self.weights), PERCEPTION)
+        if self.frozen:
+            made.requires_grad_(False)
+        return made.eval()
+
+    def header(self) -> dict[str, Any]:
+        """What shapes it, without the place of its weights."""
+        kept = schema.plain(self)
+        del kept["weights"], kept["frozen"]
+        return kept
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a solver is made of.
+
+    Attributes:
+        model: name, options.
+        algebra: name, options.
+        backend: name, options.
+        perception: the front-end.
+        layout: of the puzzles.
+        mode: how the weights come about.
+        seed: of atoms and initial weights.
+        weights: a file that holds the learner's weights; None: programmed rules, or to be trained.
+        decoder: of predicted product vectors; None: the learner scores the candidates itself.
+        differs: what the user said otherwise than the weights' header, for the message when they do not fit.
+    """
+
+    model: ModelSettings
+    algebra: Named
+    backend: Named
+    perception: FrontEnd
+    layout: Layout
+    mode: str
+    seed: int = 0
+    weights: str | None = None
+    decoder: str | None = None
+    differs: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> int:
+        """n, panels in a row."""
+        return self.layout.columns
+
+    def solver(self, *, training: bool = False) -> Solver:
+        """Construct it, weights loaded.
+
+        Args:
+            training: whether weights that nothing is known of yet are to be learned; otherwise they are refused.
+
+        Returns:
+            Perception and learner, in evaluation mode; its ``recipe`` is this one.
+
+        Raises:
+            VSAError: an unknown name or option, weights that do not fit, a front-end whose weights are not known.
+        """
+        from reasoning.setup import build
+        from reasoning.solver import Solver
+
+        front_end = replace(self.perception, layout=self.perception.layout or self.layout)
+        seen = front_end.make(self.columns)
+        if not training and front_end.weights is None and any(True for _ in seen.parameters()):
+            raise SettingsError(
+                f"perception={front_end.perception.name}", received="no weights for it, which it has to learn",
+                expected="perception.checkpoint=FILE or RUN_DIR, or checkpoint=RUN_DIR of a run that trained it",
+                hint=f"train it: python -m reasoning.train +model={self.model.name} "
+                f"perception={front_end.perception.name}",
+            )  # fmt: skip
+        learner = build.learner(
+            self.model, self.algebra, self.backend, columns=self.columns, mode=self.mode, seed=self.seed,
+            grammar=self.layout.rules,
+        )  # fmt: skip
+        if self.weights is not None:
+            self._load(learner)
+        if self.mode == "pretrained":
+            learner.requires_grad_(False)
+        if self.decoder:
+            learner = build.decoded(learner, self.decoder, self.algebra, self.backend, self.seed)
+        solver = Solver(seen, learner).eval()
+        solver.recipe = self
+        return solver
+
+    def _load(self, learner: Any) -> None:
+        from reasoning.setup.weights import LEARNER, load_part
+
+        try:
+            load_part(learner, Path(str(self.weights)), LEARNER)
+        except CorruptFileError as error:
+            reasons = [f"rows of {self.columns} panels", *self.differs]
+            if self.mode == "pretrained":
+                raise SettingsError(
+                    f"+model={self.model.name}",
+                    received=f"{' and '.join(reasons)}, which the weights that come along do not fit",
+                    expected="the rows and the settings that they were trained with",
+                    hint=f"train others: python -m reasoning.train +model={self.model.name}, then checkpoint=RUN_DIR",
+                ) from error
+            if not self.differs:
+                raise
+            raise SettingsError(
+                f"checkpoint={self.weights}", received=f"{', '.join(self.differs)}, which the weights do not fit",
+                expected="what they were trained with", hint=str(error),
+            ) from error  # fmt: skip
+
+    def header(self) -> dict[str, Any]:
+        """What shapes the result: kept with the weights, and in the records of runs."""
+        layout = schema.plain(self.layout)
+        return {
+            "model": {**schema.plain(self.model), "mode": self.mode},
+            "algebra": schema.plain(self.algebra),
+            "backend": schema.plain(self.backend),
+            "perception": self.perception.header(),
+            "layout": layout,
+            "seed": self.seed,
+        }
+
+    def plugins(self) -> dict[str, Any]:
+        """Whose the parts are that other packages offer, as :func:`vsa.plugins.origins`."""
+        named = {"learners": self.model.name, "algebras": self.algebra.name, "backends": self.backend.name,
+                 "perceptions": self.perception.perception.name, "factorizers": self.decoder}  # fmt: skip
+        return origins(named, self.backend.options)
+
+    def fingerprint(self) -> str:
+        """Hash of everything here, of the weights' content instead of their path."""
+        from reasoning.records import runs
+
+        content = schema.plain(self)
+        # How it was trained is in the weights, what puzzles it solves is their own hash.
+        del content["model"]["training"], content["differs"], content["layout"]
+        content["weights"] = _content(self.weights)
+        content["perception"]["weights"] = _content(self.perception.weights)
+        return runs.fingerprint(content)
+
+
+def _content(path: str | None) -> str | None:
+    import hashlib
+
+    return None if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest()
+

@@ -1,0 +1,251 @@
+"""What weights restore, what the user says otherwise, and what then counts.
+
+A file of weights restores all that shaped it: model, front-end, algebra, backend, rows. What the user says otherwise is
+applied and said, or refused where it makes no sense.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from datasets.data_sets import data_set
+from reasoning.setup import commands, schema, weights
+from reasoning.setup.recipe import FrontEnd
+from reasoning.setup.settings import (
+    DatasetSettings,
+    Mode,
+    ModelSettings,
+    Named,
+    PerceptionSettings,
+    TrainingPerceptionSettings,
+)
+from vsa.errors import SettingsError
+
+__all__ = [
+    "Wanted",
+    "adopt_front_end",
+    "adopt_rows",
+    "completed",
+    "front_end",
+    "settled",
+    "settled_model",
+    "without_weights",
+]
+
+log = logging.getLogger(__name__)
+S = TypeVar("S", bound=Any)
+
+
+class Wanted(Protocol):
+    """The settings that a solver is made of; those of every command that evaluates have them."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def dataset(self) -> DatasetSettings: ...
+    @property
+    def perception(self) -> PerceptionSettings: ...
+    @property
+    def algebra(self) -> Named: ...
+    @property
+    def backend(self) -> Named: ...
+
+
+def settled_model(
+    trained: ModelSettings, wanted: ModelSettings | None, checkpoint: str | None, said: Mapping[str, str]
+) -> tuple[ModelSettings, list[str]]:
+    """The model of the weights, with the options that the user names."""
+    if wanted is None:
+        return trained, []
+    chosen = {k: v for k, v in wanted.options.items() if f"model.{k}" in said}
+    before = Named(trained.name, trained.options)
+    differs = _differences("model", before, Named(trained.name, {**trained.options, **chosen}))
+    mode = wanted.mode
+    if checkpoint is None:
+        mode = "pretrained"
+    elif mode == "programmed" != trained.mode:
+        raise SettingsError(f"model.mode={mode}", received=f"checkpoint={checkpoint}", expected="one of the two")
+    resolved = schema.coerce(Mode, mode or trained.mode or "learned", "model.mode")
+    return replace(trained, options={**trained.options, **chosen}, mode=resolved), differs
+
+
+def settled(section: str, stored: Named, composed: Named, said: Mapping[str, str]) -> tuple[Named, list[str]]:
+    """A section of the weights' header, as far as the user does not say otherwise; and what he says."""
+    if section in said or f"{section}.name" in said:
+        chosen = composed
+    else:
+        named = {k: v for k, v in composed.options.items() if f"{section}.{k}" in said}
+        nested = {key.split(".")[1] for key in said if key.startswith(f"{section}.") and key.count(".") > 1}
+        named |= {k: composed.options[k] for k in nested if k in composed.options}
+        chosen = Named(stored.name, {**stored.options, **named})
+    if chosen.name != stored.name:
+        return chosen, [f"{section}={chosen.name} (trained with {stored.name})"]
+    return chosen, _differences(section, stored, chosen)
+
+
+def _differences(section: str, stored: Named, chosen: Named) -> list[str]:
+    """One phrase for each option that differs; one that is not there has the constructor's default."""
+    if stored.options == chosen.options:
+        return []
+    default = commands.constructor_options(section, stored.name)
+    every = dict.fromkeys((*stored.options, *chosen.options))
+    pairs = {key: tuple(part.options.get(key, default.get(key)) for part in (chosen, stored)) for key in every}
+    return [f"{section}.{key}={new} (trained with {old})" for key, (new, old) in pairs.items() if new != old]
+
+
+def front_end(
+    settings: Wanted, weighted: tuple[Path, weights.Header] | None, said: Mapping[str, str]
+) -> tuple[FrontEnd, list[str]]:
+    """The front-end: that of a file of its own, that of the model's weights, or the one the settings name.
+
+    Args:
+        settings: of the command.
+        weighted: the file of the model's weights and its header; None where there are none.
+        said: what the user sets, by key.
+
+    Returns:
+        The front-end, and what the user said otherwise than its weights' header.
+
+    Raises:
+        SettingsError: a file without a front-end, or another than the one named.
+    """
+    wanted = without_weights(settings.perception)
+    own = settings.perception.checkpoint
+    if own is not None:
+        path = weights.find_weights(own, "perception.checkpoint")
+        header = weights.read_header(path)
+        if weights.PERCEPTION not in header.parts:
+            raise SettingsError(
+                f"perception.checkpoint={own}", received="weights without those of a front-end",
+                expected="a run, or a file, of a front-end with weights",
+            )  # fmt: skip
+        if "perception" in said and wanted.name != header.perception.perception.name:
+            raise SettingsError(
+                f"perception.checkpoint={own}", received=f"the weights of {header.perception.perception.name}",
+                expected=f"those of perception={wanted.name}", hint="leave out perception=",
+            )  # fmt: skip
+        others = {key: argument for key, argument in said.items() if key != "perception"}
+        return _restored(settings, path, header, others)
+    if weighted is None:
+        return FrontEnd(wanted, settings.algebra, settings.backend, settings.seed), []
+    return _restored(settings, *weighted, said)
+
+
+def _restored(
+    settings: Wanted, path: Path, header: weights.Header, said: Mapping[str, str]
+) -> tuple[FrontEnd, list[str]]:
+    stored, wanted = header.perception, without_weights(settings.perception)
+    has_weights = weights.PERCEPTION in header.parts
+    base = stored.perception
+    if not has_weights and "seed" in wanted.options and "seed" in base.options:
+        # Stress and the like are drawn anew in every evaluation; only atoms belong to weights.
+        base = replace(base, options={**base.options, "seed": wanted.options["seed"]})
+    chosen, differs = settled("perception", base, wanted, said)
+    backend, changes = settled("backend", stored.backend, settings.backend, said)
+    if not has_weights or chosen.name != stored.perception.name:
+        return FrontEnd(chosen, settings.algebra, backend, settings.seed), differs
+    differs += [change for change in changes if change not in differs]
+    return replace(stored, perception=chosen, backend=backend, weights=str(path)), differs
+
+
+def without_weights(perception: PerceptionSettings) -> Named:
+    """A front-end's name and options, without the place of its weights."""
+    return Named(perception.name, perception.options)
+
+
+def completed(arguments: Sequence[str]) -> list[str]:
+    """A command line that names what its weights restore, so that every option of it can be set.
+
+    Args:
+        arguments: overrides, with ``checkpoint=`` or ``perception.checkpoint=`` or neither.
+
+    Returns:
+        The overrides, and the choices of files that the weights imply where the user makes none.
+
+    Raises:
+        VSAError: weights that are missing or damaged.
+    """
+    named = commands.named_keys(arguments)
+    if "compare" in named:  # each model has its own
+        return list(arguments)
+    implied: dict[str, str] = {}
+    for setting in ("checkpoint", "perception.checkpoint"):
+        given = commands.parse([named[setting]])[0].value() if setting in named else None
+        if not isinstance(given, str | int | float) or isinstance(given, bool):
+            continue
+        header = weights.read_header(weights.find_weights(str(given), setting))
+        if setting == "checkpoint":
+            implied |= {"algebra": header.algebra.name, "backend": header.backend.name}
+            if header.model is not None:
+                implied["model"] = header.model.name
+        if setting == "checkpoint" or weights.PERCEPTION in header.parts:
+            implied["perception"] = header.perception.perception.name
+    own = {f"perception.{name}" for name in TrainingPerceptionSettings.__dataclass_fields__ if name != "name"}
+    set_inside = {key.partition(".")[0] for key in named if "." in key and key not in own}
+    return [
+        *(f"{'+' if section == 'model' else ''}{section}={name}" for section, name in implied.items()
+          if section not in named and section in set_inside),
+        *arguments,
+    ]  # fmt: skip
+
+
+def adopt_front_end(settings: S, said: Mapping[str, str]) -> S:
+    """Settings that say what front-end ``perception.checkpoint`` holds, with what the user says otherwise.
+
+    Args:
+        settings: of a training.
+        said: what the user sets, by key.
+
+    Returns:
+        The settings, the front-end's name and options filled in.
+
+    Raises:
+        SettingsError: a file without a front-end, or another than the one named.
+    """
+    if settings.perception.checkpoint is None:
+        return settings
+    seen, differs = front_end(settings, None, {"backend": "", **said})
+    if differs:
+        log.warning("perception.checkpoint=%s: applied as the command line says: %s",
+                    settings.perception.checkpoint, "; ".join(differs))  # fmt: skip
+    own = replace(settings.perception, name=seen.perception.name, options=seen.perception.options)
+    return replace(settings, perception=own)
+
+
+def adopt_rows(settings: S, checkpoint: str | None, said: Mapping[str, str]) -> S:
+    """Settings whose generated puzzles have the rows and the range that a model was trained with.
+
+    Args:
+        settings: of a command that evaluates.
+        checkpoint: a training run, or None.
+        said: what the user sets, by key; what he says of the data set stays.
+
+    Returns:
+        The settings, changed where the model's rows or range differ from what would be generated.
+
+    Raises:
+        VSAError: a checkpoint that is missing or damaged.
+    """
+    data: DatasetSettings = settings.dataset
+    if checkpoint is None or not data.kind.made:
+        return settings
+    layout = weights.read_header(weights.find_weights(checkpoint)).layout
+    rows: dict[str, Any] = {"columns": layout.columns, "maxval": layout.maxval}
+    asked = {key: value for key, value in rows.items() if f"dataset.{key}" not in said}
+    if layout.maxval is None or ("dataset" in said and data.maxval is None):
+        return settings
+    if "dataset" not in said and data.name != layout.dataset:
+        if not data_set(layout.dataset, "checkpoint").made:
+            return settings
+        log.warning("checkpoint=%s: evaluated on dataset=%s, as it was trained", checkpoint, layout.dataset)
+        named: Any = layout.dataset  # one that can be generated
+        return replace(settings, dataset=replace(data, name=named, confounders=layout.confounders, **asked))
+    changed = {key: value for key, value in asked.items() if getattr(data, key) != value}
+    if changed:
+        words = " ".join(f"dataset.{key}={value}" for key, value in changed.items())
+        log.warning("checkpoint=%s: evaluated with %s, as it was trained", checkpoint, words)
+    return replace(settings, dataset=replace(data, **changed))

@@ -1,0 +1,339 @@
+"""The settings of the commands, as frozen dataclasses that refuse what makes no sense.
+
+Each field's comment says what it does; the YAML files of ``conf/`` hold the values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from datasets import holdout
+from vsa.errors import SettingsError, closest
+from vsa.plugins import origins
+
+if TYPE_CHECKING:
+    from datasets.data_sets import DataSet
+
+__all__ = [
+    "BenchmarkSettings",
+    "CheckpointSettings",
+    "DatasetSettings",
+    "ExplainSettings",
+    "Mode",
+    "ModelSettings",
+    "Named",
+    "PerceptionSettings",
+    "TrainSettings",
+    "TrainingDatasetSettings",
+    "TrainingPerceptionSettings",
+    "named",
+    "plugins",
+]
+
+Executor = Literal["serial", "processes", "ray", "slurm"]
+Mode = Literal["learned", "programmed", "programmed_then_learned", "pretrained"]
+
+
+@dataclass(frozen=True)
+class Named:
+    """A registered thing and the options of its constructor."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PerceptionSettings(Named):
+    """A front-end, and where its weights come from if it has any."""
+
+    # Trained by itself or with another learner: its file or run folder. Null: those of the model's checkpoint.
+    checkpoint: str | None = None
+
+
+@dataclass(frozen=True)
+class TrainingPerceptionSettings(PerceptionSettings):
+    """A front-end while a model is trained."""
+
+    frozen: bool = False  # its weights stay as they are, and the learner alone is trained
+    lr: float | None = None  # learning rate of its weights; null: lr
+
+    def __post_init__(self) -> None:
+        if self.lr is not None:
+            _positive("perception.lr", self.lr)
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Which learner, how its weights come about, and the options of its constructor."""
+
+    name: str
+    mode: Mode | None = None
+    # What the model recommends; the top-level keys of train.yaml point here.
+    training: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def named(section: str, values: Any, cls: type[Any] = Named) -> dict[str, Any]:
+    """Separate a section's own fields from the options that go to a constructor.
+
+    Args:
+        section: the section's key, for messages.
+        values: the section as composed: ``name`` and options side by side.
+        cls: the dataclass it becomes.
+
+    Returns:
+        A mapping for :func:`reasoning.setup.schema.build`, options under ``options``.
+
+    Raises:
+        SettingsError: the section is no mapping or has no name.
+    """
+    if not isinstance(values, Mapping) or "name" not in values:
+        raise SettingsError(
+            f"setting {section}",
+            received=repr(values),
+            expected=f"a file of conf/{section}, by name",
+            hint=f"for example {section}={'NAME' if values is None else values}",
+        )
+    own = [name for name in cls.__dataclass_fields__ if name != "options"]
+    chosen: dict[str, Any] = {key: values[key] for key in own if key in values}
+    if isinstance(values.get("options"), Mapping):  # already separated: settings.yaml of a run
+        return {**chosen, "options": dict(values["options"])}
+    chosen["options"] = {key: value for key, value in values.items() if key not in own}
+    return chosen
+
+
+def plugins(parts: Any, factorizers: str | None = None) -> dict[str, Any]:
+    """Whose the parts of a solver are that other packages offer: they shape its results, so the record holds them.
+
+    Args:
+        parts: settings with ``model``, ``algebra``, ``backend`` and ``perception``.
+        factorizers: the factorizer that decodes, if any.
+
+    Returns:
+        As :func:`vsa.plugins.origins`.
+    """
+    named = {"learners": parts.model.name, "algebras": parts.algebra.name, "backends": parts.backend.name,
+             "perceptions": parts.perception.name, "factorizers": factorizers,
+             "datasets": getattr(getattr(parts, "dataset", None), "name", None)}  # fmt: skip
+    return origins(named, parts.backend.options)
+
+
+@dataclass(frozen=True)
+class DatasetSettings:
+    """Which puzzles."""
+
+    name: str  # of a registered data set, or files
+    n: int | None = None  # puzzles of each set; null: every one (files)
+    columns: int = 3  # panels in a row; I-RAVEN-X only
+    maxval: int | None = None  # largest value; I-RAVEN-X only
+    confounders: int = 0  # attributes without a rule; I-RAVEN-X only
+    path: str | None = None  # folder of npz + xml or JSON files; dataset=files only
+    holdout: str | None = None  # ATTRIBUTE/RULE: training never shows the pair, evaluation nothing else
+    split: Literal["train", "val", "test", "all"] | None = None  # benchmark: null is test, or every puzzle of files
+    cache_dir: str | None = None  # where generated puzzles are kept; null: the user's cache folder
+    seed: int = 0  # puzzles are a function of this seed, the constellation and their index
+
+    def __post_init__(self) -> None:
+        from datasets.data_sets import known_names
+
+        if self.name not in known_names():
+            near = closest(self.name, known_names())
+            raise SettingsError(
+                "setting dataset.name", received=repr(self.name), expected=f"one of {', '.join(known_names())}",
+                hint=f"did you mean {near[0]!r}?" if near else "a data set of your own is registered in DATA_SETS",
+            )  # fmt: skip
+        _at_least("dataset.n", self.n, 1)
+        _at_least("dataset.columns", self.columns, 3)
+        _at_least("dataset.maxval", self.maxval, 1)
+        _at_least("dataset.confounders", self.confounders, 0)
+        data = self.kind
+        if self.holdout is not None:
+            holdout.parse(self.holdout, data.rules if data.made else None)
+        if data.made == (self.path is not None):
+            raise SettingsError(
+                f"dataset={self.name}",
+                received=f"dataset.path={'null' if self.path is None else self.path}",
+                expected="a path with dataset=files, and with it alone",
+                hint="write dataset=files dataset.path=DIR",
+            )
+        if data.made:
+            data.check_options(f"dataset={self.name}", self.columns, self.maxval, self.confounders)
+
+    @property
+    def kind(self) -> DataSet:
+        """What the data set is."""
+        from datasets.data_sets import data_set
+
+        return data_set(self.name, "setting dataset")
+
+
+@dataclass(frozen=True)
+class TrainingDatasetSettings(DatasetSettings):
+    """Which puzzles to train on, and how many to evaluate."""
+
+    test_n: int | None = None  # puzzles of each constellation that the trained model answers; null: every one (files)
+    test_maxval: tuple[int, ...] | None = None  # ranges that are evaluated, I-RAVEN-X only; null: maxval
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _at_least("dataset.test_n", self.test_n, 1)
+        for maxval in self.test_maxval or ():
+            _at_least("dataset.test_maxval", maxval, 1)
+        if self.test_maxval is not None and (not self.kind.ranged or not self.test_maxval):
+            raise SettingsError(
+                "setting dataset.test_maxval", received=f"{list(self.test_maxval)} with dataset={self.name}",
+                expected="null, or at least one range with dataset=iraven_x or its like",
+            )  # fmt: skip
+        if self.split is not None:
+            raise SettingsError(
+                "setting dataset.split",
+                received=repr(self.split),
+                expected="null: training takes the split train and evaluation the split test",
+                hint="python -m reasoning.benchmark has dataset.split",
+            )
+
+
+@dataclass(frozen=True)
+class CheckpointSettings:
+    """When the state of a training run is saved."""
+
+    every_seconds: float = 60.0
+    every_epochs: int = 1
+    keep: int = 2
+
+    def __post_init__(self) -> None:
+        _positive("checkpoints.every_seconds", self.every_seconds)
+        _at_least("checkpoints.every_epochs", self.every_epochs, 1)
+        _at_least("checkpoints.keep", self.keep, 2)
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """``python -m reasoning.train``."""
+
+    seed: int  # every random choice descends from it
+    model: ModelSettings
+    dataset: TrainingDatasetSettings
+    perception: TrainingPerceptionSettings
+    algebra: Named
+    backend: Named
+    constellation: str | tuple[str, ...] | None  # trained on; null: 2x2, center of I-RAVEN-X, every set of files
+    test_constellation: str | tuple[str, ...]  # evaluated on
+    epochs: int
+    batch_size: int
+    lr: float
+    weight_decay: float
+    schedule: Literal["constant", "cosine"]  # of the learning rate, over all steps
+    test_batch_size: int
+    threads: int  # of torch; part of what makes a run repeatable bit for bit
+    device: str
+    checkpoints: CheckpointSettings
+    out: str | None
+    overwrite: bool
+    seeds: tuple[int, ...] | None = None  # several runs instead of one, each with one of the seeds
+    executor: Executor = "serial"  # of several runs
+    workers: int | None = None  # runs at once; null: one per available core
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "test_batch_size", "threads", "workers"):
+            _at_least(name, getattr(self, name), 1)
+        _different("seeds", self.seeds)
+        _positive("lr", self.lr)
+        _at_least("weight_decay", self.weight_decay, 0)
+        _check_device(self.device)
+
+
+@dataclass(frozen=True)
+class BenchmarkSettings:
+    """``python -m reasoning.benchmark``."""
+
+    seed: int  # every random choice descends from it
+    model: ModelSettings | None
+    dataset: DatasetSettings
+    perception: PerceptionSettings
+    algebra: Named
+    backend: Named
+    constellation: str | tuple[str, ...]
+    checkpoint: str | Mapping[str, str] | None  # a training run's folder (with compare: model -> folder)
+    answers: str | Mapping[str, str] | None  # a language model's answers: a file, or name -> file
+    prompts: str | None  # the prompts that they answer
+    compare: tuple[str, ...] | None  # several models instead of +model
+    seeds: tuple[int, ...] | None  # several seeds instead of seed
+    decoder: str | tuple[str, ...] | None  # of predicted product vectors: none, codebook, factorizer or one by name
+    test_batch_size: int
+    threads: int
+    device: str
+    executor: Executor
+    workers: int | None  # of executor=processes; null: one per available core
+    plot: str | None  # picture of answers and rules
+    out: str | None
+    overwrite: bool
+
+    def __post_init__(self) -> None:
+        for name in ("test_batch_size", "threads", "workers"):
+            _at_least(name, getattr(self, name), 1)
+        _check_device(self.device)
+        for name in ("compare", "seeds", "decoder"):
+            chosen = getattr(self, name)
+            _different(name, None if isinstance(chosen, str) else chosen)
+
+
+@dataclass(frozen=True)
+class ExplainSettings:
+    """``python -m reasoning.explain``."""
+
+    seed: int  # every random choice descends from it
+    model: ModelSettings | None
+    dataset: DatasetSettings
+    perception: PerceptionSettings
+    algebra: Named
+    backend: Named
+    constellation: str  # which puzzle set; all: the only one there is
+    index: int  # place of the puzzle in its set, from 0, in the order of the benchmark
+    checkpoint: str | None  # a training run's folder
+    test_batch_size: int  # as the benchmark's: the puzzle is solved among the same others
+    threads: int
+    device: str
+    out: str | None
+    overwrite: bool
+
+    def __post_init__(self) -> None:
+        _at_least("index", self.index, 0)
+        for name in ("test_batch_size", "threads"):
+            _at_least(name, getattr(self, name), 1)
+        _check_device(self.device)
+
+
+def _at_least(name: str, value: float | None, smallest: float) -> None:
+    if value is not None and not value >= smallest:
+        raise SettingsError(f"setting {name}", received=repr(value), expected=f"at least {smallest}")
+
+
+def _different(name: str, chosen: tuple[Any, ...] | None) -> None:
+    if chosen is not None and (not chosen or len(set(chosen)) != len(chosen)):
+        raise SettingsError(f"setting {name}", received=str(list(chosen)), expected="different entries, at least one")
+
+
+def _positive(name: str, value: float) -> None:
+    if not (value > 0 and value < float("inf")):
+        raise SettingsError(f"setting {name}", received=repr(value), expected="a positive, finite number")
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        kind = ""
+    if kind not in ("cpu", "cuda"):
+        raise SettingsError("setting device", received=repr(device), expected="cpu, cuda or cuda:N")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise SettingsError(
+            "setting device",
+            received=repr(device),
+            expected="a CUDA device, but none is available",
+            hint="use device=cpu",
+        )

@@ -1,0 +1,392 @@
+"""What people see: the screen of the commands, and tables as CSV and LaTeX. The one place that prints."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import yaml
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from reasoning.outcome.metrics import Metrics, total
+from vsa.errors import CorruptFileError
+
+if TYPE_CHECKING:
+    from reasoning.evaluation.cells import CellResult
+    from reasoning.setup.settings import DatasetSettings
+
+__all__ = [
+    "AVERAGE",
+    "Bar",
+    "Reference",
+    "answers_table",
+    "at_setting",
+    "complain",
+    "configure_logging",
+    "costs_table",
+    "hardware_words",
+    "progress",
+    "references",
+    "rules_table",
+    "say",
+    "show",
+    "short_name",
+    "silence",
+    "to_csv",
+    "to_latex",
+]
+
+AVERAGE = "average"
+_LONG_NAME = 16
+_WIDTH = 110
+_REFERENCE = Path(__file__).resolve().parents[2] / "benchmarks" / "reference.yaml"
+
+
+@lru_cache(maxsize=2)
+def _console(stderr: bool = False) -> Console:
+    console = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    if not console.is_terminal and console.width < _WIDTH:
+        return Console(stderr=stderr, highlight=False, soft_wrap=True, width=_WIDTH)
+    return console
+
+
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """No lines, tables and bars while the block runs; complaints and log messages are shown."""
+    token = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
+
+
+def say(text: str = "") -> None:
+    """A line on stdout, as it is."""
+    if not _silent.get():
+        _console().print(escape(text))
+
+
+def show(table: Table) -> None:
+    """A table on stdout."""
+    if not _silent.get():
+        _console().print(table)
+
+
+def complain(text: str) -> None:
+    """A line on stderr."""
+    _console(stderr=True).print(f"[red]error:[/red] {escape(text)}")
+
+
+def configure_logging(level: int) -> None:
+    """Send the library's log messages to stderr.
+
+    Args:
+        level: the lowest level shown of our own packages; other libraries show warnings.
+    """
+    handler = RichHandler(console=_console(stderr=True), show_path=False, show_time=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+    for room in ("vsa", "factorizers", "datasets", "reasoning"):
+        logging.getLogger(room).setLevel(level)
+
+
+class Bar(Protocol):
+    """A progress bar."""
+
+    def __call__(self, done: int, note: str = "") -> None:
+        """Advance by ``done``."""
+
+
+@contextmanager
+def progress(title: str, length: int, done: int = 0) -> Iterator[Bar]:
+    """A progress bar on stderr while the block runs.
+
+    Args:
+        title: what is being done.
+        length: steps in all.
+        done: steps already done.
+
+    Yields:
+        A function that advances the bar.
+    """
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+    )  # fmt: skip
+    with Progress(*columns, console=_console(stderr=True), disable=_silent.get()) as bars:
+        task = bars.add_task(title, total=length, completed=done, note="")
+
+        def advance(done: int, note: str = "") -> None:
+            bars.update(task, advance=done, note=note)
+
+        yield advance
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Published or measured numbers to stand beside ours: percent by constellation (or other column)."""
+
+    name: str
+    model: str
+    mode: str
+    dataset: str
+    conditions: str
+    source: str
+    answers: Mapping[str, float]
+
+
+def references(model: str | None = None, dataset: str | None = None, path: Path = _REFERENCE) -> list[Reference]:
+    """The entries of ``benchmarks/reference.yaml``.
+
+    Args:
+        model: only those that are shown beside this model (an entry lists the models it is shown ``beside``).
+        dataset: only those of this dataset.
+        path: the file; where it is missing (an installation without ``benchmarks/``) there are no entries.
+
+    Returns:
+        The entries, in the file's order.
+
+    Raises:
+        CorruptFileError: the file cannot be understood.
+    """
+    if not path.is_file():
+        return []
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))["entries"]
+        found = []
+        for entry in entries:
+            if (model is None or model in entry["beside"]) and (dataset is None or entry["dataset"] == dataset):
+                found.append(Reference(**{name: entry[name] for name in Reference.__dataclass_fields__}))
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise CorruptFileError(f"read {path}", received=f"{type(error).__name__}: {error}") from error
+    return found
+
+
+def at_setting(
+    entries: Sequence[Reference], dataset: DatasetSettings, perception: Mapping[str, Any]
+) -> list[Reference]:
+    """References as columns of this benchmark: those of I-RAVEN-X are by range, confounders and stress.
+
+    Args:
+        entries: as the file has them.
+        dataset: of the benchmark.
+        perception: options of the front-end.
+
+    Returns:
+        The entries, those of I-RAVEN-X with the figure of the setting at hand; entries without one are left out.
+    """
+    if not dataset.kind.ranged:
+        return list(entries)
+    confounded = bool(dataset.confounders and perception.get("confounders", True))
+    stress = perception.get("stress", "none") if perception.get("p_left", 1.0) < 1.0 else "none"
+    smoothed = stress == "published"
+    usual = dataset.columns == 10 and dataset.confounders in (0, 10)
+    usual = usual and stress != "calibrated" and (not smoothed or perception["p_left"] == 0.51)
+    suffix = {(False, False): "", (True, False): "_confounded", (False, True): "_smoothed", (True, True): "_both"}
+    column = f"range{dataset.maxval}{suffix[confounded, smoothed]}" if usual else ""
+    return [
+        replace(entry, answers={"center_single": entry.answers[column]}) for entry in entries if column in entry.answers
+    ]
+
+
+def short_name(puzzle_set: str) -> str:
+    """The short name of a constellation; anything else as it is."""
+    from datasets.constellations import CONSTELLATIONS
+
+    return CONSTELLATIONS[puzzle_set].short if puzzle_set in CONSTELLATIONS else puzzle_set
+
+
+def answers_table(
+    rows: Mapping[str, Mapping[str, Metrics]], beside: Sequence[Reference], title: str = "Answers right, %"
+) -> Table:
+    """Answers right per puzzle set, ours and others'.
+
+    Args:
+        rows: our models -> puzzle set -> metrics.
+        beside: numbers of others.
+        title: above the table.
+
+    Returns:
+        A table with one line per model and the mean over the puzzle sets in the last column; where sets have long
+        names, with one line per set.
+    """
+    sets = list(dict.fromkeys(name for row in rows.values() for name in row))
+    lines: list[tuple[str, list[str], str | None]] = []
+    for label, row in rows.items():
+        values = [row[name].answers.percent if name in row else None for name in sets]
+        lines.append((escape(label), _cells(values, len(sets) > 1), "green"))
+    for reference in beside:
+        values = [reference.answers.get(name) for name in sets]
+        if any(value is not None for value in values):
+            lines.append((escape(reference.name), _cells(values, len(sets) > 1), None))
+    names = [short_name(name) for name in sets] + ([AVERAGE] if len(sets) > 1 else [])
+    table = Table(title=title, title_justify="left", caption_justify="left", header_style="bold")
+    table.add_column("", overflow="fold")
+    if max(map(len, names), default=0) > _LONG_NAME:  # names of files: they need a line each
+        for label, _, _ in lines:
+            table.add_column(label, justify="right", overflow="fold")
+        for index, name in enumerate(names):
+            table.add_row(escape(name), *(cells[index] for _, cells, _ in lines))
+        return table
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True, style="bold" if name == AVERAGE else None)
+    for label, cells, style in lines:
+        table.add_row(label, *cells, style=style)
+    return table
+
+
+def costs_table(
+    seconds: Mapping[str, Mapping[str, float]], memory: Mapping[str, float], title: str = "Seconds for 1,000 puzzles"
+) -> Table:
+    """What answering took.
+
+    Args:
+        seconds: row -> puzzle set -> seconds for 1,000 puzzles.
+        memory: row -> peak memory of the process in MB.
+        title: above the table.
+
+    Returns:
+        A table with one line per row, or one per puzzle set where sets have long names.
+    """
+    sets = list(dict.fromkeys(name for row in seconds.values() for name in row))
+    names = [short_name(name) for name in sets]
+    cells = {
+        label: [f"{row[name]:.3g}" if name in row else "-" for name in sets] + [f"{memory[label]:.0f} MB"]
+        for label, row in seconds.items()
+    }
+    table = Table(title=title, title_justify="left", header_style="bold")
+    table.add_column("", overflow="fold")
+    if max(map(len, names), default=0) > _LONG_NAME:
+        for label in cells:
+            table.add_column(escape(label), justify="right", overflow="fold")
+        for index, name in enumerate([*names, "peak memory"]):
+            table.add_row(escape(name), *(row[index] for row in cells.values()))
+        return table
+    for name in [*names, "peak memory"]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for label, row in cells.items():
+        table.add_row(escape(label), *row)
+    return table
+
+
+def hardware_words(label: str, backend: str, results: Iterable[CellResult]) -> str:
+    """What ran on modelled hardware, and what it would have cost there.
+
+    Args:
+        label: the row.
+        backend: in words.
+        results: of all puzzle sets.
+
+    Returns:
+        A sentence; nothing for a backend without costs.
+    """
+    known = [(result.hardware, result.metrics.answers.total) for result in results if result.hardware]
+    if not known:
+        return ""
+    puzzles = sum(total for _, total in known)
+    energy, digital, latency = (
+        1e6 * sum(hardware[name] for hardware, _ in known) / puzzles
+        for name in ("energy_joules", "digital_joules", "latency_seconds")
+    )
+    analog = ", ".join(dict.fromkeys(name for hardware, _ in known for name in hardware["analog"]))
+    return (
+        f"{label}: {analog} on {backend}, all else digital; {energy:.3g} uJ and {latency:.3g} us per puzzle, "
+        "programming included "
+        f"({digital:.3g} uJ for the same products on a digital processor)"
+    )
+
+
+def rules_table(
+    metrics: Mapping[str, Metrics], title: str = "Rules named, % (and not excluded by the context, %)"
+) -> Table:
+    """Rule accuracy per puzzle set and attribute.
+
+    Args:
+        metrics: puzzle set -> metrics.
+        title: above the table.
+
+    Returns:
+        A table; "99.0 (100.0)" is: the generator's rule named in 99.0 %, a rule that fits the context in 100.0 %.
+    """
+    slots = list(total(metrics.values()).by_slot())
+    table = Table(title=title, title_justify="left", header_style="bold")
+    table.add_column("")
+    for slot in slots:
+        table.add_column(slot, justify="right", no_wrap=True)
+    for name, entry in metrics.items():
+        by_slot = entry.by_slot()
+        cells = []
+        for slot in slots:
+            tally = by_slot.get(slot)
+            cells.append(
+                f"{100 * tally.named / tally.total:.1f} ({100 * tally.consistent / tally.total:.1f})" if tally else "-"
+            )
+        table.add_row(short_name(name), *cells)
+    return table
+
+
+def to_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table as CSV.
+
+    Args:
+        header: column names.
+        rows: values; None is an empty cell.
+
+    Returns:
+        The text.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([["" if value is None else value for value in row] for row in rows])
+    return text.getvalue()
+
+
+def to_latex(header: Sequence[str], rows: Sequence[Sequence[Any]], caption: str) -> str:
+    """A table as LaTeX (booktabs).
+
+    Args:
+        header: column names.
+        rows: values; None is a dash, floats get one digit.
+        caption: of the table.
+
+    Returns:
+        The text.
+    """
+
+    def cell(value: Any) -> str:
+        text = "--" if value is None else f"{value:.1f}" if isinstance(value, float) else str(value)
+        for sign in "&%_#$":
+            text = text.replace(sign, "\\" + sign)
+        return text
+
+    lines = [
+        r"\begin{table}", r"  \centering", rf"  \caption{{{cell(caption)}}}",
+        rf"  \begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", r"    \toprule",
+        "    " + " & ".join(map(cell, header)) + r" \\", r"    \midrule",
+        *("    " + " & ".join(map(cell, row)) + r" \\" for row in rows),
+        r"    \bottomrule", r"  \end{tabular}", r"\end{table}",
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _cells(values: Sequence[float | None], average: bool) -> list[str]:
+    cells = ["-" if value is None else f"{value:.2f}" for value in values]
+    if average:
+        known = [value for value in values if value is not None]
+        cells.append(f"{sum(known) / len(known):.2f}" if len(known) == len(values) else "-")
+    return cells

@@ -1,0 +1,1 @@
+"""Training: the engine, its plan, a run from settings to results, several seeds."""

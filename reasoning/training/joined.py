@@ -1,0 +1,44 @@
+"""Several puzzle sets as one training set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vsa.seeding import child_seed
+
+if TYPE_CHECKING:
+    from datasets.loaders import PuzzleBatch
+    from reasoning.training.engine import PuzzleSource
+
+__all__ = ["JoinedPuzzles"]
+
+
+@dataclass(frozen=True)
+class JoinedPuzzles:
+    """Several puzzle sets trained on together; every batch is of one set, and the order mixes the sets."""
+
+    sets: Sequence[PuzzleSource]
+    batch_size: int
+
+    def __len__(self) -> int:
+        # Counted in whole batches, since a batch never mixes layouts.
+        return sum(-(-len(part) // self.batch_size) for part in self.sets) * self.batch_size
+
+    def batches(
+        self, batch_size: int, *, shuffle: bool = False, seed: int = 0, epoch: int = 0, start: int = 0
+    ) -> Iterator[PuzzleBatch]:
+        """Batches of all sets, in an order that depends on seed and epoch alone."""
+        order = np.repeat(np.arange(len(self.sets)), [-(-len(part) // batch_size) for part in self.sets])
+        if shuffle:
+            np.random.default_rng(child_seed(seed, "mix sets", epoch)).shuffle(order)
+        skipped = np.bincount(order[:start], minlength=len(self.sets))
+        streams = [
+            iter(part.batches(batch_size, shuffle=shuffle, seed=seed, epoch=epoch, start=int(skip)))
+            for part, skip in zip(self.sets, skipped, strict=True)
+        ]
+        for which in order[start:]:
+            yield next(streams[which])

@@ -1,0 +1,301 @@
+"""One training run from its settings to its results: the work behind ``python -m reasoning.train``."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datasets.layout import Layout
+from reasoning.records import runs
+from reasoning.records.checkpoints import CheckpointFolder
+from reasoning.setup import build, restoring, weights
+from reasoning.setup.recipe import Recipe
+from reasoning.setup.settings import TrainSettings
+from reasoning.tables import tables as report
+from reasoning.training.joined import JoinedPuzzles
+from reasoning.training.plan import Plan
+from vsa.errors import CorruptFileError, SettingsError
+
+if TYPE_CHECKING:
+    from datasets.loaders import PuzzleDataset
+    from reasoning.outcome.metrics import Metrics
+    from reasoning.solver import Solver
+    from reasoning.training.engine import Outcome, PuzzleSource
+
+__all__ = ["Prepared", "plan_of", "prepare", "protocol", "read_metrics", "recipe_of", "run", "show", "train_solver"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything a run needs, made before its folder is: what is wrong shows before anything is written."""
+
+    settings: TrainSettings
+    recipe: Recipe
+    solver: Solver
+    training: Mapping[str, PuzzleDataset]
+    testing: Mapping[str, PuzzleDataset]
+
+
+def prepare(settings: TrainSettings, folder: Path | None = None) -> Prepared:
+    """Load (or generate) the puzzles and construct the untrained solver.
+
+    Args:
+        settings: of the run.
+        folder: of a run that goes on: it keeps the front-end's weights that it began with.
+
+    Returns:
+        What :func:`run` takes.
+
+    Raises:
+        VSAError: whatever is wrong with names, options or files.
+    """
+    import torch
+
+    from reasoning.training.engine import free_weights
+
+    torch.set_num_threads(settings.threads)
+    if torch.device(settings.device).type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; without it matmuls vary
+    torch.use_deterministic_algorithms(True)
+    data = settings.dataset
+    chosen = settings.constellation or "all"
+    if data.kind.made:  # a mistake in the model's settings shows before puzzles are generated
+        free_weights(recipe_of(settings, build.layout(data, chosen), folder).solver(training=True))
+    training = build.puzzle_sets(data, chosen, "train", data.n, training=True)
+    testing = build.ranges(data, settings.test_constellation)
+    build.columns({**{f"{name} (train)": part for name, part in training.items()}, **testing})
+    recipe = recipe_of(settings, Layout.of(*(part.arrays for part in training.values())), folder)
+    for part in (*training.values(), *testing.values()):
+        build.try_out(recipe.solver(training=True), part)
+    solver = recipe.solver(training=True)
+    free_weights(solver)
+    return Prepared(settings, recipe, solver, training, testing)
+
+
+def recipe_of(settings: TrainSettings, layout: Layout, folder: Path | None = None) -> Recipe:
+    """How the solver of a run is made.
+
+    Args:
+        settings: of the run.
+        layout: of the training puzzles.
+        folder: of a run that goes on.
+
+    Returns:
+        The recipe; the learner's weights are those that come along where ``model.mode`` is pretrained.
+
+    Raises:
+        VSAError: weights that are missing or another front-end's.
+    """
+    mode = settings.model.mode or "learned"
+    shipped = weights.shipped_weights(settings.model.name) if mode == "pretrained" else None
+    if mode == "pretrained" and shipped is None:
+        raise SettingsError(
+            "model.mode=pretrained", received=f"model {settings.model.name}, which comes without weights",
+            expected="model.mode=programmed or learned",
+        )  # fmt: skip
+    kept = None if folder is None else folder / weights.FRONT_END
+    if kept is not None and kept.is_file():
+        own = replace(settings.perception, checkpoint=str(kept))
+        settings = replace(settings, perception=own)
+    # The settings of a run are complete, those of a front-end with weights of its own included: all of them count.
+    every = {"backend": "", **{f"perception.{key}": "" for key in settings.perception.options}}
+    seen, _ = restoring.front_end(settings, None, every)
+    seen = replace(seen, layout=seen.layout or layout, frozen=settings.perception.frozen)
+    return Recipe(
+        settings.model, settings.algebra, settings.backend, seen, layout, mode, settings.seed,
+        None if shipped is None else str(shipped),
+    )  # fmt: skip
+
+
+def run(folder: Path, prepared: Prepared) -> dict[str, Metrics]:
+    """Train (or go on), evaluate, write everything, show the tables.
+
+    Args:
+        folder: the run folder, with settings.yaml and run.json.
+        prepared: of :func:`prepare`.
+
+    Returns:
+        puzzle set -> metrics.
+    """
+    outcome = _train(folder, prepared)
+    metrics = _evaluate(prepared)
+    _finish(folder, prepared.solver, outcome, metrics)
+    show(folder, prepared.settings)
+    return metrics
+
+
+def _train(folder: Path, prepared: Prepared) -> Outcome:
+    settings, sets = prepared.settings, prepared.training
+    plan = plan_of(settings)
+    newest = CheckpointFolder(folder / "checkpoints", settings.checkpoints.keep).newest()
+    names = ", ".join(report.short_name(name) for name in sets)
+    report.say(
+        f"training {settings.model.name} on {sum(map(len, sets.values())):,} puzzles of {names}; run folder {folder}"
+    )
+    parts = list(sets.values())
+    total = plan.epochs * -(-len(_joined(parts, plan)) // plan.batch_size)
+    with report.progress("training", total, newest.step if newest else 0) as bar:
+        return train_solver(
+            prepared.solver, parts, plan, folder, device=settings.device, keep=settings.checkpoints.keep,
+            protocol=protocol(settings),
+            watch=lambda epoch, batch, loss: bar(1, f"epoch {epoch + 1}/{plan.epochs}  loss {loss:.3f}"),
+        )  # fmt: skip
+
+
+def _joined(sets: Sequence[PuzzleDataset], plan: Plan) -> PuzzleSource:
+    return sets[0] if len(sets) == 1 else JoinedPuzzles(tuple(sets), plan.batch_size)
+
+
+def train_solver(
+    solver: Solver,
+    sets: Sequence[PuzzleDataset],
+    plan: Plan,
+    folder: Path | None,
+    *,
+    device: str = "cpu",
+    keep: int = 2,
+    protocol: str = "",
+    watch: Callable[[int, int, float], None] | None = None,
+) -> Outcome:
+    """Train perception and learner; the work behind ``reasoning.fit`` and ``python -m reasoning.train``.
+
+    Args:
+        solver: to be trained; its recipe goes into the header of the weights.
+        sets: the training puzzles; several are trained on together.
+        plan: how long and how fast.
+        folder: of checkpoints, metrics and weights, where an interrupted training goes on; None: nothing is written.
+        device: where to compute.
+        keep: how many checkpoints.
+        protocol: what it is trained on, in a sentence.
+        watch: called after each step with (epoch, batch, loss).
+
+    Returns:
+        What was done.
+
+    Raises:
+        VSAError: nothing to learn, a loss that is not finite, files that cannot be written.
+    """
+    from reasoning.training.engine import Trainer
+
+    checkpoints = metrics = None
+    if folder is not None:
+        runs.prepare_folder(folder)
+        checkpoints, metrics = CheckpointFolder(folder / "checkpoints", keep), folder / "metrics.jsonl"
+    trainer = Trainer(solver, _joined(sets, plan), plan, checkpoints, metrics, device, watch)
+    outcome = trainer.run()
+    if folder is not None and solver.recipe is not None:
+        weights.write_weights(folder / weights.WEIGHTS, trainer.weights(), solver.recipe, protocol)
+    return outcome
+
+
+def plan_of(settings: TrainSettings) -> Plan:
+    """How long and how fast a run trains."""
+    return Plan(
+        settings.epochs, settings.batch_size, settings.lr, settings.weight_decay, settings.schedule, settings.seed,
+        settings.checkpoints.every_seconds, settings.checkpoints.every_epochs, settings.perception.lr,
+    )  # fmt: skip
+
+
+def _evaluate(prepared: Prepared) -> dict[str, Metrics]:
+    from reasoning.page import evaluate
+
+    settings, sets = prepared.settings, prepared.testing
+    metrics = {}
+    with report.progress("evaluating", sum(map(len, sets.values()))) as bar:
+        for name, puzzles in sets.items():
+            metrics[name] = evaluate(
+                prepared.solver, puzzles, settings.test_batch_size, device=settings.device,
+                watch=partial(_advance, bar, name),
+            )  # fmt: skip
+    return metrics
+
+
+def _advance(bar: report.Bar, name: str, puzzles: int) -> None:
+    bar(puzzles, report.short_name(name))
+
+
+def _finish(folder: Path, solver: Solver, outcome: Outcome, metrics: Mapping[str, Metrics]) -> None:
+    runs.write_json(folder / "results.json", {name: entry.results() for name, entry in metrics.items()})
+    rules = {"learned": solver.learner.describe(), "puzzles": {name: entry.detail() for name, entry in metrics.items()}}
+    runs.write_json(folder / "rules.json", rules)
+    record = runs.read_json(folder / "run.json")
+    record.update(
+        status="finished",
+        steps=outcome.steps,
+        seconds={"training": round(outcome.seconds, 2), "this process": round(time.process_time(), 2)},
+        memory_mb=runs.peak_memory_mb(),
+    )
+    runs.write_json(folder / "run.json", record)
+
+
+def read_metrics(folder: Path) -> dict[str, Metrics]:
+    """The counts of a finished run.
+
+    Args:
+        folder: the run's.
+
+    Returns:
+        puzzle set -> metrics.
+
+    Raises:
+        CorruptFileError: its files are not those of a finished run.
+    """
+    from reasoning.outcome.metrics import Metrics
+
+    results, rules = runs.read_json(folder / "results.json"), runs.read_json(folder / "rules.json")
+    try:
+        return {name: Metrics.from_json(entry["answers"], rules["puzzles"][name]) for name, entry in results.items()}
+    except (KeyError, TypeError) as error:
+        raise CorruptFileError(f"read the results in {folder}", received=f"no {error}") from error
+
+
+def show(folder: Path, settings: TrainSettings) -> None:
+    """The tables and the learned rules of a finished run, on the screen.
+
+    Args:
+        folder: the run's.
+        settings: the run's.
+
+    Raises:
+        CorruptFileError: its files are not those of a finished run.
+    """
+    rules, record = runs.read_json(folder / "rules.json"), runs.read_json(folder / "run.json")
+    metrics = read_metrics(folder)
+    try:
+        learned, seconds = rules["learned"], record["seconds"]["training"]
+    except (KeyError, TypeError) as error:
+        raise CorruptFileError(f"read the results in {folder}", received=f"no {error}") from error
+    report.say()
+    label = f"{settings.model.name} (this run)"
+    report.show(report.answers_table({label: metrics}, report.references(settings.model.name, settings.dataset.name)))
+    report.say()
+    report.show(report.rules_table(metrics))
+    report.say("\nThe rules learned (x: the row's panels, c: the other rows', e: nothing):")
+    for sentence in learned:
+        report.say(f"  {sentence}")
+    report.say(f"\ntrained in {seconds:.0f} s, {record['memory_mb']:.0f} MB; run folder {folder}")
+
+
+def protocol(settings: TrainSettings) -> str:
+    """In a sentence: what is trained on, what is tested on."""
+
+    def spell(chosen: str | tuple[str, ...] | None) -> str:
+        return chosen if isinstance(chosen, str) else ", ".join(chosen or ("all",))
+
+    data = settings.dataset
+    count = "every puzzle" if data.n is None else f"{data.n} puzzles"
+    tested = "every puzzle" if data.test_n is None else f"{data.test_n} puzzles of each"
+    without = "" if data.holdout is None else f" without {data.holdout}"
+    only = "" if data.holdout is None else f" with {data.holdout}"
+    trained = "" if data.maxval is None else f" (range {data.maxval})"
+    ranges = "" if data.test_maxval is None else f" (range {', '.join(map(str, data.test_maxval))})"
+    return (
+        f"one model trained on {spell(settings.constellation)} of {data.name}{trained}, "
+        f"{count}{without} of split train (index mod 10 in 0-5), "
+        f"tested on {spell(settings.test_constellation)}{ranges}, {tested}{only}, split test (8-9)"
+    )
