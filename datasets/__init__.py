@@ -51,7 +51,7 @@ _HOME = {
     "read": "files.read",
     "read_images": "files.npz",
     "Shards": "files.shards",
-    "show": "views",
+    "show": "pixels.showing",
     "write_json": "files.read",
     "write_raven": "files.raven",
     "PuzzleBatch": "loaders",

@@ -16,6 +16,7 @@ __all__ = [
     "ATTRIBUTES",
     "COLOR",
     "ENTITY_ATTRIBUTES",
+    "ROWS",
     "SIZE",
     "TYPE",
     "UNIFORM",
@@ -23,6 +24,7 @@ __all__ = [
     "Attribute",
 ]
 
+ROWS = 3  # a solver is shown the last three rows, whatever the number of columns
 UNIFORMITY_LEVELS = 4
 UNIFORM = 3  # of the four equally likely uniformity levels only this one makes the entities of a panel alike
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import CANDIDATES, ComponentArrays, PuzzleArrays
-from .attributes import ENTITY_ATTRIBUTES
+from .attributes import ENTITY_ATTRIBUTES, ROWS
 
 __all__ = [
     "CONFOUNDER",
@@ -27,7 +27,6 @@ __all__ = [
 
 CONFOUNDER = "Confounder"  # attributes without a rule are called so, with a number
 
-ROWS = 3  # a solver is shown the last three rows, whatever the number of columns
 INCONSISTENT = -1  # the level of a panel whose entities differ
 
 Key = tuple[int, str]

@@ -219,17 +219,17 @@ class Puzzle:
         return self.candidates[self.target]
 
     def __str__(self) -> str:
-        from .views import text  # here: a batch of puzzles should not pay for it
+        from .pixels.views import text  # here: a batch of puzzles should not pay for it
 
         return text(self)
 
     def _repr_html_(self) -> str:
-        from .views import html
+        from .pixels.views import html
 
         return html(self)
 
     def _repr_png_(self) -> bytes | None:
-        from .views import picture
+        from .pixels.views import picture
 
         return picture(self)
 

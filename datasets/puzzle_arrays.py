@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from vsa.errors import UnsupportedError
@@ -9,8 +11,10 @@ from vsa.errors import UnsupportedError
 from .arrays import GOVERNED, RULE_SLOTS, ComponentArrays, PuzzleArrays
 from .attributes import ANGLE, ENTITY_ATTRIBUTES
 from .constellations import CONSTELLATIONS
-from .puzzle import Entity, Panel, Puzzle
 from .rules.base import rule_code
+
+if TYPE_CHECKING:
+    from .puzzle import Entity, Panel, Puzzle
 
 __all__ = ["arrays_of"]
 

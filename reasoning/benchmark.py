@@ -12,7 +12,7 @@ from datasets.layout import Layout
 from reasoning.evaluation import cells
 from reasoning.learners import decoding
 from reasoning.prompting import answer_files
-from reasoning.records import runs
+from reasoning.records import console, runs
 from reasoning.setup import build, commands, schema
 from reasoning.setup.jobs import NO_DECODER, Job, make_jobs
 from reasoning.setup.restoring import adopt_rows, completed
@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> int:
     if "--cfg" in arguments:
         import yaml
 
-        report.say(str(yaml.safe_dump(schema.plain(settings), sort_keys=False)))
+        console.say(str(yaml.safe_dump(schema.plain(settings), sort_keys=False)))
         return 0
     sets = _Sets(settings)
     jobs = make_jobs(settings, overrides, lambda: build.columns(sets(settings.dataset)))
@@ -182,10 +182,10 @@ def run(
     missing = [(key, cell) for key, part in wanted.items() for cell in part if cell.name not in done[key]]
     reused = sum(map(len, wanted.values())) - len(missing)
     if reused:
-        report.say(
+        console.say(
             f"{reused} of {sum(map(len, wanted.values()))} results are there already (same settings, code, data)"
         )
-    with report.progress("evaluating", len(missing)) as bar:
+    with console.progress("evaluating", len(missing)) as bar:
         for number, result in execute(
             settings.executor, cells.compute, [cell for _, cell in missing], settings.workers
         ):
@@ -204,7 +204,7 @@ def run(
         solved = [(job.name, job.seed) for job in jobs if job.answers is None]
         costs = {key: {name: _cost(result) for name, result in done[key].items()} for key in solved}
         comparison.write_tables(out, metrics, costs)
-    report.say(f"\nresults in {out}")
+    console.say(f"\nresults in {out}")
     return done
 
 
@@ -262,13 +262,13 @@ def _show(
         for reference in report.references("language_model" if job.answers else job.model.name, settings.dataset.name)
     }
     shown = report.at_setting(list(beside.values()), settings.dataset, jobs[0].perception.perception.options)
-    report.say()
-    report.show(report.answers_table(rows, shown))
+    console.say()
+    console.show(report.answers_table(rows, shown))
     if settings.plot is not None:
         benchmark_plot.write_plot(settings.plot, rows)
     ours = {label: job for label, job in zip(rows, jobs, strict=True) if job.answers is None}
     if ours:
-        report.say()
+        console.say()
         took = {
             label: {name: result.seconds_per_1000 for name, result in done[job.name, job.seed].items()}
             for label, job in ours.items()
@@ -276,29 +276,29 @@ def _show(
         memory = {
             label: max(result.memory_mb for result in done[job.name, job.seed].values()) for label, job in ours.items()
         }
-        report.show(report.costs_table(took, memory))
+        console.show(report.costs_table(took, memory))
         for label, job in ours.items():
             words = report.hardware_words(label, build.backend_words(job.backend), done[job.name, job.seed].values())
             if words:
-                report.say(f"\n{words}")
+                console.say(f"\n{words}")
     for label, job in ours.items():
         if job.decoder is None or len(jobs) == 1:  # decoding changes answers, not rules
-            report.say()
+            console.say()
             title = f"Rules named, % (and not excluded by the context, %): {label}"
-            report.show(report.rules_table(rows[label], title))
+            console.show(report.rules_table(rows[label], title))
     first: dict[str, Job] = {}
     for job in ours.values():
         first.setdefault(job.model.name, job)
     for job in first.values():
         described = next(iter(done[job.name, job.seed].values())).described
         legend = " (x: the row's panels, c: the other rows', e: nothing)" if any(" = " in d for d in described) else ""
-        report.say(f"\nThe rules of {job.model.name}{legend}:")
+        console.say(f"\nThe rules of {job.model.name}{legend}:")
         for sentence in described:
-            report.say(f"  {sentence}")
+            console.say(f"  {sentence}")
     for job in (job for job in jobs if job.answers):
-        report.say(f"\nThe answers of {job.model.name}:")
+        console.say(f"\nThe answers of {job.model.name}:")
         for name, result in done[job.name, job.seed].items():
-            report.say(f"  {report.short_name(name)}: {' '.join(result.described)}")
+            console.say(f"  {report.short_name(name)}: {' '.join(result.described)}")
 
 
 def _protocol(settings: BenchmarkSettings, job: Job) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from datasets.layout import Layout
 from reasoning.outcome.explanation import Explanation
-from reasoning.records import runs
+from reasoning.records import console, runs
 from reasoning.records.checkpoints import write_atomically
 from reasoning.setup import build, commands, jobs, restoring, schema
 from reasoning.setup.settings import DatasetSettings, ExplainSettings
@@ -57,11 +57,11 @@ def main(arguments: list[str]) -> int:
     if "--cfg" in arguments:
         import yaml
 
-        report.say(str(yaml.safe_dump(schema.plain(settings), sort_keys=False)))
+        console.say(str(yaml.safe_dump(schema.plain(settings), sort_keys=False)))
         return 0
     _check_out(settings)
     name, explanation = explain(settings, commands.said(overrides))
-    report.say(str(explanation))
+    console.say(str(explanation))
     if settings.out is not None:
         _write(Path(settings.out).expanduser(), {"set": name, "place": settings.index}, explanation)
     return 0
@@ -169,8 +169,8 @@ def _write(out: Path, which: Mapping[str, object], explanation: Explanation) -> 
     try:
         write_atomically(out / _FILES[2], png(explanation))
     except VSAError as error:
-        report.say(f"\nno picture: {error}")
-    report.say(f"\nexplanation in {out}")
+        console.say(f"\nno picture: {error}")
+    console.say(f"\nexplanation in {out}")
 
 
 if __name__ == "__main__":

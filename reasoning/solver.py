@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +11,11 @@ import torch
 from torch import nn
 
 from reasoning.learners.base import Learner, Prediction
+from reasoning.outcome.checked import check_prediction, check_scene
 from reasoning.outcome.explanation import Explanation
 from reasoning.outcome.explanation_maker import make_explanation
 from reasoning.perception.base import Perception
 from reasoning.scene import Scene
-from reasoning.setup.checked import check_prediction, check_scene
-from reasoning.setup.schema import parameters
 from vsa import StoredMatrix
 from vsa.errors import DtypeError, SettingsError
 
@@ -38,7 +38,7 @@ class Solver(nn.Module):
         super().__init__()
         self.perception = perception
         self.learner = learner
-        self._draws = "generator" in parameters(perception.forward)
+        self._draws = "generator" in inspect.signature(perception.forward).parameters
         self.recipe: Recipe | None = None  # how it was made, where it was made from settings
 
     def solve(self, batch: PuzzleBatch) -> Prediction:
@@ -82,13 +82,11 @@ class Solver(nn.Module):
             SettingsError: the solver was put together by hand, so that nobody could make it again.
             RunWriteError: the file could not be written.
         """
-        from reasoning.setup.weights import write_weights
-
         if self.recipe is None:
             raise SettingsError(
                 f"save {path}", received="a Solver put together by hand", expected="one of reasoning.make_solver or fit"
             )
-        write_weights(Path(path), self.state_dict(), self.recipe, protocol)
+        self.recipe.save(Path(path), self.state_dict(), protocol)
 
     @torch.no_grad()
     def explain(self, puzzles: Puzzle | PuzzleArrays | PuzzleBatch | PuzzleDataset, item: int = 0) -> Explanation:

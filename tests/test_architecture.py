@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import pytest
@@ -332,3 +334,70 @@ def test_vsa_works_with_torch_and_einops_alone() -> None:
     assert {"numpy", "hydra", "safetensors", "scipy", "matplotlib"} <= others
     done = subprocess.run([sys.executable, "-c", ALONE % others], capture_output=True, text=True, cwd=ROOT, timeout=120)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+# -- rooms: circles, floors, sizes -----------------------------------------------------------------------------------
+
+# Inside reasoning, from the ground up: a room imports only those before it.
+FLOORS = (
+    "_rooms", "records", "arrays", "scene", "learners", "perception", "outcome", "solver", "setup", "tables", "training",
+    "evaluation", "prompting", "page", "__init__", "train", "benchmark", "explain", "prompts",
+)  # fmt: skip
+MOST = 16  # modules in a folder: a larger one asks for a room inside it
+LARGE = ("factorizers", "vsa")  # whose members all belong side by side
+
+
+def house() -> ModuleType:
+    """tests/house.py, which counts."""
+    spec = importlib.util.spec_from_file_location("house", ROOT / "tests" / "house.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_nothing_imports_in_a_circle() -> None:
+    """Lazy imports included."""
+    counted = house()
+    assert counted.circles(counted.arrows(ROOT)) == []
+
+
+def test_circles_are_found() -> None:
+    found = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set(), "e": {"a"}}
+    counted = house()
+    assert counted.circles(found) == [["a", "b", "c"]]
+    assert counted.floors(found) == {"a": 1, "b": 1, "c": 1, "d": 0, "e": 2}
+
+
+def room_of(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def upward(arrows: dict[str, set[str]]) -> list[str]:
+    """Arrows inside reasoning that point to a room above."""
+    inside = {module: targets for module, targets in arrows.items() if module.split(".")[0] == "reasoning"}
+    return sorted(
+        f"{module} imports {target}"
+        for module, targets in inside.items()
+        for target in targets & inside.keys()
+        if FLOORS.index(room_of(target)) > FLOORS.index(room_of(module))
+    )
+
+
+def test_reasoning_is_built_from_the_ground_up() -> None:
+    assert upward(house().arrows(ROOT)) == []
+    assert upward({"reasoning.scene": {"reasoning.page"}, "reasoning.page": set()}) == [
+        "reasoning.scene imports reasoning.page"
+    ]
+
+
+def test_a_large_folder_has_rooms() -> None:
+    crowded = {
+        folder.relative_to(ROOT).as_posix(): count
+        for room in ROOMS
+        for folder in ((ROOT / room), *(ROOT / room).rglob("*/"))
+        if (count := sum(path.name != "__init__.py" for path in folder.glob("*.py"))) > MOST
+    }
+    assert set(crowded) <= set(LARGE), crowded

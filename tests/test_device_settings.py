@@ -13,8 +13,8 @@ import factorizers
 import vsa
 from factorizers import capacity
 from reasoning import benchmark
+from reasoning.records import console
 from reasoning.setup import commands
-from reasoning.tables import tables as report
 from vsa.backends import get
 from vsa.backends.crossbar import DEVICES, Device
 from vsa.errors import SettingsError, UnknownNameError, VSAError
@@ -57,7 +57,7 @@ def reasoned(tmp_path, capsys):
 
     def call(*arguments):
         threads = torch.get_num_threads()
-        report._console.cache_clear()
+        console._console.cache_clear()
         try:
             given = ["+model=nvsa", "constellation=center", "dataset.n=6", f"out={tmp_path / str(len(arguments))}"]
             assert benchmark.main([*given, *arguments]) in (0, None)

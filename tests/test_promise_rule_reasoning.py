@@ -42,10 +42,10 @@ from reasoning.learners.vector_rules.rules import (
     count_values,
 )
 from reasoning.perception.oracle import Oracle
+from reasoning.records import console
 from reasoning.setup import commands
 from reasoning.setup.weights import read_header
 from reasoning.solver import Solver
-from reasoning.tables import tables as report
 from tests import dummy_rules  # noqa: F401  # registers the rules and the data sets
 from vsa.errors import VSAError
 
@@ -384,7 +384,7 @@ def command(capsys):
 
     def call(*arguments):
         threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-        report._console.cache_clear()  # its streams are those of another test
+        console._console.cache_clear()  # its streams are those of another test
         capsys.readouterr()
         try:
             code = commands.run_command(benchmark.main, list(arguments), benchmark.USAGE)

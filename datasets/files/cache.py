@@ -42,7 +42,6 @@ SHARD_VALUES = 4_000_000  # int16 levels in a shard at most, about 8 MB: puzzles
 STALE_SECONDS = 3600.0  # a temporary file older than this was left by a killed process
 NOT_THE_GENERATOR = {
     *("loaders.py", "holdout.py", "panels.py", "pmf.py", "puzzle.py", "splits.py"),
-    "views.py",
     *("generate.py", "probe.py"),
 }
 NOT_THE_ROOMS = ("files", "judging", "pixels")

@@ -361,3 +361,6 @@ class Rule(ABC):
             Such as "the last panel is like the one before".
         """
         return f"along a row the attribute {self.describe(parameter)}"
+
+
+RULES.kind_of_rule = Rule

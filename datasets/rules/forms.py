@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vsa.errors import VSAError
 
-from ..panels import ROWS
+from ..attributes import ROWS
 
 __all__ = ["ALIKE", "PATTERNS", "ROWS", "SHIFTS", "STEPS", "TOTALS", "PanelForm", "Relation"]
 

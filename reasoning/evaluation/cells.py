@@ -74,12 +74,12 @@ class Cell:
     def compute(self) -> CellResult:
         import torch
 
-        from reasoning.page import evaluate
+        from reasoning.training.engine import evaluate
 
         torch.set_num_threads(self.threads)
         solver = self.recipe.solver()
         began = time.perf_counter()
-        metrics = evaluate(solver, self.puzzles, self.batch_size, device=self.device)
+        metrics = evaluate(solver, self.puzzles, self.batch_size, self.device)
         seconds = time.perf_counter() - began
         described = tuple(solver.learner.describe())
         return CellResult(metrics, described, round(seconds, 3), runs.peak_memory_mb(), hardware_cost(solver))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from datasets.arrays import BOTH, NUMBER, POSITION, UNKNOWN
 from datasets.rules.base import PUBLISHED, rules_named
-from reasoning.learners.arrays import stored_arrays
+from reasoning.arrays import stored_arrays
 from reasoning.scene import AttributeKey, Scene
 from vsa import StoredMatrix
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from reasoning.outcome.digits import two_digits
 from reasoning.scene import CANDIDATES
 from vsa.errors import VSAError
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from datasets.puzzle import Puzzle
 
-__all__ = ["AttributeExplanation", "Expected", "Explanation", "two_digits"]
+__all__ = ["AttributeExplanation", "Expected", "Explanation"]
 
 _SHOWN = 12  # attributes in words and picture; the JSON has all
 _NEGLIGIBLE = 1e-3  # probability
@@ -253,10 +254,6 @@ class Explanation:
         except VSAError:
             return None
 
-
-def two_digits(value: float) -> str:
-    """Two digits behind the point, and no minus before a zero."""
-    return f"{value:.2f}".replace("-0.00", "0.00")
 
 
 def _number(value: float | None) -> float | None:

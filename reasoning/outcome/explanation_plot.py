@@ -7,12 +7,14 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from datasets.panels import ROWS
-from reasoning.outcome.explanation import Explanation, two_digits
+from reasoning.outcome.digits import two_digits
 from vsa.errors import VSAError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from reasoning.outcome.explanation import Explanation
 
 __all__ = ["draw", "png"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from reasoning.learners.arrays import stored_arrays
+from reasoning.arrays import stored_arrays
 from reasoning.scene import Scene
 from vsa import StoredMatrix
 

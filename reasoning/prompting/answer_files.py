@@ -10,7 +10,7 @@ from typing import Any
 
 from reasoning.evaluation.cells import Evaluation
 from reasoning.prompting.answers import AnswerSet, ids
-from reasoning.prompts import PromptSettings, read_sidecar
+from reasoning.prompting.files import PromptSettings, read_sidecar
 from reasoning.setup.settings import BenchmarkSettings, PerceptionSettings
 from vsa.errors import CorruptFileError, SettingsError
 

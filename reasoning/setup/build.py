@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datasets.loaders import PuzzleDataset
     from reasoning.learners.base import Learner
     from reasoning.perception.base import Perception
-    from reasoning.setup.recipe import FrontEnd
+    from reasoning.setup.front_end import FrontEnd
     from reasoning.solver import Solver
     from vsa import Algebra, Backend
 

@@ -20,9 +20,9 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from reasoning.records import console
 from reasoning.setup import schema
 from reasoning.setup.unused import refuse_unused
-from reasoning.tables import tables as report
 from vsa.commands import compose, composing, constructor_defaults
 from vsa.errors import CorruptFileError, SettingsError, UnknownNameError, VSAError, closest
 from vsa.parts import compose_with_parts
@@ -69,20 +69,20 @@ def run_command(
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given or os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     given = [argument for argument in given if argument != "--debug"]
-    report.configure_logging(logging.DEBUG if debug else logging.INFO)
+    console.configure_logging(logging.DEBUG if debug else logging.INFO)
     if {"-h", "--help"} & set(given):
         known = ("algebras", "backends", "factorizers", "learners", "perceptions")
-        report.say("\n\n".join(filter(None, (usage, offered_words(*known)))))
+        console.say("\n\n".join(filter(None, (usage, offered_words(*known)))))
         return 0
     try:
         return main(given) or 0
     except (VSAError, OSError) as error:
         if debug:
             raise
-        report.complain(str(error))
+        console.complain(str(error))
         return _USER_ERROR
     except KeyboardInterrupt:
-        report.complain("interrupted; a training run goes on from its last checkpoint with resume=RUN_DIR")
+        console.complain("interrupted; a training run goes on from its last checkpoint with resume=RUN_DIR")
         return _INTERRUPTED
 
 

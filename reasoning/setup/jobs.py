@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from reasoning.setup import commands, schema, weights
-from reasoning.setup.recipe import FrontEnd, Recipe
+from reasoning.setup.front_end import FrontEnd
+from reasoning.setup.recipe import Recipe
 from reasoning.setup.restoring import Wanted, front_end, settled, settled_model, without_weights
 from reasoning.setup.settings import BenchmarkSettings, Mode, ModelSettings, Named
 from vsa.errors import SettingsError

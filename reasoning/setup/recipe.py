@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets.layout import Layout
 from reasoning.setup import schema
+from reasoning.setup.front_end import FrontEnd
 from reasoning.setup.settings import ModelSettings, Named
 from vsa.errors import CorruptFileError, SettingsError
 from vsa.plugins import origins
@@ -17,57 +19,6 @@ if TYPE_CHECKING:
     from reasoning.solver import Solver
 
 __all__ = ["FrontEnd", "Recipe"]
-
-
-@dataclass(frozen=True)
-class FrontEnd:
-    """How a perception front-end is made. What lies beside it may have another algebra and another seed.
-
-    Attributes:
-        perception: name and options.
-        algebra: name and options.
-        backend: name and options.
-        seed: of its atoms and initial weights, unless its options name one.
-        layout: what it is made for; None: the puzzles at hand.
-        weights: a file that holds its weights; None: it has none, or is to be trained.
-        frozen: whether training leaves its weights as they are.
-    """
-
-    perception: Named
-    algebra: Named
-    backend: Named
-    seed: int = 0
-    layout: Layout | None = None
-    weights: str | None = None
-    frozen: bool = False
-
-    def make(self, columns: int) -> Perception:
-        """Construct it, weights loaded.
-
-        Args:
-            columns: n, panels in a row.
-
-        Returns:
-            The front-end, in evaluation mode.
-
-        Raises:
-            VSAError: an unknown name or option, weights that do not fit.
-        """
-        from reasoning.setup import build
-        from reasoning.setup.weights import PERCEPTION, load_part
-
-        made = build.perception(self, columns)
-        if self.weights is not None:
-            load_part(made, Path(self.weights), PERCEPTION)
-        if self.frozen:
-            made.requires_grad_(False)
-        return made.eval()
-
-    def header(self) -> dict[str, Any]:
-        """What shapes it, without the place of its weights."""
-        kept = schema.plain(self)
-        del kept["weights"], kept["frozen"]
-        return kept
 
 
 @dataclass(frozen=True)
@@ -119,7 +70,7 @@ class Recipe:
         from reasoning.solver import Solver
 
         front_end = replace(self.perception, layout=self.perception.layout or self.layout)
-        seen = front_end.make(self.columns)
+        seen = _made(front_end, self.columns)
         if not training and front_end.weights is None and any(True for _ in seen.parameters()):
             raise SettingsError(
                 f"perception={front_end.perception.name}", received="no weights for it, which it has to learn",
@@ -180,6 +131,21 @@ class Recipe:
                  "perceptions": self.perception.perception.name, "factorizers": self.decoder}  # fmt: skip
         return origins(named, self.backend.options)
 
+    def save(self, path: Path, weights: Mapping[str, Any], protocol: str) -> None:
+        """Write weights, with this recipe as their header.
+
+        Args:
+            path: where to.
+            weights: name -> tensor, of perception and learner.
+            protocol: what they were trained on, in a sentence.
+
+        Raises:
+            RunWriteError: the file could not be written.
+        """
+        from reasoning.setup.weights import write_weights
+
+        write_weights(path, weights, self, protocol)
+
     def fingerprint(self) -> str:
         """Hash of everything here, of the weights' content instead of their path."""
         from reasoning.records import runs
@@ -197,3 +163,26 @@ def _content(path: str | None) -> str | None:
 
     return None if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
+
+def _made(front_end: FrontEnd, columns: int) -> Perception:
+    """A front-end, weights loaded.
+
+    Args:
+        front_end: how it is made.
+        columns: n, panels in a row.
+
+    Returns:
+        The front-end, in evaluation mode.
+
+    Raises:
+        VSAError: an unknown name or option, weights that do not fit.
+    """
+    from reasoning.setup import build
+    from reasoning.setup.weights import PERCEPTION, load_part
+
+    made = build.perception(front_end, columns)
+    if front_end.weights is not None:
+        load_part(made, Path(front_end.weights), PERCEPTION)
+    if front_end.frozen:
+        made.requires_grad_(False)
+    return made.eval()

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from datasets.data_sets import data_set
 from reasoning.setup import commands, schema, weights
-from reasoning.setup.recipe import FrontEnd
+from reasoning.setup.front_end import FrontEnd
 from reasoning.setup.settings import (
     DatasetSettings,
     Mode,

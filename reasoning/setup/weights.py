@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
@@ -18,9 +18,12 @@ from datasets.layout import Layout
 from reasoning.records import runs
 from reasoning.records.checkpoints import load_weights, read_tensors, write_tensors
 from reasoning.setup import schema
-from reasoning.setup.recipe import FrontEnd, Recipe
+from reasoning.setup.front_end import FrontEnd
 from reasoning.setup.settings import ModelSettings, Named
 from vsa.errors import CorruptFileError, SettingsError, VSAError
+
+if TYPE_CHECKING:
+    from reasoning.setup.recipe import Recipe
 
 __all__ = [
     "FORMAT",

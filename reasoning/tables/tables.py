@@ -1,23 +1,16 @@
-"""What people see: the screen of the commands, and tables as CSV and LaTeX. The one place that prints."""
+"""Tables of results: for the screen, as CSV and as LaTeX, beside the numbers of others."""
 
 from __future__ import annotations
 
 import csv
 import io
-import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from rich.console import Console
-from rich.logging import RichHandler
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from reasoning.outcome.metrics import Metrics, total
@@ -29,111 +22,21 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AVERAGE",
-    "Bar",
     "Reference",
     "answers_table",
     "at_setting",
-    "complain",
-    "configure_logging",
     "costs_table",
     "hardware_words",
-    "progress",
     "references",
     "rules_table",
-    "say",
-    "show",
     "short_name",
-    "silence",
     "to_csv",
     "to_latex",
 ]
 
 AVERAGE = "average"
 _LONG_NAME = 16
-_WIDTH = 110
 _REFERENCE = Path(__file__).resolve().parents[2] / "benchmarks" / "reference.yaml"
-
-
-@lru_cache(maxsize=2)
-def _console(stderr: bool = False) -> Console:
-    console = Console(stderr=stderr, highlight=False, soft_wrap=True)
-    if not console.is_terminal and console.width < _WIDTH:
-        return Console(stderr=stderr, highlight=False, soft_wrap=True, width=_WIDTH)
-    return console
-
-
-_silent: ContextVar[bool] = ContextVar("silent", default=False)
-
-
-@contextmanager
-def silence() -> Iterator[None]:
-    """No lines, tables and bars while the block runs; complaints and log messages are shown."""
-    token = _silent.set(True)
-    try:
-        yield
-    finally:
-        _silent.reset(token)
-
-
-def say(text: str = "") -> None:
-    """A line on stdout, as it is."""
-    if not _silent.get():
-        _console().print(escape(text))
-
-
-def show(table: Table) -> None:
-    """A table on stdout."""
-    if not _silent.get():
-        _console().print(table)
-
-
-def complain(text: str) -> None:
-    """A line on stderr."""
-    _console(stderr=True).print(f"[red]error:[/red] {escape(text)}")
-
-
-def configure_logging(level: int) -> None:
-    """Send the library's log messages to stderr.
-
-    Args:
-        level: the lowest level shown of our own packages; other libraries show warnings.
-    """
-    handler = RichHandler(console=_console(stderr=True), show_path=False, show_time=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
-    for room in ("vsa", "factorizers", "datasets", "reasoning"):
-        logging.getLogger(room).setLevel(level)
-
-
-class Bar(Protocol):
-    """A progress bar."""
-
-    def __call__(self, done: int, note: str = "") -> None:
-        """Advance by ``done``."""
-
-
-@contextmanager
-def progress(title: str, length: int, done: int = 0) -> Iterator[Bar]:
-    """A progress bar on stderr while the block runs.
-
-    Args:
-        title: what is being done.
-        length: steps in all.
-        done: steps already done.
-
-    Yields:
-        A function that advances the bar.
-    """
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
-    )  # fmt: skip
-    with Progress(*columns, console=_console(stderr=True), disable=_silent.get()) as bars:
-        task = bars.add_task(title, total=length, completed=done, note="")
-
-        def advance(done: int, note: str = "") -> None:
-            bars.update(task, advance=done, note=note)
-
-        yield advance
 
 
 @dataclass(frozen=True)

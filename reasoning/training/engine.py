@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from reasoning.outcome.checked import check_loss
 from reasoning.outcome.metrics import Metrics, observe
 from reasoning.records.checkpoints import Checkpoint, CheckpointFolder, load_weights
 from reasoning.records.runs import MetricsLog
 from reasoning.scene import Scene
-from reasoning.setup.checked import check_loss
 from reasoning.training.plan import Plan, learning_rate
 from vsa.errors import SettingsError, VSAError
 from vsa.seeding import child_seed

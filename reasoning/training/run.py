@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.layout import Layout
-from reasoning.records import runs
+from reasoning.records import console, runs
 from reasoning.records.checkpoints import CheckpointFolder
 from reasoning.setup import build, restoring, weights
 from reasoning.setup.recipe import Recipe
@@ -134,12 +134,12 @@ def _train(folder: Path, prepared: Prepared) -> Outcome:
     plan = plan_of(settings)
     newest = CheckpointFolder(folder / "checkpoints", settings.checkpoints.keep).newest()
     names = ", ".join(report.short_name(name) for name in sets)
-    report.say(
+    console.say(
         f"training {settings.model.name} on {sum(map(len, sets.values())):,} puzzles of {names}; run folder {folder}"
     )
     parts = list(sets.values())
     total = plan.epochs * -(-len(_joined(parts, plan)) // plan.batch_size)
-    with report.progress("training", total, newest.step if newest else 0) as bar:
+    with console.progress("training", total, newest.step if newest else 0) as bar:
         return train_solver(
             prepared.solver, parts, plan, folder, device=settings.device, keep=settings.checkpoints.keep,
             protocol=protocol(settings),
@@ -202,20 +202,19 @@ def plan_of(settings: TrainSettings) -> Plan:
 
 
 def _evaluate(prepared: Prepared) -> dict[str, Metrics]:
-    from reasoning.page import evaluate
+    from reasoning.training.engine import evaluate
 
     settings, sets = prepared.settings, prepared.testing
     metrics = {}
-    with report.progress("evaluating", sum(map(len, sets.values()))) as bar:
+    with console.progress("evaluating", sum(map(len, sets.values()))) as bar:
         for name, puzzles in sets.items():
             metrics[name] = evaluate(
-                prepared.solver, puzzles, settings.test_batch_size, device=settings.device,
-                watch=partial(_advance, bar, name),
-            )  # fmt: skip
+                prepared.solver, puzzles, settings.test_batch_size, settings.device, partial(_advance, bar, name)
+            )
     return metrics
 
 
-def _advance(bar: report.Bar, name: str, puzzles: int) -> None:
+def _advance(bar: console.Bar, name: str, puzzles: int) -> None:
     bar(puzzles, report.short_name(name))
 
 
@@ -270,15 +269,15 @@ def show(folder: Path, settings: TrainSettings) -> None:
         learned, seconds = rules["learned"], record["seconds"]["training"]
     except (KeyError, TypeError) as error:
         raise CorruptFileError(f"read the results in {folder}", received=f"no {error}") from error
-    report.say()
+    console.say()
     label = f"{settings.model.name} (this run)"
-    report.show(report.answers_table({label: metrics}, report.references(settings.model.name, settings.dataset.name)))
-    report.say()
-    report.show(report.rules_table(metrics))
-    report.say("\nThe rules learned (x: the row's panels, c: the other rows', e: nothing):")
+    console.show(report.answers_table({label: metrics}, report.references(settings.model.name, settings.dataset.name)))
+    console.say()
+    console.show(report.rules_table(metrics))
+    console.say("\nThe rules learned (x: the row's panels, c: the other rows', e: nothing):")
     for sentence in learned:
-        report.say(f"  {sentence}")
-    report.say(f"\ntrained in {seconds:.0f} s, {record['memory_mb']:.0f} MB; run folder {folder}")
+        console.say(f"  {sentence}")
+    console.say(f"\ntrained in {seconds:.0f} s, {record['memory_mb']:.0f} MB; run folder {folder}")
 
 
 def protocol(settings: TrainSettings) -> str:

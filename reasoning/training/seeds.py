@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reasoning.records import runs
+from reasoning.records import console, runs
 from reasoning.setup import commands
 from reasoning.setup.restoring import completed
 from reasoning.setup.settings import TrainSettings
@@ -58,8 +58,8 @@ def run(out: Path, settings: TrainSettings, arguments: list[str]) -> None:
     training.prepare(jobs[0].settings)  # what is wrong shows before anything is written; its puzzles are cached
     runs.prepare_folder(out)
     name = settings.model.name
-    report.say(f"training {name} with seeds {', '.join(map(str, chosen))}; runs in {out}")
-    with report.progress("training", len(jobs)) as bar:
+    console.say(f"training {name} with seeds {', '.join(map(str, chosen))}; runs in {out}")
+    with console.progress("training", len(jobs)) as bar:
         for number, seconds in execute(settings.executor, train_one, jobs, settings.workers):
             bar(1, f"seed {chosen[number]}, trained in {seconds:.0f} s")
     metrics = {(name, seed): training.read_metrics(job.folder) for seed, job in zip(chosen, jobs, strict=True)}
@@ -68,9 +68,9 @@ def run(out: Path, settings: TrainSettings, arguments: list[str]) -> None:
     (entry,) = comparison.summary(metrics)
     summary = [_line(f"{name}, {title}", name, entry[kind]) for kind, title in (("mean", "mean"), ("std", "deviation"))]
     beside = report.references(name, settings.dataset.name)
-    report.say()
-    report.show(report.answers_table(rows, [*summary, *beside]))
-    report.say(f"\nruns in {out}")
+    console.say()
+    console.show(report.answers_table(rows, [*summary, *beside]))
+    console.say(f"\nruns in {out}")
 
 
 def train_one(job: SeedRun) -> float:
@@ -82,16 +82,16 @@ def train_one(job: SeedRun) -> float:
     Returns:
         Seconds of training.
     """
-    from reasoning.train import train
+    from reasoning.training.start import train
 
-    with report.silence():
+    with console.silence():
         train(job.folder, job.settings, list(job.arguments), go_on=True)
     return float(runs.read_json(job.folder / "run.json")["seconds"]["training"])
 
 
 def _run(out: Path, seed: int, arguments: list[str]) -> SeedRun:
     """The run with one seed: composed anew, so that all that follows the seed does."""
-    from reasoning.train import parse
+    from reasoning.training.start import parse
 
     kept = [argument for key, argument in commands.named_keys(arguments).items() if key not in _OF_THE_SWEEP]
     folder = out / str(seed)

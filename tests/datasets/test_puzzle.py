@@ -10,9 +10,9 @@ import pytest
 
 import datasets
 from datasets.arrays import equal
+from datasets.pixels.views import html, text
 from datasets.puzzle import Entity, Panel, Puzzle, RuleInstance
 from datasets.puzzle_arrays import arrays_of
-from datasets.views import html, text
 from vsa.errors import DtypeError, ShapeError, UnsupportedError, VSAError
 
 CONSTELLATIONS = list(datasets.CONSTELLATIONS)

@@ -52,8 +52,8 @@ def command(fake: ModuleType, capsys: pytest.CaptureFixture[str]) -> Callable[..
     import torch
 
     from reasoning import benchmark, explain, prompts, train
+    from reasoning.records import console
     from reasoning.setup import commands
-    from reasoning.tables import tables as report
 
     def call(name: str, *arguments: str) -> tuple[int, str, str]:
         module = {"train": train, "benchmark": benchmark, "explain": explain, "prompts": prompts}[name]
@@ -61,7 +61,7 @@ def command(fake: ModuleType, capsys: pytest.CaptureFixture[str]) -> Callable[..
         if not any("resume=" in argument or "hydra.searchpath" in argument for argument in given):
             given.append(f"hydra.searchpath=[file://{fake.CONF}]")
         threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-        report._console.cache_clear()  # its streams are those of another test
+        console._console.cache_clear()  # its streams are those of another test
         capsys.readouterr()
         try:
             code = commands.run_command(module.main, given, module.USAGE)

@@ -10,11 +10,11 @@ from torch import nn
 
 import datasets
 from reasoning.learners.base import Learner, Prediction
+from reasoning.outcome import checked
 from reasoning.outcome.metrics import Metrics
 from reasoning.perception.base import Perception
 from reasoning.perception.oracle import Oracle
 from reasoning.scene import AttributeKey, Scene
-from reasoning.setup import checked
 from reasoning.solver import Solver
 from reasoning.training import engine
 from vsa.errors import DtypeError, ShapeError, VSAError

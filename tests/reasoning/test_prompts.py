@@ -13,8 +13,8 @@ import pytest
 import datasets
 from reasoning.prompting import text as prompt_text
 from reasoning.prompting.answers import choice, numbers
+from reasoning.prompting.files import read_sidecar
 from reasoning.prompting.text import Form, answer_values
-from reasoning.prompts import read_sidecar
 from vsa.errors import SettingsError, UnsupportedError
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "prompts"

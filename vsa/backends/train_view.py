@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Generator, Tensor
 
-from .base import StoredMatrix, _through
+from .stored import StoredMatrix, _through
 
 __all__ = ["StraightThrough"]
 

@@ -5,27 +5,22 @@ from __future__ import annotations
 import base64
 import html as escaping
 import math
-import os
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsa.errors import DtypeError, UnsupportedError, VSAError
+from vsa.errors import VSAError
 
-from .arrays import PuzzleArrays
-from .attributes import ANGLE, COLOR, SIZE, TYPE
-from .constellations import CONSTELLATIONS, Box
-from .panels import ROWS
-from .pixels.drawing import opencv
-from .pixels.picture import contact_sheet, page, png
-from .pixels.render import render
-from .puzzle import Entity, Panel, Puzzle, RuleInstance
-from .puzzle_arrays import arrays_of
+from ..attributes import ANGLE, COLOR, SIZE, TYPE
+from ..constellations import CONSTELLATIONS, Box
+from ..panels import ROWS
+from ..puzzle_arrays import arrays_of
+from .drawing import opencv
+from .picture import page, png
+from .render import render
 
 if TYPE_CHECKING:
-    from .loaders import PuzzleDataset
+    from ..puzzle import Entity, Panel, Puzzle, RuleInstance
 
-__all__ = ["View", "html", "picture", "show", "text"]
+__all__ = ["html", "picture", "text"]
 
 _CORNERS = {"triangle": 3, "square": 4, "pentagon": 5, "hexagon": 6}
 _SIDE = 100  # of a drawn panel
@@ -101,89 +96,6 @@ def picture(puzzle: Puzzle, *, answer: bool = False) -> bytes | None:
     except VSAError:
         return None
     return png(page(images[0], puzzle.target if answer else None))
-
-
-class View:
-    """Something to look at: a picture in a notebook, text in a terminal.
-
-    Args:
-        words: the text.
-        page: the HTML.
-        drawn: a PNG file, or None.
-    """
-
-    def __init__(self, words: str, page: str, drawn: bytes | None) -> None:
-        self._words, self._page, self._drawn = words, page, drawn
-
-    def __repr__(self) -> str:
-        return self._words
-
-    def _repr_html_(self) -> str:
-        return self._page
-
-    def _repr_png_(self) -> bytes | None:
-        return self._drawn
-
-    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
-        """Writes the picture.
-
-        Args:
-            path: a PNG file.
-            overwrite: whether an existing file may be replaced.
-
-        Returns:
-            The file.
-
-        Raises:
-            VSAError: there is no picture, or the file exists or can't be written.
-        """
-        path = Path(path)
-        if self._drawn is None:
-            opencv()  # says what to install, if that is why
-            raise UnsupportedError(f"write {path}", received="a puzzle without pixels", expected="RAVEN's levels")
-        if path.exists() and not overwrite:
-            raise VSAError(
-                f"write {path}", received="a file that exists", expected="a new name", hint="or overwrite=True"
-            )
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(self._drawn)
-        except OSError as error:
-            raise VSAError(f"write {path}", received=os.strerror(error.errno or 0), expected="a folder") from error
-        return path
-
-
-def show(puzzles: Puzzle | PuzzleArrays | PuzzleDataset, *, answer: bool = False, columns: int = 4) -> View:
-    """Puzzles to look at: the last line of a notebook's cell, or at a terminal's prompt.
-
-    Args:
-        puzzles: a puzzle, or many as arrays or a data set (a contact sheet).
-        answer: whether right candidates are marked.
-        columns: of a contact sheet.
-
-    Returns:
-        What shows itself; ``save("puzzle.png")`` keeps the picture.
-
-    Raises:
-        DtypeError: something else than puzzles.
-        VSAError: no puzzles, or many that have no pixels.
-    """
-    if isinstance(puzzles, Puzzle):
-        drawn = picture(puzzles, answer=answer)
-        return View(text(puzzles, answer=answer), html(puzzles, answer=answer), drawn)
-    puzzles = getattr(puzzles, "arrays", puzzles)  # of a PuzzleDataset, whose module needs torch
-    if not isinstance(puzzles, PuzzleArrays):
-        raise DtypeError(
-            "show", received=type(puzzles).__name__, expected="a Puzzle, PuzzleArrays or a PuzzleDataset"
-        )
-    each = [Puzzle.from_arrays(puzzles, k) for k in range(len(puzzles))]
-    if puzzles.maxval is not None:
-        drawn = None
-        body = "".join(html(puzzle, answer=answer) for puzzle in each)
-    else:
-        drawn = png(contact_sheet(puzzles, columns, answer=answer))
-        body = f'<img alt="contact sheet" src="data:image/png;base64,{base64.b64encode(drawn).decode()}"/>'
-    return View("\n\n".join(text(puzzle, answer=answer) for puzzle in each), body, drawn)
 
 
 def _tables(puzzle: Puzzle, answer: bool) -> str:
