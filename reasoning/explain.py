@@ -8,17 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets.layout import Layout
-from reasoning.outcome.explanation import Explanation
-from reasoning.records import console, runs
-from reasoning.records.checkpoints import write_atomically
-from reasoning.setup import build, commands, jobs, restoring, schema
+from reasoning.records import console
+from reasoning.setup import build, commands, restoring, schema
 from reasoning.setup.settings import DatasetSettings, ExplainSettings
-from reasoning.tables import tables as report
 from vsa.errors import SettingsError, VSAError
 
 if TYPE_CHECKING:
     from datasets.loaders import PuzzleDataset
+    from reasoning.outcome.explanation import Explanation
 
 __all__ = ["explain", "main", "parse"]
 
@@ -55,9 +52,7 @@ def main(arguments: list[str]) -> int:
     overrides = [argument for argument in arguments if argument != "--cfg"]
     settings = parse(overrides)
     if "--cfg" in arguments:
-        import yaml
-
-        console.say(str(yaml.safe_dump(schema.plain(settings), sort_keys=False)))
+        commands.show_settings(settings)
         return 0
     _check_out(settings)
     name, explanation = explain(settings, commands.said(overrides))
@@ -103,6 +98,9 @@ def explain(settings: ExplainSettings, named: Mapping[str, str]) -> tuple[str, E
     """
     import torch
 
+    from datasets.layout import Layout
+    from reasoning.setup import jobs
+
     name, puzzles = _puzzle_set(settings)
     arrays = puzzles.arrays
     if settings.index >= len(arrays):
@@ -136,6 +134,8 @@ def _puzzle_set(settings: ExplainSettings) -> tuple[str, PuzzleDataset]:
 
 
 def _several(names: Sequence[str]) -> SettingsError:
+    from reasoning.tables import tables as report
+
     return SettingsError(
         "choose a puzzle", received=f"{len(names)} puzzle sets: {', '.join(names)}", expected="one of them by name",
         hint=f"write constellation={report.short_name(names[0])}",
@@ -160,6 +160,8 @@ def _check_out(settings: ExplainSettings) -> None:
 def _write(out: Path, which: Mapping[str, object], explanation: Explanation) -> None:
     """JSON, words and, where matplotlib is installed, the picture."""
     from reasoning.outcome.explanation_plot import png
+    from reasoning.records import runs
+    from reasoning.records.files import write_atomically
 
     runs.prepare_folder(out)
     for name in _FILES:

@@ -52,9 +52,7 @@ def main(arguments: list[str]) -> int:
     """
     settings = parse([argument for argument in arguments if argument != "--cfg"])
     if "--cfg" in arguments:
-        import yaml
-
-        console.say(str(yaml.safe_dump(schema.plain(settings), sort_keys=False)))
+        commands.show_settings(settings)
         return 0
     if settings.out is None:
         raise SettingsError("setting out", received="nothing", expected="a file", hint="write out=prompts.jsonl")

@@ -340,8 +340,9 @@ def test_vsa_works_with_torch_and_einops_alone() -> None:
 
 # Inside reasoning, from the ground up: a room imports only those before it.
 FLOORS = (
-    "_rooms", "records", "arrays", "scene", "learners", "perception", "outcome", "solver", "setup", "tables", "training",
-    "evaluation", "prompting", "page", "__init__", "train", "benchmark", "explain", "prompts",
+    "_rooms", "records", "arrays", "scene", "learners", "perception", "outcome", "solver", "setup", "tables",
+    "training", "evaluation", "prompting", "page", "__init__", "benchmarking", "train", "benchmark",
+    "explain", "prompts",
 )  # fmt: skip
 MOST = 16  # modules in a folder: a larger one asks for a room inside it
 LARGE = ("factorizers", "vsa")  # whose members all belong side by side
@@ -401,3 +402,21 @@ def test_a_large_folder_has_rooms() -> None:
         if (count := sum(path.name != "__init__.py" for path in folder.glob("*.py"))) > MOST
     }
     assert set(crowded) <= set(LARGE), crowded
+
+
+@pytest.mark.parametrize("command", ["train", "benchmark", "explain", "prompts"])
+@pytest.mark.parametrize("arguments", [["--help"], ["--cfg"], ["typo=3"]], ids=["help", "settings", "wrong key"])
+def test_what_a_command_says_at_once_loads_no_torch(command: str, arguments: list[str]) -> None:
+    """Loading it takes a second; the help, the settings and the sentence for a wrong key do without."""
+    model = [] if command == "prompts" or arguments == ["--help"] else ["+model=arlc"]
+    code = (
+        "import sys\n"
+        f"from reasoning import {command} as command\n"
+        "from reasoning.setup import commands\n"
+        f"done = commands.run_command(command.main, {[*model, *arguments]!r}, command.USAGE)\n"
+        "assert 'torch' not in sys.modules, 'torch was loaded'\n"
+        "sys.exit(done)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert "torch was loaded" not in done.stderr
+    assert done.returncode == (2 if arguments == ["typo=3"] else 0), done.stderr

@@ -604,14 +604,13 @@ def test_capacity_says_what_an_algebra_does_not_have(capsys: pytest.CaptureFixtu
 
 def test_training_takes_blocks_under_another_name() -> None:
     import datasets
-    from reasoning import train
-    from reasoning.setup import commands
+    from reasoning.setup import commands, training_settings
     from reasoning.training import run as training
 
     layout = datasets.Layout("iraven", ("center_single",))
-    settings = train.parse(commands.compose_settings("train", ["+model=arlc", "algebra.name=heir_gsbc"]))
+    settings = training_settings.parse(commands.compose_settings("train", ["+model=arlc", "algebra.name=heir_gsbc"]))
     assert training.recipe_of(settings, layout).solver(training=True).learner.learns
-    settings = train.parse(
+    settings = training_settings.parse(
         commands.compose_settings("train", ["+model=arlc", "algebra.name=hadamard", "~algebra.blocks"])
     )
     with pytest.raises(vsa.VSAError, match="use algebra=gsbc"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from reasoning.evaluation.cells import data_hash
 from reasoning.prompting.text import Form, prompts
 from reasoning.records import runs
-from reasoning.records.checkpoints import write_atomically
+from reasoning.records.files import write_atomically
 from reasoning.setup import build, schema
 from reasoning.setup.settings import DatasetSettings, Named
 from vsa.errors import CorruptFileError, SettingsError

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vsa.errors import CorruptFileError, SettingsError, VSAError
+from reasoning.records.files import TEMPORARY, RunWriteError, write_atomically
+from vsa.errors import CorruptFileError, SettingsError
 
 __all__ = [
     "Checkpoint",
@@ -33,11 +33,6 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 _NAME = re.compile(r"step-(\d{9})\.safetensors")
-_TEMPORARY = ".partial"
-
-
-class RunWriteError(VSAError, OSError):
-    """A file of a run could not be written (full disk, quota, permissions)."""
 
 
 @dataclass(frozen=True)
@@ -53,33 +48,6 @@ class Checkpoint:
     step: int
     tensors: Mapping[str, Tensor]
     state: Mapping[str, Any]
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or the next start after a kill, sees the old content or the new, never a part.
-
-    Args:
-        path: where to; its folder exists.
-        content: the bytes.
-
-    Raises:
-        RunWriteError: the disk is full, or the folder cannot be written to; the old file is intact.
-    """
-    temporary = path.with_name(f".{path.name}{_TEMPORARY}")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise RunWriteError(
-            f"write {path}",
-            received=f"the system's refusal: {error.strerror or error}",
-            hint="nothing that was there before is lost; make room or choose another folder, then go on with resume=",
-        ) from error
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
@@ -224,7 +192,7 @@ class CheckpointFolder:
     def clean(self) -> None:
         """Remove what a killed write left behind."""
         if self.folder.is_dir():
-            for path in self.folder.glob(f".*{_TEMPORARY}"):
+            for path in self.folder.glob(f".*{TEMPORARY}"):
                 path.unlink(missing_ok=True)
 
 
@@ -236,14 +204,3 @@ def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
         # Bytes of any dtype, bfloat16 included, which numpy does not know.
         digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable, where folders can be opened (not on Windows)."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

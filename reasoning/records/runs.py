@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from reasoning.records.checkpoints import RunWriteError, write_atomically
+from reasoning.records.files import RunWriteError, write_atomically
 from vsa.errors import CorruptFileError, SettingsError
 
 __all__ = [

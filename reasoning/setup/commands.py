@@ -40,6 +40,7 @@ __all__ = [
     "run_command",
     "said",
     "separate",
+    "show_settings",
 ]
 
 SECTIONS = ("model", "dataset", "perception", "algebra", "backend", "experiment")
@@ -201,6 +202,15 @@ def compose_evaluation(config: str, arguments: Sequence[str]) -> dict[str, Any]:
     if isinstance(composed.get("dataset"), Mapping):
         composed["dataset"] = {key: value for key, value in composed["dataset"].items() if key not in _OF_TRAINING}
     return composed
+
+
+def show_settings(settings: Any) -> None:
+    """What ``--cfg`` prints: the settings as YAML.
+
+    Args:
+        settings: a settings dataclass.
+    """
+    console.say(str(yaml.safe_dump(schema.plain(settings), sort_keys=False)))
 
 
 def separate(settings: dict[str, Any], cls: type[Any]) -> dict[str, Any]:

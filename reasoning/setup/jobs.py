@@ -13,16 +13,15 @@ from reasoning.setup import commands, schema, weights
 from reasoning.setup.front_end import FrontEnd
 from reasoning.setup.recipe import Recipe
 from reasoning.setup.restoring import Wanted, front_end, settled, settled_model, without_weights
-from reasoning.setup.settings import BenchmarkSettings, Mode, ModelSettings, Named
+from reasoning.setup.settings import NO_DECODER, BenchmarkSettings, Mode, ModelSettings, Named
 from vsa.errors import SettingsError
 
 if TYPE_CHECKING:
     from datasets.layout import Layout
 
-__all__ = ["NO_DECODER", "Job", "make_job", "make_jobs"]
+__all__ = ["Job", "make_job", "make_jobs"]
 
 log = logging.getLogger(__name__)
-NO_DECODER = "none"
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")  # of a folder
 
 

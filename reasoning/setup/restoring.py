@@ -10,10 +10,10 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from datasets.data_sets import data_set
-from reasoning.setup import commands, schema, weights
+from reasoning.setup import commands, schema
 from reasoning.setup.front_end import FrontEnd
 from reasoning.setup.settings import (
     DatasetSettings,
@@ -24,6 +24,9 @@ from reasoning.setup.settings import (
     TrainingPerceptionSettings,
 )
 from vsa.errors import SettingsError
+
+if TYPE_CHECKING:
+    from reasoning.setup.weights import Header
 
 __all__ = [
     "Wanted",
@@ -98,7 +101,7 @@ def _differences(section: str, stored: Named, chosen: Named) -> list[str]:
 
 
 def front_end(
-    settings: Wanted, weighted: tuple[Path, weights.Header] | None, said: Mapping[str, str]
+    settings: Wanted, weighted: tuple[Path, Header] | None, said: Mapping[str, str]
 ) -> tuple[FrontEnd, list[str]]:
     """The front-end: that of a file of its own, that of the model's weights, or the one the settings name.
 
@@ -116,6 +119,8 @@ def front_end(
     wanted = without_weights(settings.perception)
     own = settings.perception.checkpoint
     if own is not None:
+        from reasoning.setup import weights  # loads torch
+
         path = weights.find_weights(own, "perception.checkpoint")
         header = weights.read_header(path)
         if weights.PERCEPTION not in header.parts:
@@ -136,8 +141,10 @@ def front_end(
 
 
 def _restored(
-    settings: Wanted, path: Path, header: weights.Header, said: Mapping[str, str]
+    settings: Wanted, path: Path, header: Header, said: Mapping[str, str]
 ) -> tuple[FrontEnd, list[str]]:
+    from reasoning.setup import weights  # loads torch
+
     stored, wanted = header.perception, without_weights(settings.perception)
     has_weights = weights.PERCEPTION in header.parts
     base = stored.perception
@@ -177,6 +184,8 @@ def completed(arguments: Sequence[str]) -> list[str]:
         given = commands.parse([named[setting]])[0].value() if setting in named else None
         if not isinstance(given, str | int | float) or isinstance(given, bool):
             continue
+        from reasoning.setup import weights  # loads torch
+
         header = weights.read_header(weights.find_weights(str(given), setting))
         if setting == "checkpoint":
             implied |= {"algebra": header.algebra.name, "backend": header.backend.name}
@@ -233,6 +242,8 @@ def adopt_rows(settings: S, checkpoint: str | None, said: Mapping[str, str]) -> 
     data: DatasetSettings = settings.dataset
     if checkpoint is None or not data.kind.made:
         return settings
+    from reasoning.setup import weights  # loads torch
+
     layout = weights.read_header(weights.find_weights(checkpoint)).layout
     rows: dict[str, Any] = {"columns": layout.columns, "maxval": layout.maxval}
     asked = {key: value for key, value in rows.items() if f"dataset.{key}" not in said}

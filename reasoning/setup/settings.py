@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datasets.data_sets import DataSet
 
 __all__ = [
+    "NO_DECODER",
     "BenchmarkSettings",
     "CheckpointSettings",
     "DatasetSettings",
@@ -32,6 +33,7 @@ __all__ = [
     "plugins",
 ]
 
+NO_DECODER = "none"  # in a list of decoders: candidates are scored as usual
 Executor = Literal["serial", "processes", "ray", "slurm"]
 Mode = Literal["learned", "programmed", "programmed_then_learned", "pretrained"]
 
@@ -322,6 +324,8 @@ def _positive(name: str, value: float) -> None:
 
 
 def _check_device(device: str) -> None:
+    if device == "cpu":  # without torch, which takes a second to load
+        return
     import torch
 
     try:

@@ -41,6 +41,8 @@ def refuse_unused(config: str, named: Mapping[str, str], composed: Mapping[str, 
                 f"argument {argument!r}", received=f"python -m reasoning.{config}, which does not train",
                 expected="python -m reasoning.train",
             )  # fmt: skip
+    if not any(key.partition(".")[0] in _PARTS for key in named):  # nothing to ask the parts about, which load torch
+        return
     takers = _takers(composed)
     if takers is None:
         return

@@ -9,7 +9,7 @@ from typing import Any
 
 from reasoning.outcome.metrics import Metrics
 from reasoning.records import runs
-from reasoning.records.checkpoints import write_atomically
+from reasoning.records.files import write_atomically
 from reasoning.tables import tables as report
 from vsa.errors import SettingsError
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import factorizers
 from reasoning.outcome.metrics import Metrics, total
-from reasoning.records.checkpoints import write_atomically
+from reasoning.records.files import write_atomically
 from reasoning.tables import tables as report
 from vsa.errors import SettingsError, VSAError
 

@@ -91,7 +91,7 @@ def train_one(job: SeedRun) -> float:
 
 def _run(out: Path, seed: int, arguments: list[str]) -> SeedRun:
     """The run with one seed: composed anew, so that all that follows the seed does."""
-    from reasoning.training.start import parse
+    from reasoning.setup.training_settings import parse
 
     kept = [argument for key, argument in commands.named_keys(arguments).items() if key not in _OF_THE_SWEEP]
     folder = out / str(seed)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from reasoning.records import console, runs
-from reasoning.records.checkpoints import write_atomically
+from reasoning.records.files import write_atomically
 from reasoning.setup import build, commands, restoring, schema, weights
 from reasoning.setup.settings import TrainSettings, plugins
+from reasoning.setup.training_settings import parse
 from reasoning.training import run as training
 from vsa.errors import SettingsError
 
-__all__ = ["MODULE", "parse", "train"]
+__all__ = ["MODULE", "resume", "train"]
+
+log = logging.getLogger(__name__)
 
 MODULE = "reasoning.train"
 _KEPT = (
@@ -47,31 +50,6 @@ def train(folder: Path, settings: TrainSettings, arguments: list[str], *, go_on:
     prepared = training.prepare(settings)
     _start(folder, prepared, arguments)
     training.run(folder, prepared)
-
-
-def parse(composed: Mapping[str, Any], said: Mapping[str, str] | None = None) -> TrainSettings:
-    """Settings from their composed form (or from a run's settings.yaml).
-
-    Args:
-        composed: nested mapping.
-        said: what the user sets, by key; None: the settings are complete (a run's).
-
-    Returns:
-        Validated settings, the constellation and the mode filled in.
-
-    Raises:
-        VSAError: an unknown key, a wrong type, a value that makes no sense.
-    """
-    settings = schema.build(TrainSettings, commands.separate(dict(composed), TrainSettings))
-    model = settings.model if settings.model.mode else replace(settings.model, mode="learned")
-    constellation: str | tuple[str, ...] | None = settings.constellation
-    if constellation is None:
-        constellation = settings.dataset.kind.training_constellation
-    build.constellations(constellation, settings.dataset)
-    build.constellations(settings.test_constellation, settings.dataset)
-    if said is not None:
-        settings = restoring.adopt_front_end(settings, said)
-    return replace(settings, model=model, constellation=constellation)
 
 
 def _start(folder: Path, prepared: training.Prepared, arguments: list[str]) -> None:
@@ -123,3 +101,44 @@ def _holds(folder: Path, settings: TrainSettings) -> bool:
         return False
     apart = {"out": None, "overwrite": False}
     return {**runs.read_settings(folder), **apart} == {**schema.plain(settings), **apart}
+
+
+def resume(arguments: list[str], folder: Path) -> None:
+    """Go on with a run, or show it if it is finished.
+
+    Args:
+        arguments: the command line; what it says beside ``resume=`` must be what the run has.
+        folder: the run's.
+
+    Raises:
+        VSAError: no run, changed settings, damaged files.
+    """
+    stored = runs.read_settings(folder)
+    record = runs.read_json(folder / "run.json")
+    changes = [argument for argument in arguments if not argument.startswith("resume=")]
+    if changes:
+        _refuse_changes(stored, list(record["overrides"]), changes, folder)
+    settings = parse(stored)
+    if not runs.same_code(record, plugins(settings)):
+        log.warning("the code has changed since this run began: the result may differ from an uninterrupted run's")
+    if (folder / "results.json").is_file() and record.get("status") == "finished":
+        console.say(f"{folder} is finished already:")
+        training.show(folder, settings)
+        return
+    training.run(folder, training.prepare(settings, folder))
+
+
+def _refuse_changes(stored: Mapping[str, Any], before: list[str], changes: list[str], folder: Path) -> None:
+    """Let pass what repeats the run's settings; refuse what would change them."""
+    merged = {**commands.named_keys(before), **commands.named_keys(changes)}
+    line = list(merged.values())
+    composed = commands.compose_settings("train", restoring.completed(line))
+    asked = schema.flatten(schema.plain(parse(composed, commands.said(line))))
+    had = schema.flatten(stored)
+    different = [f"{key}={asked.get(key)} (the run has {had.get(key)})" for key in sorted({*asked, *had})
+                 if asked.get(key) != had.get(key)]  # fmt: skip
+    if different:
+        raise SettingsError(
+            f"resume={folder}", received=f"changed settings: {', '.join(different)}", expected="the run's own",
+            hint="leave them out, or start a new run",
+        )  # fmt: skip

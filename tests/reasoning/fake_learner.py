@@ -70,9 +70,9 @@ def _means(values):
 
 def _die_in_write(number: int) -> None:
     """SIGKILL when the number-th checkpoint is half on the disk."""
-    from reasoning.records import checkpoints
+    from reasoning.records import files
 
-    real, seen = checkpoints.os.fsync, [0]
+    real, seen = files.os.fsync, [0]
 
     def fsync(handle):
         name = os.readlink(f"/proc/self/fd/{handle}")
@@ -83,7 +83,7 @@ def _die_in_write(number: int) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
         return real(handle)
 
-    checkpoints.os.fsync = fsync
+    files.os.fsync = fsync
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ import yaml
 import conf
 import datasets
 import vsa
-from reasoning import benchmark, learners, perception, train
-from reasoning.setup import build, commands
+from reasoning import benchmark, learners, perception
+from reasoning.setup import build, commands, training_settings
 from reasoning.setup.jobs import make_jobs
 from reasoning.training import run as training
 from vsa.errors import SettingsError, VSAError
@@ -30,7 +30,7 @@ EXPERIMENTS = [name for name, text in TEXTS.items() if "# python -m reasoning." 
 
 
 def compose(*arguments):
-    return train.parse(commands.compose_settings("train", arguments))
+    return training_settings.parse(commands.compose_settings("train", arguments))
 
 
 def one_batch(settings, arrays):
@@ -159,7 +159,7 @@ def test_learn_vrf_as_its_authors_ran_it():
 def test_experiment_for_another_model_is_refused(fake):
     search = f"hydra.searchpath=[file://{fake.CONF}]"
     with pytest.raises(SettingsError, match="arlc_published"):
-        train.parse(commands.compose_settings("train", ["+model=fake", "experiment=arlc_published", search]))
+        compose("+model=fake", "experiment=arlc_published", search)
 
 
 def test_nothing_global_is_left_behind():

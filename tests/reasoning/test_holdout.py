@@ -9,8 +9,8 @@ import datasets
 from datasets import holdout
 from datasets.arrays import RULE_NAMES
 from datasets.rules import rule_code
-from reasoning import benchmark, train
-from reasoning.setup import build, commands
+from reasoning import benchmark
+from reasoning.setup import build, commands, training_settings
 from reasoning.setup.settings import DatasetSettings
 from vsa.errors import SettingsError, UnknownNameError
 
@@ -97,19 +97,19 @@ def test_a_pair_that_never_occurs_is_a_sentence(data):
 
 def test_both_commands_take_it():
     line = ["+model=arlc", "dataset.holdout=Size/Arithmetic"]
-    assert train.parse(commands.compose_settings("train", line)).dataset.holdout == "Size/Arithmetic"
+    assert training_settings.parse(commands.compose_settings("train", line)).dataset.holdout == "Size/Arithmetic"
     assert benchmark.parse(line).dataset.holdout == "Size/Arithmetic"
 
 
 def test_several_ranges_are_evaluated(tmp_path):
     line = ["+model=arlc", "dataset=iraven_x", "dataset.maxval=50", "dataset.test_maxval=[100,1000]",
             "dataset.test_n=5", f"dataset.cache_dir={tmp_path}"]  # fmt: skip
-    settings = train.parse(commands.compose_settings("train", line))
+    settings = training_settings.parse(commands.compose_settings("train", line))
     sets = build.ranges(settings.dataset, "all")
     assert {name: part.arrays.maxval for name, part in sets.items()} == {
         "center_single_n_10_maxval_100": 100, "center_single_n_10_maxval_1000": 1000
     }  # fmt: skip
     with pytest.raises(SettingsError, match=r"dataset\.test_maxval"):
-        train.parse(commands.compose_settings("train", [*line, "dataset.test_maxval=[0]"]))
+        training_settings.parse(commands.compose_settings("train", [*line, "dataset.test_maxval=[0]"]))
     with pytest.raises(SettingsError, match=r"expected dataset\.maxval"):
         benchmark.parse(["+model=arlc", "dataset=iraven_x", "dataset.test_maxval=[100]"])

@@ -19,7 +19,7 @@ import torch
 import datasets
 import reasoning
 from reasoning.perception import get
-from reasoning.records import checkpoints
+from reasoning.records import checkpoints, files
 from reasoning.records.checkpoints import Checkpoint, CheckpointFolder, RunWriteError, read_tensors, write_tensors
 from reasoning.solver import Solver
 from reasoning.training.engine import Trainer, TrainingError
@@ -131,7 +131,7 @@ def test_killed_while_writing_a_checkpoint(fake, puzzles, tmp_path, whole, monke
         monkeypatch.setattr(checkpoints, "write_atomically", half)
     else:
         setattr(patched, where, strike(getattr(os, where)))
-        monkeypatch.setattr(checkpoints, "os", patched)
+        monkeypatch.setattr(files, "os", patched)
     with pytest.raises(Killed):
         make(fake, puzzles, tmp_path).run()
     monkeypatch.undo()

@@ -13,7 +13,7 @@ import datasets
 from reasoning.evaluation.cells import Cell, CellResult, CellStore, compute, data_hash
 from reasoning.outcome.metrics import Metrics, RuleKey, RuleTally, Tally
 from reasoning.records import runs
-from reasoning.records.checkpoints import RunWriteError
+from reasoning.records.files import RunWriteError
 from reasoning.setup.recipe import FrontEnd, Recipe
 from reasoning.setup.settings import ModelSettings, Named
 from reasoning.tables import comparison

@@ -7,8 +7,7 @@ from typing import Literal
 
 import pytest
 
-from reasoning import train
-from reasoning.setup import build, commands, schema
+from reasoning.setup import build, commands, schema, training_settings
 from reasoning.setup.settings import BenchmarkSettings, DatasetSettings, TrainingDatasetSettings
 from vsa.errors import DtypeError, SettingsError, UnknownNameError
 
@@ -126,15 +125,16 @@ def test_dataset_refusals(cls, values, sentence):
 )
 def test_train_refusals(argument, sentence):
     with pytest.raises((SettingsError, UnknownNameError), match=sentence):
-        train.parse(commands.compose_settings("train", ["+model=arlc", argument]))
+        training_settings.parse(commands.compose_settings("train", ["+model=arlc", argument]))
 
 
 def test_settings_survive_yaml(tmp_path):
     from reasoning.records import runs
 
-    settings = train.parse(commands.compose_settings("train", ["+model=arlc", "constellation=[2x2,center]", "lr=1e-3"]))
+    line = ["+model=arlc", "constellation=[2x2,center]", "lr=1e-3"]
+    settings = training_settings.parse(commands.compose_settings("train", line))
     runs.write_settings(tmp_path / "settings.yaml", schema.plain(settings))
-    assert train.parse(runs.read_settings(tmp_path)) == settings
+    assert training_settings.parse(runs.read_settings(tmp_path)) == settings
 
 
 def test_constellations():

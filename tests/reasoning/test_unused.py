@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reasoning import benchmark, train
-from reasoning.setup import commands
+from reasoning.setup import commands, training_settings
 from vsa.errors import SettingsError
 
 
@@ -44,7 +44,8 @@ def test_what_it_does_use(arguments):
 def test_a_model_without_training_is_not_trained():
     with pytest.raises(SettingsError, match=r"\+model=symbolic: received python -m reasoning.train; .*benchmark \+mod"):
         train.main(["+model=symbolic", "dataset.n=2"])
-    assert train.parse(commands.compose_settings("train", ["+model=arlc", "model.training.epochs=2"])).epochs == 2
+    composed = commands.compose_settings("train", ["+model=arlc", "model.training.epochs=2"])
+    assert training_settings.parse(composed).epochs == 2
 
 
 def test_an_unknown_model_is_said_to_be_unknown():

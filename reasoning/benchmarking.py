@@ -1,0 +1,244 @@
+"""A benchmark from its settings to its tables: the work behind ``python -m reasoning.benchmark``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets.layout import Layout
+from reasoning.evaluation import cells
+from reasoning.prompting import answer_files
+from reasoning.records import console, runs
+from reasoning.setup import build, schema
+from reasoning.setup.jobs import Job, make_jobs
+from reasoning.setup.settings import BenchmarkSettings, DatasetSettings
+from reasoning.tables import comparison
+from reasoning.tables import plots as benchmark_plot
+from reasoning.tables import tables as report
+from vsa.executors import execute
+
+if TYPE_CHECKING:
+    from datasets.loaders import PuzzleDataset
+
+__all__ = ["MODULE", "PuzzleSets", "begin", "run"]
+
+MODULE = "reasoning.benchmark"
+
+
+def begin(settings: BenchmarkSettings, overrides: Sequence[str], arguments: list[str]) -> None:
+    """Settle on models, weights and folder, and run.
+
+    Args:
+        settings: of the command.
+        overrides: which tell what the user set from what the files say.
+        arguments: the command line, for run.json.
+
+    Raises:
+        VSAError: whatever is wrong with models, weights, puzzles or folders.
+    """
+    sets = PuzzleSets(settings)
+    jobs = make_jobs(settings, overrides, lambda: build.columns(sets(settings.dataset)))
+    name = jobs[0].name if settings.compare is None and len(jobs) == 1 else "compare"
+    out = Path(settings.out) if settings.out else runs.default_out(name, jobs[0].seed)
+    run(out, settings, jobs, arguments, sets)
+
+
+class PuzzleSets:
+    """The puzzle sets of a benchmark; those of files are read once, whatever asks for them."""
+
+    def __init__(self, settings: BenchmarkSettings) -> None:
+        self._settings = settings
+        self._read: dict[DatasetSettings, Mapping[str, PuzzleDataset]] = {}
+
+    def __call__(self, dataset: DatasetSettings) -> Mapping[str, PuzzleDataset]:
+        if dataset not in self._read:
+            found = build.puzzle_sets(dataset, self._settings.constellation, dataset.split, dataset.n)
+            if dataset.path is None:  # made again in no time, or read from the cache
+                return found
+            self._read[dataset] = found
+        return self._read[dataset]
+
+
+def run(
+    out: Path, settings: BenchmarkSettings, jobs: Sequence[Job], arguments: list[str], sets: PuzzleSets | None = None
+) -> dict[tuple[str, int], dict[str, cells.CellResult]]:
+    """Compute all cells that are not there yet, write everything, show the tables.
+
+    Args:
+        out: folder; several jobs have ``out/<model>/<seed>`` each.
+        settings: of the command.
+        jobs: models and seeds.
+        arguments: the command line, for run.json.
+        sets: the puzzles, where some have been read already.
+
+    Returns:
+        (model, seed) -> puzzle set -> result.
+    """
+    several = settings.compare is not None or settings.seeds is not None or len(jobs) > 1
+    folders = {(job.name, job.seed): out / job.name / str(job.seed) if several else out for job in jobs}
+    wanted: dict[tuple[str, int], Sequence[cells.Evaluation]] = {}
+    done: dict[tuple[str, int], dict[str, cells.CellResult]] = {}
+    marks: dict[tuple[str, int], dict[str, dict[str, str]]] = {}
+    if several and out.is_dir() and not settings.overwrite:
+        comparison.check_folder(out)
+    for job in jobs:
+        key = (job.name, job.seed)
+        wanted[key] = _cells(settings, job, sets or PuzzleSets(settings))
+        marks[key] = {cell.name: cell.marks() for cell in wanted[key]}
+        done[key] = cells.CellStore(folders[key], settings.overwrite).match(marks[key])
+    # Nothing is written before everything has been checked.
+    for job in jobs:
+        job.say_differences()
+        key = (job.name, job.seed)
+        runs.prepare_folder(folders[key])
+        cells.CellStore(folders[key], settings.overwrite).clear(keep=done[key])
+        record = {
+            "status": "running",
+            "model": job.model.name,
+            "mode": job.mode,
+            "seed": job.seed,
+            "decoder": job.decoder,
+            "checkpoint": job.weights,
+            "recipe": job.header(),
+            "protocol": _protocol(settings, job),
+            "backend": build.backend_words(job.backend),
+            **({} if job.answers is None else {"answers": job.answers, "answered": answer_files.counts(wanted[key])}),
+            **runs.environment(arguments, MODULE, _plugins(wanted[key])),
+        }
+        runs.write_json(folders[key] / "run.json", record)
+        runs.write_settings(folders[key] / "settings.yaml", schema.plain(settings))
+    missing = [(key, cell) for key, part in wanted.items() for cell in part if cell.name not in done[key]]
+    reused = sum(map(len, wanted.values())) - len(missing)
+    if reused:
+        console.say(
+            f"{reused} of {sum(map(len, wanted.values()))} results are there already (same settings, code, data)"
+        )
+    with console.progress("evaluating", len(missing)) as bar:
+        for number, result in execute(
+            settings.executor, cells.compute, [cell for _, cell in missing], settings.workers
+        ):
+            key, cell = missing[number]
+            cells.CellStore(folders[key], settings.overwrite).save(cell.name, marks[key][cell.name], result)
+            done[key][cell.name] = result
+            bar(1, f"{key[0]} {report.short_name(cell.name)}")
+    for job in jobs:
+        key = (job.name, job.seed)
+        order = [cell.name for cell in wanted[key]]
+        done[key] = {name: done[key][name] for name in (*order, *sorted(set(done[key]) - set(order)))}
+        _write(folders[key], job, done[key])
+    _show(out, settings, jobs, done)
+    if several:
+        metrics = {key: {name: result.metrics for name, result in part.items()} for key, part in done.items()}
+        solved = [(job.name, job.seed) for job in jobs if job.answers is None]
+        costs = {key: {name: _cost(result) for name, result in done[key].items()} for key in solved}
+        comparison.write_tables(out, metrics, costs)
+    console.say(f"\nresults in {out}")
+    return done
+
+
+def _cells(settings: BenchmarkSettings, job: Job, sets: PuzzleSets) -> Sequence[cells.Evaluation]:
+    if job.answers is not None:
+        return answer_files.answer_sets(job.answers, str(settings.prompts))
+    dataset: DatasetSettings = settings.dataset
+    if settings.seeds is not None and dataset.seed == settings.seed:  # it follows seed by default, so each of the seeds
+        dataset = replace(dataset, seed=job.seed)
+    found: list[cells.Cell] = []
+    for name, puzzles in sets(dataset).items():
+        recipe = job.recipe(Layout.of(puzzles.arrays))
+        if not found:
+            build.try_out(recipe.solver(), puzzles)
+        found.append(cells.Cell(recipe, name, puzzles, settings.test_batch_size, settings.device, settings.threads))
+    return found
+
+
+def _plugins(wanted: Sequence[cells.Evaluation]) -> dict[str, Any]:
+    return wanted[0].recipe.plugins() if wanted and isinstance(wanted[0], cells.Cell) else {}
+
+
+def _cost(result: cells.CellResult) -> dict[str, Any]:
+    cost: dict[str, Any] = {"seconds_per_1000": round(result.seconds_per_1000, 4), "memory_mb": result.memory_mb}
+    return cost if result.hardware is None else {**cost, "hardware": dict(result.hardware)}
+
+
+def _write(folder: Path, job: Job, results: Mapping[str, cells.CellResult]) -> None:
+    runs.write_json(folder / "results.json", {name: result.metrics.results() for name, result in results.items()})
+    described = next(iter(results.values())).described if job.answers is None else ()
+    detail = {name: result.metrics.detail() for name, result in results.items()}
+    runs.write_json(folder / "rules.json", {"learned": list(described), "puzzles": detail})
+    record = runs.read_json(folder / "run.json")
+    record.update(
+        status="finished",
+        seconds={name: result.seconds for name, result in results.items()},
+        memory_mb={name: result.memory_mb for name, result in results.items()},
+    )
+    if any(result.hardware for result in results.values()):
+        record["hardware"] = {name: result.hardware for name, result in results.items()}
+    runs.write_json(folder / "run.json", record)
+
+
+def _show(
+    out: Path, settings: BenchmarkSettings, jobs: Sequence[Job], done: Mapping[tuple[str, int], Mapping[str, Any]]
+) -> None:
+    rows = {}
+    for job in jobs:
+        part = done[job.name, job.seed]
+        label = f"{job.name}, {job.mode}" + (f", seed {job.seed}" if settings.seeds else "")
+        rows[label] = {name: result.metrics for name, result in part.items()}
+    beside = {
+        reference.name: reference
+        for job in jobs
+        for reference in report.references("language_model" if job.answers else job.model.name, settings.dataset.name)
+    }
+    shown = report.at_setting(list(beside.values()), settings.dataset, jobs[0].perception.perception.options)
+    console.say()
+    console.show(report.answers_table(rows, shown))
+    if settings.plot is not None:
+        benchmark_plot.write_plot(settings.plot, rows)
+    ours = {label: job for label, job in zip(rows, jobs, strict=True) if job.answers is None}
+    if ours:
+        console.say()
+        took = {
+            label: {name: result.seconds_per_1000 for name, result in done[job.name, job.seed].items()}
+            for label, job in ours.items()
+        }
+        memory = {
+            label: max(result.memory_mb for result in done[job.name, job.seed].values()) for label, job in ours.items()
+        }
+        console.show(report.costs_table(took, memory))
+        for label, job in ours.items():
+            words = report.hardware_words(label, build.backend_words(job.backend), done[job.name, job.seed].values())
+            if words:
+                console.say(f"\n{words}")
+    for label, job in ours.items():
+        if job.decoder is None or len(jobs) == 1:  # decoding changes answers, not rules
+            console.say()
+            title = f"Rules named, % (and not excluded by the context, %): {label}"
+            console.show(report.rules_table(rows[label], title))
+    first: dict[str, Job] = {}
+    for job in ours.values():
+        first.setdefault(job.model.name, job)
+    for job in first.values():
+        described = next(iter(done[job.name, job.seed].values())).described
+        legend = " (x: the row's panels, c: the other rows', e: nothing)" if any(" = " in d for d in described) else ""
+        console.say(f"\nThe rules of {job.model.name}{legend}:")
+        for sentence in described:
+            console.say(f"  {sentence}")
+    for job in (job for job in jobs if job.answers):
+        console.say(f"\nThe answers of {job.model.name}:")
+        for name, result in done[job.name, job.seed].items():
+            console.say(f"  {report.short_name(name)}: {' '.join(result.described)}")
+
+
+def _protocol(settings: BenchmarkSettings, job: Job) -> str:
+    data = settings.dataset
+    count = "every puzzle" if data.n is None else f"{data.n} puzzles each"
+    split = data.split or ("test" if data.kind.made else "all")
+    count += "" if data.holdout is None else f" with {data.holdout}"
+    if job.answers is not None:
+        asked = answer_files.prompt_settings(settings)
+        origin = f"{asked.form} form, properties in {asked.order} order"
+    else:
+        origin = f"weights {job.weights}" if job.weights else "rules written by hand"
+    return f"{job.mode} ({origin}), {data.name}, {count}, split {split} (by index mod 10)"
