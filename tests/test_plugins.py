@@ -134,7 +134,8 @@ def test_results_of_changed_sources_are_not_taken_for_these(work: Path, site: Pa
 
 LISTING = """
 import sys, vsa, factorizers
-from reasoning import commands, learners, perception
+from reasoning import learners, perception
+from reasoning.setup import commands
 from vsa import backends
 tables = (vsa.ALGEBRAS, backends.BACKENDS, factorizers.FACTORIZERS, perception.PERCEPTIONS, learners.LEARNERS)
 assert all("mine" in table.names() and "mine" in table for table in tables)

@@ -207,8 +207,11 @@ class Registry(Generic[T]):
         return dict(self._aliases)
 
     def __contains__(self, name: object) -> bool:
-        self._discover()
-        return isinstance(name, str) and (self._has(name) or name in self._offers())
+        if not isinstance(name, str):
+            return False
+        if not self._has(name):
+            self._discover(name)  # the module of that name, if there is one: the others need not be imported
+        return self._has(name) or name in self._offers()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())

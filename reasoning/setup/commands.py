@@ -286,7 +286,7 @@ def _without_file(group: str, name: str) -> dict[str, Any] | None:
     if group == "dataset":
         return settings_without_file(name)
     tables = _tables()
-    if group not in tables or name not in tables[group].names():
+    if group not in tables or name not in tables[group]:
         return None
     own: dict[str, Any] = {"mode": None, "training": {}} if group == "model" else {}
     return {"name": name, **own, **constructor_options(group, name)}

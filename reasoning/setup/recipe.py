@@ -93,23 +93,26 @@ class Recipe:
         return solver
 
     def _load(self, learner: Any) -> None:
-        from reasoning.setup.weights import LEARNER, load_part
+        from reasoning.setup.weights import LEARNER, load_part, read_header
 
+        path = Path(str(self.weights))
         try:
-            load_part(learner, Path(str(self.weights)), LEARNER)
+            load_part(learner, path, LEARNER)
         except CorruptFileError as error:
-            reasons = [f"rows of {self.columns} panels", *self.differs]
-            if self.mode == "pretrained":
+            columns = read_header(path).layout.columns
+            rows = [f"rows of {self.columns} panels (trained on rows of {columns})"] if columns != self.columns else []
+            reasons = [*rows, *self.differs]
+            if self.mode == "pretrained" and reasons:
                 raise SettingsError(
                     f"+model={self.model.name}",
                     received=f"{' and '.join(reasons)}, which the weights that come along do not fit",
                     expected="the rows and the settings that they were trained with",
                     hint=f"train others: python -m reasoning.train +model={self.model.name}, then checkpoint=RUN_DIR",
                 ) from error
-            if not self.differs:
+            if not reasons:
                 raise
             raise SettingsError(
-                f"checkpoint={self.weights}", received=f"{', '.join(self.differs)}, which the weights do not fit",
+                f"checkpoint={self.weights}", received=f"{', '.join(reasons)}, which the weights do not fit",
                 expected="what they were trained with", hint=str(error),
             ) from error  # fmt: skip
 

@@ -61,7 +61,7 @@ def _only_judges(name: Any) -> bool:
     """Whether neither the model nor anything before it can be trained."""
     from reasoning import learners
 
-    cls = learners.get(name) if name in learners.names() else None
+    cls = learners.get(name) if name in learners.LEARNERS else None
     return cls is not None and not cls.learns and not cls.teaches
 
 
@@ -78,9 +78,12 @@ def _takers(composed: Mapping[str, Any]) -> dict[str, Sequence[str]] | None:
     if any(name not in _NO_DECODER for name in (decoders if isinstance(decoders, list) else [decoders])):
         return None
     found: dict[str, Sequence[str]] = {}
-    for registry, kind, names in ((learners, "model", models), (perception, "perception", [seen.get("name")])):
+    seen_by = [seen.get("name")]
+    for registry, kind, names in (
+        (learners.LEARNERS, "model", models), (perception.PERCEPTIONS, "perception", seen_by),
+    ):  # fmt: skip
         for name in names:
-            if name not in registry.names():  # refused where it is made, with the names that exist
+            if name not in registry:  # refused where it is made, with the names that exist
                 return None
             found[f"{kind} {name}"] = schema.parameters(registry.get(name))
     return found

@@ -184,7 +184,7 @@ def run(code: str, root: Path) -> subprocess.Popen[str]:
 def test_two_processes_at_once(tmp_path: Path) -> None:
     code = """
         import numpy as np
-        from datasets import cache
+        from datasets.files import cache
         cache.SHARD_PUZZLES = 20
         for _ in range(3):
             arrays = cache.cached("iraven", "center_single", np.arange(200), seed=7)

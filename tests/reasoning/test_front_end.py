@@ -497,6 +497,13 @@ def test_rows_and_range_are_restored(command, tmp_path):
     assert "maxval: 30" in (tmp_path / "c" / "settings.yaml").read_text()
 
 
+def test_rows_of_another_length_are_a_sentence(command, tmp_path):
+    run(command, "train", "+model=arlc", *SMALL, f"out={tmp_path / 'run'}")
+    line = (f"checkpoint={tmp_path / 'run'}", "dataset=iraven_x", "dataset.maxval=20", "dataset.n=4")
+    words = run(command, "benchmark", *line, f"out={tmp_path / 'out'}", code=2)
+    assert "rows of 10 panels (trained on rows of 3), which the weights do not fit" in words
+
+
 def test_seeds_of_a_checkpoint(command, tmp_path):
     """Atoms are those of the training, unless a seed is named."""
     run(command, "train", "+model=arlc", "seed=3", *SMALL, f"out={tmp_path / 'run'}")
