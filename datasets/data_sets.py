@@ -220,10 +220,10 @@ FILES = DataSet("files", make=None, tree=True, usual="all")  # the user's own pu
 DATA_SETS = _DataSets(
     "data set",
     {
-        "raven": "datasets.making.raven",
-        "iraven": "datasets.making.raven",
-        "raven_fair": "datasets.making.raven",
-        "iraven_x": "datasets.making.iraven_x",
+        "raven": f"{__package__}.making.raven",
+        "iraven": f"{__package__}.making.raven",
+        "raven_fair": f"{__package__}.making.raven",
+        "iraven_x": f"{__package__}.making.iraven_x",
     },
     entry_points="vsa_reasoning.datasets",
 )

@@ -78,10 +78,11 @@ def _takers(composed: Mapping[str, Any]) -> dict[str, Sequence[str]] | None:
     if any(name not in _NO_DECODER for name in (decoders if isinstance(decoders, list) else [decoders])):
         return None
     found: dict[str, Sequence[str]] = {}
-    seen_by = [seen.get("name")]
-    for registry, kind, names in (
+    seen_by = [str(seen.get("name"))]
+    tables: tuple[tuple[Any, str, list[str]], ...] = (
         (learners.LEARNERS, "model", models), (perception.PERCEPTIONS, "perception", seen_by),
-    ):  # fmt: skip
+    )  # fmt: skip
+    for registry, kind, names in tables:
         for name in names:
             if name not in registry:  # refused where it is made, with the names that exist
                 return None
