@@ -2,7 +2,7 @@
 
     python benchmarks/arlc.py [--puzzles 1000] [--runs 5] [--out benchmarks/results/arlc_cpu.json]
 
-The authors' figures are CPU-seconds per 1,000 puzzles of their released code on a 2-core machine (TARGETS of this
+The authors' figures are CPU-seconds per 1,000 puzzles of their released code on a 2-core machine (measured by this
 project); they can't be run in the same process, so read the ratios as good to about 1.5x.
 """
 

@@ -3,7 +3,7 @@
     python benchmarks/learn_vrf.py [--puzzles 400] [--runs 5] [--out benchmarks/results/learn_vrf_cpu.json]
 
 The authors' figures, 12 to 29 CPU-seconds per 1,000 puzzles and .3 to .65 s per step over the seven constellations, are
-of their released code on a 2-core machine (TARGETS of this project); they can't be run in the same process. Ratios are
+of their released code on a 2-core machine (measured by this project); they can't be run in the same process. Ratios are
 to the faster end, and good to about 1.5x.
 """
 
