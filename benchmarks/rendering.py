@@ -3,7 +3,8 @@
 ``python benchmarks/rendering.py [--puzzles N] [--epoch N] [--out FILE]`` prints three tables and writes them as JSON.
 Time is CPU time of one process (user and system), writing to the temporary folder included; reading gives elapsed time
 too. "cold" begins with no entity drawn, as a worker process does; "warm" makes as many puzzles again. The original
-generator's figures were measured by this project: 15 puzzles per CPU-second over the seven constellations, center 27, 3x3 11.
+generator's figures were measured by this project: 15 puzzles per CPU-second over the seven constellations, center 27,
+3x3 11.
 """
 
 from __future__ import annotations
