@@ -221,3 +221,27 @@ def test_a_sparse_superposition_has_the_gradient_of_the_product() -> None:
     vsa.backends.get("digital").store(atoms).rmatvec(weights).sum().backward()
     assert weights.grad is not None
     torch.testing.assert_close(weights.grad, atoms.sum(-1).expand(3, -1))
+
+
+@pytest.mark.parametrize("name", [name for name in BACKENDS.names() if not BACKENDS.get(name)().exact])
+@pytest.mark.parametrize("read", ["matvec", "rmatvec", "block_matvec", "block_min", "topk"])
+def test_reads_of_every_backend_have_the_exact_gradient(name: str, read: str) -> None:
+    """With respect to the argument: whatever the noise forward, the exact matrix's gradient backward."""
+    draw = torch.Generator().manual_seed(3)
+    atoms = torch.rand(2, 6, 32, generator=draw)  # a stack of two
+    noisy = BACKENDS.get(name)().store(atoms, block_length=8)
+    exact = BACKENDS.get("digital")().store(atoms, block_length=8)
+    x = torch.rand(5, 2, 6 if read == "rmatvec" else 32, generator=draw)
+
+    def gradient(matrix: vsa.StoredMatrix) -> torch.Tensor:
+        argument = x.clone().requires_grad_()
+        answer = getattr(matrix, read)(argument, 6) if read == "topk" else getattr(matrix, read)(argument)
+        values = answer[0] if read == "topk" else answer
+        assert values.requires_grad
+        values.sum().backward()
+        assert argument.grad is not None
+        return argument.grad
+
+    torch.testing.assert_close(gradient(noisy), gradient(exact))
+    with torch.no_grad():
+        assert not getattr(noisy, "rmatvec" if read == "rmatvec" else "matvec")(x).requires_grad
