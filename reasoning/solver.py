@@ -57,11 +57,11 @@ class Solver(nn.Module):
             generator: of what the front-end draws in training; given to it if its ``forward`` names it.
 
         Returns:
-            The scene.
+            The scene, in torch's default precision, whatever the front-end computes in.
         """
         draws = {} if generator is None or not self._draws else {"generator": generator}
         scene = self.perception(batch, mixed=self.learner.mixed, entities=self.learner.entities, **draws)
-        return check_scene(scene, self.perception, batch)
+        return _in_one_precision(check_scene(scene, self.perception, batch))
 
     def arrays(self) -> dict[str, list[StoredMatrix]]:
         """The stored codebooks that perception and learner have read so far, by what they are read for."""
@@ -119,6 +119,12 @@ class Solver(nn.Module):
             expected = {}
         labels, rules = self.learner.rule_labels(), self.learner.describe()
         return make_explanation(batch.arrays, item, prediction, expected, labels, rules)
+
+
+def _in_one_precision(scene: Scene) -> Scene:
+    parts = [{key: value.to(torch.get_default_dtype()) for key, value in part.items()}
+             for part in (scene.pmfs, scene.sets, scene.entities)]  # fmt: skip
+    return Scene(scene.columns, *parts)
 
 
 def _as_batch(puzzles: Puzzle | PuzzleArrays | PuzzleBatch | PuzzleDataset) -> PuzzleBatch:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_loss", "check_prediction", "check_scene"]
 
-_SLACK = 1e-3  # rounding of a sum of probabilities, in whatever precision
+_SLACK = 1e-3  # rounding of a sum of probabilities, in single precision
 
 
 def check_scene(scene: Any, perception: Perception, batch: PuzzleBatch) -> Scene:
@@ -155,8 +155,10 @@ def _check_probabilities(who: str, part: Mapping[AttributeKey, Tensor], summed: 
         seen = value.detach()
         if not seen.numel():
             continue
-        low, high = float(seen.amin()), float((seen.sum(-1) if summed else seen).amax())  # NaN stays NaN
-        if not (low >= -_SLACK and high <= 1 + _SLACK):
+        slack = max(_SLACK, torch.finfo(seen.dtype).eps)
+        whole = seen.sum(-1, dtype=torch.float32) if summed else seen
+        low, high = float(seen.amin()), float(whole.amax())  # NaN stays NaN
+        if not (low >= -slack and high <= 1 + slack):
             what = "probabilities of a panel that sum to" if summed else "probabilities up to"
             raise VSAError(
                 f"{who}, attribute {key}", received=f"probabilities from {low:.4g}, and {what} {high:.4g}",

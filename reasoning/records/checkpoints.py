@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from reasoning.records.files import TEMPORARY, RunWriteError, write_atomically
 from vsa.errors import CorruptFileError, SettingsError
@@ -116,12 +117,13 @@ def load_weights(learner: torch.nn.Module, weights: dict[str, Tensor], operation
         CorruptFileError: names or shapes are another model's.
     """
     own = learner.state_dict()
-    wrong = sorted(set(own) ^ set(weights)) or [name for name in own if own[name].shape != weights[name].shape]
+    known = {name: tuple(tensor.shape) for name, tensor in own.items() if not is_lazy(tensor)}  # lazy: any shape
+    wrong = sorted(set(own) ^ set(weights)) or [name for name in known if known[name] != weights[name].shape]
     if wrong:
         raise CorruptFileError(
             f"{operation}: load weights into {type(learner).__name__}",
             received=f"weights that differ in {', '.join(wrong[:4])}",
-            expected=", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in own.items()),
+            expected=", ".join(f"{name} {known.get(name, 'of any shape')}" for name in own),
             hint="the model's settings must be those of the run",
         )
     learner.load_state_dict(weights)

@@ -12,6 +12,7 @@ from datasets import holdout
 from reasoning.setup import schema
 from reasoning.setup.settings import DatasetSettings, ModelSettings, Named, TrainingDatasetSettings
 from vsa.errors import SettingsError, UnknownNameError
+from vsa.seeding import child_seed
 
 if TYPE_CHECKING:
     from datasets.arrays import PuzzleArrays
@@ -60,6 +61,7 @@ def perception(made: FrontEnd, columns: int) -> Perception:
         DtypeError: an option of the wrong type.
     """
     from reasoning import perception as front_ends
+    from reasoning.records.draws import seeded
 
     cls, options = front_ends.get(made.perception.name), made.perception.options
     takes = schema.parameters(cls)
@@ -71,7 +73,10 @@ def perception(made: FrontEnd, columns: int) -> Perception:
         "seed": lambda: made.seed,
     }
     supplied = {name: make() for name, make in offered.items() if name in takes and name not in options}
-    return schema.call(cls, "perception", options, supplied, f"perception {made.perception.name}")
+    own = options.get("seed")
+    seed = own if isinstance(own, int) and not isinstance(own, bool) else made.seed
+    with seeded(child_seed(seed, "perception")):
+        return schema.call(cls, "perception", options, supplied, f"perception {made.perception.name}")
 
 
 def learner(
@@ -105,6 +110,7 @@ def learner(
     """
     from datasets.rules.base import PUBLISHED
     from reasoning import learners
+    from reasoning.records.draws import seeded
 
     supplied: dict[str, Any] = {
         "algebra": _algebra(algebra),
@@ -125,7 +131,8 @@ def learner(
         )  # fmt: skip
     if "mode" not in takes and cls.learns and mode not in ("learned", "pretrained"):
         raise SettingsError(f"model.mode={mode}", received=f"model {model.name}", expected="model.mode=learned")
-    return schema.call(cls, "model", model.options, supplied, f"model {model.name}")
+    with seeded(child_seed(seed, "learner")):
+        return schema.call(cls, "model", model.options, supplied, f"model {model.name}")
 
 
 def layout(dataset: DatasetSettings, chosen: str | Sequence[str], columns: int | None = None) -> Layout:
@@ -209,7 +216,9 @@ def try_out(made: Solver, puzzles: PuzzleDataset) -> None:
     """
     import torch
 
-    with torch.no_grad():
+    from reasoning.records.draws import seeded
+
+    with torch.no_grad(), seeded(0):  # what a first forward draws stays here
         made.solve(next(iter(puzzles.batches(2))))
 
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from reasoning.outcome.checked import check_loss
 from reasoning.outcome.metrics import Metrics, observe
 from reasoning.records.checkpoints import Checkpoint, CheckpointFolder, load_weights
+from reasoning.records.draws import seeded
 from reasoning.records.runs import MetricsLog
 from reasoning.scene import Scene
 from reasoning.training.plan import Plan, learning_rate
@@ -194,11 +195,16 @@ class Trainer:
             part.begin_epoch(self.epoch, self.plan.epochs)
 
     def _train_step(self, batch: PuzzleBatch) -> float:
+        with seeded(child_seed(self.plan.seed, "training", "unnamed draws", self.step), self.device):
+            return self._seeded_step(batch)
+
+    def _seeded_step(self, batch: PuzzleBatch) -> float:
         moved = batch.to(self.device)
         scene = self.solver.scene(moved, self.generator if self._sees_differently else None)
         target = moved.target
         self.optimizer.zero_grad(set_to_none=True)
         loss = check_loss(self.learner.training_loss(scene, target, self.generator), self.learner)
+        self._refuse_late_weights()
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(
@@ -210,6 +216,16 @@ class Trainer:
         loss.backward()
         self.optimizer.step()
         return value
+
+    def _refuse_late_weights(self) -> None:
+        """A weight that the first forward made is neither optimised nor saved."""
+        late = [name for name, _ in self.solver.named_parameters() if name not in self._stored]
+        if late:
+            raise SettingsError(
+                "train", received=f"the weight {late[0]}, which was made after the training had begun",
+                expected="all weights made by the constructor, which is given layout and columns",
+                hint="torch.nn.LazyLinear and its kind hold the place of weights whose shape is not known yet",
+            )  # fmt: skip
 
     def _scenes(self) -> Iterator[tuple[Scene, Tensor]]:
         """The training set as it is seen once training is over."""
