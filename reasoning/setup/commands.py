@@ -37,6 +37,7 @@ __all__ = [
     "named_keys",
     "no_model",
     "parse",
+    "part_options",
     "run_command",
     "said",
     "separate",
@@ -308,6 +309,27 @@ def constructor_options(section: str, name: str) -> dict[str, Any]:
     from reasoning.setup import build
 
     return constructor_defaults(_tables()[section].get(name), build.SUPPLIED.get(section, ()))
+
+
+def part_options(section: str, name: str, part: str, part_name: str) -> dict[str, Any]:
+    """The options of a part of a member, such as the device of a backend, as the part's constructor has them.
+
+    Args:
+        section: model, perception, algebra or backend.
+        name: of the member.
+        part: the parameter that holds the part; its annotation names a class with a ``registry``.
+        part_name: registered name of the part.
+
+    Returns:
+        option -> default; empty where nothing is known of the part.
+    """
+    cls = _tables()[section].get(name)
+    hint = typing.get_type_hints(cls.__init__).get(part)
+    for member in (hint, *typing.get_args(hint)):
+        registry = getattr(member, "registry", None)
+        if registry is not None and part_name in registry:
+            return constructor_defaults(registry.get(part_name), ())
+    return {}
 
 
 def _tables() -> dict[str, Any]:

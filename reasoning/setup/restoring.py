@@ -82,8 +82,11 @@ def settled(section: str, stored: Named, composed: Named, said: Mapping[str, str
         chosen = composed
     else:
         named = {k: v for k, v in composed.options.items() if f"{section}.{k}" in said}
-        nested = {key.split(".")[1] for key in said if key.startswith(f"{section}.") and key.count(".") > 1}
-        named |= {k: composed.options[k] for k in nested if k in composed.options}
+        for key in said:
+            head, _, rest = key.partition(".")
+            part, _, option = rest.partition(".")
+            if head == section and option and part in composed.options:
+                named[part] = _merged(named.get(part, stored.options.get(part)), composed.options[part], option)
         chosen = Named(stored.name, {**stored.options, **named})
     if chosen.name != stored.name:
         return chosen, [f"{section}={chosen.name} (trained with {stored.name})"]
@@ -95,9 +98,47 @@ def _differences(section: str, stored: Named, chosen: Named) -> list[str]:
     if stored.options == chosen.options:
         return []
     default = commands.constructor_options(section, stored.name)
-    every = dict.fromkeys((*stored.options, *chosen.options))
-    pairs = {key: tuple(part.options.get(key, default.get(key)) for part in (chosen, stored)) for key in every}
-    return [f"{section}.{key}={new} (trained with {old})" for key, (new, old) in pairs.items() if new != old]
+    return _phrases(section, stored.name, stored.options, chosen.options, default)
+
+
+def _phrases(
+    where: str, name: str, stored: Mapping[str, Any], chosen: Mapping[str, Any], default: Mapping[str, Any]
+) -> list[str]:
+    found = []
+    for key in dict.fromkeys((*stored, *chosen)):
+        old, new = stored.get(key, default.get(key)), chosen.get(key, default.get(key))
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            if old.get("name") == new.get("name"):  # the same part with other options
+                own = commands.part_options(where, name, key, str(old.get("name"))) if "." not in where else {}
+                found += _phrases(f"{where}.{key}", str(old.get("name")), old, new, own)
+                continue
+            old, new = old.get("name", old), new.get("name", new)
+        if old != new:
+            found.append(f"{where}.{key}={new} (trained with {old})")
+    return found
+
+
+def _merged(stored: Any, composed: Any, option: str) -> Any:
+    """A part of the header with one option of the command line, where both are the same part."""
+    if not isinstance(stored, Mapping) or not isinstance(composed, Mapping):
+        return composed
+    if stored.get("name") != composed.get("name") or option not in composed:
+        return composed
+    return {**stored, option: composed[option]}
+
+
+def _implied_parts(section: str, stored: Named, named: Mapping[str, str]) -> list[str]:
+    """Names of parts that weights restore and whose options the user sets: ``backend.device.name=pcm``."""
+    if section in named or f"{section}.name" in named:
+        return []
+    found = []
+    for part, value in stored.options.items():
+        key = f"{section}.{part}"
+        if key in named or f"{key}.name" in named or not isinstance(value, Mapping) or "name" not in value:
+            continue
+        if any(other.startswith(f"{key}.") for other in named):
+            found.append(f"{key}.name={value['name']}")
+    return found
 
 
 def front_end(
@@ -180,6 +221,7 @@ def completed(arguments: Sequence[str]) -> list[str]:
     if "compare" in named:  # each model has its own
         return list(arguments)
     implied: dict[str, str] = {}
+    parts: list[str] = []
     for setting in ("checkpoint", "perception.checkpoint"):
         given = commands.parse([named[setting]])[0].value() if setting in named else None
         if not isinstance(given, str | int | float) or isinstance(given, bool):
@@ -189,6 +231,8 @@ def completed(arguments: Sequence[str]) -> list[str]:
         header = weights.read_header(weights.find_weights(str(given), setting))
         if setting == "checkpoint":
             implied |= {"algebra": header.algebra.name, "backend": header.backend.name}
+            parts += [*_implied_parts("algebra", header.algebra, named),
+                      *_implied_parts("backend", header.backend, named)]  # fmt: skip
             if header.model is not None:
                 implied["model"] = header.model.name
         if setting == "checkpoint" or weights.PERCEPTION in header.parts:
@@ -198,6 +242,7 @@ def completed(arguments: Sequence[str]) -> list[str]:
     return [
         *(f"{'+' if section == 'model' else ''}{section}={name}" for section, name in implied.items()
           if section not in named and section in set_inside),
+        *parts,
         *arguments,
     ]  # fmt: skip
 

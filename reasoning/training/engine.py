@@ -12,6 +12,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,6 +27,7 @@ from reasoning.records.draws import seeded
 from reasoning.records.runs import MetricsLog
 from reasoning.scene import Scene
 from reasoning.training.plan import Plan, learning_rate
+from vsa.backends.stored import read_noise
 from vsa.errors import SettingsError, VSAError
 from vsa.seeding import child_seed
 
@@ -150,7 +152,8 @@ class Trainer:
             self.solver.eval()
             if not self.finished:
                 if self._learns:
-                    self.learner.finish(self._scenes())
+                    with self._own_draws():
+                        self.learner.finish(self._scenes())
                 self.finished = True
                 self._save(metrics)
             return Outcome(self.step, self._seconds(), loss)
@@ -195,8 +198,15 @@ class Trainer:
             part.begin_epoch(self.epoch, self.plan.epochs)
 
     def _train_step(self, batch: PuzzleBatch) -> float:
-        with seeded(child_seed(self.plan.seed, "training", "unnamed draws", self.step), self.device):
+        with self._own_draws():
             return self._seeded_step(batch)
+
+    @contextmanager
+    def _own_draws(self) -> Iterator[None]:
+        """Draws of no generator of ours (dropout, read noise of simulated arrays) follow from seed and step alone."""
+        reads = torch.Generator(self.device).manual_seed(child_seed(self.plan.seed, "training", "reads", self.step))
+        with seeded(child_seed(self.plan.seed, "training", "unnamed draws", self.step), self.device), read_noise(reads):
+            yield
 
     def _seeded_step(self, batch: PuzzleBatch) -> float:
         moved = batch.to(self.device)

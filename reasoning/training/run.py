@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from datasets.layout import Layout
 from reasoning.records import console, runs
-from reasoning.records.checkpoints import CheckpointFolder
+from reasoning.records.checkpoints import CheckpointFolder, load_weights
 from reasoning.setup import build, restoring, weights
 from reasoning.setup.recipe import Recipe
 from reasoning.setup.settings import TrainSettings
@@ -205,11 +205,14 @@ def _evaluate(prepared: Prepared) -> dict[str, Metrics]:
     from reasoning.training.engine import evaluate
 
     settings, sets = prepared.settings, prepared.testing
-    metrics = {}
+    state, metrics = prepared.solver.state_dict(), {}
     with console.progress("evaluating", sum(map(len, sets.values()))) as bar:
         for name, puzzles in sets.items():
+            # Made anew, as a benchmark makes it: noisy arrays remember what was read from them.
+            solver = prepared.recipe.solver(training=True)
+            load_weights(solver, {key: state[key] for key in solver.state_dict()}, "evaluate")
             metrics[name] = evaluate(
-                prepared.solver, puzzles, settings.test_batch_size, settings.device, partial(_advance, bar, name)
+                solver, puzzles, settings.test_batch_size, settings.device, partial(_advance, bar, name)
             )
     return metrics
 

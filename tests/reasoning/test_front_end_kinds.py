@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from torch import nn
@@ -11,9 +13,10 @@ import reasoning
 from datasets.pmf import magnitude_offset, oracle_pmfs
 from reasoning.perception import PERCEPTIONS
 from reasoning.perception.base import Perception
-from reasoning.records.checkpoints import read_tensors
+from reasoning.records.checkpoints import read_tensors, write_tensors
 from reasoning.scene import AttributeKey, Scene
 from reasoning.setup.weights import WEIGHTS
+from reasoning.training.engine import Trainer
 from vsa.errors import SettingsError
 
 SMALL = ("dataset.n=24", "dataset.test_n=6", "epochs=2", "batch_size=8", "constellation=center",
@@ -130,3 +133,70 @@ def test_weights_made_too_late_are_refused():
     """They would be neither optimised nor saved, silently."""
     with pytest.raises(SettingsError, match=r"the weight perception\.made, which was made after the training"):
         reasoning.fit("nvsa", puzzles(8), "perception=usual", "perception.late=true", epochs=1)
+
+
+ARRAYS = ("backend=crossbar", "backend.device.name=gaussian", "backend.device.read_std_us=2.0", "backend.adc_bits=6")
+
+
+@pytest.mark.parametrize("model", ["nvsa", "arlc"])
+def test_killed_and_resumed_on_noisy_arrays(command, tmp_path, monkeypatch, model):
+    """Reads are drawn anew in each step from the seed: an array that is made again has no memory of earlier reads."""
+    line = (f"+model={model}", "perception=usual", *ARRAYS, *SMALL)
+    done(command, "train", *line, f"out={tmp_path / 'whole'}")
+    real = Trainer._train_step
+
+    def interrupted(self, batch):
+        if self.step == 4:
+            raise KeyboardInterrupt
+        return real(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_train_step", interrupted)
+        done(command, "train", *line, f"out={tmp_path / 'cut'}", code=130)
+    done(command, "train", f"resume={tmp_path / 'cut'}")
+    for name in (WEIGHTS, "results.json"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    line = (f"checkpoint={tmp_path / 'whole'}", "dataset.n=6", "constellation=center")
+    done(command, "benchmark", *line, f"out={tmp_path / 'again'}")
+    own, again = (tmp_path / name / "results.json" for name in ("whole", "again"))
+    assert own.read_bytes() == again.read_bytes(), "the run's own evaluation is the benchmark's"
+
+
+def test_options_of_a_device_are_restored_and_said(command, tmp_path):
+    """One option of the device that was trained on changes; the others, and its name, stay."""
+    run = tmp_path / "run"
+    done(command, "train", "+model=arlc", *ARRAYS, "backend.device.g_max_us=20.0", *SMALL, f"out={run}")
+    for name, more, words in (
+        ("other", ("backend.device.read_std_us=0.5",), "backend.device.read_std_us=0.5 (trained with 2.0)"),
+        ("default", ("backend.device.g_min_us=1.0",), "backend.device.g_min_us=1.0 (trained with 0.0)"),
+        ("named", ("backend.device.name=reram",), "backend.device=reram (trained with gaussian)"),
+        ("same", ("backend.device.read_std_us=2.0", "backend.device.g_min_us=0.0"), None),
+    ):
+        out = tmp_path / name
+        line = (f"checkpoint={run}", "dataset.n=6", "constellation=center", *more, f"out={out}")
+        got, _, err = command("benchmark", *line)
+        assert got == 0, err
+        assert words is None or words in " ".join(err.split())
+        assert ("applied" in err) == (words is not None), err
+        device = json.loads((out / "run.json").read_text())["recipe"]["backend"]["options"]["device"]
+        assert device["name"] == ("reram" if name == "named" else "gaussian")
+        assert device.get("g_max_us", 0) == (0 if name == "named" else 20.0)
+    words = done(command, "explain", f"checkpoint={run}", "constellation=center", "backend.device.read_std_us=0.5")
+    assert "Type" in words
+
+
+def test_a_default_that_old_weights_do_not_name(command, tmp_path):
+    """An option that came later: saying its default is saying nothing otherwise."""
+    run = tmp_path / "run"
+    done(command, "train", "+model=arlc", *SMALL, f"out={run}")
+    tensors, header = read_tensors(run / WEIGHTS)
+    for part in (header["model"], header["perception"]["perception"], header["algebra"]):
+        for name in ("weighting", "stress", "blocks"):
+            part["options"].pop(name, None)
+    write_tensors(run / WEIGHTS, tensors, {key: header[key] for key in header if key != "sha256"})
+    line = (f"checkpoint={run}", "dataset.n=6", "constellation=center", "+model=arlc")
+    same = ("model.weighting=confidence", "perception.stress=none", "algebra.blocks=4")
+    _, _, err = command("benchmark", *line, *same, f"out={tmp_path / 'same'}")
+    assert "applied" not in err
+    _, _, err = command("benchmark", *line, "perception.stress=calibrated", f"out={tmp_path / 'other'}")
+    assert "perception.stress=calibrated (trained with none)" in " ".join(err.split())

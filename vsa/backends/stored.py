@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Literal
 
 import torch
@@ -16,9 +19,24 @@ from ..errors import DtypeError, ShapeError, UnsupportedError
 from ..validation import check_count, describe
 from .device import DeviceHandle
 
-__all__ = ["Kind", "StoredMatrix"]
+__all__ = ["Kind", "StoredMatrix", "read_noise"]
 
 Kind = Literal["dense", "bipolar", "onehot_blocks"]
+_NOISE: ContextVar[torch.Generator | None] = ContextVar("noise of reads", default=None)
+
+
+@contextmanager
+def read_noise(generator: torch.Generator) -> Iterator[None]:
+    """Reads that are given no generator draw from this one, not from their device's own, which remembers every read.
+
+    Args:
+        generator: for matrices on its device.
+    """
+    token = _NOISE.set(generator)
+    try:
+        yield
+    finally:
+        _NOISE.reset(token)
 
 
 class StoredMatrix(ABC):
@@ -133,7 +151,7 @@ class StoredMatrix(ABC):
         if k > self.count:
             raise ShapeError("topk", received=f"k = {k} of {self.count} rows", expected=f"k from 1 to {self.count}")
         lead = self._check("topk", x, self.width)
-        values, rows = self._topk(self._canonical(x), k, generator)
+        values, rows = self._topk(self._canonical(x), k, self._source(generator))
         if self._lends_gradient(x, values):
             values = _through(values, self._twin()._matvec(self._canonical(x), None).gather(-1, rows))
         return values.reshape(*lead, *self.stack, k), rows.reshape(*lead, *self.stack, k)
@@ -166,8 +184,13 @@ class StoredMatrix(ABC):
     def _read(self, name: str, x: Tensor, generator: torch.Generator | None) -> Tensor:
         """One read; where the argument wants a gradient that the backend's own read lacks, that of the exact matrix."""
         asked = self._canonical(x)
-        answer: Tensor = getattr(self, name)(asked, generator)
+        answer: Tensor = getattr(self, name)(asked, self._source(generator))
         return _through(answer, getattr(self._twin(), name)(asked, None)) if self._lends_gradient(x, answer) else answer
+
+    def _source(self, generator: torch.Generator | None) -> torch.Generator | None:
+        """Where a read draws: what it is given, else what :func:`read_noise` says; None: the device's own."""
+        common = _NOISE.get() if generator is None else generator
+        return common if generator is not None or common is None or common.device == self.device else None
 
     def _lends_gradient(self, x: Tensor, answer: Tensor) -> bool:
         wanted = x.requires_grad and torch.is_grad_enabled() and not answer.requires_grad
