@@ -189,8 +189,10 @@ class StoredMatrix(ABC):
 
     def _source(self, generator: torch.Generator | None) -> torch.Generator | None:
         """Where a read draws: what it is given, else what :func:`read_noise` says; None: the device's own."""
-        common = _NOISE.get() if generator is None else generator
-        return common if generator is not None or common is None or common.device == self.device else None
+        if generator is not None or self._stored_as is None:  # an exact backend draws nothing
+            return generator
+        common = _NOISE.get()
+        return common if common is None or common.device == self.device else None
 
     def _lends_gradient(self, x: Tensor, answer: Tensor) -> bool:
         wanted = x.requires_grad and torch.is_grad_enabled() and not answer.requires_grad
