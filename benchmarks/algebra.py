@@ -81,7 +81,7 @@ def pairs_of(ours: Call, peer: Call, times: int = 1) -> list[tuple[float, float]
 
 def compare(
     group: str, operation: str, batch: int, dim: int, ours: Call, peer: Call, agree: Agree | None = None
-) -> Row:  # fmt: skip
+) -> Row:
     """Time two calls."""
     left, right = ours(), peer()
     difference = agree(left, right) if agree else None
@@ -89,12 +89,15 @@ def compare(
     if statistics.median(a / b for a, b in pairs) > AGAIN:
         pairs = pairs_of(ours, peer, times=3)
     return Row(
-        group, operation, batch, dim,
+        group,
+        operation,
+        batch,
+        dim,
         statistics.median(a for a, _ in pairs) * 1e6,
         statistics.median(b for _, b in pairs) * 1e6,
         statistics.median(a / b for a, b in pairs),
         difference,
-    )  # fmt: skip
+    )
 
 
 def largest(left: object, right: object) -> float:
@@ -113,9 +116,12 @@ def peers(batches: tuple[int, ...], dims: tuple[int, ...]) -> list[Row]:
     """Every operation of every model that both have."""
     rows = []
     kinds = {
-        "map": torchhd.MAPTensor, "hrr": torchhd.HRRTensor, "fhrr": torchhd.FHRRTensor, "bsc": torchhd.BSCTensor,
+        "map": torchhd.MAPTensor,
+        "hrr": torchhd.HRRTensor,
+        "fhrr": torchhd.FHRRTensor,
+        "bsc": torchhd.BSCTensor,
         "sbc": torchhd.BSBCTensor,
-    }  # fmt: skip
+    }
 
     def peers_own(x: torch.Tensor, kind: type) -> torch.Tensor:
         own = x.clone().as_subclass(kind)
@@ -144,14 +150,20 @@ def peers(batches: tuple[int, ...], dims: tuple[int, ...]) -> list[Row]:
                         add("bundle of 8", lambda: algebra.bundle(eight), lambda: torchhd.multiset(theirs), largest)
                     # Their multibind of hrr drops imaginary parts on the way: its values are those of no binding.
                     one_by_one = reduce(torchhd.bind, theirs.unbind(-2))
-                    add("bind of 8", lambda: algebra.bind_all(eight), lambda: torchhd.multibind(theirs),
-                        lambda ours, _, right=one_by_one: largest(ours, right))  # fmt: skip
+                    add(
+                        "bind of 8",
+                        lambda: algebra.bind_all(eight),
+                        lambda: torchhd.multibind(theirs),
+                        lambda ours, _, right=one_by_one: largest(ours, right),
+                    )
                 if batch * 256 * dim <= (2**25 if name == "sbc" else 2**30):  # theirs holds all comparisons at once
                     scale = 1 if name in ("hrr",) else (algebra.blocks if name == "sbc" else dim)
                     add(
-                        "similarity to 256", lambda: algebra.similarity_to_set(x, atoms),
-                        lambda: torchhd.dot_similarity(u, w), lambda a, b, s=scale: largest(a * s, b) / s,
-                    )  # fmt: skip
+                        "similarity to 256",
+                        lambda: algebra.similarity_to_set(x, atoms),
+                        lambda: torchhd.dot_similarity(u, w),
+                        lambda a, b, s=scale: largest(a * s, b) / s,
+                    )
     return rows
 
 
@@ -191,8 +203,12 @@ def packed(dims: tuple[int, ...]) -> list[Row]:
             e = algebra.embed(x)
             rows.append(
                 compare(
-                    "packed bsc, beside an fp32 matmul", "similarity to 1024", batch, dim,
-                    lambda: algebra.similarity_to_set(x, atoms), lambda: e @ floats.mT,
+                    "packed bsc, beside an fp32 matmul",
+                    "similarity to 1024",
+                    batch,
+                    dim,
+                    lambda: algebra.similarity_to_set(x, atoms),
+                    lambda: e @ floats.mT,
                     lambda a, b, d=dim: float((a - b / d).abs().max()),
                 )
             )
@@ -204,8 +220,9 @@ def seam(batches: tuple[int, ...], dims: tuple[int, ...]) -> list[Row]:
     rows = []
     for dim in dims:
         algebra, signs = vsa.get("gsbc", dim=dim, blocks=4), vsa.get("map", dim=dim)
-        index = Digital().store(algebra.random(ATOMS, generator=generator(), dtype=torch.int64), "onehot_blocks",
-                                block_length=dim // 4)  # fmt: skip
+        index = Digital().store(
+            algebra.random(ATOMS, generator=generator(), dtype=torch.int64), "onehot_blocks", block_length=dim // 4
+        )
         onehot = torch.eye(ATOMS) @ algebra.from_index(algebra.random(ATOMS, generator=generator(), dtype=torch.int64))
         eight = signs.random(ATOMS, generator=generator(), dtype=torch.int8)
         bipolar, dense = Digital().store(eight, "bipolar"), Digital().store(eight.float())
@@ -248,9 +265,16 @@ def few_int8(dims: tuple[int, ...] = (256, 512, 1024)) -> list[Row]:
                 for way, peer in ways:
                     operation = f"matvec, N {count}{way}"
                     rows.append(
-                        compare(group, operation, batch, dim, lambda: bipolar.matvec(x), peer,
-                                lambda a, b: float((a - b).abs().max()))
-                    )  # fmt: skip
+                        compare(
+                            group,
+                            operation,
+                            batch,
+                            dim,
+                            lambda: bipolar.matvec(x),
+                            peer,
+                            lambda a, b: float((a - b).abs().max()),
+                        )
+                    )
     return rows
 
 

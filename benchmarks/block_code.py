@@ -79,12 +79,18 @@ def answers(size: tuple[int, int, int, int], published: bool, draws: int, count:
     total = count // draws * draws
     spent = torch.cat(iterations)
     return {
-        "queries": total, "codebook_draws": draws, "right": right, "valid": valid,
-        "right_95": interval(right, total), "valid_95": interval(valid, total),
-        "iterations_mean": round(float(spent.mean()), 2), "iterations_se": round(float(spent.std()) / total**0.5, 2),
-        "iterations_p99": float(spent.quantile(0.99)), "ms_per_query": round(1e3 * seconds / total, 4),
+        "queries": total,
+        "codebook_draws": draws,
+        "right": right,
+        "valid": valid,
+        "right_95": interval(right, total),
+        "valid_95": interval(valid, total),
+        "iterations_mean": round(float(spent.mean()), 2),
+        "iterations_se": round(float(spent.std()) / total**0.5, 2),
+        "iterations_p99": float(spent.quantile(0.99)),
+        "ms_per_query": round(1e3 * seconds / total, 4),
         "share_of_exhaustive_macs": macs,
-    }  # fmt: skip
+    }
 
 
 def row_iterations(size: tuple[int, int, int, int], queries: int) -> dict[str, Any]:
@@ -151,13 +157,16 @@ def memory_child() -> None:
 def markdown(result: dict[str, Any]) -> str:
     """The table that people read."""
     lines = [
-        f"# Block-code factorizer ({result['machine']}, torch {result['torch']}, one thread)", "",
+        f"# Block-code factorizer ({result['machine']}, torch {result['torch']}, one thread)",
+        "",
         "`python benchmarks/block_code.py`. Times in microseconds per row-iteration, medians of five in one run; right "
-        "and valid in queries, all factors; seeds of codebooks and queries from 100 on.", "",
-        f"Memory of one call, F 3, N 1024, 512 queries: +{result['memory_mb']:.0f} MB.", "",
+        "and valid in queries, all factors; seeds of codebooks and queries from 100 on.",
+        "",
+        f"Memory of one call, F 3, N 1024, 512 queries: +{result['memory_mb']:.0f} MB.",
+        "",
         "| D, K, F, N | method | naive us | us | ratio | iterations | ms per query | right | valid (95 %) | ceiling |",
         "|---|---|---|---|---|---|---|---|---|---|",
-    ]  # fmt: skip
+    ]
     for cell in result["cells"]:
         for name in ("published", "ours"):
             if name not in cell:
@@ -190,9 +199,11 @@ def main() -> None:
     child = [sys.executable, __file__, "--memory-child"]
     memory = float(subprocess.run(child, capture_output=True, text=True, check=True).stdout)
     result: dict[str, Any] = {
-        "machine": platform.processor() or platform.machine(), "torch": torch.__version__, "memory_mb": memory,
+        "machine": platform.processor() or platform.machine(),
+        "torch": torch.__version__,
+        "memory_mb": memory,
         "cells": [],
-    }  # fmt: skip
+    }
     sizes = [tuple(map(int, given.only.split(",")))] if given.only else SIZES
     for size in sizes:
         dim, blocks, factors, count = size

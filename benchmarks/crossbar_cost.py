@@ -93,15 +93,26 @@ def main() -> None:
             print(json.dumps(row), flush=True)
     print(note)
     if arguments.out:
-        about = {"command": "python benchmarks/crossbar_cost.py", "date": str(date.today()),
-                 "machine": platform.machine(), "torch": torch.__version__, "threads": 1, "note": note}  # fmt: skip
+        about = {
+            "command": "python benchmarks/crossbar_cost.py",
+            "date": str(date.today()),
+            "machine": platform.machine(),
+            "torch": torch.__version__,
+            "threads": 1,
+            "note": note,
+        }
         arguments.out.with_suffix(".json").write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
         columns = list(rows[0])
-        lines = ["# Cost of simulation", "",
-                 f"`{about['command']}`, {about['date']}, torch {about['torch']}, one thread. Times a plain float "
-                 f"matrix product. {note}", "",
-                 f"| {' | '.join(columns)} |", "|---" * len(columns) + "|",
-                 *(f"| {' | '.join(str(row[column]) for column in columns)} |" for row in rows)]  # fmt: skip
+        lines = [
+            "# Cost of simulation",
+            "",
+            f"`{about['command']}`, {about['date']}, torch {about['torch']}, one thread. Times a plain float "
+            f"matrix product. {note}",
+            "",
+            f"| {' | '.join(columns)} |",
+            "|---" * len(columns) + "|",
+            *(f"| {' | '.join(str(row[column]) for column in columns)} |" for row in rows),
+        ]
         arguments.out.with_suffix(".md").write_text("\n".join(lines) + "\n")
 
 

@@ -53,9 +53,12 @@ def measure(backend: vsa.Backend, age_seconds: float, queries: int, published: b
     right = int((answer.indices == indices).all(-1).sum())
     low, high = wilson(right, queries)
     result = {
-        "right": right, "valid": int(answer.valid.sum()), "queries": queries,
-        "interval": [round(low, 4), round(high, 4)], "iterations": round(float(answer.iterations.double().mean()), 1),
-    }  # fmt: skip
+        "right": right,
+        "valid": int(answer.valid.sum()),
+        "queries": queries,
+        "interval": [round(low, 4), round(high, 4)],
+        "iterations": round(float(answer.iterations.double().mean()), 1),
+    }
     costs = [book.stored.handle.cost() for book in books]
     if all(cost is not None for cost in costs):
         result["microjoules_per_query"] = round(1e6 * sum(cost.energy_joules for cost in costs if cost) / queries, 3)
@@ -87,9 +90,16 @@ def main() -> None:
                 results[f"drift, compensation {kind}"].append({"age": age, **row})
                 print(kind, results[f"drift, compensation {kind}"][-1], flush=True)
     if arguments.out:
-        about = {"command": f"python benchmarks/crossbar_factorizer.py --part {' '.join(arguments.part)} --queries "
-                 f"{arguments.queries}", "date": str(date.today()), "machine": platform.machine(),
-                 "torch": torch.__version__, "D": DIM, "N": SIZE, "F": 3}  # fmt: skip
+        about = {
+            "command": f"python benchmarks/crossbar_factorizer.py --part {' '.join(arguments.part)} --queries "
+            f"{arguments.queries}",
+            "date": str(date.today()),
+            "machine": platform.machine(),
+            "torch": torch.__version__,
+            "D": DIM,
+            "N": SIZE,
+            "F": 3,
+        }
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.with_suffix(".json").write_text(json.dumps({**about, **results}, indent=1) + "\n")
         if "noise" in arguments.part:
@@ -107,8 +117,12 @@ def draw(results: dict[str, list[dict[str, object]]], queries: int, path: Path) 
         right = [row["right"] / queries for row in rows]  # type: ignore[operator]
         label = {"ours": "ours: restarts, certified stop", "published": "published dynamics"}[name]
         axes.plot(levels, right, marker="o", markersize=4, linewidth=1, label=label)  # type: ignore[arg-type]
-    axes.set(xlabel="read noise of a device at 5 uS (standard deviation, uS)", ylabel="all three factors right",
-             title=f"D = N = 256, F = 3 on arrays, {queries} queries a point", ylim=(-0.03, 1.03))  # fmt: skip
+    axes.set(
+        xlabel="read noise of a device at 5 uS (standard deviation, uS)",
+        ylabel="all three factors right",
+        title=f"D = N = 256, F = 3 on arrays, {queries} queries a point",
+        ylim=(-0.03, 1.03),
+    )
     axes.legend()
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -32,15 +32,20 @@ MODELS = {
 VARIANTS = {
     **{f"crossbar_pcm, {age}": ("crossbar_pcm", (f"backend.age_seconds={seconds}",)) for age, seconds in AGES.items()},
     "crossbar_pcm, 1 year, no compensation": (
-        "crossbar_pcm", (f"backend.age_seconds={AGES['1 year']}", "backend.compensation=none"),
+        "crossbar_pcm",
+        (f"backend.age_seconds={AGES['1 year']}", "backend.compensation=none"),
     ),
-    **{f"crossbar_pcm, {bits} bits": ("crossbar_pcm", (f"backend.dac_bits={bits}", f"backend.adc_bits={bits}"))
-       for bits in (4, 6)},
-    **{f"crossbar_pcm, output noise {noise}": ("crossbar_pcm", (f"backend.output_noise={noise}",))
-       for noise in (0.2, 1.0)},
+    **{
+        f"crossbar_pcm, {bits} bits": ("crossbar_pcm", (f"backend.dac_bits={bits}", f"backend.adc_bits={bits}"))
+        for bits in (4, 6)
+    },
+    **{
+        f"crossbar_pcm, output noise {noise}": ("crossbar_pcm", (f"backend.output_noise={noise}",))
+        for noise in (0.2, 1.0)
+    },
     "crossbar_hermes, 1 s": ("crossbar_hermes", ()),
     "crossbar_reram": ("crossbar_reram", ()),
-}  # fmt: skip
+}
 
 
 def main() -> None:
@@ -72,19 +77,23 @@ def main() -> None:
                     energy += cost["energy_joules"] / (seeds * len(puzzles) * count)
                     digital += cost["digital_joules"] / (seeds * len(puzzles) * count)
             row = {
-                "model": model, "case": case,
+                "model": model,
+                "case": case,
                 "mean": {c: round(statistics.fmean(values), 2) for c, values in right.items()},
                 "std": {c: round(statistics.stdev(values), 2) if seeds > 1 else None for c, values in right.items()},
                 "average": round(statistics.fmean(value for values in right.values() for value in values), 2),
-                "microjoules_per_puzzle": round(1e6 * energy, 3), "digital_microjoules": round(1e6 * digital, 3),
-            }  # fmt: skip
+                "microjoules_per_puzzle": round(1e6 * energy, 3),
+                "digital_microjoules": round(1e6 * digital, 3),
+            }
             rows.append(row)
             print(json.dumps(row), flush=True)
     if arguments.out:
         about = {
             "command": f"python benchmarks/crossbar_reasoning.py --puzzles {count} --seeds {arguments.seeds}",
-            "date": str(date.today()), "machine": platform.machine(), "torch": torch.__version__,
-        }  # fmt: skip
+            "date": str(date.today()),
+            "machine": platform.machine(),
+            "torch": torch.__version__,
+        }
         arguments.out.with_suffix(".json").write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
         arguments.out.with_suffix(".md").write_text(table(rows, about["command"], arguments.seeds))
 
@@ -93,11 +102,13 @@ def table(rows: list[dict[str, object]], command: str, seeds: int) -> str:
     """Markdown: answers right in percent, mean over device seeds."""
     names = [datasets.CONSTELLATIONS[name].short for name in datasets.CONSTELLATIONS]
     lines = [
-        "# RAVEN on simulated arrays", "",
-        f"`{command}`: I-RAVEN, answers right in %, mean and standard deviation over {seeds} device seeds.", "",
+        "# RAVEN on simulated arrays",
+        "",
+        f"`{command}`: I-RAVEN, answers right in %, mean and standard deviation over {seeds} device seeds.",
+        "",
         f"| model | arrays | {' | '.join(names)} | average | uJ per puzzle | digital |",
         "|---" * (len(names) + 5) + "|",
-    ]  # fmt: skip
+    ]
     for row in rows:
         cells = []
         for constellation in datasets.CONSTELLATIONS:

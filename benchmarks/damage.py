@@ -60,14 +60,32 @@ class Sweep:
 
 SWEEPS = (
     Sweep("bit flips (share); map, D 512", vsa.get("map", dim=512), 40, "flips", (0, 0.05, 0.1, 0.2, 0.3), SIGNS),
-    Sweep("Gaussian noise (std); map_real, D 512", vsa.get("map_real", dim=512), 40, "gaussian",
-          (0, 0.5, 1.0, 2.0, 3.0), {name: SIGNS[name] for name in ("exhaustive", "in_memory", "resonator")}),
-    Sweep("corrupted blocks (share); gsbc, D 512, K 8", vsa.get("gsbc", dim=512, blocks=8), 40, "blocks",
-          (0, 0.0625, 0.125, 0.25), BLOCKS),
-    Sweep("missing blocks (share); gsbc, D 512, K 8", vsa.get("gsbc", dim=512, blocks=8), 40, "missing",
-          (0, 0.0625, 0.125, 0.25), BLOCKS),
+    Sweep(
+        "Gaussian noise (std); map_real, D 512",
+        vsa.get("map_real", dim=512),
+        40,
+        "gaussian",
+        (0, 0.5, 1.0, 2.0, 3.0),
+        {name: SIGNS[name] for name in ("exhaustive", "in_memory", "resonator")},
+    ),
+    Sweep(
+        "corrupted blocks (share); gsbc, D 512, K 8",
+        vsa.get("gsbc", dim=512, blocks=8),
+        40,
+        "blocks",
+        (0, 0.0625, 0.125, 0.25),
+        BLOCKS,
+    ),
+    Sweep(
+        "missing blocks (share); gsbc, D 512, K 8",
+        vsa.get("gsbc", dim=512, blocks=8),
+        40,
+        "missing",
+        (0, 0.0625, 0.125, 0.25),
+        BLOCKS,
+    ),
     Sweep("bits of the query's atoms; fhrr, D 512", vsa.get("fhrr", dim=512), 40, "atoms", (8, 4, 3, 2, 1), PHASORS),
-)  # fmt: skip
+)
 
 
 def measure(sweep: Sweep, level: float, make: Maker) -> dict[str, object]:
@@ -91,9 +109,13 @@ def measure(sweep: Sweep, level: float, make: Maker) -> dict[str, object]:
         iterations += float(answer.iterations.double().mean()) / DRAWS
     low, high = wilson(right, QUERIES)
     return {
-        "level": level, "right": right, "valid": valid, "queries": QUERIES, "interval": [round(low, 3), round(high, 3)],
+        "level": level,
+        "right": right,
+        "valid": valid,
+        "queries": QUERIES,
+        "interval": [round(low, 3), round(high, 3)],
         "iterations": round(iterations, 1),
-    }  # fmt: skip
+    }
 
 
 def table(results: dict[str, dict[str, list[dict[str, object]]]]) -> str:
@@ -131,13 +153,19 @@ def draw_noise(results: Path, path: Path) -> None:
         unit = cells[0]["dim"] ** -0.5 if name.endswith("ours") else 1.0
         noise = [cell["options"]["noise"] * unit for cell in cells]
         right = [cell["right"] / cell["queries"] for cell in cells]
-        bars = [[r - cell["right_interval"][0] for r, cell in zip(right, cells, strict=True)],
-                [cell["right_interval"][1] - r for r, cell in zip(right, cells, strict=True)]]  # fmt: skip
+        bars = [
+            [r - cell["right_interval"][0] for r, cell in zip(right, cells, strict=True)],
+            [cell["right_interval"][1] - r for r, cell in zip(right, cells, strict=True)],
+        ]
         axes.errorbar(noise, right, yerr=bars, marker="o", markersize=4, capsize=2, linewidth=1, label=label)
     axes.axvline(0.0136, color="gray", linewidth=0.8, linestyle=":")
     axes.text(0.0139, 0.05, "released value", fontsize=7, color="gray")
-    axes.set(xlabel="noise of the similarities (standard deviation)", ylabel="all three factors right",
-             title="D = N = 256, F = 3: 256 queries a point", ylim=(-0.03, 1.03))  # fmt: skip
+    axes.set(
+        xlabel="noise of the similarities (standard deviation)",
+        ylabel="all three factors right",
+        title="D = N = 256, F = 3: 256 queries a point",
+        ylim=(-0.03, 1.03),
+    )
     axes.legend()
     figure.savefig(path, dpi=110)
     plt.close(figure)
@@ -164,8 +192,12 @@ def main() -> None:
     if arguments.figures:
         draw(results, arguments.figures / "damage.png")
     if arguments.out:
-        about = {"command": "python benchmarks/damage.py", "date": str(date.today()), "machine": platform.machine(),
-                 "torch": torch.__version__}  # fmt: skip
+        about = {
+            "command": "python benchmarks/damage.py",
+            "date": str(date.today()),
+            "machine": platform.machine(),
+            "torch": torch.__version__,
+        }
         arguments.out.with_suffix(".json").write_text(json.dumps({**about, "results": results}, indent=1) + "\n")
         head = "# Accuracy against damage\n\nF = 3, N = 40 (64,000 products). Right answers, certified ones in "
         head += f"brackets, of {QUERIES} queries over {DRAWS} draws of codebooks.\n\n"

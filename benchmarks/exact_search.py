@@ -74,7 +74,7 @@ def main() -> None:
                 print(
                     f"{dim}, {size}, {flips}, {name}: {right}/{len(queries)}, {batch * 1e3:.3f}, {single * 1e3:.3f}, "
                     f"{share:.3g}, {batch / (base * share):.2f}"
-                )  # fmt: skip
+                )
 
 
 if __name__ == "__main__":

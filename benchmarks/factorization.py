@@ -82,11 +82,26 @@ ROWS = [
     Row("noise", "in_memory", 256, (256,) * 3, "a prototype 64 of 64", flips=0.05, share=0.256),
     Row("noise", "in_memory", 256, (256,) * 3, "a prototype 63 of 64", flips=0.10, share=0.256),
     Row("noise", "in_memory", 256, (256,) * 3, "a prototype 24 of 32", flips=0.20, share=0.064),
-    Row("noise", "group_search", 256, (256,) * 3, "a prototype 64 of 64", flips=0.20, share=0.064,
-        options=(("noise", 0.2),)),
+    Row(
+        "noise",
+        "group_search",
+        256,
+        (256,) * 3,
+        "a prototype 64 of 64",
+        flips=0.20,
+        share=0.064,
+        options=(("noise", 0.2),),
+    ),
     # Full slots, cut short: the time of a row-iteration beside its int8 products. Then noise with a larger budget.
-    Row("loop", "in_memory", 256, (256,) * 3, "a prototype 3-4 us, bar 5x the floor", share=5.12,
-        options=(("budget", 400),)),
+    Row(
+        "loop",
+        "in_memory",
+        256,
+        (256,) * 3,
+        "a prototype 3-4 us, bar 5x the floor",
+        share=5.12,
+        options=(("budget", 400),),
+    ),
     Row("loop", "in_memory", 512, (256,) * 3, "bar 5x the floor", share=5.12, options=(("budget", 400),)),
     Row("loop", "in_memory", 256, (256,) * 3, "bar .98", flips=0.10, share=0.256, options=(("budget", 65536),)),
     Row("exact", "exhaustive", 256, (100,) * 3, "a prototype 1.4 ms per query", share=0.256),
@@ -95,7 +110,7 @@ ROWS = [
     Row("exact", "group_search", 256, (256,) * 3, "2.7-6x faster than brute force", share=0.256),
     Row("exact", "join", 256, (256,) * 3, share=0.256),
     Row("exact", "join", 512, (209,) * 3, blocks=4, share=0.256),
-]  # fmt: skip
+]
 
 
 def make(row: Row, books: list[vsa.Codebook]) -> factorizers.Factorizer:
@@ -138,15 +153,25 @@ def measure(row: Row, queries: int) -> dict[str, object]:
     low, high = theory.wilson(right, total)
     ceiling = theory.ceiling(false) if row.blocks else None
     return {
-        "part": row.part, "method": row.method, "dim": row.dim, "blocks": row.blocks,
+        "part": row.part,
+        "method": row.method,
+        "dim": row.dim,
+        "blocks": row.blocks,
         "N": f"{row.sizes[0]}^{len(row.sizes)}",
-        "flips": row.flips, "queries": total, "right": right, "valid": valid,
-        "right_interval": [round(low, 4), round(high, 4)], "ceiling": None if ceiling is None else round(ceiling, 4),
-        "iterations_mean": round(float(spent.mean()), 1), "iterations_median": float(spent.median()),
+        "flips": row.flips,
+        "queries": total,
+        "right": right,
+        "valid": valid,
+        "right_interval": [round(low, 4), round(high, 4)],
+        "ceiling": None if ceiling is None else round(ceiling, 4),
+        "iterations_mean": round(float(spent.mean()), 1),
+        "iterations_median": float(spent.median()),
         "ms_per_query": round(seconds / total * 1e3, 3),
         "us_per_row_iteration": round(seconds / float(spent.sum()) * 1e6, 2),
-        "floor_us": floor(row), "exhaustive_share": round(statistics.mean(shares), 3), "peer": row.peer,
-    }  # fmt: skip
+        "floor_us": floor(row),
+        "exhaustive_share": round(statistics.mean(shares), 3),
+        "peer": row.peer,
+    }
 
 
 def floor(row: Row) -> float | None:
@@ -206,10 +231,13 @@ def main() -> None:
     if arguments.out:
         asked = f"--part {' '.join(arguments.part)} --queries {arguments.queries}"
         about = {
-            "command": f"python benchmarks/factorization.py {asked}", "date": str(date.today()),
-            "machine": platform.machine(), "torch": torch.__version__, "threads": 1,
+            "command": f"python benchmarks/factorization.py {asked}",
+            "date": str(date.today()),
+            "machine": platform.machine(),
+            "torch": torch.__version__,
+            "threads": 1,
             "capability": torch.backends.cpu.get_cpu_capability(),
-        }  # fmt: skip
+        }
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.with_suffix(".json").write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
         text = "\n".join(f"- {key}: {value}" for key, value in about.items())

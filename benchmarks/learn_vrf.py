@@ -28,8 +28,12 @@ from reasoning.solver import Solver
 
 CONSTELLATIONS = ("center", "2x2", "3x3", "left_right", "up_down", "out_in", "out_in_grid")
 PUBLISHED = {
-    "grids": "superposed", "selection": "sampled", "term_temperature": None, "weighting": "none", "prior": False
-}  # fmt: skip
+    "grids": "superposed",
+    "selection": "sampled",
+    "term_temperature": None,
+    "weighting": "none",
+    "prior": False,
+}
 ONE = {"populations": 1, "frequencies": None}  # in both forms: the cost of one set of rules
 AUTHORS_SECONDS_PER_1000 = 12.0
 AUTHORS_SECONDS_PER_STEP = 0.3

@@ -38,9 +38,13 @@ def similarity(vectors: Tensor, atoms: Tensor) -> Tensor:
 
 
 def naive_step(
-    query: Tensor, estimates: list[Tensor], atoms: list[Tensor], threshold: float, converge: float,
+    query: Tensor,
+    estimates: list[Tensor],
+    atoms: list[Tensor],
+    threshold: float,
+    converge: float,
     subsets: list[Tensor] | None,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+) -> tuple[Tensor, Tensor]:
     """One sequential iteration, in place.
 
     Args:

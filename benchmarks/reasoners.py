@@ -68,9 +68,13 @@ def main() -> None:
     print(f"\n{text}")
     if arguments.out:
         about = {
-            "date": str(date.today()), "machine": platform.machine(), "torch": _torch_version(), "threads": 1,
-            "puzzles": arguments.puzzles, "runs": arguments.runs,
-        }  # fmt: skip
+            "date": str(date.today()),
+            "machine": platform.machine(),
+            "torch": _torch_version(),
+            "threads": 1,
+            "puzzles": arguments.puzzles,
+            "runs": arguments.runs,
+        }
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         content = json.dumps({**about, "rows": rows}, indent=1)
         arguments.out.with_suffix(".json").write_text(content + "\n", encoding="utf-8")
@@ -90,19 +94,27 @@ def measure(model: str, name: str, puzzles: int, runs: int) -> dict[str, Any]:
         pairs = [(seconds(ours)[0] / puzzles, seconds(naive)[0] / count) for _ in range(runs)]
         ratios = sorted(other / mine for mine, other in pairs)
         return {
-            "model": model, "set": name, "ratio": round(statistics.median(ratios), 2),
-            "least": round(ratios[0], 2), "most": round(ratios[-1], 2),
-        }  # fmt: skip
+            "model": model,
+            "set": name,
+            "ratio": round(statistics.median(ratios), 2),
+            "least": round(ratios[0], 2),
+            "most": round(ratios[-1], 2),
+        }
     count = min(puzzles, NAIVE_PUZZLES.get(name, puzzles)) if model == NAIVE else puzzles
     run = solver(model, name, count)
     found = [seconds(run) for _ in range(runs)]
     median = statistics.median(time for time, _ in found) * 1000 / count
     authors = AUTHORS.get(model, {}).get(name)
     return {
-        "model": model, "set": name, "seconds_per_1000": round(median, 3), "authors_seconds_per_1000": authors,
-        "times_as_fast": None if authors is None else round(authors / median, 1), "right": found[-1][1],
-        "puzzles": count, "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-    }  # fmt: skip
+        "model": model,
+        "set": name,
+        "seconds_per_1000": round(median, 3),
+        "authors_seconds_per_1000": authors,
+        "times_as_fast": None if authors is None else round(authors / median, 1),
+        "right": found[-1][1],
+        "puzzles": count,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
 
 
 def seconds(run: Callable[[], int]) -> tuple[float, int]:

@@ -128,8 +128,13 @@ def cost(axes: Axes) -> None:
     algebra = vsa.get("map", dim=dim)
     sizes = (16, 32, 64, 128, 256)
     combinations = [size**3 for size in sizes]
-    axes.plot(combinations, [theory.exhaustive_macs((size,) * 3, dim) for size in sizes], color="black", linewidth=1,
-              label="$N^F D$")  # fmt: skip
+    axes.plot(
+        combinations,
+        [theory.exhaustive_macs((size,) * 3, dim) for size in sizes],
+        color="black",
+        linewidth=1,
+        label="$N^F D$",
+    )
     makers = {
         "exhaustive": lambda b: factorizers.Exhaustive(b, early_exit=False),
         "... early exit": factorizers.Exhaustive,
@@ -147,8 +152,13 @@ def cost(axes: Axes) -> None:
             right.append(int((answer.indices == indices).all(-1).sum()))
         axes.plot(combinations, spent, marker="o", markersize=4, linewidth=0.5, linestyle=":", label=label)
         print("cost", label, [f"{s:.3g} ({r}/{queries})" for s, r in zip(spent, right, strict=True)])
-    axes.set(xscale="log", yscale="log", xlabel="combinations", ylabel="multiply-accumulates",
-             title="Cost of one exact query, D = 256, F = 3")  # fmt: skip
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="combinations",
+        ylabel="multiply-accumulates",
+        title="Cost of one exact query, D = 256, F = 3",
+    )
     axes.legend()
 
 
@@ -160,8 +170,11 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     plt.rcParams.update({"font.size": 8, "legend.fontsize": 7, "axes.titlesize": 9})
     for name, draw in (
-        ("crosstalk", crosstalk), ("false_certificates", certificates), ("ceiling", ceilings), ("cost", cost),
-    ):  # fmt: skip
+        ("crosstalk", crosstalk),
+        ("false_certificates", certificates),
+        ("ceiling", ceilings),
+        ("cost", cost),
+    ):
         figure, axes = plt.subplots(figsize=(4.2, 3.0), layout="constrained")
         draw(axes)
         figure.savefig(out / f"{name}.png", dpi=110)

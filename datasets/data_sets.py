@@ -195,8 +195,11 @@ class _DataSets(Registry[DataSet]):
         if not isinstance(data, DataSet):
             raise DtypeError(what, received=repr(data), expected="a DataSet")
         if data.name != name or name == FILES.name:
-            raise VSAError(what, received=f"a data set whose name is {data.name!r}", expected=f"name = {name!r}, "
-                           f"and not {FILES.name!r}")  # fmt: skip
+            raise VSAError(
+                what,
+                received=f"a data set whose name is {data.name!r}",
+                expected=f"name = {name!r}, and not {FILES.name!r}",
+            )
         if not data.made:
             raise VSAError(what, received="make=None", expected="a function that makes puzzles")
         for rule in data.rules:
@@ -211,9 +214,10 @@ class _DataSets(Registry[DataSet]):
         bare = {"Type", "Size", "Color"} - governed
         if bare or "Number/Position" not in governed:
             raise VSAError(
-                what, received=f"no rule of {', '.join(sorted(bare) or ['Number/Position'])}",
+                what,
+                received=f"no rule of {', '.join(sorted(bare) or ['Number/Position'])}",
                 expected="a rule of Type, of Size, of Color, and one that keeps Number/Position",
-            )  # fmt: skip
+            )
 
 
 FILES = DataSet("files", make=None, tree=True, usual="all")  # the user's own puzzles; their rules are those that occur

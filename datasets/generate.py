@@ -114,9 +114,11 @@ def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
             section, _, key = override.key_or_group.partition(".")
             if section == "dataset" and key and key not in _USED[1:]:
                 raise SettingsError(
-                    f"setting {override.key_or_group}", received="a key that has no effect here",
-                    expected="dataset.columns, dataset.maxval or dataset.confounders", hint=f"did you mean {key}?",
-                )  # fmt: skip
+                    f"setting {override.key_or_group}",
+                    received="a key that has no effect here",
+                    expected="dataset.columns, dataset.maxval or dataset.confounders",
+                    hint=f"did you mean {key}?",
+                )
         return OmegaConf.to_container(compose("generate", arguments, _without_file), resolve=True)  # type: ignore[return-value]
     except (HydraException, OmegaConfBaseException) as error:
         text = str(error).splitlines()[0]

@@ -123,7 +123,9 @@ def draw(pair: Pair, n: int, only: bool, load: Callable[[int], PuzzleArrays]) ->
         most = _RARE * n + 1000
         if count >= most:
             raise SettingsError(
-                f"{_WHAT}={pair}", received=f"{len(kept)} of {count} puzzles {'with' if only else 'without'} it",
-                expected=f"{n}", hint="this constellation may not have the pair",
-            )  # fmt: skip
+                f"{_WHAT}={pair}",
+                received=f"{len(kept)} of {count} puzzles {'with' if only else 'without'} it",
+                expected=f"{n}",
+                hint="this constellation may not have the pair",
+            )
         count = min(most, count * 10, 1 + int(1.1 * count * n / max(len(kept), 1)))

@@ -65,9 +65,11 @@ class Asymmetric(Iterative):
         check_update(self.name, self.update)
         if not self.problem.nearly_signs:
             raise UnsupportedError(
-                self.name, received="atoms of other entries than +1 and -1", expected="signs, which can be flipped",
+                self.name,
+                received="atoms of other entries than +1 and -1",
+                expected="signs, which can be flipped",
                 hint="take their signs with algebra.quantize, or use in_memory",
-            )  # fmt: skip
+            )
         if self.flips not in ("sign", "zero_two"):
             raise VSAError(f"{self.name} flips", received=repr(self.flips), expected="'sign' or 'zero_two'")
         for name in ("rate", "rebuild_rate"):
@@ -97,9 +99,14 @@ class _Asymmetric(ResonatorDynamics):
     ) -> None:
         readers, writers = settings.flipped(generator)
         super().__init__(
-            settings.problem, space, generator, converge=examine_from(settings.converge, certificate),
-            update=settings.update, readers=readers, writers=writers,
-        )  # fmt: skip
+            settings.problem,
+            space,
+            generator,
+            converge=examine_from(settings.converge, certificate),
+            update=settings.update,
+            readers=readers,
+            writers=writers,
+        )
         chosen = settings.threshold
         self._thresholds = [
             (chosen if chosen is not None else chance_threshold(settings.problem, n)) * space.unit

@@ -78,9 +78,11 @@ class Factorizer(ABC):
         if missing is not None:
             others = " or ".join(takers(algebra))
             raise UnsupportedError(
-                self.name, received=f"codebooks of {algebra.name}, which does not declare {missing.declared}",
-                expected=missing.words, hint=f"use {others}" if others else "",
-            )  # fmt: skip
+                self.name,
+                received=f"codebooks of {algebra.name}, which does not declare {missing.declared}",
+                expected=missing.words,
+                hint=f"use {others}" if others else "",
+            )
 
     @classmethod
     def takes(cls, algebra: vsa.Algebra) -> bool:
@@ -162,9 +164,12 @@ class Watch:
         best = torch.stack(self._best, -1)
         energy = -best.mean(-1) if self.energy is None else self.energy.float()
         return {
-            "query": query.clone(), "iteration": iteration.clone(), "similarities": best,
-            "entropies": torch.stack(self._entropy, -1), "energy": energy,
-        }  # fmt: skip
+            "query": query.clone(),
+            "iteration": iteration.clone(),
+            "similarities": best,
+            "entropies": torch.stack(self._entropy, -1),
+            "energy": energy,
+        }
 
 
 class Dynamics(ABC):
@@ -307,9 +312,14 @@ class Iterative(Factorizer):
         return queries.repeat_interleave((each - held).clamp_min(0))
 
     def _examine(
-        self, dynamics: Dynamics, pool: Pool, candidates: Tensor | None, rows: Tensor, certificate: Certificate,
+        self,
+        dynamics: Dynamics,
+        pool: Pool,
+        candidates: Tensor | None,
+        rows: Tensor,
+        certificate: Certificate,
         answers: "_Answers",
-    ) -> Tensor | None:  # fmt: skip
+    ) -> Tensor | None:
         """Decode the candidates; (R,), bool: those whose answer was refused."""
         if candidates is None or not bool(candidates.any()):
             return None
@@ -356,9 +366,7 @@ class _Answers:
         self.done[queries] = True
         self.news = self.news or len(queries) > 0
 
-    def offer(
-        self, dynamics: Dynamics, pool: Pool, at: Tensor, rows: Tensor, certificate: Certificate
-    ) -> Tensor:
+    def offer(self, dynamics: Dynamics, pool: Pool, at: Tensor, rows: Tensor, certificate: Certificate) -> Tensor:
         """Decode some rows, keep what is better than before; (Q,), bool: whether it is certified."""
         indices, similarities = dynamics.decode(pool, at)
         queries = rows[at]

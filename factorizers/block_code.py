@@ -70,9 +70,11 @@ class BlockCode(Iterative):
         check_update(self.name, self.update)
         if not self.problem.positions:
             raise UnsupportedError(
-                self.name, received="dense atoms", expected="one-hot atoms in index form, int64 positions",
+                self.name,
+                received="dense atoms",
+                expected="one-hot atoms in index form, int64 positions",
                 hint="convert them with algebra.to_index, or use in_memory",
-            )  # fmt: skip
+            )
         if self.sample is not None:
             vsa.validation.check_count(self.name, "sample", self.sample, least=0)
         for name in ("threshold", "converge"):
@@ -114,9 +116,16 @@ class BlockCode(Iterative):
             )
         sample, threshold = PUBLISHED[size]
         return cls(
-            books, sample=sample, threshold=threshold, stop="converged", restart=None, as_published=True,
-            budget=budget, seed=seed, slots=slots,
-        )  # fmt: skip
+            books,
+            sample=sample,
+            threshold=threshold,
+            stop="converged",
+            restart=None,
+            as_published=True,
+            budget=budget,
+            seed=seed,
+            slots=slots,
+        )
 
     def _default_budget(self) -> int:
         """Four times the customary one, at least 4,000: rows are cheap, and few need many iterations."""

@@ -85,15 +85,17 @@ def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
         files = [f"+experiment={experiment}" for experiment, _ in experiments]
         ordered = [*brought, *plain, *files]
         composed = vsa.parts.compose_with_parts(
-            lambda some: vsa.commands.compose("capacity", some, _without_file), ordered,
+            lambda some: vsa.commands.compose("capacity", some, _without_file),
+            ordered,
             OverridesParser.create().parse_overrides(ordered),
-        )  # fmt: skip
+        )
         if OmegaConf.is_missing(composed, "factorizer"):
             raise SettingsError(
-                "python -m factorizers.capacity", received="no factorizer",
+                "python -m factorizers.capacity",
+                received="no factorizer",
                 expected=f"one of: {', '.join(vsa.commands.conf_files('factorizer'))}",
                 hint="write python -m factorizers.capacity +factorizer=in_memory",
-            )  # fmt: skip
+            )
         settings: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
         known = [str(key) for key in OmegaConf.load(conf / "capacity.yaml")]  # a missing value is not "in" it
         known = ["backend", *(key for key in known if key != "defaults")]
@@ -216,9 +218,11 @@ def run(settings: dict[str, Any]) -> list[dict[str, Any]]:
         stale = [line for line in held if line.get("settings") in wanted and not _same_code(line, wanted)]
         if stale and not settings["overwrite"]:
             raise SettingsError(
-                f"out={path}", received=f"{len(stale)} of these cells, made by other code", expected="another file",
+                f"out={path}",
+                received=f"{len(stale)} of these cells, made by other code",
+                expected="another file",
                 hint="or overwrite=true to measure them again",
-            )  # fmt: skip
+            )
         done = {line["settings"]: line for line in held if line.get("settings") in wanted and line not in stale}
         missing = [cell for key, cell in wanted.items() if key not in done]
         if path:

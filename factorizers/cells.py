@@ -92,9 +92,10 @@ class Cell:
         options = dict(self.algebra_options)
         for key in sorted(set(size) & set(options)):
             raise SettingsError(
-                f"setting algebra.{key}", received=repr(options[key]),
+                f"setting algebra.{key}",
+                received=repr(options[key]),
                 expected=f"{key}={options[key]}, a setting of its own",
-            )  # fmt: skip
+            )
         return vsa.get(self.algebra, **size, **options)
 
     def make(self, books: list[vsa.Codebook]) -> Factorizer:

@@ -108,8 +108,9 @@ class _Case:
             rebound = certificate.similarity(torch.arange(len(queries), device=queries.device), answer.indices)
             self._need(
                 torch.equal(answer.valid, certificate.valid(torch.arange(len(queries)), rebound)),
-                "a certificate that re-binding does not give", "valid exactly where the product reaches tau",
-            )  # fmt: skip
+                "a certificate that re-binding does not give",
+                "valid exactly where the product reaches tau",
+            )
         return "valid exactly where the product reaches tau"
 
     def ends(self) -> str:
@@ -153,6 +154,4 @@ class _Case:
 
     def _need(self, held: bool, received: object, expected: object) -> None:
         if not held:
-            raise vsa.checks.LawError(
-                f"{self.factorizer.name} on {self.algebra}", received=received, expected=expected
-            )
+            raise vsa.checks.LawError(f"{self.factorizer.name} on {self.algebra}", received=received, expected=expected)

@@ -55,9 +55,10 @@ def gaussian_noise(algebra: Algebra, x: Tensor, level: float, generator: torch.G
         raise VSAError("gaussian_noise", received=level, expected="a level that is finite and not negative")
     if not algebra.laws.linear:
         raise UnsupportedError(
-            "gaussian_noise", received=f"vectors of {algebra.name}",
+            "gaussian_noise",
+            received=f"vectors of {algebra.name}",
             expected="vectors of real or complex numbers (laws.linear)",
-        )  # fmt: skip
+        )
     embedded = algebra.embed(x)
     rms = embedded.square().mean(-1, keepdim=True).sqrt()
     noise = torch.randn(embedded.shape, generator=generator, device=generator.device).to(embedded)
@@ -102,9 +103,10 @@ def missing_blocks(algebra: Algebra, x: Tensor, share: float, generator: torch.G
     blocks, length = _geometry("missing_blocks", algebra)
     if not algebra.laws.linear:
         raise UnsupportedError(
-            "missing_blocks", received=f"vectors of {algebra.name}",
+            "missing_blocks",
+            received=f"vectors of {algebra.name}",
             expected="blocks that hold sums, as those of gsbc do (laws.linear)",
-        )  # fmt: skip
+        )
     hit = _uniform((*x.shape[:-1], blocks), generator, x.device) < share
     split = algebra.embed(x).unflatten(-1, (blocks, length))
     return torch.where(hit.unsqueeze(-1), torch.full_like(split, 1 / length), split).flatten(-2)
@@ -133,8 +135,11 @@ def quantize_atoms(book: Codebook, bits: int) -> Codebook:
 
 Damage = Callable[[Algebra, Tensor, float, torch.Generator], Tensor]
 DAMAGES: dict[str, Damage] = {
-    "flips": flip_bits, "gaussian": gaussian_noise, "blocks": corrupt_blocks, "missing": missing_blocks,
-}  # fmt: skip
+    "flips": flip_bits,
+    "gaussian": gaussian_noise,
+    "blocks": corrupt_blocks,
+    "missing": missing_blocks,
+}
 
 
 def damage(kind: str, algebra: Algebra, x: Tensor, level: float, generator: torch.Generator) -> Tensor:
@@ -163,9 +168,7 @@ def _share(operation: str, share: float) -> None:
 def _geometry(operation: str, algebra: Algebra) -> tuple[int, int]:
     length = algebra.block_length
     if length is None:
-        raise UnsupportedError(
-            operation, received=f"vectors of {algebra.name}", expected="block codes (block_length)"
-        )
+        raise UnsupportedError(operation, received=f"vectors of {algebra.name}", expected="block codes (block_length)")
     return algebra.embedding.width // length, length
 
 

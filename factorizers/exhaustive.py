@@ -59,10 +59,11 @@ class Exhaustive(Factorizer):
             raise DtypeError(f"{self.name} early_exit", received=repr(self.early_exit), expected="True or False")
         if not ADJOINT.holds(self.problem.algebra) and not all(book.backend.exact for book in self.books):
             raise UnsupportedError(
-                self.name, received=f"{self.problem.algebra.name} on a backend that is not exact",
+                self.name,
+                received=f"{self.problem.algebra.name} on a backend that is not exact",
                 expected=f"an exact backend, or an algebra that declares {ADJOINT.declared}",
                 hint="without it products are bound out and no array is read",
-            )  # fmt: skip
+            )
 
     @cached_property
     def _last(self) -> int:
@@ -107,9 +108,12 @@ class Exhaustive(Factorizer):
                 active = active[best[active] < reader.perfect]
         indices = expand(self._products, self._last, where // size, where % size)
         return Outcome(
-            indices=indices, similarities=best.unsqueeze(-1).expand(-1, self.problem.factors).clone(),
-            iterations=torch.ones_like(where), converged=torch.ones_like(where, dtype=torch.bool), macs=macs,
-        )  # fmt: skip
+            indices=indices,
+            similarities=best.unsqueeze(-1).expand(-1, self.problem.factors).clone(),
+            iterations=torch.ones_like(where),
+            converged=torch.ones_like(where, dtype=torch.bool),
+            macs=macs,
+        )
 
     def _equal(
         self, reader: SignReader, certificate: Certificate, active: Tensor, where: Tensor, macs: Tensor

@@ -173,9 +173,12 @@ class GroupSearch(Factorizer):
                 break
         similarity = (best / self._width).clamp_min(0).unsqueeze(-1).expand(-1, self.problem.factors)
         return Outcome(
-            indices=indices, similarities=similarity.clone(), iterations=torch.ones_like(reads),
-            converged=best >= -self._width, macs=reads * self.problem.read_macs,
-        )  # fmt: skip
+            indices=indices,
+            similarities=similarity.clone(),
+            iterations=torch.ones_like(reads),
+            converged=best >= -self._width,
+            macs=reads * self.problem.read_macs,
+        )
 
     def _promising(self, raw: Tensor, queries: int, bar: float) -> tuple[Tensor, Tensor]:
         """Lines and atoms above the bar; where groups are single products, the best of each query."""
@@ -188,9 +191,16 @@ class GroupSearch(Factorizer):
         return lines[line], atom
 
     def _open(
-        self, part: Tensor, owner: Tensor, number: Tensor, atom: Tensor, signs: Tensor, indices: Tensor, best: Tensor,
+        self,
+        part: Tensor,
+        owner: Tensor,
+        number: Tensor,
+        atom: Tensor,
+        signs: Tensor,
+        indices: Tensor,
+        best: Tensor,
         reads: Tensor,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Read the grouped factor with all others known, for groups above the bar, and keep what is better."""
         found = torch.zeros(len(owner), self.problem.factors, dtype=torch.int64, device=owner.device)
         found[:, self._last] = atom

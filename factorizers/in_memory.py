@@ -92,9 +92,15 @@ class InMemory(Iterative):
 
     @classmethod
     def published(
-        cls, books: Sequence[Codebook], *, budget: int | None = None, noise: float | None = None, seed: int = 0,
-        slots: int = 512, threshold: float | None = None,
-    ) -> InMemory:  # fmt: skip
+        cls,
+        books: Sequence[Codebook],
+        *,
+        budget: int | None = None,
+        noise: float | None = None,
+        seed: int = 0,
+        slots: int = 512,
+        threshold: float | None = None,
+    ) -> InMemory:
         """The released dynamics, unimproved: fresh noise, a second noise after the threshold, a stop without check.
 
         Args:
@@ -114,10 +120,18 @@ class InMemory(Iterative):
         if threshold is None and dim == 256 and set(sizes) == {256}:
             threshold = PUBLISHED["threshold"]
         return cls(
-            books, threshold=threshold, noise=released * math.sqrt(dim), second_noise=PUBLISHED["second_noise"],
-            converge=PUBLISHED["converge"], stop="converged", as_published=True, restart=None, seed=seed, slots=slots,
+            books,
+            threshold=threshold,
+            noise=released * math.sqrt(dim),
+            second_noise=PUBLISHED["second_noise"],
+            converge=PUBLISHED["converge"],
+            stop="converged",
+            as_published=True,
+            restart=None,
+            seed=seed,
+            slots=slots,
             budget=budget if budget is not None else max(1, math.prod(sizes) // max(sizes) // len(sizes)),
-        )  # fmt: skip
+        )
 
     def _dynamics(self, queries: Tensor, certificate: Certificate, generator: torch.Generator) -> Dynamics:
         space = for_problem(self.problem, queries, None if self.as_published else generator, self.slots)
@@ -128,9 +142,7 @@ class InMemory(Iterative):
 class _Stochastic(ResonatorDynamics):
     """Ours: noise from a pool, int8 weights, random signs where nothing survives."""
 
-    def __init__(
-        self, settings: InMemory, space: Signs | Vectors, generator: torch.Generator, converge: float
-    ) -> None:
+    def __init__(self, settings: InMemory, space: Signs | Vectors, generator: torch.Generator, converge: float) -> None:
         super().__init__(settings.problem, space, generator, converge=converge, update=settings.update)
         problem = settings.problem
         chosen = settings.threshold
@@ -169,9 +181,7 @@ class _Stochastic(ResonatorDynamics):
 class _Published(ResonatorDynamics):
     """The released dynamics: fresh noise, a second one after the threshold, the answer where any factor converges."""
 
-    def __init__(
-        self, settings: InMemory, space: Signs | Vectors, generator: torch.Generator, converge: float
-    ) -> None:
+    def __init__(self, settings: InMemory, space: Signs | Vectors, generator: torch.Generator, converge: float) -> None:
         super().__init__(settings.problem, space, generator, converge=converge, update=settings.update)
         problem = settings.problem
         drawn = settings.noise or 0.0

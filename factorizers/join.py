@@ -60,9 +60,11 @@ class Join(Factorizer):
         vsa.validation.check_count(self.name, "elements", self.elements)
         if self.problem.block_length is None and self.problem.signs is None:
             raise UnsupportedError(
-                self.name, received="atoms of other entries than +1 and -1", expected="signs, for exact keys",
+                self.name,
+                received="atoms of other entries than +1 and -1",
+                expected="signs, for exact keys",
                 hint="take their signs with algebra.quantize, or use in_memory",
-            )  # fmt: skip
+            )
 
     def _solve(self, queries: Tensor, certificate: Certificate, generator: torch.Generator, trace: bool) -> Outcome:
         keys = _Blocks(self, queries) if self.problem.block_length is not None else _Bits(self, queries)
@@ -93,9 +95,15 @@ class Join(Factorizer):
         return Outcome(indices, similarity, torch.ones_like(macs), converged, macs)
 
     def _look_up(
-        self, keys: _Keys, tables: list[Tensor], parts: Tensor, rows: Tensor, left: list[int], right: list[int],
+        self,
+        keys: _Keys,
+        tables: list[Tensor],
+        parts: Tensor,
+        rows: Tensor,
+        left: list[int],
+        right: list[int],
         keep: bool,
-    ) -> list[tuple[Tensor, Tensor]]:  # fmt: skip
+    ) -> list[tuple[Tensor, Tensor]]:
         """Pairs (query, indices) whose keys agree."""
         sizes = self.problem.sizes
         found = []

@@ -53,13 +53,15 @@ ADJOINT = Need("laws.adjoint", "unbinding as the adjoint of binding", lambda a: 
 SIGNS = Need("laws.signs", "entries of +1 and -1 that multiply when bound", lambda a: a.laws.signs)
 BLOCKS = Need("block_length", "blocks that bind by adding positions", lambda a: a.block_length is not None)
 SIGNS_OR_BLOCKS = Need(
-    "laws.signs or block_length", "entries of +1 and -1, or blocks, for exact keys",
+    "laws.signs or block_length",
+    "entries of +1 and -1, or blocks, for exact keys",
     lambda a: a.laws.signs or a.block_length is not None,
-)  # fmt: skip
+)
 SUMS = Need(
     "laws.signs, or laws.linear with normalize, itself or in its relaxed algebra",
-    "room for a sum of atoms, which estimates are", _sums,
-)  # fmt: skip
+    "room for a sum of atoms, which estimates are",
+    _sums,
+)
 
 
 def first_missing(needs: Iterable[Need], algebra: Algebra) -> Need | None:

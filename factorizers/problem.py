@@ -213,9 +213,11 @@ class Problem:
         self.algebra.check_values("factorize", query)
         if query.device != self.device:
             raise DtypeError(
-                "factorize", received=f"a query on {query.device}", expected=f"{self.device}, where the codebooks are",
+                "factorize",
+                received=f"a query on {query.device}",
+                expected=f"{self.device}, where the codebooks are",
                 hint="move one of them with .to(device)",
-            )  # fmt: skip
+            )
         if query.numel() == 0:
             raise ShapeError("factorize", received=vsa.validation.describe(query), expected="at least one query")
         flat = query.reshape(-1, query.shape[-1])
@@ -223,9 +225,11 @@ class Problem:
             empty = int((flat == 0).all(-1).sum())
             if empty:
                 raise VSAError(
-                    "factorize", received=f"{empty} queries of zeros only", expected="products, exact or noisy",
+                    "factorize",
+                    received=f"{empty} queries of zeros only",
+                    expected="products, exact or noisy",
                     hint="a bundle that cancels out holds nothing to factorize",
-                )  # fmt: skip
+                )
         return flat, tuple(query.shape[:-1])
 
     # ------------------------------------------------------------------ answers
@@ -266,9 +270,11 @@ def _check_book(book: object, factor: int) -> Codebook:
         )
     if book.atoms.ndim != 2:
         raise ShapeError(
-            f"factorizer, codebook {factor}", received=f"a stack of codebooks {tuple(book.atoms.shape)}",
-            expected="atoms (N, D)", hint="give one codebook for each factor",
-        )  # fmt: skip
+            f"factorizer, codebook {factor}",
+            received=f"a stack of codebooks {tuple(book.atoms.shape)}",
+            expected="atoms (N, D)",
+            hint="give one codebook for each factor",
+        )
     return book
 
 

@@ -65,10 +65,14 @@ class Resonator(Iterative):
     def _dynamics(self, queries: Tensor, certificate: Certificate, generator: torch.Generator) -> Dynamics:
         space = for_problem(self.problem, queries, None, self.slots)
         return ResonatorDynamics(
-            self.problem, space, generator, converge=examine_from(self.converge, certificate), update=self.update,
+            self.problem,
+            space,
+            generator,
+            converge=examine_from(self.converge, certificate),
+            update=self.update,
             mixers=least_squares(self.problem) if self.readout == "least_squares" else None,
             signed=self.problem.algebra.laws.sign_pairs,
-        )  # fmt: skip
+        )
 
 
 class ResonatorDynamics(Dynamics):
@@ -238,9 +242,11 @@ def least_squares(problem: Problem) -> list[Tensor]:
     for book in problem.books:
         if not book.backend.exact:
             raise UnsupportedError(
-                "resonator readout", received="least_squares on a backend with noise", expected="exact codebooks",
+                "resonator readout",
+                received="least_squares on a backend with noise",
+                expected="exact codebooks",
                 hint="use readout='outer_product'",
-            )  # fmt: skip
+            )
         atoms = book.algebra.embed(book.atoms).to(torch.float64)
         made.append(torch.linalg.pinv(atoms @ atoms.mT * _scale(book.algebra.embedding), hermitian=True))
     return [matrix.to(problem.books[0].stored.dtype or torch.get_default_dtype()) for matrix in made]

@@ -183,9 +183,11 @@ class Factorization:
                 import matplotlib.pyplot as plt
             except ImportError as error:
                 raise VSAError(
-                    "Factorization.plot", received="no matplotlib", expected="it installed",
+                    "Factorization.plot",
+                    received="no matplotlib",
+                    expected="it installed",
                     hint="pip install 'vsa-reasoning[plots]'",
-                ) from error  # fmt: skip
+                ) from error
             axes = plt.subplots(figsize=(6, 3))[1]
         steps = lines.iteration.tolist()
         for factor in range(lines.similarities.shape[-1]):

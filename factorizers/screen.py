@@ -84,9 +84,11 @@ def alone(path: Path) -> Iterator[None]:
                 raise BlockingIOError  # its holder was just removing it
         except BlockingIOError as error:
             raise VSAError(
-                f"out={path}", received="a file that another run is writing to", expected="a file of its own",
+                f"out={path}",
+                received="a file that another run is writing to",
+                expected="a file of its own",
                 hint="wait for that run, or choose another file",
-            ) from error  # fmt: skip
+            ) from error
         try:
             yield
         finally:
@@ -152,9 +154,11 @@ def write_cells(path: Path, cells: list[dict[str, Any]]) -> None:
 
 def _unwritable(path: Path, error: OSError) -> VSAError:
     return VSAError(
-        f"write {path}", received=error.strerror or str(error), expected="space and permission",
+        f"write {path}",
+        received=error.strerror or str(error),
+        expected="space and permission",
         hint="what was there is untouched; the same command goes on from it",
-    )  # fmt: skip
+    )
 
 
 def show(results: list[dict[str, Any]]) -> None:
@@ -261,8 +265,10 @@ def plot(results: list[dict[str, Any]], path: Path) -> None:
         figure.savefig(path, dpi=120)
     except OSError as error:
         raise VSAError(
-            f"plot={path}", received=error.strerror or str(error), expected="space and permission",
+            f"plot={path}",
+            received=error.strerror or str(error),
+            expected="space and permission",
             hint="with out=FILE.json the same command only draws",
-        ) from error  # fmt: skip
+        ) from error
     finally:
         plt.close(figure)

@@ -235,9 +235,7 @@ class Vectors(Space):
         return self._algebra.cosine(pool["query"], product)
 
 
-def for_problem(
-    problem: Problem, queries: Tensor, generator: torch.Generator | None, slots: int
-) -> Signs | Vectors:
+def for_problem(problem: Problem, queries: Tensor, generator: torch.Generator | None, slots: int) -> Signs | Vectors:
     """The space of a problem: signs where the algebra declares them and the codebooks hold nothing else.
 
     Args:

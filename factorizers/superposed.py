@@ -44,9 +44,11 @@ def explain_away(
     algebra = factorizer.problem.algebra
     if not algebra.laws.linear:
         raise UnsupportedError(
-            "explain_away", received=f"vectors of {algebra.name}, whose bundle is a vote", expected="sums of products",
+            "explain_away",
+            received=f"vectors of {algebra.name}, whose bundle is a vote",
+            expected="sums of products",
             hint=algebra.room_for_sums,
-        )  # fmt: skip
+        )
     generator = vsa.validation.make_generator("explain_away", generator, factorizer.seed if generator is None else None)
     whole = algebra.embed(query)
     taken = [torch.zeros_like(whole) for _ in range(products)]
@@ -59,9 +61,9 @@ def explain_away(
             rest = whole - others
             if algebra.block_length is not None:
                 rest = rest.clamp_min(0)
-                rest = rest / rest.unflatten(-1, (-1, algebra.block_length)).sum(-1).amax(
-                    -1, keepdim=True
-                ).clamp_min(1e-9)
+                rest = rest / rest.unflatten(-1, (-1, algebra.block_length)).sum(-1).amax(-1, keepdim=True).clamp_min(
+                    1e-9
+                )
             rest = torch.where((rest == 0).all(-1, keepdim=True), whole, rest)  # nothing left: look at the whole again
             answer = factorizer(algebra.unembed(rest), generator=generator)
             before = answers[number]

@@ -8,9 +8,14 @@ from statistics import NormalDist
 from .in_memory import chance_threshold
 
 __all__ = [
-    "ceiling", "chance_threshold", "crosstalk_std", "exhaustive_macs", "false_certificates", "false_factorizations",
+    "ceiling",
+    "chance_threshold",
+    "crosstalk_std",
+    "exhaustive_macs",
+    "false_certificates",
+    "false_factorizations",
     "wilson",
-]  # fmt: skip
+]
 
 
 def crosstalk_std(width: int) -> float:

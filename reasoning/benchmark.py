@@ -75,9 +75,10 @@ def parse(arguments: Sequence[str]) -> BenchmarkSettings:
     settings = schema.build(BenchmarkSettings, commands.separate(composed, BenchmarkSettings))
     if settings.compare is not None and settings.model is not None:
         raise SettingsError(
-            f"compare=[{','.join(settings.compare)}]", received=f"+model={settings.model.name} as well",
+            f"compare=[{','.join(settings.compare)}]",
+            received=f"+model={settings.model.name} as well",
             expected="one of the two",
-        )  # fmt: skip
+        )
     if settings.answers is not None:
         from reasoning.prompting import answer_files
 

@@ -137,9 +137,11 @@ def _several(names: Sequence[str]) -> SettingsError:
     from reasoning.tables import tables as report
 
     return SettingsError(
-        "choose a puzzle", received=f"{len(names)} puzzle sets: {', '.join(names)}", expected="one of them by name",
+        "choose a puzzle",
+        received=f"{len(names)} puzzle sets: {', '.join(names)}",
+        expected="one of them by name",
         hint=f"write constellation={report.short_name(names[0])}",
-    )  # fmt: skip
+    )
 
 
 def _check_out(settings: ExplainSettings) -> None:
@@ -152,9 +154,10 @@ def _check_out(settings: ExplainSettings) -> None:
     there = [name for name in _FILES if (out / name).exists()]
     if there and not settings.overwrite:
         raise SettingsError(
-            f"out={settings.out}", received=f"a folder that holds {there[0]}",
+            f"out={settings.out}",
+            received=f"a folder that holds {there[0]}",
             hint="choose another folder, or say overwrite=true",
-        )  # fmt: skip
+        )
 
 
 def _write(out: Path, which: Mapping[str, object], explanation: Explanation) -> None:

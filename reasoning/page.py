@@ -111,17 +111,28 @@ def fit(
     recipe = None if isinstance(model, str) else model.recipe
     if not isinstance(model, str) and recipe is None:
         raise SettingsError(
-            "fit", received="a Solver put together by hand", expected="a name, or a solver of reasoning.make_solver",
+            "fit",
+            received="a Solver put together by hand",
+            expected="a name, or a solver of reasoning.make_solver",
             hint="train it with reasoning.training.engine.Trainer",
-        )  # fmt: skip
-    own = next((key for key in ("epochs", "batch_size", "lr", "seed", "device", "out") if key in commands.named_keys(
-        overrides)), None)  # fmt: skip
+        )
+    own = next(
+        (
+            key
+            for key in ("epochs", "batch_size", "lr", "seed", "device", "out")
+            if key in commands.named_keys(overrides)
+        ),
+        None,
+    )
     if own is not None:
         raise SettingsError("fit", received=f"{commands.named_keys(overrides)[own]!r}", expected=f"the argument {own}=")
     name = recipe.model.name if recipe is not None else str(model)
     arguments = [f"+model={name}", *overrides, f"seed={seed}", f"device={device}"]
-    arguments += [f"{key}={value}" for key, value in (("epochs", epochs), ("batch_size", batch_size), ("lr", lr))
-                  if value is not None]  # fmt: skip
+    arguments += [
+        f"{key}={value}"
+        for key, value in (("epochs", epochs), ("batch_size", batch_size), ("lr", lr))
+        if value is not None
+    ]
     composed = commands.compose_settings("train", restoring.completed(arguments))
     settings = schema.build(TrainSettings, commands.separate(dict(composed), TrainSettings))
     settings = replace(settings, model=replace(settings.model, mode=settings.model.mode or "learned"))
@@ -157,9 +168,10 @@ def _claim(folder: Path, solver: Solver, sets: Sequence[PuzzleDataset], plan: Pl
         differing = ", ".join(name for name in mark if had.get(name) != mark[name])
         if differing:
             raise SettingsError(
-                f"fit: folder={folder}", received=f"the folder of another training (other {differing})",
+                f"fit: folder={folder}",
+                received=f"the folder of another training (other {differing})",
                 expected="a new folder, or the one where this training was interrupted",
-            )  # fmt: skip
+            )
         return
     runs.write_json(runs.prepare_folder(folder) / _MARK, mark)
 

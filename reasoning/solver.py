@@ -122,8 +122,10 @@ class Solver(nn.Module):
 
 
 def _in_one_precision(scene: Scene) -> Scene:
-    parts = [{key: value.to(torch.get_default_dtype()) for key, value in part.items()}
-             for part in (scene.pmfs, scene.sets, scene.entities)]  # fmt: skip
+    parts = [
+        {key: value.to(torch.get_default_dtype()) for key, value in part.items()}
+        for part in (scene.pmfs, scene.sets, scene.entities)
+    ]
     return Scene(scene.columns, *parts)
 
 
@@ -142,6 +144,7 @@ def _as_batch(puzzles: Puzzle | PuzzleArrays | PuzzleBatch | PuzzleDataset) -> P
     if isinstance(puzzles, PuzzleDataset):
         return PuzzleBatch.of(puzzles.arrays)
     raise DtypeError(
-        "explain", received=type(puzzles).__name__,
+        "explain",
+        received=type(puzzles).__name__,
         expected="a Puzzle, PuzzleArrays, a PuzzleBatch or a PuzzleDataset",
-    )  # fmt: skip
+    )

@@ -33,7 +33,6 @@ run.json, metrics.jsonl, checkpoints/, weights.safetensors, results.json, rules.
 Every setting is in conf/train.yaml and the folders beside it."""
 
 
-
 def main(arguments: list[str]) -> int:
     """The command without its error handling. What needs torch is imported when it is clear what is to be done.
 

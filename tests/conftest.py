@@ -168,9 +168,14 @@ def installs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
     from vsa import ALGEBRAS, backends, plugins
 
     tables = (
-        ALGEBRAS, backends.BACKENDS, factorizers.FACTORIZERS, perception.PERCEPTIONS, learners.LEARNERS, DATA_SETS,
+        ALGEBRAS,
+        backends.BACKENDS,
+        factorizers.FACTORIZERS,
+        perception.PERCEPTIONS,
+        learners.LEARNERS,
+        DATA_SETS,
         RULES,
-    )  # fmt: skip
+    )
     made: list[str] = []
 
     def install(name: str, groups: dict[str, dict[str, str]], source: str = "", metadata: str | None = None) -> str:

@@ -47,6 +47,9 @@ class Leaky(Device):
 
     def moments(self, target_us: float, t_seconds: float) -> Moments:
         return Moments(
-            target_us, self.spread_us / math.sqrt(3), -self.loss_per_year * t_seconds / 3.15e7, 0.0,
+            target_us,
+            self.spread_us / math.sqrt(3),
+            -self.loss_per_year * t_seconds / 3.15e7,
+            0.0,
             self.read_share * target_us,
-        )  # fmt: skip
+        )

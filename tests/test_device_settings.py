@@ -84,8 +84,9 @@ def test_a_reasoner_takes_a_device_and_its_options(device_name, reasoned):
 
 def test_the_options_reach_the_device(leaky, reasoned):
     """A device that has lost everything makes a reasoner guess."""
-    _, run, answers = reasoned("backend=crossbar", "backend.device.name=leaky", "backend.device.loss_per_year=700",
-                               "backend.age_seconds=1e9")  # fmt: skip
+    _, run, answers = reasoned(
+        "backend=crossbar", "backend.device.name=leaky", "backend.device.loss_per_year=700", "backend.age_seconds=1e9"
+    )
     assert run["backend"] == "crossbar(device=leaky(loss_per_year=700.0), age_seconds=1000000000.0)"
     assert answers["correct"] <= 4
 
@@ -106,9 +107,11 @@ def test_a_name_brings_none_of_the_former_devices_options(preset, leaky):
     own = composed(f"backend={preset}")
     assert own == {"name": get(preset).cell.name}
     for new in (
-        ("backend.device=leaky",), ("backend.device.name=leaky",), ("backend.device={name:leaky}",),
+        ("backend.device=leaky",),
+        ("backend.device.name=leaky",),
+        ("backend.device={name:leaky}",),
         ("+backend.device.name=leaky",),
-    ):  # fmt: skip
+    ):
         assert composed(f"backend={preset}", *new) == {"name": "leaky"}
     mixed = composed("backend.device.read_share=0.5", f"backend={preset}", "backend.device=leaky")
     assert mixed == {"name": "leaky", "read_share": 0.5}
@@ -121,8 +124,11 @@ def test_a_name_brings_none_of_the_former_devices_options(preset, leaky):
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        (["backend.device.read_shar=1"], SettingsError,
-         r"setting of device leaky, backend.device.read_shar: .*expected one of g_max_us, .*did you mean 'read_share'"),
+        (
+            ["backend.device.read_shar=1"],
+            SettingsError,
+            r"setting of device leaky, backend.device.read_shar: .*one of g_max_us, .*did you mean 'read_share'",
+        ),
         (["backend.device.read_share=much"], VSAError, r"device.read_share: received 'much' \(text\); .*number"),
         (["backend.device.name=leakey"], UnknownNameError, "device 'leakey'; expected one of .*did you mean 'leaky'"),
         (["backend.device.name=ideal"], SettingsError, "expected one of the two"),
@@ -130,7 +136,7 @@ def test_a_name_brings_none_of_the_former_devices_options(preset, leaky):
         (["~backend.device.name"], SettingsError, "a setting to be taken away"),
         (["backend.devise.name=leaky"], SettingsError, "backend.devise.name: received an unknown key"),
     ],
-)  # fmt: skip
+)
 def test_wrong_spellings_are_sentences(arguments, error, words, leaky):
     mine = [] if arguments == ["backend.device=null"] else ["backend.device=leaky"]
     if arguments[0].endswith("leakey"):

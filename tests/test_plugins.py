@@ -54,8 +54,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = ["--quiet", "--no-build-isolation", "--no-deps", "--no-index", "--no-compile", "--target", str(target)]
     done = subprocess.run(
         [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", *options, str(source)],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return target
 
@@ -68,8 +71,12 @@ def work(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert block
     lines = block.group(1).strip().splitlines()
     assert [line.split()[2] for line in lines] == [
-        "reasoning.train", "reasoning.benchmark", "reasoning.benchmark", "reasoning.explain", "factorizers.capacity",
-    ]  # fmt: skip
+        "reasoning.train",
+        "reasoning.benchmark",
+        "reasoning.benchmark",
+        "reasoning.explain",
+        "factorizers.capacity",
+    ]
     for line in lines:
         program, *arguments = shlex.split(line)
         assert program == "python"
@@ -173,8 +180,13 @@ def test_names_are_listed_everywhere_before_anything_is_imported(site: Path, tmp
 def test_what_is_no_algebra_is_none(installs: Installs) -> None:
     groups = {f"vsa_reasoning.{kind}": {"number": "odd_parts:NUMBER", "odd": "odd_parts:Odd"} for kind in KINDS}
     installs("odd_parts", groups, "NUMBER = 7\nclass Odd: pass\n")
-    bases = ("vsa.algebra.Algebra", "vsa.backends.base.Backend", "factorizers.base.Factorizer",
-             "reasoning.perception.base.Perception", "reasoning.learners.base.Learner")  # fmt: skip
+    bases = (
+        "vsa.algebra.Algebra",
+        "vsa.backends.base.Backend",
+        "factorizers.base.Factorizer",
+        "reasoning.perception.base.Perception",
+        "reasoning.learners.base.Learner",
+    )
     for table, base in zip(tables(), bases, strict=True):
         with pytest.raises(DtypeError, match=rf"received 7 from odd_parts:NUMBER of .*a class derived from {base}$"):
             table.get("number")
@@ -352,8 +364,12 @@ def test_the_record_names_a_device_of_another_package(installs: Installs) -> Non
 
 def tables() -> tuple[Registry, ...]:
     return (
-        vsa.ALGEBRAS, backends.BACKENDS, factorizers.FACTORIZERS, perception.PERCEPTIONS, learners.LEARNERS,
-    )  # fmt: skip
+        vsa.ALGEBRAS,
+        backends.BACKENDS,
+        factorizers.FACTORIZERS,
+        perception.PERCEPTIONS,
+        learners.LEARNERS,
+    )
 
 
 PLACES = {  # folder of the members -> module and name of its table, of the base class

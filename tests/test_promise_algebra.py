@@ -46,10 +46,18 @@ class Hadamard(vsa.Algebra):
     def laws(self) -> Laws:
         lacks = ("power", "permute", "quantize", "soft quantize", "binding_matrix", "flatten")
         return Laws(
-            commutative=True, associative=True, distributive=True, self_inverse=False, exact_keys="random",
-            unbinding_similarity=1.0, crosstalk_mean=0.0, crosstalk_std=self.dim**-0.5, permutation_distributes=True,
-            permutation_order=1, lacks=tuple((operation, "not written") for operation in lacks),
-        )  # fmt: skip
+            commutative=True,
+            associative=True,
+            distributive=True,
+            self_inverse=False,
+            exact_keys="random",
+            unbinding_similarity=1.0,
+            crosstalk_mean=0.0,
+            crosstalk_std=self.dim**-0.5,
+            permutation_distributes=True,
+            permutation_order=1,
+            lacks=tuple((operation, "not written") for operation in lacks),
+        )
 
     def _random(self, batch: tuple[int, ...], generator: torch.Generator, form: Form, dtype: torch.dtype) -> Tensor:
         sign = 2.0 * torch.randint(2, (*batch, self.dim), generator=generator) - 1
@@ -94,9 +102,14 @@ class Gaussian(Hadamard):
     @cached_property
     def laws(self) -> Laws:
         return replace(
-            super().laws, exact_keys="none", unbinding_cosine=3**-0.5, adjoint=True, sign_pairs=True,
-            products="flattened", lacks=tuple(pair for pair in super().laws.lacks if pair[0] != "flatten"),
-        )  # fmt: skip
+            super().laws,
+            exact_keys="none",
+            unbinding_cosine=3**-0.5,
+            adjoint=True,
+            sign_pairs=True,
+            products="flattened",
+            lacks=tuple(pair for pair in super().laws.lacks if pair[0] != "flatten"),
+        )
 
     def _unbind(self, x: Tensor, y: Tensor) -> Tensor:
         return x * y
@@ -122,9 +135,12 @@ class Halfway(Gaussian):
     def laws(self) -> Laws:
         laws = super().laws
         return replace(
-            laws, crosstalk_mean=0.5, crosstalk_std=0.5 * self.dim**-0.5, sign_pairs=False,
+            laws,
+            crosstalk_mean=0.5,
+            crosstalk_std=0.5 * self.dim**-0.5,
+            sign_pairs=False,
             lacks=(*laws.lacks, ("negative", "no similarity is negative")),
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True)
@@ -154,8 +170,13 @@ class Spins(Hadamard):
     @cached_property
     def laws(self) -> Laws:
         return replace(
-            super().laws, self_inverse=True, adjoint=True, signs=True, sign_pairs=True, products="normal",
-        )  # fmt: skip
+            super().laws,
+            self_inverse=True,
+            adjoint=True,
+            signs=True,
+            sign_pairs=True,
+            products="normal",
+        )
 
     def _random(self, batch: tuple[int, ...], generator: torch.Generator, form: Form, dtype: torch.dtype) -> Tensor:
         return (2 * torch.randint(2, (*batch, self.dim), generator=generator) - 1).to(dtype)
@@ -236,11 +257,21 @@ class Clock(vsa.Algebra):
     def laws(self) -> Laws:
         lacks = ("negative", "permute", "soft quantize", "binding_matrix", "power")
         return Laws(
-            commutative=True, associative=True, distributive=True, self_inverse=False, exact_keys="all",
-            unbinding_similarity=1.0, crosstalk_mean=0.0, crosstalk_std=(0.5 / self.dim) ** 0.5, linear=False,
-            permutation_distributes=True, permutation_order=1, adjoint=True, products="normal",
+            commutative=True,
+            associative=True,
+            distributive=True,
+            self_inverse=False,
+            exact_keys="all",
+            unbinding_similarity=1.0,
+            crosstalk_mean=0.0,
+            crosstalk_std=(0.5 / self.dim) ** 0.5,
+            linear=False,
+            permutation_distributes=True,
+            permutation_order=1,
+            adjoint=True,
+            products="normal",
             lacks=tuple((operation, "not written") for operation in lacks),
-        )  # fmt: skip
+        )
 
     @property
     def relaxed(self) -> vsa.Algebra:
@@ -360,9 +391,16 @@ class Turned(Spins):
     @cached_property
     def laws(self) -> Laws:
         return replace(
-            super().laws, commutative=False, associative=False, self_inverse=True, signs=False, sign_pairs=True,
-            adjoint=False, products="unknown", lacks=(*super().laws.lacks, ("inverse", "not written")),
-        )  # fmt: skip
+            super().laws,
+            commutative=False,
+            associative=False,
+            self_inverse=True,
+            signs=False,
+            sign_pairs=True,
+            adjoint=False,
+            products="unknown",
+            lacks=(*super().laws.lacks, ("inverse", "not written")),
+        )
 
     def _bind(self, x: Tensor, y: Tensor) -> Tensor:
         return x * y.roll(1, -1)
@@ -391,8 +429,9 @@ DUMMIES = tuple(TAKEN)
 
 def heir(parent: type[vsa.Algebra]) -> type[vsa.Algebra]:
     """An algebra of ours under another name."""
-    return make_dataclass(f"Heir{parent.__name__}", [], bases=(parent,), namespace={"name": f"heir_{parent.name}"},
-                          frozen=True)  # fmt: skip
+    return make_dataclass(
+        f"Heir{parent.__name__}", [], bases=(parent,), namespace={"name": f"heir_{parent.name}"}, frozen=True
+    )
 
 
 OURS = {name: vsa.ALGEBRAS.get(name) for name in vsa.ALGEBRAS.names()}
@@ -523,13 +562,21 @@ def test_a_name_changes_no_answer(cls: type[vsa.Algebra], method: str) -> None:
 
 def test_a_refusal_names_the_property_and_what_works() -> None:
     for cls, method, words in (
-        (Hadamard, "resonator", "hadamard, which does not declare laws.adjoint; expected unbinding as the adjoint of "
-         "binding; use exhaustive"),
-        (Wheels, "in_memory", "wheels, which does not declare laws.signs, or laws.linear with normalize, itself or in "
-         "its relaxed algebra; expected room for a sum of atoms, which estimates are; use block_code or exhaustive"),
+        (
+            Hadamard,
+            "resonator",
+            "hadamard, which does not declare laws.adjoint; expected unbinding as the adjoint of "
+            "binding; use exhaustive",
+        ),
+        (
+            Wheels,
+            "in_memory",
+            "wheels, which does not declare laws.signs, or laws.linear with normalize, itself or in "
+            "its relaxed algebra; expected room for a sum of atoms, which estimates are; use block_code or exhaustive",
+        ),
         (Clock, "join", "clock, which does not declare laws.signs or block_length"),
         (Turned, "exhaustive", "factorizer: received codebooks of turned, which does not declare laws.commutative"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(vsa.UnsupportedError) as caught:
             make(method, [vsa.Codebook.random(of(cls), 3, seed=0)])
         assert words in str(caught.value)

@@ -493,12 +493,22 @@ class _NoPattern(Alternate):
 @pytest.mark.parametrize(
     ("rule", "method"),
     [
-        (_Complete, "complete"), (_Holds, "holds"), (_LastRow, "holds"), (_Draw, "draw"), (_Start, "first_range"),
-        (_Linear, "linear"), (_Place, "place"), (_Count, "first_count"), (_Keeps, "carries"),
-        (_OtherForm, "form"), (_WideForm, "form"), (_NarrowForm, "form"), (_ThreeColumns, "form"),
+        (_Complete, "complete"),
+        (_Holds, "holds"),
+        (_LastRow, "holds"),
+        (_Draw, "draw"),
+        (_Start, "first_range"),
+        (_Linear, "linear"),
+        (_Place, "place"),
+        (_Count, "first_count"),
+        (_Keeps, "carries"),
+        (_OtherForm, "form"),
+        (_WideForm, "form"),
+        (_NarrowForm, "form"),
+        (_ThreeColumns, "form"),
         (_Pattern, "pattern"),
     ],
-)  # fmt: skip
+)
 def test_a_sabotaged_rule_is_caught(rule: type[Rule], method: str) -> None:
     with pytest.raises(VSAError, match=rf"check rule Alternate, {method} \(parameter 0, "):
         check_rule(rule())
@@ -531,10 +541,15 @@ def told(puzzles: PuzzleArrays, wrong: bool = False) -> Any:
     shape = (len(puzzles), len(keys))
     governed = np.stack([part.governed for part in puzzles.components], axis=1)
     return Prediction(
-        torch.nn.functional.one_hot(torch.as_tensor(puzzles.target).long(), 8).float(), tuple(keys),
-        torch.zeros(shape, dtype=torch.long), torch.ones(*shape, 1), torch.zeros(*shape, 8), torch.ones(shape),
-        torch.as_tensor(np.stack(families, axis=1)), torch.as_tensor(governed),
-    )  # fmt: skip
+        torch.nn.functional.one_hot(torch.as_tensor(puzzles.target).long(), 8).float(),
+        tuple(keys),
+        torch.zeros(shape, dtype=torch.long),
+        torch.ones(*shape, 1),
+        torch.zeros(*shape, 8),
+        torch.ones(shape),
+        torch.as_tensor(np.stack(families, axis=1)),
+        torch.as_tensor(governed),
+    )
 
 
 @pytest.mark.parametrize("constellation", ["center_single", "distribute_nine", "in_distribute_four_out_center_single"])

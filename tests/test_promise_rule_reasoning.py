@@ -223,9 +223,10 @@ def test_rules_in_any_choice():
     assert few.labels == ("constant", "alternate") and few.codes == (0, 17) and few.both == (True, False)
     assert Grammar(ALTERNATING).labels == (*Grammar().labels, "alternate")
     assert Grammar(("Alternate",)).constant == UNKNOWN
-    assert "alternate: along a row the attribute takes turns   [Alternate]" in NVSA(
-        ALGEBRA, grammar=ALTERNATING
-    ).describe()
+    assert (
+        "alternate: along a row the attribute takes turns   [Alternate]"
+        in NVSA(ALGEBRA, grammar=ALTERNATING).describe()
+    )
 
 
 # -- formulas ------------------------------------------------------------------------------------------------------

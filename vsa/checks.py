@@ -62,9 +62,10 @@ def check_law(algebra: Algebra, law: str, *, seed: int = 0) -> LawResult:
         return LawResult(law, "skipped", str(reason))
     except UnsupportedError as missing:
         raise LawError(
-            f"{algebra}, law {law}", received=f"no operation behind {missing.operation!r}",
+            f"{algebra}, law {law}",
+            received=f"no operation behind {missing.operation!r}",
             expected="each that is missing listed in laws.lacks, with the reason",
-        ) from missing  # fmt: skip
+        ) from missing
     except LawError as broken:
         raise LawError(f"{algebra}, law {law}", received=broken.received, expected=broken.expected) from broken
     return LawResult(law, "held", f"largest error {error:.2g}")
@@ -240,9 +241,10 @@ def _compare(what: str, sample: torch.Tensor, mean: float, std: float | None, sc
         off = abs(found - wanted)
         if off > STANDARD_ERRORS * error + slack:
             raise LawError(
-                f"{what}, {name}", received=f"{found:.5g} of {len(sample)} devices",
+                f"{what}, {name}",
+                received=f"{found:.5g} of {len(sample)} devices",
                 expected=f"{wanted:.5g} as declared, within {STANDARD_ERRORS * error + slack:.2g}",
-            )  # fmt: skip
+            )
         worst = max(worst, (off - slack) / error if error else 0.0)
     return worst
 
@@ -254,6 +256,8 @@ def _check_range(device: MemoryDevice) -> None:
         except VSAError:
             continue
         raise LawError(
-            f"device {device.name}: program", received=f"a target of {target:.4g} uS, accepted",
-            expected=f"a refusal out of {device.g_min_us:g} to {device.g_max_us:g} uS", hint="call check_target first",
-        )  # fmt: skip
+            f"device {device.name}: program",
+            received=f"a target of {target:.4g} uS, accepted",
+            expected=f"a refusal out of {device.g_min_us:g} to {device.g_max_us:g} uS",
+            hint="call check_target first",
+        )

@@ -177,8 +177,9 @@ def _say_missing(offer: Offer) -> None:
         _SAID.add(offer.value)
         log.warning(
             "the distribution %s names the settings folder %r, which is not there: it does without",
-            offer.distribution, offer.value,
-        )  # fmt: skip
+            offer.distribution,
+            offer.value,
+        )
 
 
 def _clashes() -> Mapping[str, list[tuple[str, Path]]]:
@@ -199,6 +200,8 @@ def _refuse_clash(name: str, files: Sequence[tuple[str, Path]]) -> None:
     others = [whose for whose, _ in files if whose != OURS]
     owners = " and ".join(f"{'' if whose == OURS else 'the distribution '}{whose}" for whose, _ in files)
     raise SettingsError(
-        f"settings file {name}.yaml", received=f"a file that is in {owners}",
-        expected="a name of its own for each", hint=f"rename the file of {others[-1]}, or uninstall that package",
-    )  # fmt: skip
+        f"settings file {name}.yaml",
+        received=f"a file that is in {owners}",
+        expected="a name of its own for each",
+        hint=f"rename the file of {others[-1]}, or uninstall that package",
+    )

@@ -25,9 +25,13 @@ R = TypeVar("R")
 
 # Settings of executor=slurm and what they are unless given; the names are submitit's without their prefix.
 SLURM: Mapping[str, Any] = {
-    "folder": "slurm", "partition": None, "time_minutes": 60, "memory_gb": 4, "cpus_per_task": 1,
+    "folder": "slurm",
+    "partition": None,
+    "time_minutes": 60,
+    "memory_gb": 4,
+    "cpus_per_task": 1,
     "array_parallelism": 32,
-}  # fmt: skip
+}
 _RETRIES = 5  # of a cell whose worker died
 
 
@@ -91,9 +95,11 @@ def _slurm(
     submitit = _optional("slurm", "submitit")
     if shutil.which("sbatch") is None:
         raise SettingsError(
-            "executor=slurm", received="a machine without sbatch", expected="a machine that can submit to SLURM",
+            "executor=slurm",
+            received="a machine without sbatch",
+            expected="a machine that can submit to SLURM",
             hint="use executor=processes here; nothing was computed",
-        )  # fmt: skip
+        )
     parameters = slurm_parameters(slurm, workers)
     executor = submitit.SlurmExecutor(folder=parameters.pop("folder"), max_num_timeout=_RETRIES)
     executor.update_parameters(**parameters)
@@ -129,10 +135,11 @@ def check(executor: str) -> None:
     if executor not in EXECUTORS:
         near = closest(executor, EXECUTORS)
         raise SettingsError(
-            f"executor={executor}", received="an executor that this version does not have",
+            f"executor={executor}",
+            received="an executor that this version does not have",
             expected=f"one of {', '.join(EXECUTORS)}",
             hint=f"did you mean {near[0]!r}? nothing was computed" if near else "nothing was computed",
-        )  # fmt: skip
+        )
     if executor == "ray":
         _optional("ray", "ray")
     if executor == "slurm":
@@ -186,9 +193,11 @@ def slurm_parameters(settings: Mapping[str, Any], workers: int | None = None) ->
         if key not in SLURM:
             near = closest(key, SLURM)
             raise SettingsError(
-                f"setting slurm.{key}", received="an unknown key", expected=f"one of {', '.join(SLURM)}",
+                f"setting slurm.{key}",
+                received="an unknown key",
+                expected=f"one of {', '.join(SLURM)}",
                 hint=f"did you mean {near[0]!r}?" if near else "",
-            )  # fmt: skip
+            )
     chosen = {**SLURM, **settings}
     for key in ("time_minutes", "memory_gb", "cpus_per_task", "array_parallelism"):
         if isinstance(chosen[key], bool) or not isinstance(chosen[key], int) or chosen[key] < 1:
@@ -213,9 +222,11 @@ def _count(workers: int | None, cells: Sequence[Any]) -> int:
 
 def _died(executor: str, what: str) -> VSAError:
     return VSAError(
-        f"executor={executor}", received=what, expected="workers that finish their cells",
+        f"executor={executor}",
+        received=what,
+        expected="workers that finish their cells",
         hint="cells that were done are kept where they are written to a file; the same command goes on from there",
-    )  # fmt: skip
+    )
 
 
 def _import_path() -> list[str]:
@@ -229,6 +240,8 @@ def _optional(executor: str, package: str) -> Any:
         return importlib.import_module(package)
     except ImportError as error:
         raise SettingsError(
-            f"executor={executor}", received=f"no package {package}", expected="it installed",
+            f"executor={executor}",
+            received=f"no package {package}",
+            expected="it installed",
             hint="pip install -c constraints.txt 'vsa-reasoning[clusters]'; nothing was computed",
-        ) from error  # fmt: skip
+        ) from error

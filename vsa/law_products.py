@@ -120,9 +120,10 @@ def _products(c: Case) -> float:
         bar = 3.0 + 5.0 * math.sqrt(96 / len(fourth))  # of normal numbers z, z^4 has the variance 96
         if float(fourth.mean()) > bar:
             raise LawError(
-                f"chance of products of {factors}", received=f"a fourth moment of {float(fourth.mean()):.3g}",
+                f"chance of products of {factors}",
+                received=f"a fourth moment of {float(fourth.mean()):.3g}",
                 expected=f"3, that of normal ones, up to {bar:.3g}",
-            )  # fmt: skip
+            )
     return max(errors)
 
 

@@ -88,9 +88,7 @@ class LearnableCodebook(Codebook):
         """The matrix as the parameter is now."""
         wanted = self.algebra.storage(self.constrained)
         if self.view is None or not self.training:
-            return self.backend.store(
-                wanted.atoms, wanted.kind, block_length=wanted.block_length, check_values=False
-            )
+            return self.backend.store(wanted.atoms, wanted.kind, block_length=wanted.block_length, check_values=False)
         seed = child_seed(self.seed, "train view", self._batch)
         return self.view.train_view(wanted.atoms, wanted.kind, block_length=wanted.block_length, seed=seed)
 

@@ -44,9 +44,11 @@ def name_and_options(chosen: str | Mapping[str, Any], where: str) -> tuple[str, 
     name = options.pop("name", None)
     if name is None:
         raise SettingsError(
-            f"setting {where}", received=f"{dict(chosen)} without a name", expected="a name, or a name and its options",
+            f"setting {where}",
+            received=f"{dict(chosen)} without a name",
+            expected="a name, or a name and its options",
             hint=f"write {where}.name=NAME",
-        )  # fmt: skip
+        )
     return name, options
 
 
@@ -163,9 +165,11 @@ class Registry(Generic[T]):
         for option in options:
             if option not in known:
                 raise UnknownNameError(
-                    f"setting {where}.{option}" if where else f"get {self.kind} {name}", name=option, known=known,
+                    f"setting {where}.{option}" if where else f"get {self.kind} {name}",
+                    name=option,
+                    known=known,
                     kind="option",
-                )  # fmt: skip
+                )
         return target(**options)
 
     def canonical(self, name: str) -> str:
@@ -249,9 +253,11 @@ class Registry(Generic[T]):
         if others:
             names = " and ".join(f"{other.value} of {other.distribution}" for other in (offer, *others))
             raise VSAError(
-                f"get {self.kind} {name!r}", received=f"a name that several distributions give: {names}",
-                expected="one of them", hint="uninstall the others",
-            )  # fmt: skip
+                f"get {self.kind} {name!r}",
+                received=f"a name that several distributions give: {names}",
+                expected="one of them",
+                hint="uninstall the others",
+            )
         canonical = self._aliases.get(name, name)
         held = self._entries.get(canonical)
         if canonical in self._modules or (held is not None and not offer.defines(held)):
@@ -265,14 +271,16 @@ class Registry(Generic[T]):
         held = self._entries.get(name)
         if held is None and isinstance(member, ModuleType):
             raise VSAError(
-                f"get {self.kind} {name!r}", received=f"{whose}, a module that registers no {name!r}",
+                f"get {self.kind} {name!r}",
+                received=f"{whose}, a module that registers no {name!r}",
                 expected="an entry point that names the class, or a module that registers it under this name",
-            )  # fmt: skip
+            )
         if held is not None and not isinstance(member, ModuleType) and held is not member:
             raise VSAError(
-                f"get {self.kind} {name!r}", received=f"{whose}, whose module registers {held!r} under this name",
+                f"get {self.kind} {name!r}",
+                received=f"{whose}, whose module registers {held!r} under this name",
                 expected="one object for one name",
-            )  # fmt: skip
+            )
         if held is None:
             self._check_base(name, member, whose)
             self.register(name)(member)
@@ -285,9 +293,10 @@ class Registry(Generic[T]):
         base = getattr(importlib.import_module(module), attribute)
         if not (isinstance(item, type) and issubclass(item, base)):
             raise DtypeError(
-                f"get {self.kind} {name!r}", received=f"{item!r}{' from ' + whose if whose else ''}",
+                f"get {self.kind} {name!r}",
+                received=f"{item!r}{' from ' + whose if whose else ''}",
                 expected=f"a class derived from {module}.{attribute}",
-            )  # fmt: skip
+            )
 
     def _check_free(self, alias: object, name: str, item: object) -> None:
         if not isinstance(alias, str) or not alias:

@@ -77,9 +77,11 @@ class Order:
             raise SettingsError("generate puzzles", received=received, expected="numbers below 10 ** 18")
         if self.maxval is not None and (self.form == "raven" or (self.images and self.form == "shards")):
             raise SettingsError(
-                f"generate {self.dataset}", received=f"format={self.form} images={str(self.images).lower()}",
-                expected="format=json, or format=shards images=false", hint="I-RAVEN-X has no pixels",
-            )  # fmt: skip
+                f"generate {self.dataset}",
+                received=f"format={self.form} images={str(self.images).lower()}",
+                expected="format=json, or format=shards images=false",
+                hint="I-RAVEN-X has no pixels",
+            )
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -163,10 +165,11 @@ def make(order: Order, unit: Unit, out: str) -> dict[str, Any]:
         return {"puzzles": [unit.start, unit.start + unit.n], "xml_sha256": digest.hexdigest()}
     except OSError as error:
         raise VSAError(
-            f"write {folder}", received=error.strerror or repr(error),
+            f"write {folder}",
+            received=error.strerror or repr(error),
             expected="a folder with free space that may be written",
             hint="what was made stays; the same command goes on",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _files(unit: Unit, entry: dict[str, Any], form: str) -> list[str]:
@@ -245,16 +248,19 @@ def _begin(order: Order, out: Path, overwrite: bool) -> dict[str, Any]:
                 return held
             if not overwrite:
                 raise VSAError(
-                    f"generate into {out}", received=_difference(held, fresh, differ[0]),
+                    f"generate into {out}",
+                    received=_difference(held, fresh, differ[0]),
                     expected="an empty folder, or one of the same settings, where it goes on",
                     hint="choose another out=, or overwrite=true to remove the puzzles there",
-                )  # fmt: skip
+                )
             _clear(out, held)
         elif any(out.iterdir()):
             raise VSAError(
-                f"generate into {out}", received=f"a folder that holds {min(p.name for p in out.iterdir())}",
-                expected="an empty folder", hint="choose another out=",
-            )  # fmt: skip
+                f"generate into {out}",
+                received=f"a folder that holds {min(p.name for p in out.iterdir())}",
+                expected="an empty folder",
+                hint="choose another out=",
+            )
         _keep(out, fresh)
     except OSError as error:
         raise VSAError(

@@ -62,9 +62,11 @@ def xml_texts(arrays: PuzzleArrays) -> list[str]:
     for c, (component, layout) in enumerate(zip(arrays.components, known.components, strict=True)):
         if component.uniformity is None:
             raise VSAError(
-                "write xml", received="puzzles without uniformity", expected="a level for every panel",
+                "write xml",
+                received="puzzles without uniformity",
+                expected="a level for every panel",
                 hint="puzzles read from JSON do not have it: write them as JSON",
-            )  # fmt: skip
+            )
         codes = entity_codes(component)
         seen: list[dict[int, str]] = [{} for _ in range(layout.slots)]
         boxes = json.dumps(layout.boxes)

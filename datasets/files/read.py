@@ -46,8 +46,10 @@ def read(
     further = further_rules(occurring)
     if not further:
         return sets
-    return {name: replace(arrays, further=further) if arrays.dataset == FILES.name else arrays
-            for name, arrays in sets.items()}  # fmt: skip
+    return {
+        name: replace(arrays, further=further) if arrays.dataset == FILES.name else arrays
+        for name, arrays in sets.items()
+    }
 
 
 def _read(path: Path, maxval: int | None, columns: int | None) -> dict[str, PuzzleArrays]:

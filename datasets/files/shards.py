@@ -129,9 +129,11 @@ class Shards:
         manifest = read_manifest(self.folder)
         if manifest["form"] != "shards":
             raise VSAError(
-                f"read {self.folder}", received=f"puzzles in the form {manifest['form']!r}", expected="shards",
+                f"read {self.folder}",
+                received=f"puzzles in the form {manifest['form']!r}",
+                expected="shards",
                 hint="datasets.read(folder) reads the others",
-            )  # fmt: skip
+            )
         self._settings = manifest["settings"]
         if self._settings.get("dataset") not in known_names():
             self._refuse(MANIFEST, f"dataset {self._settings.get('dataset')!r}", ", ".join(known_names()))

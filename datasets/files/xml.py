@@ -160,9 +160,15 @@ class _Puzzle:
                     get = entity.get
                     try:
                         found.append(
-                            (p, boxes[get("bbox")], types[get("Type")], sizes[get("Size")], colors[get("Color")],
-                             angles[get("Angle")])
-                        )  # fmt: skip
+                            (
+                                p,
+                                boxes[get("bbox")],
+                                types[get("Type")],
+                                sizes[get("Size")],
+                                colors[get("Color")],
+                                angles[get("Angle")],
+                            )
+                        )
                     except KeyError:  # another way to write it, or nothing good
                         found.append((p, *self._entity(entity, layout, field)))
                 slots = [entity[1] for entity in found[before:]]

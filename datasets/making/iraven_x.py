@@ -160,7 +160,13 @@ def _alternatives(stream: Stream, values: Ints, maxval: int) -> Ints:
 
 DATA_SETS.register("iraven_x")(
     DataSet(
-        "iraven_x", generate_iraven_x, constellations=("center_single",), columns=10, maxval=1000, tree=True,
-        usual="center_single", label="I-RAVEN-X",
+        "iraven_x",
+        generate_iraven_x,
+        constellations=("center_single",),
+        columns=10,
+        maxval=1000,
+        tree=True,
+        usual="center_single",
+        label="I-RAVEN-X",
     )
-)  # fmt: skip
+)

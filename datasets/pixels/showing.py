@@ -92,9 +92,7 @@ def show(puzzles: Puzzle | PuzzleArrays | PuzzleDataset, *, answer: bool = False
         return View(text(puzzles, answer=answer), html(puzzles, answer=answer), drawn)
     puzzles = getattr(puzzles, "arrays", puzzles)  # of a PuzzleDataset, whose module needs torch
     if not isinstance(puzzles, PuzzleArrays):
-        raise DtypeError(
-            "show", received=type(puzzles).__name__, expected="a Puzzle, PuzzleArrays or a PuzzleDataset"
-        )
+        raise DtypeError("show", received=type(puzzles).__name__, expected="a Puzzle, PuzzleArrays or a PuzzleDataset")
     each = [Puzzle.from_arrays(puzzles, k) for k in range(len(puzzles))]
     if puzzles.maxval is not None:
         drawn = None

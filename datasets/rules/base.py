@@ -32,6 +32,7 @@ __all__ = [
     "sets_of",
 ]
 
+
 @dataclass(frozen=True)
 class LinearForm:
     """The last panel of a row as a sum of the other panels' values with integer coefficients.

@@ -78,9 +78,15 @@ def _check_wide(rule: Rule, parameter: int, maxval: int, columns: int, n: int, s
 
 
 def _check_drawn(
-    rule: Rule, method: str, drawn: Ints, shape: tuple[int, ...], parameter: int, domain: Values,
-    first: tuple[int, int], where: str,
-) -> None:  # fmt: skip
+    rule: Rule,
+    method: str,
+    drawn: Ints,
+    shape: tuple[int, ...],
+    parameter: int,
+    domain: Values,
+    first: tuple[int, int],
+    where: str,
+) -> None:
     if not isinstance(drawn, np.ndarray) or drawn.shape != shape or drawn.dtype.kind != "i":
         received = f"{getattr(drawn, 'dtype', type(drawn).__name__)} of shape {np.shape(drawn)}"
         _refuse(rule, method, received, f"integers of shape {shape}", where)

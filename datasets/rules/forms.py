@@ -72,9 +72,11 @@ class PanelForm:
             early = {*relation.plus, *relation.minus} & set(later[place:])
             if early or relation.panel in later[:place] or not relation.plus:
                 raise VSAError(
-                    "PanelForm", received=f"{relation}", expected="panels that are free or follow from earlier ones",
+                    "PanelForm",
+                    received=f"{relation}",
+                    expected="panels that are free or follow from earlier ones",
                     hint="each panel follows at most once, from at least one other",
-                )  # fmt: skip
+                )
         if count - 1 not in later:
             raise VSAError("PanelForm", received=f"relations for {later}", expected=f"one for panel {count - 1}")
 

@@ -68,16 +68,20 @@ class _Rules(Registry["Rule"]):
         if owner != name:
             free = next(code for code in range(MOST_CODE + 1) if code not in self.coded())
             raise VSAError(
-                what, received=f"code {rule.code}", expected=f"a free code, but it is that of {owner!r}",
+                what,
+                received=f"code {rule.code}",
+                expected=f"a free code, but it is that of {owner!r}",
                 hint=f"{free} is free",
-            )  # fmt: skip
+            )
         if not rule.parameters or len(set(rule.parameters)) != len(rule.parameters):
             raise VSAError(what, received=f"parameters {rule.parameters}", expected="at least one, each once")
         if 0 in rule.parameters and len(rule.parameters) > 1:
             raise VSAError(
-                what, received=f"parameters {rule.parameters}", expected="(0,), or several of which none is 0",
+                what,
+                received=f"parameters {rule.parameters}",
+                expected="(0,), or several of which none is 0",
                 hint="0 says that a rule has no parameter, or that a file does not tell it",
-            )  # fmt: skip
+            )
         strange = set(rule.governs) - _GOVERNABLE
         if strange or not rule.governs:
             raise VSAError(what, received=f"governs {rule.governs}", expected=f"some of {sorted(_GOVERNABLE)}")
@@ -129,7 +133,6 @@ def rule_name(code: int) -> str:
         words = ", ".join(f"{number} ({name})" for number, name in sorted(known.items()))
         raise VSAError("name a rule", received=f"code {code}", expected=f"one of {words}")
     return known[code]
-
 
 
 def declares(codes: np.ndarray, what: str) -> Bools:

@@ -67,9 +67,11 @@ class Cell:
         chosen = runs.fingerprint([self.recipe.fingerprint(), self.device])
         plugins = self.recipe.plugins()
         return {
-            "settings": chosen, "code": runs.code_version(), "data": data_hash(self.puzzles.arrays),
+            "settings": chosen,
+            "code": runs.code_version(),
+            "data": data_hash(self.puzzles.arrays),
             **({"plugins": runs.fingerprint(plugins)} if plugins else {}),
-        }  # fmt: skip
+        }
 
     def compute(self) -> CellResult:
         import torch
@@ -196,9 +198,10 @@ class CellStore:
         foreign = sorted(path.name for path in self.folder.iterdir() if path.name not in _OWN)
         if foreign and not self.overwrite:
             raise SettingsError(
-                f"out={self.folder}", received=f"a folder that holds {foreign[0]}, which no benchmark writes",
+                f"out={self.folder}",
+                received=f"a folder that holds {foreign[0]}, which no benchmark writes",
                 hint="choose another, or say overwrite=true",
-            )  # fmt: skip
+            )
         matching = {}
         common = next(iter(marks.values()))
         for path in found:
@@ -210,9 +213,10 @@ class CellStore:
                 old = stored["marks"] if stored else {}
                 differing = ", ".join(name for name in wanted if old.get(name) != wanted[name])
                 raise SettingsError(
-                    f"out={self.folder}", received=f"a result of {path.stem} made with other {differing}",
+                    f"out={self.folder}",
+                    received=f"a result of {path.stem} made with other {differing}",
                     hint="choose another folder, or say overwrite=true",
-                )  # fmt: skip
+                )
         return matching
 
     def clear(self, keep: Mapping[str, Any]) -> None:

@@ -95,11 +95,20 @@ class ARLC(SoftRules):
                     raise SettingsError("ARLC", received=f"rules={rules}", expected=f">= {len(programmed)} programmed")
                 logits[:, : len(programmed)] = _PROGRAM_LOGIT * programmed
         super().__init__(
-            algebra, logits, fixed=mode == "programmed", backend=backend, columns=columns, selection="weighted",
-            temperature=temperature, term_temperature=term_temperature, weighting=weighting, prior=prior,
-            frequencies=frequencies, seed=seed,
+            algebra,
+            logits,
+            fixed=mode == "programmed",
+            backend=backend,
+            columns=columns,
+            selection="weighted",
+            temperature=temperature,
+            term_temperature=term_temperature,
+            weighting=weighting,
+            prior=prior,
+            frequencies=frequencies,
+            seed=seed,
             grammar=grammar,
-        )  # fmt: skip
+        )
         self.mode, self.terms = mode, terms
         if prior and mode == "programmed":
             self.prior.copy_(_simplicity(coefficients(logits[0]), columns))

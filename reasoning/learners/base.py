@@ -124,9 +124,7 @@ def constant_code(grammar: Iterable[str] = PUBLISHED) -> int:
     return next((rule.code for rule in rules_named(grammar) if rule.constant), UNKNOWN)
 
 
-def component_rules(
-    prediction: Prediction, component: int, grammar: Iterable[str] = PUBLISHED
-) -> Mapping[str, Tensor]:
+def component_rules(prediction: Prediction, component: int, grammar: Iterable[str] = PUBLISHED) -> Mapping[str, Tensor]:
     """Families of one component by rule slot, in the terms of RAVEN's grammar.
 
     In grids, entities of a panel may differ freely in an attribute, which the grammar calls Constant: so is named

@@ -139,8 +139,9 @@ class Decoded(Learner):
             raise VSAError(
                 "decode by codebook",
                 received=f"{math.prod(sizes):.3g} products of {' x '.join(map(str, sizes))} values",
-                expected=f"at most {_MOST}", hint="use decoder=factorizer, which does not list the products",
-            )  # fmt: skip
+                expected=f"at most {_MOST}",
+                hint="use decoder=factorizer, which does not list the products",
+            )
         if sizes not in self._products:
             atoms = books[0].atoms
             for book in books[1:]:

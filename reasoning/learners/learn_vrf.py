@@ -106,11 +106,20 @@ class LearnVRF(SoftRules):
         generator = torch.Generator().manual_seed(child_seed(seed, "learn_vrf", "initial weights"))
         weights = terms * sum(len(panels) + 1 for panels in panel_inputs(columns))
         super().__init__(
-            algebra, torch.randn((populations, rules, weights), generator=generator), fixed=False, backend=backend,
-            columns=columns, selection=selection, temperature=temperature, term_temperature=term_temperature,
-            weighting=weighting, prior=prior, frequencies=frequencies, seed=seed,
+            algebra,
+            torch.randn((populations, rules, weights), generator=generator),
+            fixed=False,
+            backend=backend,
+            columns=columns,
+            selection=selection,
+            temperature=temperature,
+            term_temperature=term_temperature,
+            weighting=weighting,
+            prior=prior,
+            frequencies=frequencies,
+            seed=seed,
             grammar=grammar,
-        )  # fmt: skip
+        )
         self.terms, self.grids = terms, grids
 
     # -- the rules ---------------------------------------------------------------------------------------------

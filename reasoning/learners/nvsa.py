@@ -175,16 +175,18 @@ class NVSA(Learner):
         shape = (len(scene), len(scene.keys))
         if tuple(labels.shape) != shape or labels.is_floating_point():
             raise ShapeError(
-                "NVSA.rule_log_likelihood", received=f"labels {tuple(labels.shape)} of {labels.dtype}",
+                "NVSA.rule_log_likelihood",
+                received=f"labels {tuple(labels.shape)} of {labels.dtype}",
                 expected=f"integers {shape}, one for each attribute",
-            )  # fmt: skip
+            )
         known = {UNKNOWN, *self.grammar.codes}
         strange = sorted(set(labels.unique().tolist()) - known)
         if strange:
             raise VSAError(
-                "NVSA.rule_log_likelihood", received=f"label {strange[0]}",
+                "NVSA.rule_log_likelihood",
+                received=f"label {strange[0]}",
                 expected=f"one of {', '.join(str(code) for code in sorted(known))}",
-            )  # fmt: skip
+            )
         _, found = self._abduce(scene)
         probability = found.log_probability
         of_family = torch.tensor(self.grammar.codes, device=probability.device) == labels.unsqueeze(-1)
@@ -196,9 +198,11 @@ class NVSA(Learner):
     def _abduce(self, scene: Scene) -> tuple[Panels, Abduction]:
         if scene.sets and scene.columns != 3:
             raise ShapeError(
-                "NVSA", received=f"sets of slots in rows of {scene.columns}", expected="rows of 3",
+                "NVSA",
+                received=f"sets of slots in rows of {scene.columns}",
+                expected="rows of 3",
                 hint="in longer rows only attributes with values are supported",
-            )  # fmt: skip
+            )
         panels = look(scene, shares=self.panels == "bundle")
         exact = self.open_positions == "exact"
         return panels, abduce(self.powers, self.names, panels, scene.columns, exact, self.grammar)

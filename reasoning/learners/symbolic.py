@@ -85,9 +85,7 @@ class Symbolic(Learner):
     mixed = "missing"
     entities = True
 
-    def __init__(
-        self, *, noise: float = 1e-3, sharpen: bool = False, grammar: Sequence[str] = PUBLISHED
-    ) -> None:
+    def __init__(self, *, noise: float = 1e-3, sharpen: bool = False, grammar: Sequence[str] = PUBLISHED) -> None:
         super().__init__()
         if not 0 < noise < 1:
             raise SettingsError("Symbolic", received=f"noise={noise}", expected="between 0 and 1")

@@ -46,9 +46,10 @@ def check_scene(scene: Any, perception: Perception, batch: PuzzleBatch) -> Scene
         raise DtypeError(who, received=f"a {type(scene).__name__}", expected="a reasoning.scene.Scene")
     if len(scene) != len(batch) or scene.columns != batch.arrays.columns:
         raise ShapeError(
-            who, received=f"a scene of {len(scene)} puzzles with {scene.columns} columns",
+            who,
+            received=f"a scene of {len(scene)} puzzles with {scene.columns} columns",
             expected=f"{len(batch)} puzzles with {batch.arrays.columns} columns, as in the batch",
-        )  # fmt: skip
+        )
     for part, summed in ((scene.pmfs, True), (scene.sets, False), (scene.entities, True)):
         _check_probabilities(who, part, summed)
     return scene
@@ -79,9 +80,10 @@ def check_prediction(prediction: Any, learner: Learner, scene: Scene) -> Predict
     unknown = [key for key in keys if key not in scene.keys]
     if unknown or len(set(keys)) != len(keys):
         raise VSAError(
-            f"{who}, keys", received=f"{', '.join(map(str, unknown or keys))}",
+            f"{who}, keys",
+            received=f"{', '.join(map(str, unknown or keys))}",
             expected=f"attributes of the scene, each once: {', '.join(map(str, scene.keys))}",
-        )  # fmt: skip
+        )
     puzzles, attributes = len(scene), len(keys)
     components = 1 + max((key.component for key in scene.keys), default=0)
     wanted: dict[str, tuple[str, tuple[int | None, ...], bool]] = {  # letters, sizes (None: any), whether floats
@@ -104,9 +106,11 @@ def check_prediction(prediction: Any, learner: Learner, scene: Scene) -> Predict
         if bool(value.isnan().any()):
             where = value.isnan().flatten(1).any(1)
             raise VSAError(
-                f"{who}, {name}", received=f"NaN in {int(where.sum())} of {puzzles} puzzles", expected="numbers",
+                f"{who}, {name}",
+                received=f"NaN in {int(where.sum())} of {puzzles} puzzles",
+                expected="numbers",
                 hint="look for a logarithm of zero or a division by zero",
-            )  # fmt: skip
+            )
     return prediction
 
 
@@ -128,9 +132,11 @@ def check_loss(loss: Any, learner: Learner) -> Tensor:
     _check_tensor(who, loss, "(), a scalar", (), True)
     if not loss.requires_grad:
         raise DtypeError(
-            who, received="a tensor without gradient", expected="one that depends on a weight",
+            who,
+            received="a tensor without gradient",
+            expected="one that depends on a weight",
             hint="leave out detach() and torch.no_grad()",
-        )  # fmt: skip
+        )
     return loss
 
 
@@ -161,6 +167,7 @@ def _check_probabilities(who: str, part: Mapping[AttributeKey, Tensor], summed: 
         if not (low >= -slack and high <= 1 + slack):
             what = "probabilities of a panel that sum to" if summed else "probabilities up to"
             raise VSAError(
-                f"{who}, attribute {key}", received=f"probabilities from {low:.4g}, and {what} {high:.4g}",
+                f"{who}, attribute {key}",
+                received=f"probabilities from {low:.4g}, and {what} {high:.4g}",
                 expected="none below 0, and at most 1",
-            )  # fmt: skip
+            )

@@ -255,7 +255,6 @@ class Explanation:
             return None
 
 
-
 def _number(value: float | None) -> float | None:
     """For JSON, which has neither infinities nor NaN."""
     return None if value is None or not math.isfinite(value) else round(float(value), 6)

@@ -39,9 +39,11 @@ def draw(explanation: Explanation) -> Figure:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise VSAError(
-            "Explanation.plot", received="no matplotlib", expected="it installed",
+            "Explanation.plot",
+            received="no matplotlib",
+            expected="it installed",
             hint="pip install 'vsa-reasoning[plots]'",
-        ) from error  # fmt: skip
+        ) from error
     wide = explanation.puzzle.columns > 4
     count = len(explanation.shown)
     below = 1.3 + 0.36 * count

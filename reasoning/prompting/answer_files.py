@@ -40,10 +40,12 @@ def adopt(settings: BenchmarkSettings, named: Sequence[str]) -> BenchmarkSetting
             )
     asked = prompt_settings(settings)
     return replace(
-        settings, dataset=asked.dataset, constellation=asked.constellation,
+        settings,
+        dataset=asked.dataset,
+        constellation=asked.constellation,
         perception=PerceptionSettings(asked.perception.name, asked.perception.options),
         prompts=str(find_prompts(settings)),
-    )  # fmt: skip
+    )
 
 
 def prompt_settings(settings: BenchmarkSettings) -> PromptSettings:
@@ -70,9 +72,11 @@ def find_prompts(settings: BenchmarkSettings) -> Path:
     found = sorted({path for file in files for path in Path(file).expanduser().parent.glob("*.settings.json")})
     if len(found) != 1:
         raise SettingsError(
-            "find the prompts", received=f"{len(found)} files *.settings.json beside the answers", expected="one",
+            "find the prompts",
+            received=f"{len(found)} files *.settings.json beside the answers",
+            expected="one",
             hint="write prompts=FILE.jsonl, the file that python -m reasoning.prompts wrote",
-        )  # fmt: skip
+        )
     return found[0]
 
 

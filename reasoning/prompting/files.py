@@ -52,9 +52,11 @@ class PromptSettings:
         if self.perception.name != "oracle" or unusual:
             what = f"{unusual[0]}={self.perception.options[unusual[0]]}" if unusual else self.perception.name
             raise SettingsError(
-                "setting perception", received=what, expected="oracle with stress, p_left, confounders, seed",
+                "setting perception",
+                received=what,
+                expected="oracle with stress, p_left, confounders, seed",
                 hint="prompts hold the labels, exact or under stress",
-            )  # fmt: skip
+            )
         options["stress_seed"] = options.pop("seed", self.seed)
         supplied = {"form": self.form, "order": self.order, "digits": self.digits, "seed": self.seed}
         return schema.call(Form, "perception", options, supplied, "prompts")
@@ -137,7 +139,9 @@ def read_sidecar(path: Path) -> tuple[PromptSettings, dict[str, PuzzleDataset]]:
     if found != known:
         different = sorted(name for name in {*found, *known} if found.get(name) != known.get(name))
         raise SettingsError(
-            f"read {where}", received=f"settings whose puzzles are others now: {', '.join(different)}",
-            expected="the puzzles of the prompts", hint="write the prompts again, with this version and these files",
-        )  # fmt: skip
+            f"read {where}",
+            received=f"settings whose puzzles are others now: {', '.join(different)}",
+            expected="the puzzles of the prompts",
+            hint="write the prompts again, with this version and these files",
+        )
     return settings, sets

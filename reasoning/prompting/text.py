@@ -98,14 +98,18 @@ class Form:
         if any(component.slots > 1 for component in arrays.components):
             if self.form == "predictive":
                 raise UnsupportedError(
-                    f"prompts of {arrays.constellation}", received="form=predictive", expected="form=discriminative",
+                    f"prompts of {arrays.constellation}",
+                    received="form=predictive",
+                    expected="form=discriminative",
                     hint="in a grid more than one panel can complete the matrix, since places and colors may be noise",
-                )  # fmt: skip
+                )
             if self.doubtful:
                 raise UnsupportedError(
-                    f"prompts of {arrays.constellation}", received=f"stress={self.stress}", expected="stress=none",
+                    f"prompts of {arrays.constellation}",
+                    received=f"stress={self.stress}",
+                    expected="stress=none",
                     hint="an empty place has no values whose uncertainty could be written",
-                )  # fmt: skip
+                )
 
 
 @dataclass(frozen=True)

@@ -108,9 +108,13 @@ def progress(title: str, length: int, done: int = 0) -> Iterator[Bar]:
     )
 
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
     with Progress(*columns, console=_console(stderr=True), disable=_silent.get()) as bars:
         task = bars.add_task(title, total=length, completed=done, note="")
 

@@ -126,9 +126,10 @@ def learner(
         supplied["backend"] = _backend(backend)
     elif not _backend(backend).exact:
         raise SettingsError(
-            f"backend={backend.name}", received=f"model {model.name}, which reads no stored codebooks",
+            f"backend={backend.name}",
+            received=f"model {model.name}, which reads no stored codebooks",
             expected="backend=digital",
-        )  # fmt: skip
+        )
     if "mode" not in takes and cls.learns and mode not in ("learned", "pretrained"):
         raise SettingsError(f"model.mode={mode}", received=f"model {model.name}", expected="model.mode=learned")
     with seeded(child_seed(seed, "learner")):
@@ -156,9 +157,13 @@ def layout(dataset: DatasetSettings, chosen: str | Sequence[str], columns: int |
         except UnknownNameError:  # "all", or the stem of a file
             continue
     return Layout(
-        dataset.name, tuple(names) or tuple(CONSTELLATIONS), dataset.columns if columns is None else columns,
-        dataset.maxval, dataset.confounders, tuple(rule.name for rule in dataset.kind.grammar),
-    )  # fmt: skip
+        dataset.name,
+        tuple(names) or tuple(CONSTELLATIONS),
+        dataset.columns if columns is None else columns,
+        dataset.maxval,
+        dataset.confounders,
+        tuple(rule.name for rule in dataset.kind.grammar),
+    )
 
 
 def decoded(learner: Learner, decoder: str, algebra: Named, backend: Named, seed: int) -> Learner:
@@ -322,9 +327,16 @@ def _generated(
 
     def load(count: int) -> PuzzleDataset:
         return datasets.load(
-            dataset.name, split=split, constellation=name, n=count, seed=dataset.seed, columns=dataset.columns,
-            maxval=dataset.maxval, confounders=dataset.confounders, cache_dir=dataset.cache_dir,
-        )  # fmt: skip
+            dataset.name,
+            split=split,
+            constellation=name,
+            n=count,
+            seed=dataset.seed,
+            columns=dataset.columns,
+            maxval=dataset.maxval,
+            confounders=dataset.confounders,
+            cache_dir=dataset.cache_dir,
+        )
 
     if pair is None:
         return load(n)
@@ -346,9 +358,11 @@ def columns(sets: Mapping[str, PuzzleDataset]) -> int:
     found = {name: puzzles.arrays.columns for name, puzzles in sets.items()}
     if len(set(found.values())) != 1:
         raise SettingsError(
-            "choose puzzle sets", received=f"rows of different length ({found})", expected="one length in a run",
+            "choose puzzle sets",
+            received=f"rows of different length ({found})",
+            expected="one length in a run",
             hint="name the sets with constellation=",
-        )  # fmt: skip
+        )
     return next(iter(found.values()))
 
 

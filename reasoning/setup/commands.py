@@ -150,9 +150,7 @@ def compose_settings(config: str, arguments: Sequence[str]) -> dict[str, Any]:
     with composing() as loader:
         try:
             ordered = _arrange(arguments, loader.repository)
-            composed = compose_with_parts(
-                lambda some: compose(config, some, _without_file), ordered, parse(ordered)
-            )
+            composed = compose_with_parts(lambda some: compose(config, some, _without_file), ordered, parse(ordered))
         except VSAError:
             raise
         except MissingConfigException as error:
@@ -275,9 +273,11 @@ def no_model(module: str) -> NoModelError:
     """
     names = model_names()
     return NoModelError(
-        f"python -m {module}", received="no model", expected=f"one of: {', '.join(names)}",
+        f"python -m {module}",
+        received="no model",
+        expected=f"one of: {', '.join(names)}",
         hint=f"write python -m {module} +model={'arlc' if 'arlc' in names else names[0]}",
-    )  # fmt: skip
+    )
 
 
 def _without_file(group: str, name: str) -> dict[str, Any] | None:
@@ -337,9 +337,11 @@ def _tables() -> dict[str, Any]:
     from vsa import backends, models
 
     return {
-        "model": learners.LEARNERS, "perception": perception.PERCEPTIONS, "algebra": models.ALGEBRAS,
+        "model": learners.LEARNERS,
+        "perception": perception.PERCEPTIONS,
+        "algebra": models.ALGEBRAS,
         "backend": backends.BACKENDS,
-    }  # fmt: skip
+    }
 
 
 def _arrange(arguments: Sequence[str], repository: Any) -> list[str]:
@@ -350,9 +352,11 @@ def _arrange(arguments: Sequence[str], repository: Any) -> list[str]:
         key, value = override.key_or_group, override.value()
         if key == "model" and not override.is_add() and isinstance(value, str):
             raise SettingsError(
-                f"argument {argument!r}", received="no plus", expected=f"+model={value}",
+                f"argument {argument!r}",
+                received="no plus",
+                expected=f"+model={value}",
                 hint="a model is added to the settings, so it takes a plus",
-            )  # fmt: skip
+            )
         if key == "experiment":
             experiments.append(f"+experiment={value}")
         elif key in SECTIONS and last.get(key, argument) != argument:

@@ -70,8 +70,12 @@ class Job:
         if self.answers is not None:
             return None
         own = ("model", "algebra", "backend", "mode")
-        return {**{name: schema.plain(getattr(self, name)) for name in own}, "seed": self.atoms,
-                "perception": self.perception.header(), "differs": list(self.differs)}  # fmt: skip
+        return {
+            **{name: schema.plain(getattr(self, name)) for name in own},
+            "seed": self.atoms,
+            "perception": self.perception.header(),
+            "differs": list(self.differs),
+        }
 
     def say_differences(self) -> None:
         """Say aloud what the user said otherwise than the header of the weights; once it is known to make sense."""
@@ -89,9 +93,17 @@ class Job:
             The recipe.
         """
         return Recipe(
-            self.model, self.algebra, self.backend, self.perception, layout, self.mode, self.atoms, self.weights,
-            self.decoder, self.differs,
-        )  # fmt: skip
+            self.model,
+            self.algebra,
+            self.backend,
+            self.perception,
+            layout,
+            self.mode,
+            self.atoms,
+            self.weights,
+            self.decoder,
+            self.differs,
+        )
 
 
 def make_jobs(
@@ -124,9 +136,11 @@ def _answer_jobs(settings: BenchmarkSettings, taken: Sequence[str]) -> list[Job]
     for name in files:
         if not _NAME.fullmatch(name) or name in taken:
             raise SettingsError(
-                f"setting answers={{{name}: ...}}", received="a name that is a model of ours, or no name of a folder",
-                expected="letters, digits, points and dashes", hint="write answers={NAME: FILE}",
-            )  # fmt: skip
+                f"setting answers={{{name}: ...}}",
+                received="a name that is a model of ours, or no name of a folder",
+                expected="letters, digits, points and dashes",
+                hint="write answers={NAME: FILE}",
+            )
     seen = FrontEnd(without_weights(settings.perception), settings.algebra, settings.backend)
     return [
         Job(ModelSettings(name), settings.algebra, settings.backend, seen, settings.seed, answers=file)
@@ -152,9 +166,11 @@ def _models_and_seeds(
     by_model = settings.checkpoint or {}
     if isinstance(by_model, str):
         raise SettingsError(
-            f"checkpoint={by_model}", received="one run for several models", expected="a folder for each",
+            f"checkpoint={by_model}",
+            received="one run for several models",
+            expected="a folder for each",
             hint="write checkpoint={NAME:RUN_DIR}",
-        )  # fmt: skip
+        )
     schema.refuse_unknown("checkpoint", list(by_model), settings.compare, what="model in")
     jobs = []
     for entry in settings.compare:
@@ -218,13 +234,15 @@ def make_job(
         resolved = replace(model, mode=model.mode or "programmed")
         return Job(
             resolved, settings.algebra, settings.backend, seen, settings.seed, settings.seed, differs=tuple(differs)
-        )  # fmt: skip
+        )
     header = weights.read_header(path)
     if header.model is None:
         raise SettingsError(
-            f"checkpoint={checkpoint}", received="the weights of a front-end alone", expected="those of a model",
+            f"checkpoint={checkpoint}",
+            received="the weights of a front-end alone",
+            expected="those of a model",
             hint=f"write +model=NAME perception.checkpoint={checkpoint}",
-        )  # fmt: skip
+        )
     if model is not None and model.name != header.model.name:
         raise SettingsError(
             f"checkpoint={checkpoint}", received=f"a run of {header.model.name}", expected=f"one of {model.name}"
@@ -237,9 +255,7 @@ def make_job(
     seen, changes = front_end(settings, (path, header), said)
     differs += changes
     atoms = settings.seed if {"seed", "seeds"} & set(said) else header.seed
-    return Job(
-        trained, algebra, backend, seen, settings.seed, atoms, str(path), differs=tuple(dict.fromkeys(differs))
-    )  # fmt: skip
+    return Job(trained, algebra, backend, seen, settings.seed, atoms, str(path), differs=tuple(dict.fromkeys(differs)))
 
 
 def _weights_of(
@@ -255,14 +271,17 @@ def _weights_of(
     shipped = weights.shipped_weights(model.name)
     if model.mode in ("learned", "programmed_then_learned"):
         raise SettingsError(
-            f"model.mode={model.mode}", received="no checkpoint", expected="checkpoint=RUN_DIR of a finished training",
+            f"model.mode={model.mode}",
+            received="no checkpoint",
+            expected="checkpoint=RUN_DIR of a finished training",
             hint=f"make one with python -m reasoning.train +model={model.name}",
-        )  # fmt: skip
+        )
     if model.mode == "pretrained" and shipped is None:
         raise SettingsError(
-            "model.mode=pretrained", received=f"model {model.name}, which comes without weights",
+            "model.mode=pretrained",
+            received=f"model {model.name}, which comes without weights",
             expected="model.mode=programmed, or checkpoint=RUN_DIR",
-        )  # fmt: skip
+        )
     if model.mode == "pretrained" or shipped is None or not _has_program(model):
         return None if model.mode == "programmed" else shipped
     if model.mode == "programmed":

@@ -73,15 +73,21 @@ class Recipe:
         seen = _made(front_end, self.columns)
         if not training and front_end.weights is None and any(True for _ in seen.parameters()):
             raise SettingsError(
-                f"perception={front_end.perception.name}", received="no weights for it, which it has to learn",
+                f"perception={front_end.perception.name}",
+                received="no weights for it, which it has to learn",
                 expected="perception.checkpoint=FILE or RUN_DIR, or checkpoint=RUN_DIR of a run that trained it",
                 hint=f"train it: python -m reasoning.train +model={self.model.name} "
                 f"perception={front_end.perception.name}",
-            )  # fmt: skip
+            )
         learner = build.learner(
-            self.model, self.algebra, self.backend, columns=self.columns, mode=self.mode, seed=self.seed,
+            self.model,
+            self.algebra,
+            self.backend,
+            columns=self.columns,
+            mode=self.mode,
+            seed=self.seed,
             grammar=self.layout.rules,
-        )  # fmt: skip
+        )
         if self.weights is not None:
             self._load(learner)
         if self.mode == "pretrained":
@@ -112,9 +118,11 @@ class Recipe:
             if not reasons:
                 raise
             raise SettingsError(
-                f"checkpoint={self.weights}", received=f"{', '.join(reasons)}, which the weights do not fit",
-                expected="what they were trained with", hint=str(error),
-            ) from error  # fmt: skip
+                f"checkpoint={self.weights}",
+                received=f"{', '.join(reasons)}, which the weights do not fit",
+                expected="what they were trained with",
+                hint=str(error),
+            ) from error
 
     def header(self) -> dict[str, Any]:
         """What shapes the result: kept with the weights, and in the records of runs."""
@@ -130,8 +138,13 @@ class Recipe:
 
     def plugins(self) -> dict[str, Any]:
         """Whose the parts are that other packages offer, as :func:`vsa.plugins.origins`."""
-        named = {"learners": self.model.name, "algebras": self.algebra.name, "backends": self.backend.name,
-                 "perceptions": self.perception.perception.name, "factorizers": self.decoder}  # fmt: skip
+        named = {
+            "learners": self.model.name,
+            "algebras": self.algebra.name,
+            "backends": self.backend.name,
+            "perceptions": self.perception.perception.name,
+            "factorizers": self.decoder,
+        }
         return origins(named, self.backend.options)
 
     def save(self, path: Path, weights: Mapping[str, Any], protocol: str) -> None:

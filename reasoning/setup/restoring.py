@@ -166,14 +166,17 @@ def front_end(
         header = weights.read_header(path)
         if weights.PERCEPTION not in header.parts:
             raise SettingsError(
-                f"perception.checkpoint={own}", received="weights without those of a front-end",
+                f"perception.checkpoint={own}",
+                received="weights without those of a front-end",
                 expected="a run, or a file, of a front-end with weights",
-            )  # fmt: skip
+            )
         if "perception" in said and wanted.name != header.perception.perception.name:
             raise SettingsError(
-                f"perception.checkpoint={own}", received=f"the weights of {header.perception.perception.name}",
-                expected=f"those of perception={wanted.name}", hint="leave out perception=",
-            )  # fmt: skip
+                f"perception.checkpoint={own}",
+                received=f"the weights of {header.perception.perception.name}",
+                expected=f"those of perception={wanted.name}",
+                hint="leave out perception=",
+            )
         others = {key: argument for key, argument in said.items() if key != "perception"}
         return _restored(settings, path, header, others)
     if weighted is None:
@@ -181,9 +184,7 @@ def front_end(
     return _restored(settings, *weighted, said)
 
 
-def _restored(
-    settings: Wanted, path: Path, header: Header, said: Mapping[str, str]
-) -> tuple[FrontEnd, list[str]]:
+def _restored(settings: Wanted, path: Path, header: Header, said: Mapping[str, str]) -> tuple[FrontEnd, list[str]]:
     from reasoning.setup import weights  # loads torch
 
     stored, wanted = header.perception, without_weights(settings.perception)
@@ -231,8 +232,10 @@ def completed(arguments: Sequence[str]) -> list[str]:
         header = weights.read_header(weights.find_weights(str(given), setting))
         if setting == "checkpoint":
             implied |= {"algebra": header.algebra.name, "backend": header.backend.name}
-            parts += [*_implied_parts("algebra", header.algebra, named),
-                      *_implied_parts("backend", header.backend, named)]  # fmt: skip
+            parts += [
+                *_implied_parts("algebra", header.algebra, named),
+                *_implied_parts("backend", header.backend, named),
+            ]
             if header.model is not None:
                 implied["model"] = header.model.name
         if setting == "checkpoint" or weights.PERCEPTION in header.parts:
@@ -240,11 +243,14 @@ def completed(arguments: Sequence[str]) -> list[str]:
     own = {f"perception.{name}" for name in TrainingPerceptionSettings.__dataclass_fields__ if name != "name"}
     set_inside = {key.partition(".")[0] for key in named if "." in key and key not in own}
     return [
-        *(f"{'+' if section == 'model' else ''}{section}={name}" for section, name in implied.items()
-          if section not in named and section in set_inside),
+        *(
+            f"{'+' if section == 'model' else ''}{section}={name}"
+            for section, name in implied.items()
+            if section not in named and section in set_inside
+        ),
         *parts,
         *arguments,
-    ]  # fmt: skip
+    ]
 
 
 def adopt_front_end(settings: S, said: Mapping[str, str]) -> S:
@@ -264,8 +270,11 @@ def adopt_front_end(settings: S, said: Mapping[str, str]) -> S:
         return settings
     seen, differs = front_end(settings, None, {"backend": "", **said})
     if differs:
-        log.warning("perception.checkpoint=%s: applied as the command line says: %s",
-                    settings.perception.checkpoint, "; ".join(differs))  # fmt: skip
+        log.warning(
+            "perception.checkpoint=%s: applied as the command line says: %s",
+            settings.perception.checkpoint,
+            "; ".join(differs),
+        )
     own = replace(settings.perception, name=seen.perception.name, options=seen.perception.options)
     return replace(settings, perception=own)
 

@@ -263,8 +263,13 @@ def _spell(hint: Any) -> str:
     if origin in (tuple, list, Sequence):
         return "a list of values, each " + _spell(arguments[0]) if arguments else "a list"
     names = {
-        int: "an integer", float: "a number", bool: "true or false", str: "text", type(None): "null", Any: "a value"
-    }  # fmt: skip
+        int: "an integer",
+        float: "a number",
+        bool: "true or false",
+        str: "text",
+        type(None): "null",
+        Any: "a value",
+    }
     if hint in names:
         return names[hint]
     if _is_kind(hint):

@@ -116,9 +116,14 @@ def plugins(parts: Any, factorizers: str | None = None) -> dict[str, Any]:
     Returns:
         As :func:`vsa.plugins.origins`.
     """
-    named = {"learners": parts.model.name, "algebras": parts.algebra.name, "backends": parts.backend.name,
-             "perceptions": parts.perception.name, "factorizers": factorizers,
-             "datasets": getattr(getattr(parts, "dataset", None), "name", None)}  # fmt: skip
+    named = {
+        "learners": parts.model.name,
+        "algebras": parts.algebra.name,
+        "backends": parts.backend.name,
+        "perceptions": parts.perception.name,
+        "factorizers": factorizers,
+        "datasets": getattr(getattr(parts, "dataset", None), "name", None),
+    }
     return origins(named, parts.backend.options)
 
 
@@ -143,9 +148,11 @@ class DatasetSettings:
         if self.name not in known_names():
             near = closest(self.name, known_names())
             raise SettingsError(
-                "setting dataset.name", received=repr(self.name), expected=f"one of {', '.join(known_names())}",
+                "setting dataset.name",
+                received=repr(self.name),
+                expected=f"one of {', '.join(known_names())}",
                 hint=f"did you mean {near[0]!r}?" if near else "a data set of your own is registered in DATA_SETS",
-            )  # fmt: skip
+            )
         _at_least("dataset.n", self.n, 1)
         _at_least("dataset.columns", self.columns, 3)
         _at_least("dataset.maxval", self.maxval, 1)
@@ -185,9 +192,10 @@ class TrainingDatasetSettings(DatasetSettings):
             _at_least("dataset.test_maxval", maxval, 1)
         if self.test_maxval is not None and (not self.kind.ranged or not self.test_maxval):
             raise SettingsError(
-                "setting dataset.test_maxval", received=f"{list(self.test_maxval)} with dataset={self.name}",
+                "setting dataset.test_maxval",
+                received=f"{list(self.test_maxval)} with dataset={self.name}",
                 expected="null, or at least one range with dataset=iraven_x or its like",
-            )  # fmt: skip
+            )
         if self.split is not None:
             raise SettingsError(
                 "setting dataset.split",

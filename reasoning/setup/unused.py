@@ -32,15 +32,18 @@ def refuse_unused(config: str, named: Mapping[str, str], composed: Mapping[str, 
     model = composed.get("model")
     if config == "train" and isinstance(model, Mapping) and not model.get("training") and _only_judges(model["name"]):
         raise SettingsError(
-            f"+model={model['name']}", received="python -m reasoning.train", expected="a model that learns",
+            f"+model={model['name']}",
+            received="python -m reasoning.train",
+            expected="a model that learns",
             hint=f"python -m reasoning.benchmark +model={model['name']} evaluates it",
-        )  # fmt: skip
+        )
     for key, argument in named.items():
         if config != "train" and (key == "model.training" or key.startswith("model.training.")):
             raise SettingsError(
-                f"argument {argument!r}", received=f"python -m reasoning.{config}, which does not train",
+                f"argument {argument!r}",
+                received=f"python -m reasoning.{config}, which does not train",
                 expected="python -m reasoning.train",
-            )  # fmt: skip
+            )
     if not any(key.partition(".")[0] in _PARTS for key in named):  # nothing to ask the parts about, which load torch
         return
     takers = _takers(composed)
@@ -52,9 +55,11 @@ def refuse_unused(config: str, named: Mapping[str, str], composed: Mapping[str, 
         for key, argument in named.items():
             if key.partition(".")[0] == section:
                 raise SettingsError(
-                    f"argument {argument!r}", received=f"{' and '.join(takers)}, which use no {section}",
-                    expected=f"no {section}", hint="leave it out",
-                )  # fmt: skip
+                    f"argument {argument!r}",
+                    received=f"{' and '.join(takers)}, which use no {section}",
+                    expected=f"no {section}",
+                    hint="leave it out",
+                )
 
 
 def _only_judges(name: Any) -> bool:
@@ -80,8 +85,9 @@ def _takers(composed: Mapping[str, Any]) -> dict[str, Sequence[str]] | None:
     found: dict[str, Sequence[str]] = {}
     seen_by = [str(seen.get("name"))]
     tables: tuple[tuple[Any, str, list[str]], ...] = (
-        (learners.LEARNERS, "model", models), (perception.PERCEPTIONS, "perception", seen_by),
-    )  # fmt: skip
+        (learners.LEARNERS, "model", models),
+        (perception.PERCEPTIONS, "perception", seen_by),
+    )
     for registry, kind, names in tables:
         for name in names:
             if name not in registry:  # refused where it is made, with the names that exist

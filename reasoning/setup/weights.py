@@ -139,9 +139,11 @@ def _read_version(path: Path, modified: int, size: int) -> tuple[dict[str, Tenso
     version = stored.get("format", 1)
     if not isinstance(version, int) or version > FORMAT:
         raise SettingsError(
-            f"read {path}", received=f"weights of format {version}", expected=f"at most {FORMAT}, known to this code",
+            f"read {path}",
+            received=f"weights of format {version}",
+            expected=f"at most {FORMAT}, known to this code",
             hint="update the package",
-        )  # fmt: skip
+        )
     if version == 1:
         stored = _upgraded(path, stored)
         tensors = {f"{LEARNER}.{name}": tensor for name, tensor in tensors.items()}
@@ -181,9 +183,14 @@ def _upgraded(path: Path, stored: Mapping[str, Any]) -> dict[str, Any]:
             **stored,
             "backend": settings["backend"],
             "layout": schema.plain(layout),
-            "perception": {"perception": perception, "algebra": settings["algebra"], "backend": settings["backend"],
-                           "seed": seed, "layout": schema.plain(layout)},
-        }  # fmt: skip
+            "perception": {
+                "perception": perception,
+                "algebra": settings["algebra"],
+                "backend": settings["backend"],
+                "seed": seed,
+                "layout": schema.plain(layout),
+            },
+        }
     except (KeyError, TypeError) as error:
         raise CorruptFileError(f"read {path.parent / 'settings.yaml'}", received=f"no {error}") from error
 
@@ -221,9 +228,10 @@ def find_weights(checkpoint: str, setting: str = "checkpoint") -> Path:
         return path / WEIGHTS
     if (path / "settings.yaml").is_file():
         raise SettingsError(
-            f"{setting}={checkpoint}", received="a run that is not finished",
+            f"{setting}={checkpoint}",
+            received="a run that is not finished",
             hint=f"finish it: python -m reasoning.train resume={checkpoint}",
-        )  # fmt: skip
+        )
     raise SettingsError(
         f"{setting}={checkpoint}",
         received="a folder that is no training run" if path.is_dir() else "no such folder",

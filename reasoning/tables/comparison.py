@@ -34,9 +34,10 @@ def check_folder(out: Path) -> None:
             continue
         if not path.is_dir() or not all((part / "cells").is_dir() for part in path.iterdir()):
             raise SettingsError(
-                f"out={out}", received=f"a folder that holds {path.name}, which is no part of a comparison",
+                f"out={out}",
+                received=f"a folder that holds {path.name}, which is no part of a comparison",
                 hint="choose another, or say overwrite=true",
-            )  # fmt: skip
+            )
 
 
 def summary(results: Runs) -> list[dict[str, Any]]:

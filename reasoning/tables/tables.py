@@ -278,12 +278,18 @@ def to_latex(header: Sequence[str], rows: Sequence[Sequence[Any]], caption: str)
         return text
 
     lines = [
-        r"\begin{table}", r"  \centering", rf"  \caption{{{cell(caption)}}}",
-        rf"  \begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", r"    \toprule",
-        "    " + " & ".join(map(cell, header)) + r" \\", r"    \midrule",
+        r"\begin{table}",
+        r"  \centering",
+        rf"  \caption{{{cell(caption)}}}",
+        rf"  \begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
+        r"    \toprule",
+        "    " + " & ".join(map(cell, header)) + r" \\",
+        r"    \midrule",
         *("    " + " & ".join(map(cell, row)) + r" \\" for row in rows),
-        r"    \bottomrule", r"  \end{tabular}", r"\end{table}",
-    ]  # fmt: skip
+        r"    \bottomrule",
+        r"  \end{tabular}",
+        r"\end{table}",
+    ]
     return "\n".join(lines) + "\n"
 
 

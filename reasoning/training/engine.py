@@ -179,9 +179,14 @@ class Trainer:
             losses.append(self._train_step(batch))
             if metrics is not None:
                 metrics.write(
-                    stage="train", epoch=self.epoch, batch=self.batch, step=self.step, loss=losses[-1],
-                    lr=learning_rate(plan, self.step, steps), seconds=round(self._seconds(), 3),
-                )  # fmt: skip
+                    stage="train",
+                    epoch=self.epoch,
+                    batch=self.batch,
+                    step=self.step,
+                    loss=losses[-1],
+                    lr=learning_rate(plan, self.step, steps),
+                    seconds=round(self._seconds(), 3),
+                )
             if self.watch:
                 self.watch(self.epoch, self.batch, losses[-1])
             self.step += 1
@@ -232,10 +237,11 @@ class Trainer:
         late = [name for name, _ in self.solver.named_parameters() if name not in self._stored]
         if late:
             raise SettingsError(
-                "train", received=f"the weight {late[0]}, which was made after the training had begun",
+                "train",
+                received=f"the weight {late[0]}, which was made after the training had begun",
                 expected="all weights made by the constructor, which is given layout and columns",
                 hint="torch.nn.LazyLinear and its kind hold the place of weights whose shape is not known yet",
-            )  # fmt: skip
+            )
 
     def _scenes(self) -> Iterator[tuple[Scene, Tensor]]:
         """The training set as it is seen once training is over."""
@@ -315,15 +321,18 @@ def free_weights(solver: Solver) -> tuple[list[nn.Parameter], list[nn.Parameter]
     names = type(solver.learner).__name__, type(solver.perception).__name__
     if not seen and not learned:
         raise SettingsError(
-            "train", received="a {} and a front-end {} without a free weight: nothing to train".format(*names),
+            "train",
+            received="a {} and a front-end {} without a free weight: nothing to train".format(*names),
             expected="model.mode=learned or programmed_then_learned, or a front-end with weights",
             hint="python -m reasoning.benchmark evaluates what is not trained",
-        )  # fmt: skip
+        )
     if seen and not solver.learner.teaches:
         raise SettingsError(
-            "train", received="a front-end {1} with weights before a {0}, through which nothing learns".format(*names),
-            expected="a model whose training loss reaches the front-end", hint="nvsa, arlc and learn_vrf have one",
-        )  # fmt: skip
+            "train",
+            received="a front-end {1} with weights before a {0}, through which nothing learns".format(*names),
+            expected="a model whose training loss reaches the front-end",
+            hint="nvsa, arlc and learn_vrf have one",
+        )
     return seen, learned
 
 

@@ -95,9 +95,10 @@ def recipe_of(settings: TrainSettings, layout: Layout, folder: Path | None = Non
     shipped = weights.shipped_weights(settings.model.name) if mode == "pretrained" else None
     if mode == "pretrained" and shipped is None:
         raise SettingsError(
-            "model.mode=pretrained", received=f"model {settings.model.name}, which comes without weights",
+            "model.mode=pretrained",
+            received=f"model {settings.model.name}, which comes without weights",
             expected="model.mode=programmed or learned",
-        )  # fmt: skip
+        )
     kept = None if folder is None else folder / weights.FRONT_END
     if kept is not None and kept.is_file():
         own = replace(settings.perception, checkpoint=str(kept))
@@ -107,9 +108,15 @@ def recipe_of(settings: TrainSettings, layout: Layout, folder: Path | None = Non
     seen, _ = restoring.front_end(settings, None, every)
     seen = replace(seen, layout=seen.layout or layout, frozen=settings.perception.frozen)
     return Recipe(
-        settings.model, settings.algebra, settings.backend, seen, layout, mode, settings.seed,
+        settings.model,
+        settings.algebra,
+        settings.backend,
+        seen,
+        layout,
+        mode,
+        settings.seed,
         None if shipped is None else str(shipped),
-    )  # fmt: skip
+    )
 
 
 def run(folder: Path, prepared: Prepared) -> dict[str, Metrics]:
@@ -141,10 +148,15 @@ def _train(folder: Path, prepared: Prepared) -> Outcome:
     total = plan.epochs * -(-len(_joined(parts, plan)) // plan.batch_size)
     with console.progress("training", total, newest.step if newest else 0) as bar:
         return train_solver(
-            prepared.solver, parts, plan, folder, device=settings.device, keep=settings.checkpoints.keep,
+            prepared.solver,
+            parts,
+            plan,
+            folder,
+            device=settings.device,
+            keep=settings.checkpoints.keep,
             protocol=protocol(settings),
             watch=lambda epoch, batch, loss: bar(1, f"epoch {epoch + 1}/{plan.epochs}  loss {loss:.3f}"),
-        )  # fmt: skip
+        )
 
 
 def _joined(sets: Sequence[PuzzleDataset], plan: Plan) -> PuzzleSource:
@@ -196,9 +208,16 @@ def train_solver(
 def plan_of(settings: TrainSettings) -> Plan:
     """How long and how fast a run trains."""
     return Plan(
-        settings.epochs, settings.batch_size, settings.lr, settings.weight_decay, settings.schedule, settings.seed,
-        settings.checkpoints.every_seconds, settings.checkpoints.every_epochs, settings.perception.lr,
-    )  # fmt: skip
+        settings.epochs,
+        settings.batch_size,
+        settings.lr,
+        settings.weight_decay,
+        settings.schedule,
+        settings.seed,
+        settings.checkpoints.every_seconds,
+        settings.checkpoints.every_epochs,
+        settings.perception.lr,
+    )
 
 
 def _evaluate(prepared: Prepared) -> dict[str, Metrics]:

@@ -107,9 +107,10 @@ def _check_folder(out: Path, settings: TrainSettings) -> None:
     foreign = [name for name in names if not name.isdigit() and name not in comparison.TABLES]
     if foreign:
         raise SettingsError(
-            f"out={out}", received=f"a folder that holds {foreign[0]}, which is no run of a seed",
+            f"out={out}",
+            received=f"a folder that holds {foreign[0]}, which is no run of a seed",
             hint="choose another, or say overwrite=true",
-        )  # fmt: skip
+        )
 
 
 def _line(title: str, model: str, values: Mapping[str, float | None]) -> report.Reference:

@@ -21,9 +21,15 @@ log = logging.getLogger(__name__)
 
 MODULE = "reasoning.train"
 _KEPT = (
-    "checkpoints", "metrics.jsonl", weights.WEIGHTS, weights.FRONT_END, "results.json", "rules.json", "run.json",
+    "checkpoints",
+    "metrics.jsonl",
+    weights.WEIGHTS,
+    weights.FRONT_END,
+    "results.json",
+    "rules.json",
+    "run.json",
     "settings.yaml",
-)  # fmt: skip
+)
 
 
 def train(folder: Path, settings: TrainSettings, arguments: list[str], *, go_on: bool = False) -> None:
@@ -63,9 +69,11 @@ def _start(folder: Path, prepared: training.Prepared, arguments: list[str]) -> N
             unfinished = (folder / "settings.yaml").is_file() and not (folder / "results.json").is_file()
             hint = f"go on with resume={folder}, or " if unfinished else ""
             raise SettingsError(
-                f"out={folder}", received="a folder that is not empty and holds another run", expected="a new one",
+                f"out={folder}",
+                received="a folder that is not empty and holds another run",
+                expected="a new one",
                 hint=f"{hint}choose another folder, or say overwrite=true",
-            )  # fmt: skip
+            )
         _clear(folder)
     runs.prepare_folder(folder)
     record = {
@@ -135,10 +143,15 @@ def _refuse_changes(stored: Mapping[str, Any], before: list[str], changes: list[
     composed = commands.compose_settings("train", restoring.completed(line))
     asked = schema.flatten(schema.plain(parse(composed, commands.said(line))))
     had = schema.flatten(stored)
-    different = [f"{key}={asked.get(key)} (the run has {had.get(key)})" for key in sorted({*asked, *had})
-                 if asked.get(key) != had.get(key)]  # fmt: skip
+    different = [
+        f"{key}={asked.get(key)} (the run has {had.get(key)})"
+        for key in sorted({*asked, *had})
+        if asked.get(key) != had.get(key)
+    ]
     if different:
         raise SettingsError(
-            f"resume={folder}", received=f"changed settings: {', '.join(different)}", expected="the run's own",
+            f"resume={folder}",
+            received=f"changed settings: {', '.join(different)}",
+            expected="the run's own",
             hint="leave them out, or start a new run",
-        )  # fmt: skip
+        )

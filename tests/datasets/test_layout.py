@@ -23,9 +23,7 @@ def test_attributes_are_those_of_the_scene(constellation):
 
 @pytest.mark.parametrize(("columns", "maxval", "confounders"), [(3, 10, 0), (4, 20, 3)])
 def test_attributes_of_rows_and_ranges(columns, maxval, confounders):
-    arrays = datasets.generate(
-        "iraven_x", n=2, seed=0, columns=columns, maxval=maxval, confounders=confounders
-    )  # fmt: skip
+    arrays = datasets.generate("iraven_x", n=2, seed=0, columns=columns, maxval=maxval, confounders=confounders)
     layout = Layout.of(arrays)
     assert (layout.columns, layout.maxval, layout.confounders) == (columns, maxval, confounders)
     assert layout.attributes("center_single") == widths(arrays)

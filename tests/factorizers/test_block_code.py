@@ -63,7 +63,7 @@ def test_a_step_is_the_published_step(sample: int, monkeypatch: pytest.MonkeyPat
         pool[f"spectrum{factor}"] = dynamics._spectrum(estimates[factor])
     subset = torch.zeros(3, 30)
     for factor in range(3):
-        subset[factor, factor : 25 : 5] = 1 / 5
+        subset[factor, factor:25:5] = 1 / 5
     monkeypatch.setattr(dynamics, "_random", lambda factor, rows: subset[factor].expand(rows, -1))
     alone = lost = 0
     for _ in range(3):

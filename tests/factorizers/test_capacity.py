@@ -92,9 +92,8 @@ def test_codebooks_on_simulated_devices(name: str) -> None:
     common = ("+factorizer=in_memory", "factorizer.noise=0.0", "size=20", "queries=20", "draws=2")
     exact, noisy, again, aged = (
         run(*common, *more)[0]
-        for more in ((), (f"backend={name}",), (f"backend={name}",),
-                     (f"backend={name}", "backend.age_seconds=86400.0"))
-    )  # fmt: skip
+        for more in ((), (f"backend={name}",), (f"backend={name}",), (f"backend={name}", "backend.age_seconds=86400.0"))
+    )
     assert exact["microjoules_per_query"] is None
     assert exact["backend"] == {"name": "digital", "topk_elements": 2**22}
     assert noisy["backend"]["name"] == name
@@ -192,11 +191,17 @@ def test_mistakes_are_sentences(arguments: list[str], sentence: str, capsys: pyt
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("content,sentence", [
-    ("{", "received no JSON"), ("{}", "received other JSON; expected a list of cells"), ("[3]", "received other JSON"),
-])  # fmt: skip
-def test_a_file_that_is_no_list_of_cells_is_left_alone(content: str, sentence: str, tmp_path: Path,
-                                                       capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+@pytest.mark.parametrize(
+    "content,sentence",
+    [
+        ("{", "received no JSON"),
+        ("{}", "received other JSON; expected a list of cells"),
+        ("[3]", "received other JSON"),
+    ],
+)
+def test_a_file_that_is_no_list_of_cells_is_left_alone(
+    content: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "mine.json"
     out.write_text(content)
     assert capacity.main(["+factorizer=join", *SMALL, f"out={out}"]) == 2
@@ -204,8 +209,9 @@ def test_a_file_that_is_no_list_of_cells_is_left_alone(content: str, sentence: s
     assert out.read_text() == content
 
 
-def test_an_unwritable_place_is_known_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                      capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+def test_an_unwritable_place_is_known_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(capacity, "compute", lambda cell: pytest.fail("measured"))
     (tmp_path / "file").write_text("")
     assert capacity.main(["+factorizer=join", *SMALL, f"out={tmp_path / 'file' / 'cells.json'}"]) == 2
@@ -313,8 +319,16 @@ def test_a_part_of_brute_force_has_its_share(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_killed_sweep_goes_on(tmp_path: Path) -> None:
     out = tmp_path / "cells.json"
     sizes = ",".join(str(size) for size in range(20, 44, 2))
-    command = [sys.executable, "-m", "factorizers.capacity", "+factorizer=in_memory", "dim=256", f"size=[{sizes}]",
-               "queries=60", f"out={out}"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "factorizers.capacity",
+        "+factorizer=in_memory",
+        "dim=256",
+        f"size=[{sizes}]",
+        "queries=60",
+        f"out={out}",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60

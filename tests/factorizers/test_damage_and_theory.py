@@ -96,10 +96,16 @@ def test_wilson() -> None:
     assert (round(low, 4), round(high, 4)) == (0.9898, 0.9984)
 
 
-@pytest.mark.parametrize("method,name,options", [
-    ("in_memory", "map", {}), ("exhaustive", "map", {}), ("in_memory", "fhrr", {}),
-    ("block_code", "gsbc", {"blocks": 8}), ("exhaustive", "gsbc", {"blocks": 8}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "method,name,options",
+    [
+        ("in_memory", "map", {}),
+        ("exhaustive", "map", {}),
+        ("in_memory", "fhrr", {}),
+        ("block_code", "gsbc", {"blocks": 8}),
+        ("exhaustive", "gsbc", {"blocks": 8}),
+    ],
+)
 def test_superposed_products_are_explained_away(method: str, name: str, options: dict[str, int]) -> None:
     algebra = vsa.get(name, dim=1024, **options)
     made = factorizers.get(method, [vsa.Codebook.random(algebra, 12, seed=factor) for factor in range(3)])

@@ -47,9 +47,13 @@ def vectors(problem: Problem, count: int, noisy: bool, seed: int) -> Tensor:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    name=st.sampled_from(NAMES), sizes=st.lists(st.integers(1, 6), min_size=1, max_size=4), noisy=st.booleans(),
-    elements=st.sampled_from([1, 40, 700, 2**19]), early_exit=st.booleans(), seed=st.integers(0, 99),
-)  # fmt: skip
+    name=st.sampled_from(NAMES),
+    sizes=st.lists(st.integers(1, 6), min_size=1, max_size=4),
+    noisy=st.booleans(),
+    elements=st.sampled_from([1, 40, 700, 2**19]),
+    early_exit=st.booleans(),
+    seed=st.integers(0, 99),
+)
 def test_it_is_a_plain_brute_force(
     name: str, sizes: list[int], noisy: bool, elements: int, early_exit: bool, seed: int
 ) -> None:
@@ -99,8 +103,10 @@ def test_an_exact_query_leaves_early() -> None:
     # by the first 64 entries: 256 products of 1,600 a chunk; then the one that agrees, whole
     answer = search(torch.stack((first, last, noise)))
     assert answer.macs.tolist() == [
-        256 * 40 * 64 + 256, 40**3 * 64 + 256, 40**3 * 64 + 40**3 * 256,
-    ]  # fmt: skip
+        256 * 40 * 64 + 256,
+        40**3 * 64 + 256,
+        40**3 * 64 + 40**3 * 256,
+    ]
     assert torch.equal(slow(torch.stack((first, last, noise))).indices, answer.indices)
     # a first query that is no product: the others are not looked for, but leave the full search when they are met
     answer = search(torch.stack((noise, first, last)))
@@ -173,9 +179,15 @@ class _Noisy(StoredMatrix):
 
     def __init__(self, inner: StoredMatrix, std: float, seed: int) -> None:
         super().__init__(
-            stack=inner.stack, count=inner.count, width=inner.width, block_length=inner.block_length, kind=inner.kind,
-            device=inner.device, dtype=inner.dtype, handle=DeviceHandle(),
-        )  # fmt: skip
+            stack=inner.stack,
+            count=inner.count,
+            width=inner.width,
+            block_length=inner.block_length,
+            kind=inner.kind,
+            device=inner.device,
+            dtype=inner.dtype,
+            handle=DeviceHandle(),
+        )
         self.inner, self.std, self.reads = inner, std, 0
         self.generator = torch.Generator().manual_seed(seed)
 

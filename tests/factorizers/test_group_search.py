@@ -32,9 +32,12 @@ def drawn(search: factorizers.Factorizer, count: int, flips: float = 0.0, seed: 
 
 @settings(max_examples=30, deadline=None)
 @given(
-    name=st.sampled_from(("map", "bsc")), sizes=st.lists(st.integers(1, 9), min_size=1, max_size=4),
-    group=st.sampled_from([None, 1, 2, 5, 100]), elements=st.sampled_from([1, 5000, 2**19]), seed=st.integers(0, 99),
-)  # fmt: skip
+    name=st.sampled_from(("map", "bsc")),
+    sizes=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    group=st.sampled_from([None, 1, 2, 5, 100]),
+    elements=st.sampled_from([1, 5000, 2**19]),
+    seed=st.integers(0, 99),
+)
 def test_groups_of_any_size_find_exact_products(
     name: str, sizes: list[int], group: int | None, elements: int, seed: int
 ) -> None:
@@ -110,7 +113,7 @@ WRONG = [
         lambda: GroupSearch([vsa.Codebook.random(MAP, 3, seed=0, dtype=torch.float32)]),
         "group_search: received float atoms, or a backend with noise; expected signs on an exact backend",
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("case", range(len(WRONG)))

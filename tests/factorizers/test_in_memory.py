@@ -140,9 +140,15 @@ class Noisy(Digital):
 class _Noisy(StoredMatrix):
     def __init__(self, inner: StoredMatrix, std: float, seed: int) -> None:
         super().__init__(
-            stack=inner.stack, count=inner.count, width=inner.width, block_length=inner.block_length, kind=inner.kind,
-            device=inner.device, dtype=inner.dtype, handle=DeviceHandle(),
-        )  # fmt: skip
+            stack=inner.stack,
+            count=inner.count,
+            width=inner.width,
+            block_length=inner.block_length,
+            kind=inner.kind,
+            device=inner.device,
+            dtype=inner.dtype,
+            handle=DeviceHandle(),
+        )
         self.inner, self.std, self.reads = inner, std, 0
         self.generator = torch.Generator().manual_seed(seed)
 

@@ -19,9 +19,11 @@ def books(algebra: vsa.Algebra, sizes: list[int], seed: int = 0) -> list[vsa.Cod
 
 
 @given(
-    st.sampled_from(["map", "bsc", "gsbc", "sbc"]), st.lists(st.integers(1, 9), min_size=1, max_size=4),
-    st.integers(0, 2**20), st.sampled_from([1, 7, 2**22]),
-)  # fmt: skip
+    st.sampled_from(["map", "bsc", "gsbc", "sbc"]),
+    st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    st.integers(0, 2**20),
+    st.sampled_from([1, 7, 2**22]),
+)
 @settings(max_examples=60, deadline=None)
 def test_the_join_finds_exact_products(name: str, sizes: list[int], seed: int, elements: int) -> None:
     algebra = vsa.get(name, dim=1024)

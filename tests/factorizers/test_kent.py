@@ -26,8 +26,13 @@ def methods() -> ModuleType:
     return module
 
 
-NAMES = ["alternating_least_squares", "projected_gradient", "iterative_soft_thresholding", "multiplicative_weights",
-         "map_seeking"]  # fmt: skip
+NAMES = [
+    "alternating_least_squares",
+    "projected_gradient",
+    "iterative_soft_thresholding",
+    "multiplicative_weights",
+    "map_seeking",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -67,8 +67,14 @@ def test_what_each_method_takes_of_our_algebras() -> None:
     blocks = {"resonator", "in_memory", "block_code", "exhaustive", "join"}
     reals = {"resonator", "in_memory", "exhaustive"}
     assert {name: set(factorizers.takers(vsa.get(name, dim=64))) for name in names} == {
-        "map": signs, "bsc": signs, "map_real": reals, "fhrr": reals, "hrr": reals, "gsbc": blocks, "sbc": blocks,
-    }  # fmt: skip
+        "map": signs,
+        "bsc": signs,
+        "map_real": reals,
+        "fhrr": reals,
+        "hrr": reals,
+        "gsbc": blocks,
+        "sbc": blocks,
+    }
 
 
 def test_the_package_imports_with_torch_and_einops_alone() -> None:

@@ -79,8 +79,12 @@ def test_it_plots_its_trace() -> None:
     answer = factorizers.Resonator(BOOKS)(products([[1, 30, 7]]), trace=True)
     axes = answer.plot()
     assert [line.get_label() for line in axes.get_lines()] == [
-        "factor 0", "factor 1", "factor 2", "product of the estimates", "tau",
-    ]  # fmt: skip
+        "factor 0",
+        "factor 1",
+        "factor 2",
+        "product of the estimates",
+        "tau",
+    ]
     with pytest.raises(vsa.VSAError, match="query 5; expected 0 to 0, with iterations"):
         answer.plot(5)
     with pytest.raises(vsa.VSAError, match="a factorization without trace; expected one made with trace=True"):

@@ -45,9 +45,16 @@ def accuracy(model, dataset):
 # Floors: the accuracy measured on 2,000 puzzles, less 4 standard errors at n = 200.
 @pytest.mark.parametrize(
     ("constellation", "floor"),
-    [("center", 0.97), ("2x2", 0.78), ("3x3", 0.76), ("left_right", 0.97), ("up_down", 0.97), ("out_in", 0.97),
-     ("out_in_grid", 0.84)],
-)  # fmt: skip
+    [
+        ("center", 0.97),
+        ("2x2", 0.78),
+        ("3x3", 0.76),
+        ("left_right", 0.97),
+        ("up_down", 0.97),
+        ("out_in", 0.97),
+        ("out_in_grid", 0.84),
+    ],
+)
 def test_programmed_rules_answer(constellation, floor):
     assert accuracy(solver(mode="programmed"), puzzles(constellation)) >= floor
 

@@ -29,9 +29,15 @@ def refused(command, *arguments):
 def trained(command, tmp_path):
     out = tmp_path / "trained"
     code, _, err = command(
-        "train", "+model=fake", "model.size=5", "dataset.n=16", "dataset.test_n=4", "epochs=1",
-        "test_constellation=center", f"out={out}",
-    )  # fmt: skip
+        "train",
+        "+model=fake",
+        "model.size=5",
+        "dataset.n=16",
+        "dataset.test_n=4",
+        "epochs=1",
+        "test_constellation=center",
+        f"out={out}",
+    )
     assert code == 0, err
     return out
 
@@ -158,8 +164,9 @@ def test_compare_models_and_seeds(command, tmp_path):
     arguments = ("compare=[arlc]", "seeds=[0,3]", "constellation=[center,left_right]", f"out={out}", *SMALL)
     assert command("benchmark", *arguments)[0] == 0
     assert sorted(str(path.relative_to(out)) for path in out.glob("*/*/results.json")) == [
-        "arlc/0/results.json", "arlc/3/results.json",
-    ]  # fmt: skip
+        "arlc/0/results.json",
+        "arlc/3/results.json",
+    ]
     table = json.loads((out / "table.json").read_text())
     assert [(row["model"], row["seed"]) for row in table["runs"]] == [("arlc", 0), ("arlc", 3)]
     assert table["summary"][0]["std"]["average"] is not None
@@ -203,9 +210,15 @@ def test_files_npz_and_xml(command, tmp_path, reference):
     assert len(results) == 7
     assert all(entry["answers"]["total"] == 30 for entry in results.values())
     _, split = run(
-        command, tmp_path / "split", "+model=arlc", "dataset=files", f"dataset.path={reference / 'I-RAVEN'}",
-        "dataset.n=null", "dataset.split=test", "constellation=2x2",
-    )  # fmt: skip
+        command,
+        tmp_path / "split",
+        "+model=arlc",
+        "dataset=files",
+        f"dataset.path={reference / 'I-RAVEN'}",
+        "dataset.n=null",
+        "dataset.split=test",
+        "constellation=2x2",
+    )
     assert {name: entry["answers"]["total"] for name, entry in split.items()} == {"distribute_four": 6}
 
 

@@ -75,8 +75,12 @@ SPOILED = [
     ("scores", lambda x: x.round().long(), DtypeError, r"received a tensor of torch.int64; expected floats"),
     ("scores", lambda x: x > 0, DtypeError, r"received a tensor of torch.bool; expected floats"),
     ("scores", lambda x: x.tolist(), DtypeError, r"received a list; expected a tensor of floats, \(B, 8\)"),
-    ("scores", lambda x: torch.where(torch.arange(6)[:, None] > 3, torch.nan, x), VSAError,
-     r"scores: received NaN in 2 of 6 puzzles"),
+    (
+        "scores",
+        lambda x: torch.where(torch.arange(6)[:, None] > 3, torch.nan, x),
+        VSAError,
+        r"scores: received NaN in 2 of 6 puzzles",
+    ),
     ("confidence", lambda x: x * torch.nan, VSAError, r"confidence: received NaN in 6 of 6 puzzles"),
     ("confidence", lambda x: x[:, 1:], ShapeError, r"confidence: received shape \(6, 4\); expected \(B, A\)"),
     ("families", lambda x: x[:, 1:], ShapeError, r"families: received shape \(6, 4\)"),
@@ -88,7 +92,7 @@ SPOILED = [
     ("keys", lambda x: x[1:], ShapeError, r"expected \(B, A\) = \(6, 4\)"),
     ("keys", lambda x: (*x[1:], x[1]), VSAError, r"keys: .*expected attributes of the scene, each once: 0\|"),
     ("keys", lambda x: (*x[1:], AttributeKey(3, "Taste")), VSAError, r"keys: received 3\|Taste"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("tensor", "change", "error", "words"), SPOILED)

@@ -104,9 +104,10 @@ def test_the_target_and_the_rules_are_not_looked_at():
     assert "right" not in explanation.verdict and "wrong" not in explanation.verdict
     component = arrays.components[0]
     other = dataclasses.replace(
-        arrays, target=(arrays.target + 1) % 8,
+        arrays,
+        target=(arrays.target + 1) % 8,
         components=(dataclasses.replace(component, rules=(component.rules + 1) % 4),),
-    )  # fmt: skip
+    )
     assert made.explain(other).as_dict() == explanation.as_dict()
     assert str(made.explain(other)) == str(explanation)
     judged = explanation.judged(explanation.answer)
@@ -302,17 +303,24 @@ def test_the_command_writes_words_json_and_picture(command, tmp_path):
         ("RAVEN", ["constellation=3x3"], "puzzle 0 of files, distribute_nine"),
         ("I-RAVEN-json", ["constellation=left_right"], "puzzle 0 of files, left_center_single_right_center_single"),
         (
-            "I-RAVEN-X", ["constellation=center_single_shuffle_n_10_maxval_100"],
+            "I-RAVEN-X",
+            ["constellation=center_single_shuffle_n_10_maxval_100"],
             "puzzle 0 of files, center_single, 10 columns, values 0 to 100",
         ),
     ],
-)  # fmt: skip
+)
 def test_files(command, tmp_path, folder, arguments, title):
     path = FIXTURES / folder
     code, screen, err = command(
-        "explain", "+model=arlc", "model.mode=programmed", "dataset=files", f"dataset.path={path}", "index=0",
-        f"out={tmp_path / 'out'}", *arguments,
-    )  # fmt: skip
+        "explain",
+        "+model=arlc",
+        "model.mode=programmed",
+        "dataset=files",
+        f"dataset.path={path}",
+        "index=0",
+        f"out={tmp_path / 'out'}",
+        *arguments,
+    )
     assert code == 0, err
     assert screen.splitlines()[0] == title
     assert (tmp_path / "out" / "explanation.png").is_file()

@@ -27,8 +27,15 @@ from vsa.errors import DtypeError, SettingsError, VSAError
 
 pytestmark = pytest.mark.usefixtures("foggy")
 
-SMALL = ("dataset.n=24", "dataset.test_n=6", "epochs=2", "batch_size=8", "constellation=center",
-         "test_constellation=center", "algebra.dim=256")  # fmt: skip
+SMALL = (
+    "dataset.n=24",
+    "dataset.test_n=6",
+    "epochs=2",
+    "batch_size=8",
+    "constellation=center",
+    "test_constellation=center",
+    "algebra.dim=256",
+)
 TEACHERS = ("nvsa", "arlc", "learn_vrf")
 
 
@@ -162,7 +169,6 @@ def test_labels_as_they_were_seen_in_training(command, tmp_path):
     _, err = both(command, "benchmark", *again, "perception.smoothing=null", f"out={tmp_path / 'other'}")
     assert "perception.smoothing=None (trained with 0.4)" in err
 
-
     options = reasoning.make_solver("arlc", f"checkpoint={tmp_path / 'run'}").recipe.perception.perception.options
     assert (options["smoothing"], options["mixed"]) == (0.4, "missing")
 
@@ -170,9 +176,16 @@ def test_labels_as_they_were_seen_in_training(command, tmp_path):
 def test_an_experiment_counts_as_said(command, tmp_path):
     run(command, "train", "+model=arlc", "algebra.dim=256", *SMALL[:-1], f"out={tmp_path / 'run'}")
     _, err = both(
-        command, "benchmark", "+model=arlc", f"checkpoint={tmp_path / 'run'}", "experiment=ravenx_stress_calibrated",
-        "dataset.n=4", "dataset.columns=3", "dataset.maxval=20", f"out={tmp_path / 'out'}",
-    )  # fmt: skip
+        command,
+        "benchmark",
+        "+model=arlc",
+        f"checkpoint={tmp_path / 'run'}",
+        "experiment=ravenx_stress_calibrated",
+        "dataset.n=4",
+        "dataset.columns=3",
+        "dataset.maxval=20",
+        f"out={tmp_path / 'out'}",
+    )
     for words in ("algebra.dim=4096 (trained with 256)", "perception.stress=calibrated (trained with none)"):
         assert words in err
 
@@ -203,8 +216,14 @@ def test_killed_by_the_system(fake_script, tmp_path):
     line = ["train", "+model=nvsa", "perception=foggy", "checkpoints.every_seconds=1e-9", *SMALL]
 
     def start(*arguments):
-        return subprocess.run([sys.executable, str(fake_script), *arguments], env=environment, capture_output=True,
-                              text=True, timeout=240, cwd=tmp_path)  # fmt: skip
+        return subprocess.run(
+            [sys.executable, str(fake_script), *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            cwd=tmp_path,
+        )
 
     assert start(*line, "out=whole").returncode == 0
     assert start("--die-in-write", "3", *line, "out=cut").returncode == -signal.SIGKILL
@@ -219,8 +238,15 @@ def test_beside_another_learner(command, trained, tmp_path):
     """perception.checkpoint: a run's or a file's front-end, with its own algebra and layout, before any learner."""
     for model in ("symbolic", "arlc", "nvsa"):
         out = tmp_path / model
-        run(command, "benchmark", f"+model={model}", f"perception.checkpoint={trained}", "dataset.n=6",
-            "constellation=center", f"out={out}")  # fmt: skip
+        run(
+            command,
+            "benchmark",
+            f"+model={model}",
+            f"perception.checkpoint={trained}",
+            "dataset.n=6",
+            "constellation=center",
+            f"out={out}",
+        )
         record = json.loads((out / "run.json").read_text())["recipe"]["perception"]
         assert record["perception"]["name"] == "foggy"
         assert record["algebra"]["options"]["dim"] == 256, "its own, not the learner's"
@@ -262,8 +288,13 @@ def test_trained_on_or_left_as_it_is(command, trained, tmp_path):
 
 def test_a_run_keeps_the_front_end_that_it_began_with(command, trained, fake, foggy, tmp_path, monkeypatch):
     """The file may be gone when the run goes on."""
-    line = ("+model=fake", f"perception.checkpoint={trained}", "perception.frozen=true",
-            "checkpoints.every_seconds=1e-9", *SMALL)  # fmt: skip
+    line = (
+        "+model=fake",
+        f"perception.checkpoint={trained}",
+        "perception.frozen=true",
+        "checkpoints.every_seconds=1e-9",
+        *SMALL,
+    )
     run(command, "train", *line, f"out={tmp_path / 'whole'}")
     real = fake.Fake.training_loss
 
@@ -329,8 +360,16 @@ def test_learning_through_nvsa_clears_the_fog(tmp_path):
     puzzles, fresh = (datasets.generate("iraven", "center", n=n, seed=seed) for n, seed in ((400, 1), (200, 2)))
     made = recipe("nvsa")
     before = reasoning.evaluate(made.solver(training=True), fresh).answers.percent
-    solver = reasoning.fit("nvsa", puzzles, "perception=foggy", "perception.sharpness=2.5", "algebra.dim=256",
-                           searchpath(), epochs=6, lr=0.1)  # fmt: skip
+    solver = reasoning.fit(
+        "nvsa",
+        puzzles,
+        "perception=foggy",
+        "perception.sharpness=2.5",
+        "algebra.dim=256",
+        searchpath(),
+        epochs=6,
+        lr=0.1,
+    )
     after = reasoning.evaluate(solver, fresh).answers.percent
     assert before < 60
     assert after > before + 25
@@ -389,8 +428,10 @@ def test_fit_mixes_no_trainings(fake, tmp_path):
     folder = tmp_path / "here"
     reasoning.fit("fake", one, searchpath(), epochs=1, folder=folder)
     for puzzles, options, what in (
-        (other, {}, "puzzles"), (one, {"lr": 0.3}, "plan"), (one, {"seed": 3}, "recipe, weights before"),
-    ):  # fmt: skip
+        (other, {}, "puzzles"),
+        (one, {"lr": 0.3}, "plan"),
+        (one, {"seed": 3}, "recipe, weights before"),
+    ):
         with pytest.raises(SettingsError, match=f"another training \\(other {what}"):
             reasoning.fit("fake", puzzles, searchpath(), **{"epochs": 1, **options}, folder=folder)
     again = reasoning.fit("fake", one, searchpath(), epochs=1, folder=folder)
@@ -481,8 +522,18 @@ def test_weights_of_a_newer_format(command, trained, tmp_path):
 
 def test_rows_and_range_are_restored(command, tmp_path):
     """A model of rows of four, values to 20: the benchmark generates such puzzles unless told otherwise."""
-    run(command, "train", "+model=fake", "dataset=iraven_x", "dataset.columns=4", "dataset.maxval=20", "dataset.n=16",
-        "dataset.test_n=6", "epochs=1", f"out={tmp_path / 'run'}")  # fmt: skip
+    run(
+        command,
+        "train",
+        "+model=fake",
+        "dataset=iraven_x",
+        "dataset.columns=4",
+        "dataset.maxval=20",
+        "dataset.n=16",
+        "dataset.test_n=6",
+        "epochs=1",
+        f"out={tmp_path / 'run'}",
+    )
     own = json.loads((tmp_path / "run" / "results.json").read_text())
     for name, more, words in (
         ("a", (), "evaluated on dataset=iraven_x, as it was trained"),
@@ -492,8 +543,15 @@ def test_rows_and_range_are_restored(command, tmp_path):
         _, err = both(command, "benchmark", *line)
         assert words in err
         assert json.loads((tmp_path / name / "results.json").read_text()) == own
-    run(command, "benchmark", f"checkpoint={tmp_path / 'run'}", "dataset=iraven_x", "dataset.maxval=30", "dataset.n=6",
-        f"out={tmp_path / 'c'}")  # fmt: skip
+    run(
+        command,
+        "benchmark",
+        f"checkpoint={tmp_path / 'run'}",
+        "dataset=iraven_x",
+        "dataset.maxval=30",
+        "dataset.n=6",
+        f"out={tmp_path / 'c'}",
+    )
     assert "maxval: 30" in (tmp_path / "c" / "settings.yaml").read_text()
 
 

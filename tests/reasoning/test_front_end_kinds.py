@@ -19,8 +19,16 @@ from reasoning.setup.weights import WEIGHTS
 from reasoning.training.engine import Trainer
 from vsa.errors import SettingsError
 
-SMALL = ("dataset.n=24", "dataset.test_n=6", "epochs=2", "batch_size=8", "constellation=center",
-         "test_constellation=center", "algebra.dim=256", "checkpoints.every_seconds=1e-9")  # fmt: skip
+SMALL = (
+    "dataset.n=24",
+    "dataset.test_n=6",
+    "epochs=2",
+    "batch_size=8",
+    "constellation=center",
+    "test_constellation=center",
+    "algebra.dim=256",
+    "checkpoints.every_seconds=1e-9",
+)
 
 
 class Usual(Perception):

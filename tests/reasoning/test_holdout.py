@@ -67,10 +67,15 @@ def test_number_and_position_are_told_apart():
 def test_files_are_filtered_too(reference):
     folder = str(reference / "I-RAVEN" / "center_single")
     every, without, only = (
-        next(iter(build.puzzle_sets(DatasetSettings("files", path=folder, holdout=pair), "all", None, None,
-                                    training=training).values()))
+        next(
+            iter(
+                build.puzzle_sets(
+                    DatasetSettings("files", path=folder, holdout=pair), "all", None, None, training=training
+                ).values()
+            )
+        )
         for pair, training in ((None, False), ("Color/Arithmetic", True), ("Color/Arithmetic", False))
-    )  # fmt: skip
+    )
     assert len(without) + len(only) == len(every)
     assert len(only) > 0
 
@@ -102,13 +107,20 @@ def test_both_commands_take_it():
 
 
 def test_several_ranges_are_evaluated(tmp_path):
-    line = ["+model=arlc", "dataset=iraven_x", "dataset.maxval=50", "dataset.test_maxval=[100,1000]",
-            "dataset.test_n=5", f"dataset.cache_dir={tmp_path}"]  # fmt: skip
+    line = [
+        "+model=arlc",
+        "dataset=iraven_x",
+        "dataset.maxval=50",
+        "dataset.test_maxval=[100,1000]",
+        "dataset.test_n=5",
+        f"dataset.cache_dir={tmp_path}",
+    ]
     settings = training_settings.parse(commands.compose_settings("train", line))
     sets = build.ranges(settings.dataset, "all")
     assert {name: part.arrays.maxval for name, part in sets.items()} == {
-        "center_single_n_10_maxval_100": 100, "center_single_n_10_maxval_1000": 1000
-    }  # fmt: skip
+        "center_single_n_10_maxval_100": 100,
+        "center_single_n_10_maxval_1000": 1000,
+    }
     with pytest.raises(SettingsError, match=r"dataset\.test_maxval"):
         training_settings.parse(commands.compose_settings("train", [*line, "dataset.test_maxval=[0]"]))
     with pytest.raises(SettingsError, match=r"expected dataset\.maxval"):

@@ -23,8 +23,12 @@ from vsa.errors import SettingsError, ShapeError, UnknownNameError
 
 ALGEBRA = vsa.get("gsbc", dim=1024, blocks=4)
 PUBLISHED = {
-    "grids": "superposed", "selection": "sampled", "term_temperature": None, "weighting": "none", "prior": False
-}  # fmt: skip
+    "grids": "superposed",
+    "selection": "sampled",
+    "term_temperature": None,
+    "weighting": "none",
+    "prior": False,
+}
 # The last panels of the three rows by each rule; at most three panels are bound and three unbound.
 FORMULAS = {
     "Progression": ("2*a2 - a1", "2*a5 - a4", "2*a8 - a7"),
@@ -164,9 +168,10 @@ def test_attributes_are_anonymous():
     scene = model.scene(part)
     names = dict(zip(scene.pmfs, "ABCD", strict=True))
     hidden = Scene(
-        3, {AttributeKey(0, names[key]): scene.pmfs[key] for key in reversed(list(scene.pmfs))},
+        3,
+        {AttributeKey(0, names[key]): scene.pmfs[key] for key in reversed(list(scene.pmfs))},
         {AttributeKey(0, "E"): value for value in scene.sets.values()},
-    )  # fmt: skip
+    )
     torch.testing.assert_close(model.learner(hidden).scores, model.learner(scene).scores)
 
 
@@ -214,9 +219,7 @@ def test_the_gradient_is_that_of_the_loss():
     model.learner.double()
     part = batch(puzzles("2x2", n=4))
     scene = model.scene(part)
-    double = Scene(
-        3, {k: v.double() for k, v in scene.pmfs.items()}, {k: v.double() for k, v in scene.sets.items()}
-    )
+    double = Scene(3, {k: v.double() for k, v in scene.pmfs.items()}, {k: v.double() for k, v in scene.sets.items()})
 
     def loss():
         return model.learner.training_loss(double, part.target, torch.Generator())

@@ -105,9 +105,14 @@ def predict(arrays, family_of, answers, number_first=None):
     shape = (len(arrays), len(columns))
     scores = torch.nn.functional.one_hot(torch.as_tensor(np.asarray(answers, dtype=np.int64)), 8).float()
     return Prediction(
-        scores, tuple(columns), torch.zeros(shape, dtype=torch.long), torch.ones(*shape, 1),
-        torch.zeros(*shape, 8), torch.stack(confidence, 1), torch.stack(families, 1),
-    )  # fmt: skip
+        scores,
+        tuple(columns),
+        torch.zeros(shape, dtype=torch.long),
+        torch.ones(*shape, 1),
+        torch.zeros(*shape, 8),
+        torch.stack(confidence, 1),
+        torch.stack(families, 1),
+    )
 
 
 def labels(arrays):
@@ -199,9 +204,14 @@ def test_ambiguous_puzzles_are_counted():
     shape = (2000, 3)
     keys = tuple(AttributeKey(0, name) for name in ("Type", "Size", "Color"))
     blind = Prediction(
-        torch.zeros(2000, 8), keys, torch.zeros(shape, dtype=torch.long), torch.ones(*shape, 1), torch.zeros(*shape, 8),
-        torch.ones(shape), torch.zeros(shape, dtype=torch.int8),
-    )  # fmt: skip
+        torch.zeros(2000, 8),
+        keys,
+        torch.zeros(shape, dtype=torch.long),
+        torch.ones(*shape, 1),
+        torch.zeros(*shape, 8),
+        torch.ones(shape),
+        torch.zeros(shape, dtype=torch.int8),
+    )
     slots = observe(arrays, blind).by_slot()
     assert slots["Type"].ambiguous == 0
     assert 0.034 - 0.013 < slots["Size"].ambiguous / 2000 < 0.044 + 0.013  # three standard errors

@@ -25,9 +25,7 @@ def test_the_program_is_constant_progression_plus_minus_and_distribute(columns):
 
 def test_program_at_three_columns():
     words = in_words(coefficients(program(3, 12)), input_names(3))
-    assert sorted(words) == sorted(
-        ["x2", "- x1 + 2 x2", "x1 + x2", "x1 - x2", "- x1 - x2 + c1 + c2 + c3"]
-    )
+    assert sorted(words) == sorted(["x2", "- x1 + 2 x2", "x1 + x2", "x1 - x2", "- x1 - x2 + c1 + c2 + c3"])
 
 
 def test_shuffling_the_rule_slots_changes_nothing():

@@ -430,7 +430,8 @@ def test_entities_must_fit_slots_and_values(generator):
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        (torch.zeros(2, 1).long(), r"\(2, 2\)"), (torch.zeros(2, 2), "integers"),
+        (torch.zeros(2, 1).long(), r"\(2, 2\)"),
+        (torch.zeros(2, 2), "integers"),
         (torch.full((2, 2), 4), "one of -1, 0, 1, 2, 3"),
     ],
 )

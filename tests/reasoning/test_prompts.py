@@ -20,15 +20,25 @@ from vsa.errors import SettingsError, UnsupportedError
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "prompts"
 SMALL = {
     "predictive_confounded_doubtful": (
-        "form=predictive", "order=shuffled", "dataset.n=2", "dataset.columns=4", "dataset.maxval=50",
-        "dataset.confounders=2", "perception.stress=published", "perception.p_left=0.51", "seed=3",
+        "form=predictive",
+        "order=shuffled",
+        "dataset.n=2",
+        "dataset.columns=4",
+        "dataset.maxval=50",
+        "dataset.confounders=2",
+        "perception.stress=published",
+        "perception.p_left=0.51",
+        "seed=3",
     ),
     "discriminative_rows_of_ten": ("dataset.n=1", "dataset.columns=10", "dataset.maxval=1000"),
     "iraven_discriminative": (
-        "dataset=iraven", "constellation=[center,2x2,left_right,out_in_grid]", "dataset.n=1", "order=shuffled",
+        "dataset=iraven",
+        "constellation=[center,2x2,left_right,out_in_grid]",
+        "dataset.n=1",
+        "order=shuffled",
     ),
     "iraven_predictive": ("dataset=iraven", "constellation=[center,up_down]", "form=predictive", "dataset.n=1"),
-}  # fmt: skip
+}
 
 
 def export(command, path, *arguments):
@@ -224,12 +234,15 @@ FORMS = {
     "confounded": ("form=predictive", "order=shuffled", "dataset.confounders=5"),
     "doubtful": ("perception.stress=calibrated", "perception.p_left=0.3", "order=shuffled"),
     "both": (
-        "form=predictive", "dataset.confounders=3", "perception.stress=published", "perception.p_left=0.51",
+        "form=predictive",
+        "dataset.confounders=3",
+        "perception.stress=published",
+        "perception.p_left=0.51",
         "order=shuffled",
     ),
     "iraven": ("dataset=iraven", "constellation=all"),
     "iraven predictive": ("dataset=iraven", "constellation=[center,left_right,up_down,out_in]", "form=predictive"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -288,9 +301,13 @@ def test_a_table_of_models_and_language_models(command, tmp_path):
 
 def test_published_language_models_stand_beside(command, tmp_path):
     hard = (
-        "dataset.n=1", "dataset.confounders=10", "perception.stress=published", "perception.p_left=0.51",
-        "dataset.columns=10", "dataset.maxval=1000",
-    )  # fmt: skip
+        "dataset.n=1",
+        "dataset.confounders=10",
+        "perception.stress=published",
+        "perception.p_left=0.51",
+        "dataset.columns=10",
+        "dataset.maxval=1000",
+    )
     export(command, tmp_path / "hard" / "prompts.jsonl", *hard)
     export(command, tmp_path / "plain" / "prompts.jsonl", *hard[:1], *hard[-2:])
     export(command, tmp_path / "iraven" / "prompts.jsonl", "dataset=iraven", "constellation=2x2", "dataset.n=1")
@@ -351,12 +368,14 @@ def test_the_settings_must_still_make_the_same_puzzles(command, tmp_path):
     content = json.loads(where.read_text())
     same = (f"answers={tmp_path / 'answers.jsonl'}", f"out={tmp_path / 'out'}")
     for change, sentence in (
-        ({"settings": {**content["settings"], "seed": 5, "dataset": {**content["settings"]["dataset"], "seed": 5}}},
-         "settings whose puzzles are others now: center_single"),
+        (
+            {"settings": {**content["settings"], "seed": 5, "dataset": {**content["settings"]["dataset"], "seed": 5}}},
+            "settings whose puzzles are others now: center_single",
+        ),
         ({"settings": {**content["settings"], "form": "predictiv"}}, "expected one of predictive, discriminative"),
         ({"settings": None}, "what python -m reasoning.prompts wrote"),
         ({"sets": 3}, "what python -m reasoning.prompts wrote"),
-    ):  # fmt: skip
+    ):
         where.write_text(json.dumps({**content, **change}))
         assert sentence in refused(command, "benchmark", *same)
     where.write_text("{")
@@ -389,14 +408,22 @@ def test_which_prompts(command, tmp_path):
         (["out=x.jsonl", "digits=0"], "expected 1 to 6"),
         (["out=x.jsonl", "frm=predictive"], "did you mean 'form'"),
         (["out=x.jsonl", "dataset=iraven", "constellation=2x2", "form=predictive"], "expected form=discriminative"),
-        (["out=x.jsonl", "dataset=iraven", "constellation=3x3", "perception.stress=published", "perception.p_left=0.7"],
-         "expected stress=none"),
+        (
+            [
+                "out=x.jsonl",
+                "dataset=iraven",
+                "constellation=3x3",
+                "perception.stress=published",
+                "perception.p_left=0.7",
+            ],
+            "expected stress=none",
+        ),
         (["out=x.jsonl", "perception.smoothing=0.2"], "prompts hold the labels"),
         (["out=x.jsonl", "perception.stress=publishd", "perception.p_left=0.7"], "publishd"),
         (["out=x.jsonl", "dataset.maxval=3"], "maxval=3"),
         (["out=x.jsonl", "dataset=files", "dataset.path=/nowhere/at/all"], "/nowhere/at/all"),
     ],
-)  # fmt: skip
+)
 def test_mistakes(command, tmp_path, monkeypatch, arguments, sentence):
     monkeypatch.chdir(tmp_path)
     assert sentence in refused(command, "prompts", *arguments, "dataset.n=2")

@@ -231,8 +231,14 @@ def test_file_size_limit(tmp_path):
 
 def test_checkpoint_holds_every_kind_of_tensor(tmp_path):
     shared = torch.arange(6.0).reshape(2, 3)
-    tensors = {"a": shared, "b": shared.T, "c": torch.tensor(2.5, dtype=torch.bfloat16), "d": torch.tensor(True),
-               "e": torch.zeros(0), "f": torch.arange(4, dtype=torch.int64)}  # fmt: skip
+    tensors = {
+        "a": shared,
+        "b": shared.T,
+        "c": torch.tensor(2.5, dtype=torch.bfloat16),
+        "d": torch.tensor(True),
+        "e": torch.zeros(0),
+        "f": torch.arange(4, dtype=torch.int64),
+    }
     write_tensors(tmp_path / "x.safetensors", tensors, {"position": [1, 2]})
     read, kept = read_tensors(tmp_path / "x.safetensors")
     assert kept == {"position": [1, 2]}
@@ -297,9 +303,12 @@ def test_learning_rate_schedule():
 def launch(script, *arguments):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(reasoning.__file__).parents[1])}
     return subprocess.Popen(
-        [sys.executable, str(script), *map(str, arguments)], env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, str(script), *map(str, arguments)],
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def finish(script, *arguments):
@@ -328,8 +337,16 @@ def kill_when_saved(script, out, arguments, more_checkpoints):
     return process.returncode == -signal.SIGKILL
 
 
-FAKE_RUN = ("train", "+model=fake", "dataset.n=80", "dataset.test_n=5", "epochs=4", "test_constellation=center",
-            "checkpoints.every_seconds=0.02", "model.pause=0.02")  # fmt: skip
+FAKE_RUN = (
+    "train",
+    "+model=fake",
+    "dataset.n=80",
+    "dataset.test_n=5",
+    "epochs=4",
+    "test_constellation=center",
+    "checkpoints.every_seconds=0.02",
+    "model.pause=0.02",
+)
 
 
 def test_sigkill(fake_script, tmp_path):
@@ -352,8 +369,15 @@ def test_sigkill(fake_script, tmp_path):
 def test_sigkill_arlc_at_twenty_moments(fake_script, tmp_path):
     """ARLC through the real command: 19 kills from outside at random moments, one in the middle of a write."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    run = ("train", "+model=arlc", "dataset.n=320", "dataset.test_n=20", "epochs=8", "algebra.dim=256",
-           "checkpoints.every_seconds=0.05")  # fmt: skip
+    run = (
+        "train",
+        "+model=arlc",
+        "dataset.n=320",
+        "dataset.test_n=20",
+        "epochs=8",
+        "algebra.dim=256",
+        "checkpoints.every_seconds=0.05",
+    )
     finish(fake_script, *run, f"out={whole}")
     draw = random.Random(11)
     kills = 0

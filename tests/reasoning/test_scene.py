@@ -35,8 +35,11 @@ def test_a_part_of_a_scene_is_a_scene():
 
 def test_the_solver_sees_neither_rules_nor_target_nor_file_name():
     assert {field.name for field in dataclasses.fields(Scene)} == {
-        "columns", "pmfs", "sets", "entities",
-    }  # fmt: skip
+        "columns",
+        "pmfs",
+        "sets",
+        "entities",
+    }
 
 
 @pytest.mark.parametrize(

@@ -150,10 +150,7 @@ def enumerate_sets(context, candidates, rule, parameter, slots):
         for a in chance:
             told = {b: p for b, p in seconds.items() if ((b & ~a) if parameter > 0 else (a & ~b)) != 0}
             total = sum(told.values())
-            rows += [
-                ((a, b, a | b if parameter > 0 else a & ~b), chance[a] * p / total)
-                for b, p in told.items()
-            ]
+            rows += [((a, b, a | b if parameter > 0 else a & ~b), chance[a] * p / total) for b, p in told.items()]
     else:
         for a, p in chance.items():
             rows.append(((a, moved(a, parameter), moved(a, 2 * parameter)), p))
@@ -169,9 +166,16 @@ def enumerate_sets(context, candidates, rule, parameter, slots):
 
 @pytest.mark.parametrize(
     ("rule", "parameter"),
-    [("Constant", 0), ("Progression", 1), ("Progression", -1), ("Arithmetic", 1), ("Arithmetic", -1),
-     ("Distribute_Three", 1), ("Distribute_Three", -1)],
-)  # fmt: skip
+    [
+        ("Constant", 0),
+        ("Progression", 1),
+        ("Progression", -1),
+        ("Arithmetic", 1),
+        ("Arithmetic", -1),
+        ("Distribute_Three", 1),
+        ("Distribute_Three", -1),
+    ],
+)
 @pytest.mark.parametrize("slots", [4, 5])
 def test_set_evidence_is_the_sum_over_all_sets(rule, parameter, slots):
     generator = torch.Generator().manual_seed(slots)
@@ -306,10 +310,8 @@ def test_a_candidates_score_depends_on_the_context_and_itself_alone(constellatio
 
     parts = [
         {key: mix(value, theirs[key]) for key, value in mine.items()}
-        for mine, theirs in (
-            (scene.pmfs, strange.pmfs), (scene.sets, strange.sets), (scene.entities, strange.entities)
-        )
-    ]  # fmt: skip
+        for mine, theirs in ((scene.pmfs, strange.pmfs), (scene.sets, strange.sets), (scene.entities, strange.entities))
+    ]
     mixed = Scene(scene.columns, *parts)
     torch.testing.assert_close(model.learner(mixed).scores[:, 2], model.learner(scene).scores[:, 2])
 

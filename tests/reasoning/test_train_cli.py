@@ -58,8 +58,15 @@ def test_what_a_run_leaves(command, tmp_path):
     assert rules["learned"][0].startswith("weights")
     row = rules["puzzles"]["center_single"][0]
     assert set(row) == {
-        "component", "attribute", "rule", "named", "consistent", "answers", "total", "ambiguous",
-    }  # fmt: skip
+        "component",
+        "attribute",
+        "rule",
+        "named",
+        "consistent",
+        "answers",
+        "total",
+        "ambiguous",
+    }
     tensors, header = read_tensors(out / "weights.safetensors")
     assert set(tensors) == {"learner.weights", "learner.annealed"}
     assert header["model"]["name"] == "fake"

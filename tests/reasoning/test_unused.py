@@ -19,7 +19,7 @@ from vsa.errors import SettingsError
         (["+model=arlc", "model.training.lr=1.0"], "which does not train; expected python -m reasoning.train"),
         (["+model=arlc", "model.training={lr:1.0}"], "which does not train"),
     ],
-)  # fmt: skip
+)
 def test_what_a_benchmark_would_not_use(arguments, words):
     with pytest.raises(SettingsError, match=words):
         benchmark.parse(arguments)

@@ -120,8 +120,14 @@ def test_few_int8_vectors_are_read_one_by_one(batch: int, monkeypatch: pytest.Mo
 def test_large_bipolar_matrices_are_converted_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     atoms, x, w = signs(50, 32), torch.rand(3, 32, generator=generator()), torch.rand(3, 50, generator=generator(1))
     small = Digital().store(atoms, "bipolar", block_length=8)
-    reads = [lambda m: m.matvec(x), lambda m: m.rmatvec(w), lambda m: m.block_matvec(x), lambda m: m.block_min(x),
-             lambda m: m.topk(x, 9)[0], lambda m: m.topk(x, 9)[1]]  # fmt: skip
+    reads = [
+        lambda m: m.matvec(x),
+        lambda m: m.rmatvec(w),
+        lambda m: m.block_matvec(x),
+        lambda m: m.block_min(x),
+        lambda m: m.topk(x, 9)[0],
+        lambda m: m.topk(x, 9)[1],
+    ]
     expected = [read(small) for read in reads]
     monkeypatch.setattr(digital_module, "_CACHED_BYTES", 4 * 32 * 7)
     large = Digital().store(atoms, "bipolar", block_length=8)

@@ -20,17 +20,29 @@ from vsa.checks import check_backend
 from vsa.errors import SettingsError, VSAError
 
 ALGEBRAS = [
-    vsa.get("map", dim=32), vsa.get("map_real", dim=32), vsa.get("bsc", dim=32), vsa.get("hrr", dim=16),
-    vsa.get("fhrr", dim=16), vsa.get("sbc", dim=32, blocks=4), vsa.get("gsbc", dim=32, blocks=4),
-]  # fmt: skip
+    vsa.get("map", dim=32),
+    vsa.get("map_real", dim=32),
+    vsa.get("bsc", dim=32),
+    vsa.get("hrr", dim=16),
+    vsa.get("fhrr", dim=16),
+    vsa.get("sbc", dim=32, blocks=4),
+    vsa.get("gsbc", dim=32, blocks=4),
+]
 IDEAL = [
-    {}, {"share_devices": False}, {"mapping": "offset"}, {"scaling": "tile", "tile_rows": 7, "tile_columns": 5},
-    {"scaling": "column", "tile_rows": 7}, {"slices": 4, "slice_bits": 6},
-]  # fmt: skip
+    {},
+    {"share_devices": False},
+    {"mapping": "offset"},
+    {"scaling": "tile", "tile_rows": 7, "tile_columns": 5},
+    {"scaling": "column", "tile_rows": 7},
+    {"slices": 4, "slice_bits": 6},
+]
 YEAR = 365.0 * 86400
 CROSSBARS = [name for name in BACKENDS.names() if issubclass(BACKENDS.get(name), Crossbar)]
-NOISY = [name for name in CROSSBARS if get(name).cell.moments(get(name).cell.g_max_us, 1.0).read_std_us or
-         get(name).output_noise]  # fmt: skip
+NOISY = [
+    name
+    for name in CROSSBARS
+    if get(name).cell.moments(get(name).cell.g_max_us, 1.0).read_std_us or get(name).output_noise
+]
 PRICED = [name for name in CROSSBARS if get(name).cost_model is not None]
 
 
@@ -283,13 +295,21 @@ def test_training_sees_fresh_noise_and_exact_gradients(name):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"mapping": "diferential"}, "differential"), ({"scaling": "row"}, "column"), ({"device": "pmc"}, "pcm"),
-        ({"compensation": "all"}, "global"), ({"tile_rows": 0}, "from 1 on"), ({"adc_bits": 1}, "2 to 24"),
-        ({"adc_range": "wide"}, "full, per_input"), ({"stuck_share": -0.1}, "not negative"),
-        ({"stuck_share": 0.7, "dead_share": 0.7}, "more than all"), ({"slices": 2}, "slice_bits"),
-        ({"input_range": 0.0}, "positive"), ({"averages": 1.5}, "from 1 on"), ({"device": 3}, "a device or its name"),
+        ({"mapping": "diferential"}, "differential"),
+        ({"scaling": "row"}, "column"),
+        ({"device": "pmc"}, "pcm"),
+        ({"compensation": "all"}, "global"),
+        ({"tile_rows": 0}, "from 1 on"),
+        ({"adc_bits": 1}, "2 to 24"),
+        ({"adc_range": "wide"}, "full, per_input"),
+        ({"stuck_share": -0.1}, "not negative"),
+        ({"stuck_share": 0.7, "dead_share": 0.7}, "more than all"),
+        ({"slices": 2}, "slice_bits"),
+        ({"input_range": 0.0}, "positive"),
+        ({"averages": 1.5}, "from 1 on"),
+        ({"device": 3}, "a device or its name"),
     ],
-)  # fmt: skip
+)
 def test_wrong_settings_are_sentences(options, words):
     with pytest.raises((SettingsError, VSAError), match=words):
         get("crossbar", **options)

@@ -217,11 +217,15 @@ Products = Literal["normal", "flattened", "unknown"]
 @pytest.mark.parametrize(
     ("name", "products", "adjoint", "phases"),
     [
-        ("map", "normal", True, None), ("bsc", "normal", True, None), ("fhrr", "normal", True, 64),
-        ("hrr", "flattened", True, 33), ("map_real", "flattened", True, None), ("gsbc", "unknown", True, None),
+        ("map", "normal", True, None),
+        ("bsc", "normal", True, None),
+        ("fhrr", "normal", True, 64),
+        ("hrr", "flattened", True, 33),
+        ("map_real", "flattened", True, None),
+        ("gsbc", "unknown", True, None),
         ("sbc", "unknown", True, None),
     ],
-)  # fmt: skip
+)
 def test_what_ours_declare(name: str, products: Products, adjoint: bool, phases: int | None) -> None:
     algebra = vsa.get(name, dim=64)
     assert (algebra.laws.products, algebra.laws.adjoint, algebra.phases) == (products, adjoint, phases)

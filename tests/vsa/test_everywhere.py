@@ -99,8 +99,11 @@ for name in vsa.ALGEBRAS.names():
 def compiled_right(backend: str, **environment: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", COMPILED, backend],
-        capture_output=True, text=True, timeout=880, env={**os.environ, **environment},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=880,
+        env={**os.environ, **environment},
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert sorted(done.stdout.split()) == sorted(vsa.ALGEBRAS.names())
 

@@ -49,9 +49,14 @@ def test_what_is_not_there_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_slurm_is_composed_and_says_where_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     chosen = slurm_parameters({"partition": "long", "memory_gb": 8, "folder": str(tmp_path)}, workers=5)
     assert chosen == {
-        "folder": str(tmp_path), "job_name": "vsa-reasoning", "time": 60, "mem": "8GB", "cpus_per_task": 1,
-        "array_parallelism": 5, "partition": "long",
-    }  # fmt: skip
+        "folder": str(tmp_path),
+        "job_name": "vsa-reasoning",
+        "time": 60,
+        "mem": "8GB",
+        "cpus_per_task": 1,
+        "array_parallelism": 5,
+        "partition": "long",
+    }
     assert set(slurm_parameters({})) == {"folder", "job_name", "time", "mem", "cpus_per_task", "array_parallelism"}
     assert SLURM["time_minutes"] == 60
     with pytest.raises(SettingsError, match=r"slurm\.patition: received an unknown key; .*mean 'partition'"):

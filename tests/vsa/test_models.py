@@ -41,8 +41,10 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 @pytest.mark.parametrize("law", vsa.checks.ALGEBRA_LAWS)
-@pytest.mark.parametrize("name, dims", [("map", (63, 128)), ("map_real", (63, 128)), ("hrr", (63, 65)),
-                                        ("fhrr", (63,)), ("bsc", (63, 65, 130))])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, dims",
+    [("map", (63, 128)), ("map_real", (63, 128)), ("hrr", (63, 65)), ("fhrr", (63,)), ("bsc", (63, 65, 130))],
+)
 def test_laws_at_other_dimensions(name: str, dims: tuple[int, ...], law: str) -> None:
     for dim in dims:
         assert check_law(vsa.get(name, dim=dim), law, seed=dim).status in ("held", "skipped")
@@ -169,8 +171,9 @@ def test_positions_are_compared_modulo_the_block_length(blocks: int, length: int
             for chunk in (_blocks._CHUNK, 1):
                 patch.setattr(_blocks, "_CHUNK", chunk)
                 torch.testing.assert_close(algebra.similarity_to_set(near, atoms), expected)
-        torch.testing.assert_close(algebra.similarity_to_set(near[0].sum(0), atoms)[-1],
-                                   algebra.similarity(near[0].sum(0), atoms[-1]))  # fmt: skip
+        torch.testing.assert_close(
+            algebra.similarity_to_set(near[0].sum(0), atoms)[-1], algebra.similarity(near[0].sum(0), atoms[-1])
+        )
 
 
 @pytest.mark.parametrize("algebra", [BSC(4096), SBC(dim=4096 * 16, blocks=4096)], ids=["bsc", "sbc"])
@@ -207,9 +210,16 @@ def test_fractional_powers_add(name: str) -> None:
     torch.testing.assert_close(algebra.similarity(left, left), torch.tensor(1.0))
 
 
-@pytest.mark.parametrize("name, options", [("hrr", {"dim": 64}), ("hrr", {"dim": 63}), ("fhrr", {"dim": 64}),
-                                           ("gsbc", {"dim": 72, "blocks": 4}), ("sbc", {"dim": 72, "blocks": 4}),
-                                           ])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("hrr", {"dim": 64}),
+        ("hrr", {"dim": 63}),
+        ("fhrr", {"dim": 64}),
+        ("gsbc", {"dim": 72, "blocks": 4}),
+        ("sbc", {"dim": 72, "blocks": 4}),
+    ],
+)
 def test_cyclic_bases_go_round(name: str, options: dict[str, int]) -> None:
     algebra = vsa.get(name, **options)
     base = algebra.cyclic_base(9, generator=generator())

@@ -57,8 +57,12 @@ def test_bundling_capacity(name: str, dim: int) -> None:
     assert 0.4 < expected < 0.9
     g, trials = generator(dim), 60
     book = vsa.Codebook.random(algebra, 100, generator=g)
-    chosen = torch.stack([torch.randperm(100, generator=g)[:items] if items <= 100 else
-                          torch.randint(100, (items,), generator=g) for _ in range(trials)])  # fmt: skip
+    chosen = torch.stack(
+        [
+            torch.randperm(100, generator=g)[:items] if items <= 100 else torch.randint(100, (items,), generator=g)
+            for _ in range(trials)
+        ]
+    )
     keys = algebra.random(trials, items, generator=g, dtype=book.atoms.dtype)
     bundle = algebra.bundle(algebra.bind(keys, book.atoms[chosen]))
     asked = min(items, 10)

@@ -24,6 +24,7 @@ from . import ALGEBRAS, _bits, _votes, get
 
 __all__ = ["BSC"]
 
+
 @ALGEBRAS.register("bsc", "spatter_codes")
 @dataclass(frozen=True)
 class BSC(Algebra):

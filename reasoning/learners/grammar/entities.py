@@ -44,6 +44,7 @@ def kept(context: Tensor, candidates: Tensor, step: int) -> Tensor:
     Returns:
         (B, C) likelihood ratio against entities drawn anew for every panel.
     """
+
     def panel(index: int) -> Tensor:
         return context[:, index].roll(-step * (index % 3), 1)
 

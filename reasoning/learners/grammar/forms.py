@@ -113,10 +113,11 @@ def _part_sum(panels: Tensor, part: PanelPart, domain: Kind, values: tuple[int, 
     if all(relation.moves for relation in part.relations):
         if len(part.apart) > _PAIRS:
             raise VSAError(
-                "sum over the matrices of a form", received=f"{len(part.apart)} pairs of panels that differ",
+                "sum over the matrices of a form",
+                received=f"{len(part.apart)} pairs of panels that differ",
                 expected=f"at most {_PAIRS} in a part",
                 hint="the sum doubles with each pair; name those alone that do not follow from others",
-            )  # fmt: skip
+            )
         equal = tuple((relation.plus[0], relation.panel, relation.step) for relation in part.relations)
         return _moved_sum(panels, part.panels, equal, part.apart, domain, values, last)
     listed = _combinations(part, domain, values).to(panels.device)
@@ -257,7 +258,8 @@ def _indices(chosen: Ints, values: tuple[int, ...]) -> Tensor:
 def _check_few(size: int, count: int, what: str) -> None:
     if size**count > _MOST:
         raise VSAError(
-            f"sum over all {what}", received=f"{size} values for each of {count} panels",
+            f"sum over all {what}",
+            received=f"{size} values for each of {count} panels",
             expected=f"at most {_MOST} combinations",
             hint="a rule that declares a form (Rule.form) of copies and moves needs no list",
-        )  # fmt: skip
+        )

@@ -107,8 +107,12 @@ class SceneEncoder(nn.Module):
             log.warning(
                 "%d values in blocks of length %d: values that differ by %d share an atom; "
                 "algebra.dim=%d (with %d blocks) keeps them apart",
-                values, length, length, self.algebra.blocks * values, self.algebra.blocks,
-            )  # fmt: skip
+                values,
+                length,
+                length,
+                self.algebra.blocks * values,
+                self.algebra.blocks,
+            )
         generator = self._generator("values")
         powers = Codebook.fractional_power(self.algebra, values, generator=generator, allow_repeats=True).atoms
         differs = self.algebra.random(1, generator=self._generator("differs"), dtype=powers.dtype)

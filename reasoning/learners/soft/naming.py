@@ -70,9 +70,10 @@ def _matrices(rule: Rule, parameter: int, columns: int, generator: torch.Generat
     found = found[rule.holds(found, parameter, Values(-reach, reach, white=False))]
     if not len(found):
         raise VSAError(
-            f"name formulas by the rule {rule.name}", received=f"no matrix of {columns} columns that it holds for",
+            f"name formulas by the rule {rule.name}",
+            received=f"no matrix of {columns} columns that it holds for",
             expected="matrices that Rule.form or Rule.draw make and Rule.holds accepts",
-        )  # fmt: skip
+        )
     return torch.from_numpy(found[np.arange(_SAMPLES) % len(found)])
 
 

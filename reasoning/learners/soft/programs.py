@@ -72,7 +72,8 @@ def program(columns: int, terms: int, grammar: Sequence[str] = PUBLISHED) -> Ten
                 forms[(*form.row, *form.context)] = None
     if not forms:
         raise VSAError(
-            "program formulas", received=f"rules {', '.join(grammar) or 'none'}, none of which has a linear form",
+            "program formulas",
+            received=f"rules {', '.join(grammar) or 'none'}, none of which has a linear form",
             expected="at least one that has (Rule.linear)",
-        )  # fmt: skip
+        )
     return torch.stack([term_weights(form, columns, terms) for form in forms])

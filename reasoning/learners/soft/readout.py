@@ -88,9 +88,11 @@ class Readout:
                 keys = _positions(code, self.encoder.slot_codebook(size).atoms)
                 positions = (_members(size) @ keys).remainder(code.block_length)
             self._stored[place] = self.encoder.backend.store(
-                positions.to(device), "onehot_blocks", block_length=code.block_length,
+                positions.to(device),
+                "onehot_blocks",
+                block_length=code.block_length,
                 seed=child_seed(self.encoder.seed, "read-out", kind, size),
-            )  # fmt: skip
+            )
         return self._stored[place]
 
 
@@ -103,7 +105,9 @@ def _members(slots: int) -> Tensor:
     """int64 (2**S - 1, S): all sets but the empty one."""
     if slots > _MOST_SLOTS:
         raise UnsupportedError(
-            "read a set", received=f"{slots} slots", expected=f"at most {_MOST_SLOTS}",
+            "read a set",
+            received=f"{slots} slots",
+            expected=f"at most {_MOST_SLOTS}",
             hint="every set is compared with",
-        )  # fmt: skip
+        )
     return (torch.arange(1, 2**slots).unsqueeze(-1) >> torch.arange(slots)) & 1

@@ -67,9 +67,7 @@ def read_parts(readout: Readout, output: Tensor, position: AttributeKey, scene: 
     return readout.occupied(of_position, scene.sets[position].shape[-1]), number
 
 
-def governed(
-    encoder: SceneEncoder, predicted: Tensor, position: AttributeKey, scene: Scene, weights: Tensor
-) -> Tensor:
+def governed(encoder: SceneEncoder, predicted: Tensor, position: AttributeKey, scene: Scene, weights: Tensor) -> Tensor:
     """What a rule that was chosen for a superposition governs: Position, where it predicts that part of the rows.
 
     Args:

@@ -48,9 +48,11 @@ class BlockSpectra(nn.Module):
         super().__init__()
         if not isinstance(algebra, Spectral):
             raise VSAError(
-                "NVSA", received=f"algebra {algebra!r}", expected="a block code with a spectral form",
+                "NVSA",
+                received=f"algebra {algebra!r}",
+                expected="a block code with a spectral form",
                 hint="use algebra=gsbc",
-            )  # fmt: skip
+            )
         self.algebra: Spectral = algebra
         self.backend = get_backend("digital") if backend is None else backend
         self.seed = seed
@@ -189,8 +191,11 @@ class Powers(BlockSpectra):
             log.warning(
                 "values from %d to %d in blocks of length %d: values that differ by %d share an atom; "
                 "a larger algebra.dim (or fewer blocks) keeps them apart",
-                min(labels), max(labels), length, length,
-            )  # fmt: skip
+                min(labels),
+                max(labels),
+                length,
+                length,
+            )
         base = self.algebra.power_base(generator=self._generator("base"))
         return self.algebra.power(base, torch.tensor(list(labels)))
 

@@ -41,9 +41,7 @@ def values_by_form(
     return Evidence(agreement, parts[0].factors, predicted / predicted.sum(-1, keepdim=True).clamp_min(FLOOR))
 
 
-def _values(
-    powers: Powers, names: Names, context: Tensor, allowed: Tensor, forms: Sequence[PanelForm]
-) -> Evidence:
+def _values(powers: Powers, names: Names, context: Tensor, allowed: Tensor, forms: Sequence[PanelForm]) -> Evidence:
     values = context.shape[-1]
     missing = (1 - context.sum(-1, keepdim=True)).clamp_min(0)
     named, added = names.encode(torch.cat([context, missing], dim=-1)), powers.encode(context)

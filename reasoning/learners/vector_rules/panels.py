@@ -68,15 +68,14 @@ def look(scene: Scene, shares: bool) -> Panels:
         occupied = scene.sets[positions[key.component]]
         if entities.shape[2:] != (occupied.shape[-1], pmf.shape[-1]):
             raise ShapeError(
-                f"Scene attribute {key}", received=f"entities of shape {tuple(entities.shape)}",
+                f"Scene attribute {key}",
+                received=f"entities of shape {tuple(entities.shape)}",
                 expected=f"(B, {scene.panels}, {occupied.shape[-1]}, {pmf.shape[-1]}), as slots and values are",
-            )  # fmt: skip
+            )
         seen.append(panel_pmf(entities, occupied))
         parts.append(share_pmf(entities, occupied) if shares else pmf)
     known = shares and bool(scene.entities)
-    return Panels(
-        _stack(seen), widths, _stack(parts) if known else None, tuple(scene.sets.values()), pairs, gridded
-    )  # fmt: skip
+    return Panels(_stack(seen), widths, _stack(parts) if known else None, tuple(scene.sets.values()), pairs, gridded)
 
 
 def panel_pmf(entities: Tensor, occupied: Tensor) -> Tensor:

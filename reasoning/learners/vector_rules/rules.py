@@ -61,7 +61,6 @@ class Evidence:
     factors: Tensor
     predicted: Tensor
 
-
     def at(self, order: Sequence[int]) -> Evidence:
         """Some of the rules.
 
@@ -103,10 +102,11 @@ class Grammar:
                 place = _place(rule, parameter)
                 if place is None and rule.form(3, parameter) is None:
                     raise VSAError(
-                        f"NVSA with the rule {rule.name}", received="no form of its panels (Rule.form gives None)",
+                        f"NVSA with the rule {rule.name}",
+                        received="no form of its panels (Rule.form gives None)",
                         expected="a PanelForm: which panels follow from which, and which differ",
                         hint=f"declare {type(rule).__name__}.form, or use another model, such as symbolic",
-                    )  # fmt: skip
+                    )
                 key = (rule.name, parameter if place is None else place)
                 if key in entries:
                     continue
@@ -145,9 +145,10 @@ class Grammar:
             form = rule.form(columns, parameter)
             if form is None:
                 raise VSAError(
-                    f"NVSA with the rule {rule.name}", received=f"no form in rows of {columns} panels",
+                    f"NVSA with the rule {rule.name}",
+                    received=f"no form in rows of {columns} panels",
                     expected="a PanelForm for them",
-                )  # fmt: skip
+                )
             found.append(form)
         return tuple(found)
 

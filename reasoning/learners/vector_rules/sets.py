@@ -59,18 +59,22 @@ def sets_evidence(context: Tensor) -> Evidence:
 
     agreement = torch.cat(
         [
-            constant.unsqueeze(-1), progressions, (plus.sum(-1) + adds).unsqueeze(-1),
-            (minus.sum(-1) + leaves).unsqueeze(-1), distribute.unsqueeze(-1),
+            constant.unsqueeze(-1),
+            progressions,
+            (plus.sum(-1) + adds).unsqueeze(-1),
+            (minus.sum(-1) + leaves).unsqueeze(-1),
+            distribute.unsqueeze(-1),
         ],
         dim=-1,
-    )  # fmt: skip
+    )
     predicted = torch.cat(
         [
-            last[:, 1:], torch.stack([last[:, 1].roll(step, -1) for step in STEPS], dim=1),
+            last[:, 1:],
+            torch.stack([last[:, 1].roll(step, -1) for step in STEPS], dim=1),
             torch.stack([union, difference, shared], dim=1),
         ],
         dim=1,
-    )  # fmt: skip
+    )
     factors = torch.tensor([5, *(12,) * len(STEPS), 5, 3, 8], device=context.device)
     return Evidence(agreement, factors, predicted)
 

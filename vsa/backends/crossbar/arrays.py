@@ -39,9 +39,7 @@ class Array:
         generator: of programming and reads, the array's own.
     """
 
-    def __init__(
-        self, weights: Tensor, block: int | None, settings: Crossbar, generator: torch.Generator
-    ) -> None:
+    def __init__(self, weights: Tensor, block: int | None, settings: Crossbar, generator: torch.Generator) -> None:
         self.settings, self.generator = settings, generator
         self.groups, self.inputs, self.outputs = weights.shape
         block = block or self.inputs
@@ -122,8 +120,10 @@ class Array:
     def _total(self, g_us: Tensor) -> Tensor:
         """What a compensation read sees: all conductances of a tile, or of a column of it, added up."""
         kept = g_us * self._real
-        return kept.sum((0, -1, -2), keepdim=True) if self.settings.compensation == "global" else kept.sum(
-            (0, -2), keepdim=True
+        return (
+            kept.sum((0, -1, -2), keepdim=True)
+            if self.settings.compensation == "global"
+            else kept.sum((0, -2), keepdim=True)
         )
 
     def _refresh(self) -> None:

@@ -27,9 +27,17 @@ _CHOICES = {"mapping": MAPPINGS, "scaling": SCALINGS, "compensation": COMPENSATI
 _COUNTS = ("slices", "averages")
 _OPTIONAL_COUNTS = ("slice_bits", "tile_rows", "tile_columns")
 _NOT_NEGATIVE = (
-    "input_noise", "output_noise", "adc_gain_std", "adc_offset_std", "wire_ohm", "stuck_share", "dead_share",
-    "verify_rounds", "verify_tolerance_us", "age_seconds",
-)  # fmt: skip
+    "input_noise",
+    "output_noise",
+    "adc_gain_std",
+    "adc_offset_std",
+    "wire_ohm",
+    "stuck_share",
+    "dead_share",
+    "verify_rounds",
+    "verify_tolerance_us",
+    "age_seconds",
+)
 
 
 @BACKENDS.register("crossbar")
@@ -205,9 +213,7 @@ class CrossbarHandle(DeviceHandle):
             area += tiles * model.area_mm2
             reads += array.reads
             digital += array.reads * array.inputs * array.outputs * DIGITAL_JOULES_PER_MAC
-        return Cost(
-            energy_joules=energy, latency_seconds=seconds, area_mm2=area, reads=reads, digital_joules=digital
-        )
+        return Cost(energy_joules=energy, latency_seconds=seconds, area_mm2=area, reads=reads, digital_joules=digital)
 
     def state_dict(self) -> dict[str, Tensor]:
         parts = {place: array.state_dict() for place, array in self.arrays.items()}
@@ -219,9 +225,11 @@ class CrossbarHandle(DeviceHandle):
             missing = {"reference", "time", "counts", "generator"} - set(part)
             if missing:
                 raise VSAError(
-                    "load_state_dict", received=f"no entry {place}.{min(missing)}", expected="the state of this array",
+                    "load_state_dict",
+                    received=f"no entry {place}.{min(missing)}",
+                    expected="the state of this array",
                     hint="load it into the backend that it was saved from",
-                )  # fmt: skip
+                )
             array.load_state_dict(part)
 
 

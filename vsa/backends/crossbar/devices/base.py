@@ -53,9 +53,10 @@ class Device(ABC):
                 raise DtypeError(f"device {self.name} {entry.name}", received=repr(value), expected="a number")
         if not 0 <= self.g_min_us < self.g_max_us < float("inf"):
             raise VSAError(
-                f"device {self.name}", received=f"g_min_us={self.g_min_us}, g_max_us={self.g_max_us}",
+                f"device {self.name}",
+                received=f"g_min_us={self.g_min_us}, g_max_us={self.g_max_us}",
                 expected="0 <= g_min_us < g_max_us",
-            )  # fmt: skip
+            )
 
     def check_not_negative(self, *names: str) -> None:
         """Refuse parameters below zero, for ``__post_init__`` of a device.
@@ -134,9 +135,11 @@ class Device(ABC):
         low, high = float(target_us.min()), float(target_us.max())
         if low < self.g_min_us - slack or high > self.g_max_us + slack:
             raise VSAError(
-                f"program {self.name}", received=f"targets from {low:.4g} to {high:.4g} uS",
-                expected=f"{self.g_min_us:g} to {self.g_max_us:g} uS", hint="scale the weights into the device's range",
-            )  # fmt: skip
+                f"program {self.name}",
+                received=f"targets from {low:.4g} to {high:.4g} uS",
+                expected=f"{self.g_min_us:g} to {self.g_max_us:g} uS",
+                hint="scale the weights into the device's range",
+            )
 
 
 def normal(like: Tensor, generator: torch.Generator) -> Tensor:

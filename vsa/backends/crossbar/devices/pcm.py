@@ -144,6 +144,4 @@ class HermesPCM(Device):
     def moments(self, target_us: float, t_seconds: float) -> Moments:
         share = target_us / self.g_max_us
         fallen = -self.drift_nu * math.log((t_seconds + 20) / 20)
-        return Moments(
-            *clipped_moments(target_us, self.program_std_us * share), fallen, 0.0, self.read_std_us * share
-        )
+        return Moments(*clipped_moments(target_us, self.program_std_us * share), fallen, 0.0, self.read_std_us * share)
