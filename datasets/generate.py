@@ -7,15 +7,14 @@ because importing a module of a package binds its name there.
 from __future__ import annotations
 
 import inspect
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from vsa.commands import compose
-from vsa.errors import SettingsError, VSAError
+from vsa.commands import parse, progress, resolved, run_command, say, settle
+from vsa.errors import SettingsError
 
 from .constellations import CONSTELLATIONS, resolve_constellation
 from .data_sets import DATA_SETS, data_set, settings_without_file
@@ -38,11 +37,12 @@ An interrupted command goes on where it stopped; puzzles of other settings are n
   workers=2                          processes
   overwrite=true                     remove the puzzles of other settings that are in DIR
   dataset.columns=10 dataset.maxval=1000 dataset.confounders=0   (iraven_x)
+  --cfg                              print the settings and stop
+  --debug                            tracebacks for mistakes too
 
 Every setting is in conf/generate.yaml."""
 
 _USED = ("name", "columns", "maxval", "confounders")
-_USER_ERROR, _INTERRUPTED = 2, 130
 
 
 def order_of(arguments: Sequence[str]) -> tuple[Order, dict[str, Any]]:
@@ -104,25 +104,17 @@ def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
     Raises:
         SettingsError: hydra refuses them.
     """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    try:
-        for override in OverridesParser.create().parse_overrides(list(arguments)):
-            section, _, key = override.key_or_group.partition(".")
-            if section == "dataset" and key and key not in _USED[1:]:
-                raise SettingsError(
-                    f"setting {override.key_or_group}",
-                    received="a key that has no effect here",
-                    expected="dataset.columns, dataset.maxval or dataset.confounders",
-                    hint=f"did you mean {key}?",
-                )
-        return OmegaConf.to_container(compose("generate", arguments, _without_file), resolve=True)  # type: ignore[return-value]
-    except (HydraException, OmegaConfBaseException) as error:
-        text = str(error).splitlines()[0]
-        raise SettingsError(f"settings {' '.join(arguments)}", received=text, hint="see --help") from error
+    for override in parse(arguments):
+        section, _, key = override.key_or_group.partition(".")
+        if section == "dataset" and key and key not in _USED[1:]:
+            raise SettingsError(
+                f"setting {override.key_or_group}",
+                received="a key that has no effect here",
+                expected="dataset.columns, dataset.maxval or dataset.confounders",
+                hint=f"did you mean {key}?",
+            )
+    settings: dict[str, Any] = resolved(settle("generate", arguments, _without_file))
+    return settings
 
 
 def _without_file(group: str, name: str) -> dict[str, Any] | None:
@@ -138,43 +130,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, 2 for a mistake of the user, 130 when interrupted.
     """
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    usage = USAGE.replace(_PUBLISHED, "|".join(DATA_SETS.names()))
+    return run_command(_run, arguments, usage, settings=compose_settings)
 
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    if {"-h", "--help"} & set(given):
-        console.print(USAGE.replace(_PUBLISHED, "|".join(DATA_SETS.names())), markup=False)
-        return 0
-    try:
-        order, making = order_of(given)
-        out = Path(making["out"])
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bars:
-            task = bars.add_task(f"{order.dataset} as {order.form}", total=None)
-            produce(
-                order,
-                out,
-                workers=making["workers"],
-                overwrite=making["overwrite"],
-                progress=lambda done, total: bars.update(task, completed=done, total=total),
-            )
-        console.print(f"{order.n * len(order.constellations)} puzzles in {out}", markup=False)
-    except (VSAError, OSError) as error:
-        console.print(str(error), markup=False)
-        return _USER_ERROR
-    except KeyboardInterrupt:
-        console.print("interrupted; the same command goes on where it stopped", markup=False)
-        return _INTERRUPTED
-    return 0
+
+def _run(overrides: list[str]) -> None:
+    order, making = order_of(overrides)
+    out = Path(making.pop("out"))
+    total = order.n * len(order.constellations)
+    with progress(f"{order.dataset} as {order.form}", total) as bar:
+        produce(order, out, **making, progress=bar)
+    say(f"{total} puzzles in {out}")
 
 
 class _Module(ModuleType):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from vsa.errors import SettingsError, UnknownNameError, VSAError
+from vsa.commands import run_command, show
+from vsa.errors import SettingsError, UnknownNameError
 
 from .constellations import CONSTELLATIONS
 from .data_sets import DATA_SETS
@@ -46,42 +47,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, or 2 for a mistake of the user.
     """
-    from rich.console import Console
+    return run_command(_run, arguments, USAGE)
+
+
+def _run(given: list[str]) -> None:
     from rich.table import Column, Table
 
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    console = Console(highlight=False)
-    if {"-h", "--help"} & set(given):
-        console.print(USAGE, markup=False)
-        return 0
-    try:
-        settings = {"n": 1000, "seed": 0}
-        every = [DATA_SETS.get(name) for name in DATA_SETS.names()]
-        shown = [data for data in every if data.constellations == tuple(CONSTELLATIONS)]
-        for argument in given:
-            key, _, value = argument.partition("=")
-            if key == "dataset" and value in DATA_SETS:
-                shown = [DATA_SETS.get(value)]
-                continue
-            if key == "dataset":
-                raise UnknownNameError("probe puzzles", name=value, known=DATA_SETS.names(), kind="data set")
-            if key not in settings or not value.isdecimal() or (key == "n" and int(value) < 1):
-                raise SettingsError(
-                    f"argument {argument!r}", expected="n=1000, seed=0 or dataset=NAME", hint="see --help"
-                )
-            settings[key] = int(value)
-        heads = (f"{data.label or data.name} {kind}" for data in shown for kind in ("vote", "network"))
-        table = Table(Column("%", no_wrap=True), *heads)
-        for name, constellation in CONSTELLATIONS.items():
-            having = [data for data in shown if name in data.constellations]
-            cells = [f"{100 * value:.1f}" for data in having for value in probe(data.name, name, **settings)]
-            if cells:
-                table.add_row(constellation.short, *cells)
-        console.print(table)
-    except VSAError as error:
-        Console(stderr=True, soft_wrap=True).print(str(error), markup=False)
-        return 2
-    return 0
+    settings = {"n": 1000, "seed": 0}
+    every = [DATA_SETS.get(name) for name in DATA_SETS.names()]
+    shown = [data for data in every if data.constellations == tuple(CONSTELLATIONS)]
+    for argument in given:
+        key, _, value = argument.partition("=")
+        if key == "dataset" and value in DATA_SETS:
+            shown = [DATA_SETS.get(value)]
+            continue
+        if key == "dataset":
+            raise UnknownNameError("probe puzzles", name=value, known=DATA_SETS.names(), kind="data set")
+        if key not in settings or not value.isdecimal() or (key == "n" and int(value) < 1):
+            raise SettingsError(f"argument {argument!r}", expected="n=1000, seed=0 or dataset=NAME", hint="see --help")
+        settings[key] = int(value)
+    heads = (f"{data.label or data.name} {kind}" for data in shown for kind in ("vote", "network"))
+    table = Table(Column("%", no_wrap=True), *heads)
+    for name, constellation in CONSTELLATIONS.items():
+        having = [data for data in shown if name in data.constellations]
+        cells = [f"{100 * value:.1f}" for data in having for value in probe(data.name, name, **settings)]
+        if cells:
+            table.add_row(constellation.short, *cells)
+    show(table)
 
 
 if __name__ == "__main__":

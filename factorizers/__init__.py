@@ -73,7 +73,7 @@ _MODULES = ("activations", "damage", "needs", "theory")
 FACTORIZERS: Registry[type[Factorizer]] = Registry(
     "factorizer",
     package=__name__,
-    besides=("capacity", "cells", "screen", "wanted"),  # of the command, which needs hydra and rich
+    besides=("capacity", "cells", "measuring", "screen", "wanted"),  # of the command, which needs hydra and rich
     entry_points="vsa_reasoning.factorizers",
     base="factorizers.base:Factorizer",
 )

@@ -1,57 +1,21 @@
-"""What the command line of factorizers shows and writes: progress, the table, the plot, the JSON file."""
+"""What the command line of factorizers shows and writes: the table, the plot, the JSON file."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
-
+import vsa
 from vsa import CorruptFileError, VSAError
 
-__all__ = ["alone", "complain", "peers", "plot", "progress", "read_cells", "say", "show", "write_cells"]
+__all__ = ["alone", "peers", "plot", "read_cells", "show", "write_cells"]
 
 _WIDTH = 150
-_REFERENCE = Path(__file__).resolve().parent.parent / "benchmarks" / "reference.yaml"
-
-
-def _console(stderr: bool = False) -> Console:
-    console = Console(stderr=stderr, highlight=False, soft_wrap=True)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, soft_wrap=True, width=_WIDTH)
-
-
-def say(text: str) -> None:
-    """A line on stdout, as it is."""
-    _console().print(text, markup=False)
-
-
-def complain(text: str) -> None:
-    """A line on stderr, as it is."""
-    _console(stderr=True).print(text, markup=False)
-
-
-@contextmanager
-def progress(title: str, total: int) -> Iterator[Callable[[], None]]:
-    """A bar on stderr.
-
-    Args:
-        title: what is done.
-        total: how many.
-
-    Yields:
-        What to call when one is done.
-    """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=_console(stderr=True)) as bars:
-        task = bars.add_task(title, total=total)
-        yield lambda: bars.advance(task)
 
 
 @contextmanager
@@ -167,6 +131,8 @@ def show(results: list[dict[str, Any]]) -> None:
     Args:
         results: of the cells.
     """
+    from rich.table import Table
+
     known = peers()
     heads = ["factorizer", "D", "K", "F", "N", "noise", "right %", "95 %", "valid %", "ceiling %", "iterations",
              "ms/query", "brute force ms", "share of its work"]  # fmt: skip
@@ -188,9 +154,9 @@ def show(results: list[dict[str, Any]]) -> None:
             if all(cell.get(key) == value for key, value in peer["setting"].items()):
                 where = f"D {cell['dim']} F {cell['factors']} N {cell['size']}"
                 notes.append(f"{where}: {peer['figure']} ({peer['source']})")
-    _console().print(table)
+    vsa.commands.show(table, width=_WIDTH)
     for note in dict.fromkeys(notes):
-        say(note)
+        vsa.commands.say(note)
 
 
 def _time_of_brute_force(cell: dict[str, Any]) -> str:
@@ -199,12 +165,13 @@ def _time_of_brute_force(cell: dict[str, Any]) -> str:
 
 
 def peers() -> list[dict[str, Any]]:
-    """Figures of others, from benchmarks/reference.yaml of a checkout; none where there is none."""
+    """Figures of others; none where the file is missing."""
     import yaml
 
-    if not _REFERENCE.is_file():
+    path = vsa.commands.reference_file()
+    if not path.is_file():
         return []
-    found: list[dict[str, Any]] = yaml.safe_load(_REFERENCE.read_text(encoding="utf-8")).get("factorizers", [])
+    found: list[dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8")).get("factorizers", [])
     return found
 
 

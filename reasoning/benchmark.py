@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from reasoning.setup import build, commands, schema
 from reasoning.setup.restoring import adopt_rows, completed
 from reasoning.setup.settings import NO_DECODER, BenchmarkSettings
+from vsa.commands import named_keys
 from vsa.errors import SettingsError
 from vsa.executors import check
 
@@ -39,24 +40,23 @@ results.json, rules.json and run.json.
 Every setting is in conf/benchmark.yaml and the folders beside it."""
 
 
-def main(arguments: list[str]) -> int:
-    """The command without its error handling.
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command.
 
     Args:
-        arguments: overrides.
+        arguments: the command line; by default that of the process.
 
     Returns:
-        The exit code.
+        0, 2 for a mistake of the user, 130 when interrupted.
     """
-    overrides = [argument for argument in arguments if argument != "--cfg"]
+    return commands.run_command(_run, arguments, USAGE, parse)
+
+
+def _run(overrides: list[str]) -> None:
     settings = parse(overrides)
-    if "--cfg" in arguments:
-        commands.show_settings(settings)
-        return 0
     from reasoning import benchmarking  # loads torch
 
-    benchmarking.begin(settings, overrides, arguments)
-    return 0
+    benchmarking.begin(settings, overrides)
 
 
 def parse(arguments: Sequence[str]) -> BenchmarkSettings:
@@ -82,7 +82,7 @@ def parse(arguments: Sequence[str]) -> BenchmarkSettings:
     if settings.answers is not None:
         from reasoning.prompting import answer_files
 
-        settings = answer_files.adopt(settings, list(commands.named_keys(arguments)))
+        settings = answer_files.adopt(settings, list(named_keys(arguments)))
     elif settings.prompts is not None:
         raise SettingsError("setting prompts", received="no answers", expected="answers=FILE.jsonl")
     elif settings.model is None and settings.compare is None and not isinstance(settings.checkpoint, str):
@@ -104,4 +104,4 @@ def parse(arguments: Sequence[str]) -> BenchmarkSettings:
 
 
 if __name__ == "__main__":
-    sys.exit(commands.run_command(main, usage=USAGE))
+    sys.exit(main())

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from datasets.layout import Layout
 from reasoning.evaluation import cells
 from reasoning.prompting import answer_files
-from reasoning.records import console, runs
+from reasoning.records import runs
 from reasoning.setup import build, schema
 from reasoning.setup.jobs import Job, make_jobs
 from reasoning.setup.settings import BenchmarkSettings, DatasetSettings
 from reasoning.tables import comparison
 from reasoning.tables import plots as benchmark_plot
 from reasoning.tables import tables as report
+from vsa.commands import screen
 from vsa.executors import execute
 
 if TYPE_CHECKING:
@@ -27,13 +28,12 @@ __all__ = ["MODULE", "PuzzleSets", "begin", "run"]
 MODULE = "reasoning.benchmark"
 
 
-def begin(settings: BenchmarkSettings, overrides: Sequence[str], arguments: list[str]) -> None:
+def begin(settings: BenchmarkSettings, overrides: Sequence[str]) -> None:
     """Settle on models, weights and folder, and run.
 
     Args:
         settings: of the command.
-        overrides: which tell what the user set from what the files say.
-        arguments: the command line, for run.json.
+        overrides: the command line, which tells what the user set from what the files say.
 
     Raises:
         VSAError: whatever is wrong with models, weights, puzzles or folders.
@@ -42,7 +42,7 @@ def begin(settings: BenchmarkSettings, overrides: Sequence[str], arguments: list
     jobs = make_jobs(settings, overrides, lambda: build.columns(sets(settings.dataset)))
     name = jobs[0].name if settings.compare is None and len(jobs) == 1 else "compare"
     out = Path(settings.out) if settings.out else runs.default_out(name, jobs[0].seed)
-    run(out, settings, jobs, arguments, sets)
+    run(out, settings, jobs, overrides, sets)
 
 
 class PuzzleSets:
@@ -62,7 +62,11 @@ class PuzzleSets:
 
 
 def run(
-    out: Path, settings: BenchmarkSettings, jobs: Sequence[Job], arguments: list[str], sets: PuzzleSets | None = None
+    out: Path,
+    settings: BenchmarkSettings,
+    jobs: Sequence[Job],
+    arguments: Sequence[str],
+    sets: PuzzleSets | None = None,
 ) -> dict[tuple[str, int], dict[str, cells.CellResult]]:
     """Compute all cells that are not there yet, write everything, show the tables.
 
@@ -112,10 +116,10 @@ def run(
     missing = [(key, cell) for key, part in wanted.items() for cell in part if cell.name not in done[key]]
     reused = sum(map(len, wanted.values())) - len(missing)
     if reused:
-        console.say(
+        screen.say(
             f"{reused} of {sum(map(len, wanted.values()))} results are there already (same settings, code, data)"
         )
-    with console.progress("evaluating", len(missing)) as bar:
+    with screen.progress("evaluating", len(missing)) as bar:
         for number, result in execute(
             settings.executor, cells.compute, [cell for _, cell in missing], settings.workers
         ):
@@ -134,7 +138,7 @@ def run(
         solved = [(job.name, job.seed) for job in jobs if job.answers is None]
         costs = {key: {name: _cost(result) for name, result in done[key].items()} for key in solved}
         comparison.write_tables(out, metrics, costs)
-    console.say(f"\nresults in {out}")
+    screen.say(f"\nresults in {out}")
     return done
 
 
@@ -192,13 +196,13 @@ def _show(
         for reference in report.references("language_model" if job.answers else job.model.name, settings.dataset.name)
     }
     shown = report.at_setting(list(beside.values()), settings.dataset, jobs[0].perception.perception.options)
-    console.say()
-    console.show(report.answers_table(rows, shown))
+    screen.say()
+    screen.show(report.answers_table(rows, shown))
     if settings.plot is not None:
         benchmark_plot.write_plot(settings.plot, rows)
     ours = {label: job for label, job in zip(rows, jobs, strict=True) if job.answers is None}
     if ours:
-        console.say()
+        screen.say()
         took = {
             label: {name: result.seconds_per_1000 for name, result in done[job.name, job.seed].items()}
             for label, job in ours.items()
@@ -206,29 +210,29 @@ def _show(
         memory = {
             label: max(result.memory_mb for result in done[job.name, job.seed].values()) for label, job in ours.items()
         }
-        console.show(report.costs_table(took, memory))
+        screen.show(report.costs_table(took, memory))
         for label, job in ours.items():
             words = report.hardware_words(label, build.backend_words(job.backend), done[job.name, job.seed].values())
             if words:
-                console.say(f"\n{words}")
+                screen.say(f"\n{words}")
     for label, job in ours.items():
         if job.decoder is None or len(jobs) == 1:  # decoding changes answers, not rules
-            console.say()
+            screen.say()
             title = f"Rules named, % (and not excluded by the context, %): {label}"
-            console.show(report.rules_table(rows[label], title))
+            screen.show(report.rules_table(rows[label], title))
     first: dict[str, Job] = {}
     for job in ours.values():
         first.setdefault(job.model.name, job)
     for job in first.values():
         described = next(iter(done[job.name, job.seed].values())).described
         legend = " (x: the row's panels, c: the other rows', e: nothing)" if any(" = " in d for d in described) else ""
-        console.say(f"\nThe rules of {job.model.name}{legend}:")
+        screen.say(f"\nThe rules of {job.model.name}{legend}:")
         for sentence in described:
-            console.say(f"  {sentence}")
+            screen.say(f"  {sentence}")
     for job in (job for job in jobs if job.answers):
-        console.say(f"\nThe answers of {job.model.name}:")
+        screen.say(f"\nThe answers of {job.model.name}:")
         for name, result in done[job.name, job.seed].items():
-            console.say(f"  {report.short_name(name)}: {' '.join(result.described)}")
+            screen.say(f"  {report.short_name(name)}: {' '.join(result.described)}")
 
 
 def _protocol(settings: BenchmarkSettings, job: Job) -> str:

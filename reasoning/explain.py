@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reasoning.records import console
 from reasoning.setup import build, commands, restoring, schema
 from reasoning.setup.settings import DatasetSettings, ExplainSettings
+from vsa.commands import screen
 from vsa.errors import SettingsError, VSAError
 
 if TYPE_CHECKING:
@@ -40,26 +40,25 @@ Every setting is in conf/explain.yaml and the folders beside it."""
 _FILES = ("explanation.json", "explanation.txt", "explanation.png")
 
 
-def main(arguments: list[str]) -> int:
-    """The command without its error handling.
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command.
 
     Args:
-        arguments: overrides.
+        arguments: the command line; by default that of the process.
 
     Returns:
-        The exit code.
+        0, 2 for a mistake of the user, 130 when interrupted.
     """
-    overrides = [argument for argument in arguments if argument != "--cfg"]
+    return commands.run_command(_run, arguments, USAGE, parse, "nothing was written")
+
+
+def _run(overrides: list[str]) -> None:
     settings = parse(overrides)
-    if "--cfg" in arguments:
-        commands.show_settings(settings)
-        return 0
     _check_out(settings)
     name, explanation = explain(settings, commands.said(overrides))
-    console.say(str(explanation))
+    screen.say(str(explanation))
     if settings.out is not None:
         _write(Path(settings.out).expanduser(), {"set": name, "place": settings.index}, explanation)
-    return 0
 
 
 def parse(arguments: Sequence[str]) -> ExplainSettings:
@@ -174,9 +173,9 @@ def _write(out: Path, which: Mapping[str, object], explanation: Explanation) -> 
     try:
         write_atomically(out / _FILES[2], png(explanation))
     except VSAError as error:
-        console.say(f"\nno picture: {error}")
-    console.say(f"\nexplanation in {out}")
+        screen.say(f"\nno picture: {error}")
+    screen.say(f"\nexplanation in {out}")
 
 
 if __name__ == "__main__":
-    sys.exit(commands.run_command(main, usage=USAGE))
+    sys.exit(main())

@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vsa.commands import named_keys
 from vsa.errors import DtypeError, SettingsError
 
 if TYPE_CHECKING:
@@ -117,15 +118,11 @@ def fit(
             hint="train it with reasoning.training.engine.Trainer",
         )
     own = next(
-        (
-            key
-            for key in ("epochs", "batch_size", "lr", "seed", "device", "out")
-            if key in commands.named_keys(overrides)
-        ),
+        (key for key in ("epochs", "batch_size", "lr", "seed", "device", "out") if key in named_keys(overrides)),
         None,
     )
     if own is not None:
-        raise SettingsError("fit", received=f"{commands.named_keys(overrides)[own]!r}", expected=f"the argument {own}=")
+        raise SettingsError("fit", received=f"{named_keys(overrides)[own]!r}", expected=f"the argument {own}=")
     name = recipe.model.name if recipe is not None else str(model)
     arguments = [f"+model={name}", *overrides, f"seed={seed}", f"device={device}"]
     arguments += [

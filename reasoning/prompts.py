@@ -9,15 +9,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reasoning.prompting.files import PromptSettings, export, sidecar
-from reasoning.records import console
 from reasoning.setup import build, commands, schema
+from vsa.commands import screen
 from vsa.errors import SettingsError
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["main", "parse"]
 
@@ -41,19 +37,20 @@ Answers, one JSON object a line with id and answer, are scored by
 Every setting is in conf/prompts.yaml and the folders beside it."""
 
 
-def main(arguments: list[str]) -> int:
-    """The command without its error handling.
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command.
 
     Args:
-        arguments: overrides.
+        arguments: the command line; by default that of the process.
 
     Returns:
-        The exit code.
+        0, 2 for a mistake of the user, 130 when interrupted.
     """
-    settings = parse([argument for argument in arguments if argument != "--cfg"])
-    if "--cfg" in arguments:
-        commands.show_settings(settings)
-        return 0
+    return commands.run_command(_run, arguments, USAGE, parse, "the same command starts again")
+
+
+def _run(overrides: list[str]) -> None:
+    settings = parse(overrides)
     if settings.out is None:
         raise SettingsError("setting out", received="nothing", expected="a file", hint="write out=prompts.jsonl")
     out = Path(settings.out).expanduser()
@@ -63,9 +60,8 @@ def main(arguments: list[str]) -> int:
             f"out={settings.out}", received=f"{there[0]}, which exists", hint="choose another, or say overwrite=true"
         )
     count = export(settings, out)
-    console.say(f"{count} prompts in {out}")
-    console.say(f"the settings, from which the answers follow, in {sidecar(out)}")
-    return 0
+    screen.say(f"{count} prompts in {out}")
+    screen.say(f"the settings, from which the answers follow, in {sidecar(out)}")
 
 
 def parse(arguments: Sequence[str]) -> PromptSettings:
@@ -87,4 +83,4 @@ def parse(arguments: Sequence[str]) -> PromptSettings:
 
 
 if __name__ == "__main__":
-    sys.exit(commands.run_command(main, usage=USAGE))
+    sys.exit(main())

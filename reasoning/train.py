@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from reasoning.setup import commands
+from reasoning.setup.settings import TrainSettings
+from vsa.commands import named_keys, value_of
 
-__all__ = ["MODULE", "USAGE", "main"]
+__all__ = ["MODULE", "USAGE", "main", "parse"]
 
 MODULE = "reasoning.train"
 
@@ -33,41 +36,66 @@ run.json, metrics.jsonl, checkpoints/, weights.safetensors, results.json, rules.
 Every setting is in conf/train.yaml and the folders beside it."""
 
 
-def main(arguments: list[str]) -> int:
-    """The command without its error handling. What needs torch is imported when it is clear what is to be done.
+def parse(overrides: Sequence[str]) -> TrainSettings:
+    """Settings from the command line, or those of the run that ``resume=`` names.
 
     Args:
-        arguments: overrides.
+        overrides: of the command line.
 
     Returns:
-        The exit code.
+        Validated settings.
+
+    Raises:
+        VSAError: an unknown key, a wrong type, a value that makes no sense.
     """
+    from reasoning.records import runs
     from reasoning.setup import restoring, training_settings
 
-    overrides = [argument for argument in arguments if argument != "--cfg"]
-    named = commands.named_keys(overrides)
-    if "resume" in named:
-        from reasoning.training.start import resume
-
-        resume(arguments, Path(str(commands.parse([named["resume"]])[0].value())).expanduser())
-        return 0
+    resumed = _resumed(overrides)
+    if resumed is not None:
+        return training_settings.parse(runs.read_settings(resumed))
     composed = commands.compose_settings("train", restoring.completed(overrides))
     if composed["model"] is None:
         raise commands.no_model(MODULE)
-    settings = training_settings.parse(composed, commands.said(overrides))
-    if "--cfg" in arguments:
-        commands.show_settings(settings)
-        return 0
+    return training_settings.parse(composed, commands.said(overrides))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command.
+
+    Args:
+        arguments: the command line; by default that of the process.
+
+    Returns:
+        0, 2 for a mistake of the user, 130 when interrupted.
+    """
+    return commands.run_command(
+        _run, arguments, USAGE, parse, "a training run goes on from its last checkpoint with resume=RUN_DIR"
+    )
+
+
+def _run(overrides: list[str]) -> None:
+    resumed = _resumed(overrides)
+    if resumed is not None:
+        from reasoning.training.start import resume
+
+        resume(overrides, resumed)
+        return
+    settings = parse(overrides)
     from reasoning.records import runs
-    from reasoning.training import seeds, start
+    from reasoning.training import seeds, start  # load torch
 
     folder = Path(settings.out) if settings.out else runs.default_out(settings.model.name, settings.seed)
     if settings.seeds is None:
-        start.train(folder, settings, arguments)
+        start.train(folder, settings, overrides)
     else:
-        seeds.run(folder, settings, arguments)
-    return 0
+        seeds.run(folder, settings, overrides)
+
+
+def _resumed(overrides: Sequence[str]) -> Path | None:
+    named = named_keys(overrides)
+    return Path(str(value_of(named["resume"]))).expanduser() if "resume" in named else None
 
 
 if __name__ == "__main__":
-    sys.exit(commands.run_command(main, usage=USAGE))
+    sys.exit(main())

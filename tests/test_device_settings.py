@@ -11,12 +11,12 @@ import yaml
 
 import factorizers
 import vsa
-from factorizers import capacity
+from factorizers import capacity, measuring
 from reasoning import benchmark
-from reasoning.records import console
 from reasoning.setup import commands
 from vsa.backends import get
 from vsa.backends.crossbar import DEVICES, Device
+from vsa.commands import screen
 from vsa.errors import SettingsError, UnknownNameError, VSAError
 
 
@@ -42,12 +42,12 @@ def test_capacity_takes_a_device_and_its_options(device_name, tmp_path):
     common = ("+factorizer=in_memory", "factorizer.noise=0.0", "dim=256", "size=8", "queries=8", "draws=1")
     given = (f"backend.device.name={device_name}", *(f"backend.device.{k}={v}" for k, v in options.items()))
     settings = capacity.compose_settings([*common, "backend=crossbar", *given, f"out={tmp_path / 'a.json'}"])
-    (cell,) = capacity.run(settings)
+    (cell,) = measuring.run(settings)
     assert cell["backend"]["device"] == {"name": device_name, **options}
     assert cell["right"] == 8
     assert json.loads((tmp_path / "a.json").read_text()) == [cell]
     settings = capacity.compose_settings([*common, "backend=crossbar", f"backend.device={device_name}"])
-    (old,) = capacity.cells_of(settings)
+    (old,) = measuring.cells_of(settings)
     assert old.make_backend() == get("crossbar", device=device_name)
 
 
@@ -57,7 +57,7 @@ def reasoned(tmp_path, capsys):
 
     def call(*arguments):
         threads = torch.get_num_threads()
-        console._console.cache_clear()
+        screen._console.cache_clear()
         try:
             given = ["+model=nvsa", "constellation=center", "dataset.n=6", f"out={tmp_path / str(len(arguments))}"]
             assert benchmark.main([*given, *arguments]) in (0, None)
@@ -142,7 +142,7 @@ def test_wrong_spellings_are_sentences(arguments, error, words, leaky):
     if arguments[0].endswith("leakey"):
         mine = []
     with pytest.raises(error, match=words):
-        benchmark.main(["+model=nvsa", "backend=crossbar", "dataset.n=2", *mine, *arguments, "out=never"])
+        benchmark.main(["+model=nvsa", "backend=crossbar", "dataset.n=2", *mine, *arguments, "out=never", "--debug"])
 
 
 def test_a_mapping_in_python(leaky):

@@ -42,11 +42,10 @@ from reasoning.learners.vector_rules.rules import (
     count_values,
 )
 from reasoning.perception.oracle import Oracle
-from reasoning.records import console
-from reasoning.setup import commands
 from reasoning.setup.weights import read_header
 from reasoning.solver import Solver
 from tests import dummy_rules  # noqa: F401  # registers the rules and the data sets
+from vsa.commands import screen
 from vsa.errors import VSAError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -385,10 +384,10 @@ def command(capsys):
 
     def call(*arguments):
         threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-        console._console.cache_clear()  # its streams are those of another test
+        screen._console.cache_clear()  # its streams are those of another test
         capsys.readouterr()
         try:
-            code = commands.run_command(benchmark.main, list(arguments), benchmark.USAGE)
+            code = benchmark.main(list(arguments))
         finally:
             torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(deterministic)

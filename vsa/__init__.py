@@ -95,7 +95,7 @@ _LAZY = {
 
 _MODULES = (
     "algebra", "backends", "checks", "codebook", "commands", "encoding", "executors", "laws", "learnable", "models",
-    "nn", "parts", "plugins", "slots", "statistics", "validation",
+    "nn", "plugins", "slots", "statistics", "validation",
 )  # fmt: skip
 
 

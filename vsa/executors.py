@@ -7,12 +7,13 @@ where they are missing, a sentence says so and nothing is computed.
 from __future__ import annotations
 
 import importlib
+import itertools
 import multiprocessing
 import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
@@ -33,6 +34,7 @@ SLURM: Mapping[str, Any] = {
     "array_parallelism": 32,
 }
 _RETRIES = 5  # of a cell whose worker died
+_AHEAD = 4  # cells handed to each process beforehand
 
 
 def _serial(
@@ -47,11 +49,18 @@ def _processes(
 ) -> Iterator[tuple[int, R]]:
     # Spawned, because a forked child of a process that has used torch's threads or CUDA can hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(_count(workers, cells), mp_context=context) as pool:
-        futures = {pool.submit(function, cell): number for number, cell in enumerate(cells)}
+    count = _count(workers, cells)
+    with ProcessPoolExecutor(count, mp_context=context) as pool:
+        waiting = iter(enumerate(cells))
+        running: dict[Future[R], int] = {}
         try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
+            while True:
+                for number, cell in itertools.islice(waiting, count * _AHEAD - len(running)):
+                    running[pool.submit(function, cell)] = number
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(future), future.result()
         except BrokenProcessPool as error:
             raise _died("processes", "a worker that was killed, often for want of memory") from error
         except BaseException:

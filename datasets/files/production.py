@@ -9,15 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import multiprocessing
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from vsa.errors import SettingsError, UnknownNameError, VSAError
+from vsa.executors import execute
 
 from ..constellations import CONSTELLATIONS
 from ..data_sets import DATA_SETS, DataSet, data_set
@@ -35,7 +33,6 @@ log = logging.getLogger(__name__)
 
 FORMS = ("raven", "json", "shards")
 RAVEN_PUZZLES = 100  # a unit of files: an interruption costs a second
-_AHEAD = 4  # units handed to each process beforehand
 
 
 @dataclass(frozen=True)
@@ -130,46 +127,70 @@ def units(order: Order) -> Iterator[Unit]:
             yield Unit(f"{constellation}/{number:05d}", constellation, number, order.start + first, n)
 
 
-def make(order: Order, unit: Unit, out: str) -> dict[str, Any]:
-    """Makes one unit; runs in worker processes.
+@dataclass(frozen=True)
+class Maker:
+    """Makes the units of an order, in whatever process.
 
     Args:
-        order: what it is part of.
-        unit: the part.
+        order: what is to be made.
         out: the folder.
-
-    Returns:
-        The manifest's entry: hashes.
+        known: the user's data set and its rules, which a new process does not know; None of a published one.
     """
-    arrays = generate(
-        order.dataset,
-        unit.constellation,
-        n=unit.n,
-        seed=order.seed,
-        start=unit.start,
-        columns=order.columns,
-        maxval=order.maxval,
-        confounders=order.confounders,
-    )
-    folder = Path(out)
-    try:
-        if order.form == "json":
-            path = write_json(arrays, folder, overwrite=True)
-            return {"files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}}
-        if order.form == "shards":
-            return {"files": write_shard(arrays, folder / unit.constellation, unit.number, images=order.images)}
-        digest = hashlib.sha256()
-        for path in write_raven(arrays, folder / unit.constellation, images=order.images, overwrite=True)[1::2]:
-            digest.update(path.read_bytes())
-        # The xml holds all that the pixels follow from; the npz guards its members by checksums of its own.
-        return {"puzzles": [unit.start, unit.start + unit.n], "xml_sha256": digest.hexdigest()}
-    except OSError as error:
-        raise VSAError(
-            f"write {folder}",
-            received=error.strerror or repr(error),
-            expected="a folder with free space that may be written",
-            hint="what was made stays; the same command goes on",
-        ) from error
+
+    order: Order
+    out: str
+    known: tuple[DataSet, tuple[Rule, ...]] | None = None
+
+    def __call__(self, unit: Unit) -> dict[str, Any]:
+        """Make one unit.
+
+        Args:
+            unit: a part of the order.
+
+        Returns:
+            The manifest's entry: hashes.
+        """
+        self._introduce()
+        order, folder = self.order, Path(self.out)
+        arrays = generate(
+            order.dataset,
+            unit.constellation,
+            n=unit.n,
+            seed=order.seed,
+            start=unit.start,
+            columns=order.columns,
+            maxval=order.maxval,
+            confounders=order.confounders,
+        )
+        try:
+            if order.form == "json":
+                path = write_json(arrays, folder, overwrite=True)
+                return {"files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}}
+            if order.form == "shards":
+                return {"files": write_shard(arrays, folder / unit.constellation, unit.number, images=order.images)}
+            digest = hashlib.sha256()
+            for path in write_raven(arrays, folder / unit.constellation, images=order.images, overwrite=True)[1::2]:
+                digest.update(path.read_bytes())
+            # The xml holds all that the pixels follow from; the npz guards its members by checksums of its own.
+            return {"puzzles": [unit.start, unit.start + unit.n], "xml_sha256": digest.hexdigest()}
+        except OSError as error:
+            raise VSAError(
+                f"write {folder}",
+                received=error.strerror or repr(error),
+                expected="a folder with free space that may be written",
+                hint="what was made stays; the same command goes on",
+            ) from error
+
+    def _introduce(self) -> None:
+        """Register the user's data set; unpickling it has imported the modules that define its parts."""
+        if self.known is None:
+            return
+        data, rules = self.known
+        for rule in rules:
+            if rule.name not in RULES:
+                RULES.register(rule.name)(rule)
+        if data.name not in DATA_SETS:
+            DATA_SETS.register(data.name)(data)
 
 
 def _files(unit: Unit, entry: dict[str, Any], form: str) -> list[str]:
@@ -187,7 +208,7 @@ def produce(
     *,
     workers: int = 1,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Makes an order, or what is left of it.
 
@@ -196,7 +217,7 @@ def produce(
         out: the folder.
         workers: processes; 1 works in this one.
         overwrite: whether the puzzles of another order in the folder may be removed.
-        progress: called with (puzzles done, puzzles in all).
+        progress: called with how many puzzles more are done.
 
     Returns:
         The manifest.
@@ -208,7 +229,7 @@ def produce(
         raise SettingsError("generate puzzles", received=f"workers={workers}", expected="at least 1")
     out = out.expanduser().resolve()
     manifest = _begin(order, out, overwrite)
-    todo, done, total = [], 0, order.n * len(order.constellations)
+    todo, done = [], 0
     for unit in units(order):
         entry = manifest["units"].get(unit.name)
         missing = [] if entry is None else [f for f in _files(unit, entry, order.form) if not (out / f).is_file()]
@@ -219,15 +240,16 @@ def produce(
         else:
             done += unit.n
     if progress is not None:
-        progress(done, total)
-    with _results(order, todo, str(out), workers) as results:
-        for unit, entry in results:
-            manifest["units"][unit.name] = entry
-            manifest["units"] = dict(sorted(manifest["units"].items()))
-            _keep(out, manifest)
-            done += unit.n
-            if progress is not None:
-                progress(done, total)
+        progress(done)
+    data = data_set(order.dataset)
+    maker = Maker(order, str(out), (data, data.grammar) if data.fingerprint() else None)
+    where = "serial" if workers == 1 or len(todo) < 2 else "processes"
+    for number, entry in execute(where, maker, todo, workers):
+        manifest["units"][todo[number].name] = entry
+        manifest["units"] = dict(sorted(manifest["units"].items()))
+        _keep(out, manifest)
+        if progress is not None:
+            progress(todo[number].n)
     return manifest
 
 
@@ -287,48 +309,3 @@ def _clear(out: Path, held: dict[str, Any]) -> None:
             if ".." not in Path(name).parts and not Path(name).is_absolute():
                 (out / name).unlink(missing_ok=True)
     (out / MANIFEST).unlink()
-
-
-@contextmanager
-def _results(order: Order, todo: list[Unit], out: str, workers: int) -> Iterator[Iterator[tuple[Unit, dict[str, Any]]]]:
-    if workers == 1 or len(todo) < 2:
-        yield ((unit, make(order, unit, out)) for unit in todo)
-        return
-    context = multiprocessing.get_context("spawn")  # a forked process would inherit other threads' locks
-    data = data_set(order.dataset)
-    known = (data, data.grammar) if data.fingerprint() else None  # a new process knows none but the published
-    with ProcessPoolExecutor(min(workers, len(todo)), context, _introduce, (known,)) as pool:
-        try:
-            yield _collect(pool, order, todo, out, workers)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _introduce(known: tuple[DataSet, tuple[Rule, ...]] | None) -> None:
-    """Registers the user's data set in a worker; unpickling it has imported the modules that define its parts."""
-    if known is None:
-        return
-    data, rules = known
-    for rule in rules:
-        if rule.name not in RULES:
-            RULES.register(rule.name)(rule)
-    if data.name not in DATA_SETS:
-        DATA_SETS.register(data.name)(data)
-
-
-def _collect(
-    pool: ProcessPoolExecutor, order: Order, todo: list[Unit], out: str, workers: int
-) -> Iterator[tuple[Unit, dict[str, Any]]]:
-    waiting = iter(todo)
-    running: dict[Future[dict[str, Any]], Unit] = {}
-    while True:
-        for unit in waiting:
-            running[pool.submit(make, order, unit, out)] = unit
-            if len(running) >= workers * _AHEAD:
-                break
-        if not running:
-            return
-        finished, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in finished:
-            yield running.pop(future), future.result()

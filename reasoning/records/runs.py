@@ -10,7 +10,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -155,7 +155,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
     return settings
 
 
-def environment(arguments: list[str], module: str, plugins: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def environment(arguments: Sequence[str], module: str, plugins: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What a result depends on beside the settings.
 
     Args:

@@ -1,32 +1,20 @@
-"""What the commands share: composing settings, and telling the user in a sentence what is wrong.
-
-hydra composes the files of ``conf/`` and the overrides; it neither changes the folder nor writes anything.
-"""
+"""What the commands of this package share beside vsa.commands: models, front-ends, puzzles, experiments."""
 
 from __future__ import annotations
 
-import logging
-import os
-import re
-import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from reasoning.records import console
 from reasoning.setup import schema
 from reasoning.setup.unused import refuse_unused
-from vsa.commands import compose, composing, constructor_defaults
-from vsa.errors import CorruptFileError, SettingsError, UnknownNameError, VSAError, closest
-from vsa.parts import compose_with_parts
-from vsa.plugins import offered_words, offers
+from vsa.commands import composing, constructor_defaults, flatten, named_keys, parse, resolved, settle
+from vsa.commands import run_command as run_any_command
+from vsa.errors import SettingsError
+from vsa.plugins import offers
 
 __all__ = [
     "NoModelError",
@@ -34,20 +22,16 @@ __all__ = [
     "compose_settings",
     "constructor_options",
     "model_names",
-    "named_keys",
     "no_model",
-    "parse",
     "part_options",
     "run_command",
     "said",
     "separate",
-    "show_settings",
 ]
 
 SECTIONS = ("model", "dataset", "perception", "algebra", "backend", "experiment")
 _OF_TRAINING = {"test_n": "n", "test_maxval": "maxval"}  # settings of reasoning.train -> those to use elsewhere
-_USER_ERROR = 2
-_INTERRUPTED = 130
+_MEMBERS = ("algebras", "backends", "factorizers", "learners", "perceptions")
 
 
 class NoModelError(SettingsError):
@@ -55,82 +39,32 @@ class NoModelError(SettingsError):
 
 
 def run_command(
-    main: Callable[[list[str]], int | None], arguments: Sequence[str] | None = None, usage: str = ""
+    main: Callable[[list[str]], None],
+    arguments: Sequence[str] | None,
+    usage: str,
+    parsed: Callable[[list[str]], Any],
+    after_interruption: str = "the same command goes on where it stopped",
 ) -> int:
-    """Run a command: mistakes of the user give a sentence on stderr and exit code 2, bugs give a traceback.
+    """:func:`vsa.commands.run_command` for a command of this package.
 
     Args:
         main: takes the overrides.
-        arguments: the command line; by default that of the process. ``--debug`` (or HYDRA_FULL_ERROR=1) shows the
-            traceback of mistakes too, ``--help`` prints ``usage``.
+        arguments: the command line; None: that of the process.
         usage: the help text.
+        parsed: overrides -> the settings dataclass, for ``--cfg``.
+        after_interruption: what the user can do then.
 
     Returns:
         The exit code.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given or os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
-    given = [argument for argument in given if argument != "--debug"]
-    console.configure_logging(logging.DEBUG if debug else logging.INFO)
-    if {"-h", "--help"} & set(given):
-        known = ("algebras", "backends", "factorizers", "learners", "perceptions")
-        console.say("\n\n".join(filter(None, (usage, offered_words(*known)))))
-        return 0
-    try:
-        return main(given) or 0
-    except (VSAError, OSError) as error:
-        if debug:
-            raise
-        console.complain(str(error))
-        return _USER_ERROR
-    except KeyboardInterrupt:
-        console.complain("interrupted; a training run goes on from its last checkpoint with resume=RUN_DIR")
-        return _INTERRUPTED
-
-
-def parse(arguments: Sequence[str]) -> list[Override]:
-    """The overrides of a command line.
-
-    Args:
-        arguments: ``key=value``, ``+model=arlc``.
-
-    Returns:
-        One parsed override each.
-
-    Raises:
-        SettingsError: one is not of that form, or is a sweep.
-    """
-    parser = OverridesParser.create()
-    parsed = []
-    for argument in arguments:
-        try:
-            override = parser.parse_override(argument)
-        except HydraException as error:
-            raise SettingsError(
-                f"argument {argument!r}", received=str(error).splitlines()[0], expected="key=value", hint="see --help"
-            ) from error
-        if override.is_sweep_override():
-            key, _, value = argument.partition("=")
-            raise SettingsError(
-                f"argument {argument!r}",
-                received="a sweep",
-                expected="one value or a list",
-                hint=f"write {key}=[{value}]",
-            )
-        parsed.append(override)
-    return parsed
-
-
-def named_keys(arguments: Sequence[str]) -> dict[str, str]:
-    """Which keys a command line sets.
-
-    Args:
-        arguments: overrides.
-
-    Returns:
-        key without ``+`` -> the argument; the last one where a key is set twice.
-    """
-    return {override.key_or_group: argument for override, argument in zip(parse(arguments), arguments, strict=True)}
+    return run_any_command(
+        main,
+        arguments,
+        usage,
+        settings=lambda overrides: schema.plain(parsed(overrides)),
+        members=_MEMBERS,
+        after_interruption=after_interruption,
+    )
 
 
 def compose_settings(config: str, arguments: Sequence[str]) -> dict[str, Any]:
@@ -148,34 +82,16 @@ def compose_settings(config: str, arguments: Sequence[str]) -> dict[str, Any]:
         UnknownNameError: an unknown file of conf/.
     """
     with composing() as loader:
-        try:
-            ordered = _arrange(arguments, loader.repository)
-            composed = compose_with_parts(lambda some: compose(config, some, _without_file), ordered, parse(ordered))
-        except VSAError:
-            raise
-        except MissingConfigException as error:
-            raise _unknown_file(error) from error
-        except yaml.YAMLError as error:
-            where = " ".join(str(error).split())
-            raise CorruptFileError(
-                f"compose {config}", received=f"a settings file that is no YAML ({where})"
-            ) from error
-        except HydraException as error:
-            raise _refused(config, error, ordered) from error
-        except (OmegaConfBaseException, ValueError) as error:  # hydra refuses some overrides with a plain ValueError
-            raise SettingsError(f"compose {config}", received=str(error).splitlines()[0], hint="see --help") from error
+        composed = settle(config, _arrange(arguments, loader.repository), _without_file)
         if OmegaConf.is_missing(composed, "model"):
             # Interpolations into the model cannot be resolved; the caller lists the models or does without.
             composed.model = {"name": None, "training": {}}
             without = {**_lenient(composed), "model": None}
             refuse_unused(config, named_keys(arguments), without)
             return without
-        try:
-            refuse_unused(config, named_keys(arguments), _lenient(composed))
-            return OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
-        except OmegaConfBaseException as error:
-            key = getattr(error, "full_key", None) or "?"
-            raise SettingsError(f"setting {key}", received=str(error).splitlines()[0], expected="a value") from error
+        refuse_unused(config, named_keys(arguments), _lenient(composed))
+        settings: dict[str, Any] = resolved(composed)
+        return settings
 
 
 def compose_evaluation(config: str, arguments: Sequence[str]) -> dict[str, Any]:
@@ -201,15 +117,6 @@ def compose_evaluation(config: str, arguments: Sequence[str]) -> dict[str, Any]:
     if isinstance(composed.get("dataset"), Mapping):
         composed["dataset"] = {key: value for key, value in composed["dataset"].items() if key not in _OF_TRAINING}
     return composed
-
-
-def show_settings(settings: Any) -> None:
-    """What ``--cfg`` prints: the settings as YAML.
-
-    Args:
-        settings: a settings dataclass.
-    """
-    console.say(str(yaml.safe_dump(schema.plain(settings), sort_keys=False)))
 
 
 def separate(settings: dict[str, Any], cls: type[Any]) -> dict[str, Any]:
@@ -255,7 +162,7 @@ def said(arguments: Sequence[str]) -> dict[str, str]:
             for entry in values.pop("defaults", ()):
                 for choice in entry if isinstance(entry, Mapping) else ():
                     found[choice.rpartition("/")[2]] = argument
-            found.update(dict.fromkeys(schema.flatten(values), argument))
+            found.update(dict.fromkeys(flatten(values), argument))
     return {**found, **named}
 
 
@@ -387,45 +294,3 @@ def _lenient(composed: Any) -> dict[str, Any]:
             value = None
         result[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     return result
-
-
-def _unknown_file(error: MissingConfigException) -> VSAError:
-    group, _, name = (error.missing_cfg_file or "").partition("/")
-    plus = "+" if group == "model" else ""
-    known = tuple(error.options or ())
-    near = closest(name, known)
-    hint = f"did you mean {plus}{group}={near[0]}?" if near else ""
-    return UnknownNameError(f"argument {plus}{group}={name}", name=name, known=known, kind=group, hint=hint)
-
-
-def _refused(config: str, error: HydraException, arguments: Sequence[str]) -> SettingsError:
-    """hydra's refusal of a key as our sentence, with the keys that exist."""
-    text = " ".join(str(error).split())
-    doubled = re.search(r"An item is already at '([^']+)'", text)
-    if doubled:
-        key = doubled.group(1)
-        return SettingsError(
-            f"argument +{key}", received="a plus", expected="none, since the setting exists", hint=f"write {key}=VALUE"
-        )
-    match = re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", str(error))
-    if not match:
-        return SettingsError(f"compose {config}", received=text)
-    key = match.group(1) or match.group(2)
-    group, _, _ = key.partition("@")
-    if group in SECTIONS and "No match in the defaults list" in text:
-        return SettingsError(f"argument {group}", received="a choice that takes a plus", hint=f"write +{group}=NAME")
-    kept = [
-        argument
-        for override, argument in zip(parse(arguments), arguments, strict=True)
-        if override.key_or_group in SECTIONS or override.key_or_group.startswith("hydra.")
-    ]
-    known = list(schema.flatten(OmegaConf.to_container(compose(config, kept, _without_file), resolve=False)))  # type: ignore[arg-type]
-    section = key.rpartition(".")[0]
-    nearby = [name for name in known if name.rpartition(".")[0] == section] or known
-    near = closest(key, known) or closest(key.rpartition(".")[2], known)
-    return SettingsError(
-        f"setting {key}",
-        received="an unknown key",
-        expected=f"one of {', '.join(sorted(nearby))}",
-        hint=f"did you mean {' or '.join(repr(name) for name in near)}?" if near else "",
-    )

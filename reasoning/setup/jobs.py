@@ -14,6 +14,7 @@ from reasoning.setup.front_end import FrontEnd
 from reasoning.setup.recipe import Recipe
 from reasoning.setup.restoring import Wanted, front_end, settled, settled_model, without_weights
 from reasoning.setup.settings import NO_DECODER, BenchmarkSettings, Mode, ModelSettings, Named
+from vsa.commands import named_keys
 from vsa.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ def _at(settings: BenchmarkSettings, seed: int) -> BenchmarkSettings:
 
 def _without_model(arguments: Sequence[str]) -> list[str]:
     others = ("compare", "checkpoint", "answers", "prompts")
-    return [argument for key, argument in commands.named_keys(arguments).items() if key not in others]
+    return [argument for key, argument in named_keys(arguments).items() if key not in others]
 
 
 def make_job(

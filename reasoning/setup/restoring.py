@@ -23,6 +23,7 @@ from reasoning.setup.settings import (
     PerceptionSettings,
     TrainingPerceptionSettings,
 )
+from vsa.commands import named_keys, value_of
 from vsa.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -218,13 +219,13 @@ def completed(arguments: Sequence[str]) -> list[str]:
     Raises:
         VSAError: weights that are missing or damaged.
     """
-    named = commands.named_keys(arguments)
+    named = named_keys(arguments)
     if "compare" in named:  # each model has its own
         return list(arguments)
     implied: dict[str, str] = {}
     parts: list[str] = []
     for setting in ("checkpoint", "perception.checkpoint"):
-        given = commands.parse([named[setting]])[0].value() if setting in named else None
+        given = value_of(named[setting]) if setting in named else None
         if not isinstance(given, str | int | float) or isinstance(given, bool):
             continue
         from reasoning.setup import weights  # loads torch

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar, Union
 from vsa.errors import DtypeError, SettingsError, closest
 from vsa.registry import Registry, name_and_options
 
-__all__ = ["build", "call", "coerce", "flatten", "parameters", "plain", "refuse_unknown"]
+__all__ = ["build", "call", "coerce", "parameters", "plain", "refuse_unknown"]
 
 T = TypeVar("T")
 
@@ -190,26 +190,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return value
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mapping to dotted keys.
-
-    Args:
-        values: nested mappings.
-        prefix: put before every key.
-
-    Returns:
-        dotted key -> leaf.
-    """
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        name = _join(prefix, str(key))
-        if isinstance(value, Mapping) and value:
-            flat.update(flatten(value, name))
-        else:
-            flat[name] = value
-    return flat
 
 
 def _is_kind(hint: Any) -> bool:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from reasoning.outcome.metrics import Metrics, total
+from vsa.commands import reference_file
 from vsa.errors import CorruptFileError
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ __all__ = [
 
 AVERAGE = "average"
 _LONG_NAME = 16
-_REFERENCE = Path(__file__).resolve().parents[2] / "benchmarks" / "reference.yaml"
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ class Reference:
     answers: Mapping[str, float]
 
 
-def references(model: str | None = None, dataset: str | None = None, path: Path = _REFERENCE) -> list[Reference]:
+def references(model: str | None = None, dataset: str | None = None, path: Path | None = None) -> list[Reference]:
     """The entries of ``benchmarks/reference.yaml``.
 
     Args:
         model: only those that are shown beside this model (an entry lists the models it is shown ``beside``).
         dataset: only those of this dataset.
-        path: the file; where it is missing (an installation without ``benchmarks/``) there are no entries.
+        path: the file. Default: ours. Where it is missing there are no entries.
 
     Returns:
         The entries, in the file's order.
@@ -66,6 +66,7 @@ def references(model: str | None = None, dataset: str | None = None, path: Path 
     Raises:
         CorruptFileError: the file cannot be understood.
     """
+    path = reference_file() if path is None else path
     if not path.is_file():
         return []
     try:

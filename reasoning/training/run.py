@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.layout import Layout
-from reasoning.records import console, runs
+from reasoning.records import runs
 from reasoning.records.checkpoints import CheckpointFolder, load_weights
 from reasoning.setup import build, restoring, weights
 from reasoning.setup.recipe import Recipe
@@ -19,6 +19,7 @@ from reasoning.setup.settings import TrainSettings
 from reasoning.tables import tables as report
 from reasoning.training.joined import JoinedPuzzles
 from reasoning.training.plan import Plan
+from vsa.commands import screen
 from vsa.errors import CorruptFileError, SettingsError
 
 if TYPE_CHECKING:
@@ -141,12 +142,12 @@ def _train(folder: Path, prepared: Prepared) -> Outcome:
     plan = plan_of(settings)
     newest = CheckpointFolder(folder / "checkpoints", settings.checkpoints.keep).newest()
     names = ", ".join(report.short_name(name) for name in sets)
-    console.say(
+    screen.say(
         f"training {settings.model.name} on {sum(map(len, sets.values())):,} puzzles of {names}; run folder {folder}"
     )
     parts = list(sets.values())
     total = plan.epochs * -(-len(_joined(parts, plan)) // plan.batch_size)
-    with console.progress("training", total, newest.step if newest else 0) as bar:
+    with screen.progress("training", total, newest.step if newest else 0) as bar:
         return train_solver(
             prepared.solver,
             parts,
@@ -225,7 +226,7 @@ def _evaluate(prepared: Prepared) -> dict[str, Metrics]:
 
     settings, sets = prepared.settings, prepared.testing
     state, metrics = prepared.solver.state_dict(), {}
-    with console.progress("evaluating", sum(map(len, sets.values()))) as bar:
+    with screen.progress("evaluating", sum(map(len, sets.values()))) as bar:
         for name, puzzles in sets.items():
             # Made anew, as a benchmark makes it: noisy arrays remember what was read from them.
             solver = prepared.recipe.solver(training=True)
@@ -236,7 +237,7 @@ def _evaluate(prepared: Prepared) -> dict[str, Metrics]:
     return metrics
 
 
-def _advance(bar: console.Bar, name: str, puzzles: int) -> None:
+def _advance(bar: screen.Bar, name: str, puzzles: int) -> None:
     bar(puzzles, report.short_name(name))
 
 
@@ -291,15 +292,15 @@ def show(folder: Path, settings: TrainSettings) -> None:
         learned, seconds = rules["learned"], record["seconds"]["training"]
     except (KeyError, TypeError) as error:
         raise CorruptFileError(f"read the results in {folder}", received=f"no {error}") from error
-    console.say()
+    screen.say()
     label = f"{settings.model.name} (this run)"
-    console.show(report.answers_table({label: metrics}, report.references(settings.model.name, settings.dataset.name)))
-    console.say()
-    console.show(report.rules_table(metrics))
-    console.say("\nThe rules learned (x: the row's panels, c: the other rows', e: nothing):")
+    screen.show(report.answers_table({label: metrics}, report.references(settings.model.name, settings.dataset.name)))
+    screen.say()
+    screen.show(report.rules_table(metrics))
+    screen.say("\nThe rules learned (x: the row's panels, c: the other rows', e: nothing):")
     for sentence in learned:
-        console.say(f"  {sentence}")
-    console.say(f"\ntrained in {seconds:.0f} s, {record['memory_mb']:.0f} MB; run folder {folder}")
+        screen.say(f"  {sentence}")
+    screen.say(f"\ntrained in {seconds:.0f} s, {record['memory_mb']:.0f} MB; run folder {folder}")
 
 
 def protocol(settings: TrainSettings) -> str:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reasoning.records import console, runs
+from reasoning.records import runs
 from reasoning.setup import commands
 from reasoning.setup.restoring import completed
 from reasoning.setup.settings import TrainSettings
 from reasoning.tables import comparison
 from reasoning.tables import tables as report
 from reasoning.training import run as training
+from vsa.commands import named_keys, screen
 from vsa.errors import SettingsError
 from vsa.executors import check, execute
 
@@ -48,7 +49,7 @@ def run(out: Path, settings: TrainSettings, arguments: list[str]) -> None:
         VSAError: whatever is wrong with settings, folders or files.
     """
     check(settings.executor)
-    if "seed" in commands.named_keys(arguments):
+    if "seed" in named_keys(arguments):
         raise SettingsError(
             f"seed={settings.seed}", received=f"seeds={list(settings.seeds or ())} as well", expected="one of the two"
         )
@@ -58,8 +59,8 @@ def run(out: Path, settings: TrainSettings, arguments: list[str]) -> None:
     training.prepare(jobs[0].settings)  # what is wrong shows before anything is written; its puzzles are cached
     runs.prepare_folder(out)
     name = settings.model.name
-    console.say(f"training {name} with seeds {', '.join(map(str, chosen))}; runs in {out}")
-    with console.progress("training", len(jobs)) as bar:
+    screen.say(f"training {name} with seeds {', '.join(map(str, chosen))}; runs in {out}")
+    with screen.progress("training", len(jobs)) as bar:
         for number, seconds in execute(settings.executor, train_one, jobs, settings.workers):
             bar(1, f"seed {chosen[number]}, trained in {seconds:.0f} s")
     metrics = {(name, seed): training.read_metrics(job.folder) for seed, job in zip(chosen, jobs, strict=True)}
@@ -68,9 +69,9 @@ def run(out: Path, settings: TrainSettings, arguments: list[str]) -> None:
     (entry,) = comparison.summary(metrics)
     summary = [_line(f"{name}, {title}", name, entry[kind]) for kind, title in (("mean", "mean"), ("std", "deviation"))]
     beside = report.references(name, settings.dataset.name)
-    console.say()
-    console.show(report.answers_table(rows, [*summary, *beside]))
-    console.say(f"\nruns in {out}")
+    screen.say()
+    screen.show(report.answers_table(rows, [*summary, *beside]))
+    screen.say(f"\nruns in {out}")
 
 
 def train_one(job: SeedRun) -> float:
@@ -84,7 +85,7 @@ def train_one(job: SeedRun) -> float:
     """
     from reasoning.training.start import train
 
-    with console.silence():
+    with screen.silence():
         train(job.folder, job.settings, list(job.arguments), go_on=True)
     return float(runs.read_json(job.folder / "run.json")["seconds"]["training"])
 
@@ -93,7 +94,7 @@ def _run(out: Path, seed: int, arguments: list[str]) -> SeedRun:
     """The run with one seed: composed anew, so that all that follows the seed does."""
     from reasoning.setup.training_settings import parse
 
-    kept = [argument for key, argument in commands.named_keys(arguments).items() if key not in _OF_THE_SWEEP]
+    kept = [argument for key, argument in named_keys(arguments).items() if key not in _OF_THE_SWEEP]
     folder = out / str(seed)
     own = (*kept, f"seed={seed}", "out='{}'".format(str(folder).replace("'", r"\'")))
     return SeedRun(folder, parse(commands.compose_settings("train", completed(own)), commands.said(own)), own)

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reasoning.records import console, runs
+from reasoning.records import runs
 from reasoning.records.files import write_atomically
 from reasoning.setup import build, commands, restoring, schema, weights
 from reasoning.setup.settings import TrainSettings, plugins
 from reasoning.setup.training_settings import parse
 from reasoning.training import run as training
+from vsa.commands import flatten, named_keys, screen
 from vsa.errors import SettingsError
 
 __all__ = ["MODULE", "resume", "train"]
@@ -47,7 +48,7 @@ def train(folder: Path, settings: TrainSettings, arguments: list[str], *, go_on:
     if not settings.overwrite and _holds(folder, settings):
         if (folder / "results.json").is_file():
             if runs.same_code(runs.read_json(folder / "run.json"), plugins(settings)):
-                console.say(f"{folder} holds this very run, finished (same settings, same code):")
+                screen.say(f"{folder} holds this very run, finished (same settings, same code):")
                 training.show(folder, settings)
                 return
         elif go_on:
@@ -130,7 +131,7 @@ def resume(arguments: list[str], folder: Path) -> None:
     if not runs.same_code(record, plugins(settings)):
         log.warning("the code has changed since this run began: the result may differ from an uninterrupted run's")
     if (folder / "results.json").is_file() and record.get("status") == "finished":
-        console.say(f"{folder} is finished already:")
+        screen.say(f"{folder} is finished already:")
         training.show(folder, settings)
         return
     training.run(folder, training.prepare(settings, folder))
@@ -138,11 +139,11 @@ def resume(arguments: list[str], folder: Path) -> None:
 
 def _refuse_changes(stored: Mapping[str, Any], before: list[str], changes: list[str], folder: Path) -> None:
     """Let pass what repeats the run's settings; refuse what would change them."""
-    merged = {**commands.named_keys(before), **commands.named_keys(changes)}
+    merged = {**named_keys(before), **named_keys(changes)}
     line = list(merged.values())
     composed = commands.compose_settings("train", restoring.completed(line))
-    asked = schema.flatten(schema.plain(parse(composed, commands.said(line))))
-    had = schema.flatten(stored)
+    asked = flatten(schema.plain(parse(composed, commands.said(line))))
+    had = flatten(stored)
     different = [
         f"{key}={asked.get(key)} (the run has {had.get(key)})"
         for key in sorted({*asked, *had})

@@ -120,17 +120,18 @@ def test_an_interrupted_production_goes_on(tmp_path: Path, form: str) -> None:
     class StopError(Exception):
         pass
 
-    def stop(done: int, total: int) -> None:
-        assert total == 16
-        if done >= 6:
+    def stop(more: int) -> None:
+        done.append(more)
+        if sum(done) >= 6:
             raise StopError
 
+    done: list[int] = []
     with pytest.raises(StopError):
         produce(order, part, progress=stop)
-    done = len(json.loads((part / "manifest.json").read_text())["units"])
-    assert 0 < done < len(list(units(order)))
+    made = len(json.loads((part / "manifest.json").read_text())["units"])
+    assert 0 < made < len(list(units(order)))
     seen: list[int] = []
-    produce(order, part, progress=lambda k, total: seen.append(k))
+    produce(order, part, progress=seen.append)
     assert seen[0] > 0  # what was done is not done again
     assert contents(part) == contents(whole)
     before = {path: path.stat().st_mtime_ns for path in part.rglob("*") if path.is_file()}
@@ -180,7 +181,7 @@ def test_the_command_line(tmp_path: Path) -> None:
             timeout=200,
         )
         assert done.returncode == 0, done.stderr
-        assert "240 puzzles in" in done.stderr
+        assert "240 puzzles in" in done.stdout
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
     assert len(contents(tmp_path / "1")) == 2 * 240 + 1
 
@@ -193,7 +194,7 @@ def test_the_command_line(tmp_path: Path) -> None:
         (["out=x", "n=many"], "setting n: received 'many'"),
         (["out=x", "format=yaml"], "one of raven, json, shards"),
         (["out=x", "dataset.n=5"], "did you mean n?"),
-        (["out=x", "tables=1"], "Could not override 'tables'"),
+        (["out=x", "tables=1"], "setting tables: received an unknown key"),
         (["out=x", "dataset=files"], "dataset=files"),
         (["out=x", "constellation=2x3"], "did you mean"),
         (["out=x", "dataset=iraven_x"], "I-RAVEN-X has no pixels"),

@@ -18,9 +18,10 @@ import yaml
 import conf
 import factorizers
 import vsa
-from factorizers import capacity, screen
+from factorizers import capacity, measuring, screen
 from factorizers import cells as cells_module
 from factorizers.cells import Cell, code_version, fingerprint
+from vsa import VSAError
 from vsa.backends import BACKENDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +42,7 @@ def timeless(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def run(*arguments: str) -> list[dict[str, Any]]:
-    return capacity.run(capacity.compose_settings(list(arguments)))
+    return measuring.run(capacity.compose_settings(list(arguments)))
 
 
 def test_there_is_a_file_for_every_factorizer_and_its_values_are_the_defaults() -> None:
@@ -108,13 +109,13 @@ def test_cells_are_reused_added_and_guarded(tmp_path: Path, monkeypatch: pytest.
     out = tmp_path / "cells.json"
     first = run("+factorizer=resonator", *SMALL, f"out={out}")
     with monkeypatch.context() as patch:
-        patch.setattr(capacity, "compute", lambda cell: pytest.fail("measured again"))
+        patch.setattr(measuring, "compute", lambda cell: pytest.fail("measured again"))
         assert run("+factorizer=resonator", *SMALL, f"out={out}") == first
     more = run("+factorizer=exhaustive", *SMALL, f"out={out}")
     assert json.loads(out.read_text()) == first + more
     with monkeypatch.context() as patch:
-        patch.setattr(capacity, "code_version", lambda: "other")
-        with pytest.raises(factorizers.capacity.SettingsError, match="2 of these cells, made by other code"):
+        patch.setattr(measuring, "code_version", lambda: "other")
+        with pytest.raises(capacity.SettingsError, match="2 of these cells, made by other code"):
             run("+factorizer=resonator", *SMALL, f"out={out}")
         assert json.loads(out.read_text()) == first + more
     assert timeless(run("+factorizer=resonator", *SMALL, f"out={out}", "overwrite=true")) == timeless(first)
@@ -126,13 +127,13 @@ def test_every_experiment_states_its_command_and_runs_small(experiment: str) -> 
     assert head[1].startswith(f"# python -m factorizers.capacity experiment={experiment} out=")
     assert any(word in " ".join(head) for word in ("Published", "Measured", "Expected"))
     settings = capacity.compose_settings([f"experiment={experiment}"])
-    cells = capacity.cells_of(settings)
+    cells = measuring.cells_of(settings)
     assert len(cells) >= 2
     small = {"queries": 2, "draws": 1, "size": min(settings["size"]) if isinstance(settings["size"], list) else 12}
     settings["factorizer"] |= {"budget": 20}
     if "noise" in settings["factorizer"] and isinstance(settings["factorizer"]["noise"], list):
         settings["factorizer"]["noise"] = settings["factorizer"]["noise"][:2]
-    results = capacity.run({**settings, **small})
+    results = measuring.run({**settings, **small})
     assert results
     for cell in results:
         assert cell["queries"] == 2
@@ -141,8 +142,8 @@ def test_every_experiment_states_its_command_and_runs_small(experiment: str) -> 
 
 
 def test_noise_levels_of_the_chip_experiment() -> None:
-    published = capacity.cells_of(capacity.compose_settings(["experiment=langenegger2023"]))
-    ours = capacity.cells_of(capacity.compose_settings(["experiment=langenegger2023_ours"]))
+    published = measuring.cells_of(capacity.compose_settings(["experiment=langenegger2023"]))
+    ours = measuring.cells_of(capacity.compose_settings(["experiment=langenegger2023_ours"]))
     assert len(published) == len(ours) >= 12
     for one, other in zip(published, ours, strict=True):
         assert dict(other.options)["noise"] == pytest.approx(16 * dict(one.options)["noise"])
@@ -152,7 +153,7 @@ def test_noise_levels_of_the_chip_experiment() -> None:
 WRONG = [
     ([], "no factorizer; expected one of: asymmetric, block_code, exhaustive, group_search, in_memory, join, reson"),
     (["factorizer=join"], "argument 'factorizer=join': received no plus; expected +factorizer=join"),
-    (["+factorizer=joint"], "did you mean 'join'?"),
+    (["+factorizer=joint"], "did you mean +factorizer=join?"),
     (["+factorizer=join", "sizes=3"], "sizes"),
     (["+factorizer=join", "factorizer.budget=3"], "budget"),
     (["+factorizer=join", "+factorizer.budget=3"], "get join: received option 'budget'; expected one of"),
@@ -179,7 +180,10 @@ WRONG = [
     (["+factorizer=join", "++quiries=3"], "setting quiries: received setting 'quiries'; expected one of"),
     (["+factorizer=join", "=3"], "received Config group override must be"),
     (["+factorizer=join", "algebra=3"], "setting algebra: received 3; expected a name"),
-    (["+factorizer=join", "size=3,4"], "argument 'size=3,4': received a sweep; expected size=[3,4]"),
+    (
+        ["+factorizer=join", "size=3,4"],
+        "received a sweep; expected one value or a list; write size=[3,4]",
+    ),
 ]
 
 
@@ -212,7 +216,7 @@ def test_a_file_that_is_no_list_of_cells_is_left_alone(
 def test_an_unwritable_place_is_known_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(capacity, "compute", lambda cell: pytest.fail("measured"))
+    monkeypatch.setattr(measuring, "compute", lambda cell: pytest.fail("measured"))
     (tmp_path / "file").write_text("")
     assert capacity.main(["+factorizer=join", *SMALL, f"out={tmp_path / 'file' / 'cells.json'}"]) == 2
     assert capacity.main(["+factorizer=join", *SMALL, f"out={tmp_path}"]) == 2
@@ -223,7 +227,7 @@ def test_too_little_memory_is_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys
     def too_large(cell: Cell) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 25600000000 bytes")
 
-    monkeypatch.setattr(capacity, "compute", too_large)
+    monkeypatch.setattr(measuring, "compute", too_large)
     assert capacity.main(["+factorizer=join", *SMALL]) == 2
     assert "out of memory; choose smaller sizes" in capsys.readouterr().err
 
@@ -238,7 +242,7 @@ def test_an_unwritable_picture_loses_no_cells(tmp_path: Path, capsys: pytest.Cap
 
 def test_a_second_run_on_the_same_file_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "cells.json"
-    with screen.alone(out), pytest.raises(capacity.VSAError, match="a file that another run is writing to"):
+    with screen.alone(out), pytest.raises(VSAError, match="a file that another run is writing to"):
         run("+factorizer=join", *SMALL, f"out={out}")
     assert not out.exists()
     assert len(run("+factorizer=join", *SMALL, f"out={out}")) == 2
@@ -252,8 +256,8 @@ def test_what_is_measured_again_stays_until_it_is(tmp_path: Path, monkeypatch: p
     def interrupted(cell: Cell) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(capacity, "code_version", lambda: "other")
-    monkeypatch.setattr(capacity, "compute", interrupted)
+    monkeypatch.setattr(measuring, "code_version", lambda: "other")
+    monkeypatch.setattr(measuring, "compute", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run("+factorizer=join", *SMALL, f"out={out}", "overwrite=true")
     assert json.loads(out.read_text()) == first
@@ -267,7 +271,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(screen.os, "fsync", full)
-    with pytest.raises(capacity.VSAError, match=r"write .*: received No space left on device; expected space"):
+    with pytest.raises(VSAError, match=r"write .*: received No space left on device; expected space"):
         run("+factorizer=exhaustive", *SMALL, f"out={out}")
     assert json.loads(out.read_text()) == first
     assert [path.name for path in tmp_path.iterdir()] == ["cells.json"]

@@ -52,8 +52,7 @@ def command(fake: ModuleType, capsys: pytest.CaptureFixture[str]) -> Callable[..
     import torch
 
     from reasoning import benchmark, explain, prompts, train
-    from reasoning.records import console
-    from reasoning.setup import commands
+    from vsa.commands import screen
 
     def call(name: str, *arguments: str) -> tuple[int, str, str]:
         module = {"train": train, "benchmark": benchmark, "explain": explain, "prompts": prompts}[name]
@@ -61,10 +60,10 @@ def command(fake: ModuleType, capsys: pytest.CaptureFixture[str]) -> Callable[..
         if not any("resume=" in argument or "hydra.searchpath" in argument for argument in given):
             given.append(f"hydra.searchpath=[file://{fake.CONF}]")
         threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-        console._console.cache_clear()  # its streams are those of another test
+        screen._console.cache_clear()  # its streams are those of another test
         capsys.readouterr()
         try:
-            code = commands.run_command(module.main, given, module.USAGE)
+            code = module.main(given)
         finally:
             torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(deterministic)

@@ -94,8 +94,7 @@ if __name__ == "__main__":
     import fake_front_end  # noqa: F401  # registers the front-end; it lies beside this file
 
     from reasoning import benchmark, train
-    from reasoning.setup import commands
 
     module = {"train": train, "benchmark": benchmark}[arguments[0]]
     extra = [] if any(a.startswith("resume=") for a in arguments) else [f"hydra.searchpath=[file://{CONF}]"]
-    sys.exit(commands.run_command(module.main, [*arguments[1:], *extra], module.USAGE))
+    sys.exit(module.main([*arguments[1:], *extra]))

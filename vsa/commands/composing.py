@@ -1,63 +1,29 @@
-"""Where the commands find their settings files: our conf folder, and those of other packages. hydra is loaded lazily.
+"""Composing settings: the files of ``conf/`` and the overrides of a command line.
 
-Another package names its folder by an entry point of the group ``vsa_reasoning.conf``; docs/plugins.md shows one. Ours
-is searched first. A file that two of the folders have is refused when a command asks for it, and only then.
+hydra composes; it neither changes the folder nor writes anything. What it refuses is said in a sentence of ours.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
-import logging
+import re
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .errors import SettingsError, VSAError
-from .plugins import CONF, Offer, offers
+from ..errors import CorruptFileError, SettingsError, UnknownNameError, VSAError, closest
+from ..plugins import PREFIX, offers
+from .arguments import parse
+from .folders import clashes, conf_folder, folders_of_others, refuse_clash
+from .parts import compose_with_parts
 
-__all__ = ["compose", "composing", "conf_files", "conf_folder", "constructor_defaults"]
+__all__ = ["compose", "composing", "constructor_defaults", "flatten", "resolved", "settle"]
 
-ROOT = Path(__file__).resolve().parents[1]
-OURS = "this package"
-_WHEEL_NAME = "vsa_reasoning_conf"
-log = logging.getLogger(__name__)
-
-
-def conf_folder(root: Path = ROOT) -> Path:
-    """The folder of our settings files.
-
-    Args:
-        root: the folder that holds our packages.
-
-    Returns:
-        ``conf`` of a checkout, or what a wheel installs.
-
-    Raises:
-        VSAError: there is neither.
-    """
-    for folder in (root / _WHEEL_NAME, root / "conf"):
-        if (folder / "train.yaml").is_file():
-            return folder
-    raise VSAError("find the settings files", received=f"no conf/train.yaml in {root}", expected="a whole installation")
-
-
-def conf_files(group: str) -> dict[str, list[tuple[str, Path]]]:
-    """The settings files of a group.
-
-    Args:
-        group: a folder of conf, such as ``model``.
-
-    Returns:
-        name -> whose (:data:`OURS`, or a distribution) and which file; several where packages clash, ours first.
-    """
-    found: dict[str, list[tuple[str, Path]]] = {}
-    for whose, folder in ((OURS, conf_folder()), *_theirs()):
-        for path in sorted((folder / group).glob("*.yaml")):
-            found.setdefault(path.stem, []).append((whose, path))
-    return dict(sorted(found.items()))
+Defaults = Callable[[str, str], Mapping[str, Any] | None]
+_KINDS = {"model": "learners"}  # groups of conf that are called otherwise than the members they are about
 
 
 @contextmanager
@@ -76,15 +42,13 @@ def composing() -> Iterator[Any]:
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         loader: Any = GlobalHydra.instance().config_loader()
         path = loader.get_search_path()
-        for whose, folder in _theirs():
+        for whose, folder in folders_of_others():
             path.prepend(whose, f"file://{folder}", anchor="schema")  # behind ours; hydra wants its schemas last
         loader.repository.initialize_sources(path)
         yield loader
 
 
-def compose(
-    config: str, overrides: Sequence[str], defaults: Callable[[str, str], Mapping[str, Any] | None] | None = None
-) -> Any:
+def compose(config: str, overrides: Sequence[str], defaults: Defaults | None = None) -> Any:
     """Compose settings.
 
     Args:
@@ -105,13 +69,13 @@ def compose(
     from hydra.types import RunMode
 
     with composing() as loader:
-        clashes = _clashes()
+        doubled = clashes()
         try:
-            if clashes:
+            if doubled:
                 listed = loader.compute_defaults_list(config, list(overrides), RunMode.RUN)
                 for chosen in (str(default.config_path) for default in listed.defaults):
-                    if chosen in clashes:
-                        _refuse_clash(chosen, clashes[chosen])
+                    if chosen in doubled:
+                        refuse_clash(chosen, doubled[chosen])
             return hydra.compose(config, overrides=list(overrides))
         except MissingConfigException as error:
             group, _, name = (error.missing_cfg_file or "").partition("/")
@@ -120,6 +84,113 @@ def compose(
                 raise
             with _generated(loader, group, name, content):
                 return compose(config, overrides, defaults)
+
+
+def settle(config: str, arguments: Sequence[str], defaults: Defaults | None = None) -> Any:
+    """Compose a command's settings, parts with options of their own included.
+
+    Args:
+        config: a file of conf, such as ``train``.
+        arguments: overrides, in the order in which hydra applies them.
+        defaults: as :func:`compose` has it.
+
+    Returns:
+        The settings, an omegaconf.DictConfig, not interpolated.
+
+    Raises:
+        SettingsError: an unknown key, a malformed override.
+        UnknownNameError: an unknown file of conf.
+        CorruptFileError: a file that is no YAML.
+    """
+    import yaml
+    from hydra.errors import HydraException, MissingConfigException
+    from omegaconf.errors import OmegaConfBaseException
+
+    with composing() as loader:
+        try:
+            parsed = parse(arguments)
+            return compose_with_parts(lambda some: compose(config, some, defaults), arguments, parsed)
+        except VSAError:
+            raise
+        except MissingConfigException as error:
+            raise _unknown_file(error, arguments) from error
+        except yaml.YAMLError as error:
+            where = " ".join(str(error).split())
+            raise CorruptFileError(
+                f"compose {config}", received=f"a settings file that is no YAML ({where})"
+            ) from error
+        except HydraException as error:
+            raise _refused(config, error, arguments, loader.list_groups(""), defaults) from error
+        except (OmegaConfBaseException, ValueError) as error:  # hydra refuses some overrides with a plain ValueError
+            raise SettingsError(f"compose {config}", received=str(error).splitlines()[0], hint="see --help") from error
+
+
+def resolved(composed: Any) -> Any:
+    """Composed settings as plain ones, interpolated.
+
+    Args:
+        composed: an omegaconf.DictConfig.
+
+    Returns:
+        Nested dicts and lists.
+
+    Raises:
+        SettingsError: a value that is missing or cannot be interpolated.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None) or "?"
+        raise SettingsError(f"setting {key}", received=str(error).splitlines()[0], expected="a value") from error
+
+
+def _unknown_file(error: Any, arguments: Sequence[str]) -> VSAError:
+    group, _, name = (error.missing_cfg_file or "").partition("/")
+    plus = "+" if f"+{group}={name}" in arguments else ""
+    known = dict.fromkeys((*(error.options or ()), *offers(f"{PREFIX}{_KINDS.get(group, group + 's')}")))
+    near = closest(name, known)
+    hint = f"did you mean {plus}{group}={near[0]}?" if near else ""
+    return UnknownNameError(f"argument {plus}{group}={name}", name=name, known=tuple(known), kind=group, hint=hint)
+
+
+def _refused(
+    config: str, error: Exception, arguments: Sequence[str], groups: Collection[str], defaults: Defaults | None
+) -> SettingsError:
+    """hydra's refusal of a key as our sentence, with the keys that exist."""
+    from omegaconf import OmegaConf
+
+    text = " ".join(str(error).split())
+    doubled = re.search(r"An item is already at '([^']+)'", text)
+    if doubled:
+        key = doubled.group(1)
+        return SettingsError(
+            f"argument +{key}", received="a plus", expected="none, since the setting exists", hint=f"write {key}=VALUE"
+        )
+    match = re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", str(error))
+    if not match:
+        return SettingsError(f"compose {config}", received=text)
+    key = match.group(1) or match.group(2)
+    group, _, _ = key.partition("@")
+    if group in groups and "No match in the defaults list" in text:
+        return SettingsError(f"argument {group}", received="a choice that takes a plus", hint=f"write +{group}=NAME")
+    kept = [
+        argument
+        for override, argument in zip(parse(arguments), arguments, strict=True)
+        if override.key_or_group in groups or override.key_or_group.startswith("hydra.")
+    ]
+    known = list(flatten(OmegaConf.to_container(compose(config, kept, defaults), resolve=False)))  # type: ignore[arg-type]
+    section = key.rpartition(".")[0]
+    nearby = [name for name in known if name.rpartition(".")[0] == section] or known
+    near = closest(key, known) or closest(key.rpartition(".")[2], known)
+    return SettingsError(
+        f"setting {key}",
+        received="an unknown key",
+        expected=f"one of {', '.join(sorted(nearby))}",
+        hint=f"did you mean {' or '.join(repr(name) for name in near)}?" if near else "",
+    )
 
 
 def constructor_defaults(cls: type[Any], supplied: Collection[str]) -> dict[str, Any]:
@@ -140,6 +211,26 @@ def constructor_defaults(cls: type[Any], supplied: Collection[str]) -> dict[str,
     return found
 
 
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mapping to dotted keys.
+
+    Args:
+        values: nested mappings.
+        prefix: put before every key.
+
+    Returns:
+        dotted key -> leaf.
+    """
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}.{key}" if prefix else str(key)
+        if isinstance(value, Mapping) and value:
+            flat.update(flatten(value, name))
+        else:
+            flat[name] = value
+    return flat
+
+
 @contextmanager
 def _generated(loader: Any, group: str, name: str, content: Mapping[str, Any]) -> Iterator[None]:
     """A settings file more, for a while."""
@@ -155,53 +246,3 @@ def _generated(loader: Any, group: str, name: str, content: Mapping[str, Any]) -
         finally:
             path.get_path()[:] = before
             loader.repository.initialize_sources(path)
-
-
-def _theirs() -> list[tuple[str, Path]]:
-    """The settings folders of other packages: distribution, folder."""
-    found = []
-    for offer in (offer for part in offers(CONF).values() for offer in part):
-        folder = offer.folder()
-        if folder is None:
-            _say_missing(offer)
-        else:
-            found.append((offer.distribution, folder))
-    return found
-
-
-_SAID: set[str] = set()
-
-
-def _say_missing(offer: Offer) -> None:
-    if offer.value not in _SAID:
-        _SAID.add(offer.value)
-        log.warning(
-            "the distribution %s names the settings folder %r, which is not there: it does without",
-            offer.distribution,
-            offer.value,
-        )
-
-
-def _clashes() -> Mapping[str, list[tuple[str, Path]]]:
-    """Files that two of the folders have: path below conf without its ending -> whose they are."""
-    theirs = _theirs()
-    if not theirs:
-        return {}
-    found: dict[str, list[tuple[str, Path]]] = {}
-    for whose, folder in ((OURS, conf_folder()), *theirs):
-        for path in folder.rglob("*.yaml"):
-            found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), []).append((whose, path))
-    return {name: files for name, files in found.items() if len(files) > 1}
-
-
-def _refuse_clash(name: str, files: Sequence[tuple[str, Path]]) -> None:
-    if len(files) < 2:
-        return
-    others = [whose for whose, _ in files if whose != OURS]
-    owners = " and ".join(f"{'' if whose == OURS else 'the distribution '}{whose}" for whose, _ in files)
-    raise SettingsError(
-        f"settings file {name}.yaml",
-        received=f"a file that is in {owners}",
-        expected="a name of its own for each",
-        hint=f"rename the file of {others[-1]}, or uninstall that package",
-    )

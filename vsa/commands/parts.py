@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from .errors import SettingsError
+from ..errors import SettingsError
 
 __all__ = ["Override", "compose_with_parts"]
 

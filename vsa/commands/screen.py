@@ -21,13 +21,13 @@ __all__ = ["Bar", "complain", "configure_logging", "progress", "say", "show", "s
 _WIDTH = 110
 
 
-@lru_cache(maxsize=2)
-def _console(stderr: bool = False) -> Console:
+@lru_cache(maxsize=4)
+def _console(stderr: bool = False, width: int = _WIDTH) -> Console:
     from rich.console import Console
 
     console = Console(stderr=stderr, highlight=False, soft_wrap=True)
-    if not console.is_terminal and console.width < _WIDTH:
-        return Console(stderr=stderr, highlight=False, soft_wrap=True, width=_WIDTH)
+    if not console.is_terminal and console.width < width:
+        return Console(stderr=stderr, highlight=False, soft_wrap=True, width=width)
     return console
 
 
@@ -52,10 +52,15 @@ def say(text: str = "") -> None:
         _console().print(escape(text))
 
 
-def show(table: Table) -> None:
-    """A table on stdout."""
+def show(table: Table, width: int = _WIDTH) -> None:
+    """A table on stdout.
+
+    Args:
+        table: of rich.
+        width: at least so many columns where the output is no terminal.
+    """
     if not _silent.get():
-        _console().print(table)
+        _console(width=width).print(table)
 
 
 def complain(text: str) -> None:

@@ -1,0 +1,38 @@
+"""What every command shares: finding and composing settings, the command line, exit codes, the screen.
+
+hydra and rich load when they are needed, so that this room loads with the standard library alone.
+"""
+
+from .arguments import named_keys, parse, value_of
+from .composing import compose, composing, constructor_defaults, flatten, resolved, settle
+from .folders import OURS, conf_files, conf_folder, reference_file
+from .parts import compose_with_parts
+from .running import INTERRUPTED, MISTAKE, run_command
+from .screen import Bar, complain, configure_logging, progress, say, show, silence
+
+__all__ = [
+    "INTERRUPTED",
+    "MISTAKE",
+    "OURS",
+    "Bar",
+    "complain",
+    "compose",
+    "compose_with_parts",
+    "composing",
+    "conf_files",
+    "conf_folder",
+    "configure_logging",
+    "constructor_defaults",
+    "flatten",
+    "named_keys",
+    "parse",
+    "progress",
+    "reference_file",
+    "resolved",
+    "run_command",
+    "say",
+    "settle",
+    "show",
+    "silence",
+    "value_of",
+]
