@@ -17,7 +17,6 @@ from .arrays import PuzzleArrays
 from .constellations import resolve_constellation
 from .data_sets import data_set
 from .files.cache import cached
-from .files.read import read
 from .puzzle import Puzzle
 from .splits import SPLITS, split_digits, split_indices
 from .streams import Stream
@@ -260,6 +259,8 @@ def _from_files(
 ) -> PuzzleArrays:
     if path is None:
         raise SettingsError("load files", received="no path", expected="a folder or a file", hint="give path=")
+    from .files.read import read  # with the readers of every form; puzzles that are made do without
+
     sets = read(path, maxval=maxval, columns=columns)
     if constellation in sets:
         arrays = sets[constellation]

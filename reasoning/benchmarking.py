@@ -225,10 +225,7 @@ def _show(
         first.setdefault(job.model.name, job)
     for job in first.values():
         described = next(iter(done[job.name, job.seed].values())).described
-        legend = " (x: the row's panels, c: the other rows', e: nothing)" if any(" = " in d for d in described) else ""
-        screen.say(f"\nThe rules of {job.model.name}{legend}:")
-        for sentence in described:
-            screen.say(f"  {sentence}")
+        screen.say("\n" + report.rules_in_words(f"The rules of {job.model.name}", described))
     for job in (job for job in jobs if job.answers):
         screen.say(f"\nThe answers of {job.model.name}:")
         for name, result in done[job.name, job.seed].items():

@@ -83,12 +83,14 @@ def _run(overrides: list[str]) -> None:
         return
     settings = parse(overrides)
     from reasoning.records import runs
-    from reasoning.training import seeds, start  # load torch
+    from reasoning.training import start  # loads torch
 
     folder = Path(settings.out) if settings.out else runs.default_out(settings.model.name, settings.seed)
     if settings.seeds is None:
         start.train(folder, settings, overrides)
     else:
+        from reasoning.training import seeds
+
         seeds.run(folder, settings, overrides)
 
 

@@ -406,18 +406,30 @@ def test_a_large_folder_has_rooms() -> None:
     assert set(crowded) <= set(LARGE), crowded
 
 
-@pytest.mark.parametrize("command", ["train", "benchmark", "explain", "prompts"])
+ENOUGH = {  # what a command needs beside --cfg or a wrong key
+    "reasoning.train": ["+model=arlc"],
+    "reasoning.benchmark": ["+model=arlc"],
+    "reasoning.explain": ["+model=arlc"],
+    "reasoning.prompts": [],
+    "factorizers.capacity": ["+factorizer=join"],
+    "datasets.generate": [],
+}
+
+
+@pytest.mark.parametrize("command", ENOUGH)
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg"], ["typo=3"]], ids=["help", "settings", "wrong key"])
 def test_what_a_command_says_at_once_loads_no_torch(command: str, arguments: list[str]) -> None:
     """Loading it takes a second; the help, the settings and the sentence for a wrong key do without."""
-    model = [] if command == "prompts" or arguments == ["--help"] else ["+model=arlc"]
+    given = arguments if arguments == ["--help"] else [*ENOUGH[command], *arguments]
     code = (
         "import sys\n"
-        f"from reasoning import {command} as command\n"
-        f"done = command.main({[*model, *arguments]!r})\n"
+        f"import {command} as command\n"
+        f"done = command.main({given!r})\n"
         "assert 'torch' not in sys.modules, 'torch was loaded'\n"
         "sys.exit(done)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert "torch was loaded" not in done.stderr
     assert done.returncode == (2 if arguments == ["typo=3"] else 0), done.stderr
+    if arguments == ["typo=3"]:
+        assert "setting typo: received an unknown key; expected one of " in " ".join(done.stderr.split())

@@ -205,8 +205,9 @@ def copy_of_the_source(folder: Path) -> Path:
     ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
     for room in ROOMS:
         shutil.copytree(ROOT / room, folder / room, ignore=ignore)
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, folder)
+    (folder / "benchmarks").mkdir()
+    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "benchmarks/reference.yaml"):
+        shutil.copy(ROOT / name, folder / name)
     return folder
 
 

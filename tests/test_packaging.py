@@ -15,7 +15,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("vsa", "datasets", "reasoning", "conf")
+ROOMS = ("vsa", "factorizers", "datasets", "reasoning", "conf")
 
 
 def read(name: str) -> str:
@@ -119,8 +119,9 @@ def test_the_wheel_holds_every_module_and_config(tmp_path: Path) -> None:
     ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for room in ROOMS:
         shutil.copytree(ROOT / room, source / room, ignore=ignore)
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
+    (source / "benchmarks").mkdir()
+    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "benchmarks/reference.yaml"):
+        shutil.copy(ROOT / name, source / name)
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(tmp_path), str(source)],
         check=True,
@@ -137,4 +138,5 @@ def test_the_wheel_holds_every_module_and_config(tmp_path: Path) -> None:
         if path.suffix in (".py", ".yaml", ".typed") or path.name.endswith(".safetensors")
     }
     assert wanted, "nothing to look for"
+    wanted.add("vsa_reasoning_conf/reference.yaml")
     assert not wanted - held, f"the wheel lacks {sorted(wanted - held)}"

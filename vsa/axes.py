@@ -25,6 +25,14 @@ AXES: Mapping[str, str] = MappingProxyType(
         "K": "blocks of a vector",
         "L": "positions within a block (D = K * L)",
         "M": "frequencies of a block's real Fourier transform (M = L // 2 + 1)",
+        "A": "attributes of a puzzle, all components together",
+        "G": "matrices of a stack",
+        "H": "hypotheses, or candidates in question",
+        "I": "inputs of a matrix or of a formula",
+        "O": "outputs of a matrix",
+        "Q": "queries that are worked on at once",
+        "T": "terms of a formula, steps of a trace or tiles of an array",
+        "W": "width of another form of a vector: packed words, a spectrum; or of a window of values",
     }
 )
 

@@ -29,6 +29,7 @@ __all__ = [
     "costs_table",
     "hardware_words",
     "references",
+    "rules_in_words",
     "rules_table",
     "short_name",
     "to_csv",
@@ -185,6 +186,21 @@ def costs_table(
     for label, row in cells.items():
         table.add_row(escape(label), *row)
     return table
+
+
+def rules_in_words(title: str, described: Sequence[str]) -> str:
+    """What a learner says of its rules, below a title that explains the letters of formulas where there are some.
+
+    Args:
+        title: without a colon.
+        described: of :meth:`Learner.describe`.
+
+    Returns:
+        Lines.
+    """
+    formulas = any(" = " in sentence for sentence in described)
+    legend = " (x: the row's panels, c: the other rows', e: nothing)" if formulas else ""
+    return "\n".join((f"{title}{legend}:", *(f"  {sentence}" for sentence in described)))
 
 
 def hardware_words(label: str, backend: str, results: Iterable[CellResult]) -> str:

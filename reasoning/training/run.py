@@ -71,8 +71,9 @@ def prepare(settings: TrainSettings, folder: Path | None = None) -> Prepared:
     testing = build.ranges(data, settings.test_constellation)
     build.columns({**{f"{name} (train)": part for name, part in training.items()}, **testing})
     recipe = recipe_of(settings, Layout.of(*(part.arrays for part in training.values())), folder)
+    tried = recipe.solver(training=True)
     for part in (*training.values(), *testing.values()):
-        build.try_out(recipe.solver(training=True), part)
+        build.try_out(tried, part)
     solver = recipe.solver(training=True)
     free_weights(solver)
     return Prepared(settings, recipe, solver, training, testing)
@@ -297,9 +298,7 @@ def show(folder: Path, settings: TrainSettings) -> None:
     screen.show(report.answers_table({label: metrics}, report.references(settings.model.name, settings.dataset.name)))
     screen.say()
     screen.show(report.rules_table(metrics))
-    screen.say("\nThe rules learned (x: the row's panels, c: the other rows', e: nothing):")
-    for sentence in learned:
-        screen.say(f"  {sentence}")
+    screen.say("\n" + report.rules_in_words("The rules learned", learned))
     screen.say(f"\ntrained in {seconds:.0f} s, {record['memory_mb']:.0f} MB; run folder {folder}")
 
 

@@ -266,7 +266,7 @@ class _OneHotBlocks(_Chunked):
 
 
 def _batched(x: Tensor, matrices: Tensor) -> Tensor:
-    """(B, G, I), (G, I, J) -> (B, G, J)."""
+    """(B, G, I), (G, I, O) -> (B, G, O)."""
     if matrices.shape[0] == 1:
         return x @ matrices[0]
     return (x.transpose(0, 1) @ matrices).transpose(0, 1)
