@@ -634,7 +634,7 @@ def test_the_commands_know_a_data_set_without_a_file() -> None:
     assert (order.dataset, order.constellations) == ("alternating", EVERY)
     order, _ = order_of(["dataset=alternating_x", "n=3", "out=x", "format=json"])
     assert (order.columns, order.maxval, order.constellations) == (10, 1000, ("center_single",))
-    with pytest.raises(SettingsError, match="alternatng"):
+    with pytest.raises(UnknownNameError, match="alternatng"):
         order_of(["dataset=alternatng", "out=x"])
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from reasoning import benchmark, train
 from reasoning.setup import commands, training_settings
-from vsa.errors import SettingsError
+from vsa.errors import SettingsError, UnknownNameError
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,11 @@ def test_what_it_does_use(arguments):
 
 def test_a_model_without_training_is_not_trained():
     with pytest.raises(SettingsError, match=r"\+model=symbolic: received python -m reasoning.train; .*benchmark \+mod"):
-        train.main(["+model=symbolic", "dataset.n=2"])
+        train.parse(["+model=symbolic", "dataset.n=2"])
     composed = commands.compose_settings("train", ["+model=arlc", "model.training.epochs=2"])
     assert training_settings.parse(composed).epochs == 2
 
 
 def test_an_unknown_model_is_said_to_be_unknown():
-    with pytest.raises(commands.UnknownNameError, match="symbolical"):
+    with pytest.raises(UnknownNameError, match="symbolical"):
         benchmark.parse(["+model=symbolical", "algebra.dim=256"])

@@ -23,6 +23,7 @@ from .parts import compose_with_parts
 __all__ = ["compose", "composing", "constructor_defaults", "flatten", "resolved", "settle"]
 
 Defaults = Callable[[str, str], Mapping[str, Any] | None]
+_LAST = "experiment"  # applied after all others with a plus that the user does not write
 _KINDS = {"model": "learners"}  # groups of conf that are called otherwise than the members they are about
 
 
@@ -149,7 +150,7 @@ def resolved(composed: Any) -> Any:
 
 def _unknown_file(error: Any, arguments: Sequence[str]) -> VSAError:
     group, _, name = (error.missing_cfg_file or "").partition("/")
-    plus = "+" if f"+{group}={name}" in arguments else ""
+    plus = "+" if f"+{group}={name}" in arguments and group != _LAST else ""
     known = dict.fromkeys((*(error.options or ()), *offers(f"{PREFIX}{_KINDS.get(group, group + 's')}")))
     near = closest(name, known)
     hint = f"did you mean {plus}{group}={near[0]}?" if near else ""
