@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from reasoning.setup.settings import BenchmarkSettings, DatasetSettings
 from reasoning.tables import comparison
 from reasoning.tables import plots as benchmark_plot
 from reasoning.tables import tables as report
-from vsa.commands import screen
+from vsa.commands import alone, screen, sweep
 from vsa.executors import execute
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def run(
     jobs: Sequence[Job],
     arguments: Sequence[str],
     sets: PuzzleSets | None = None,
-) -> dict[tuple[str, int], dict[str, cells.CellResult]]:
+) -> dict[Key, dict[str, cells.CellResult]]:
     """Compute all cells that are not there yet, write everything, show the tables.
 
     Args:
@@ -80,24 +81,68 @@ def run(
     Returns:
         (model, seed) -> puzzle set -> result.
     """
+    with ExitStack() as held:
+        fresh = not out.is_dir()
+        if not fresh:
+            held.enter_context(alone(out))
+        work = _check(out, settings, jobs, sets or PuzzleSets(settings))
+        for folder in {out, *(folder.parent for folder in work.folders.values())} - {out.parent}:
+            runs.prepare_folder(folder, inner=folder != out)
+        if fresh:
+            held.enter_context(alone(out))
+        sweep(out)
+        _begin(settings, jobs, arguments, work)
+        return _compute(out, settings, jobs, work)
+
+
+Key = tuple[str, int]  # model, seed
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a benchmark is to compute, by (model, seed).
+
+    Attributes:
+        several: whether there are several models or seeds, each with a folder of its own.
+        folders: where results go.
+        wanted: the cells.
+        marks: what their results are known again by.
+        done: results that are there already.
+    """
+
+    several: bool
+    folders: Mapping[Key, Path]
+    wanted: Mapping[Key, Sequence[cells.Evaluation]]
+    marks: Mapping[Key, Mapping[str, Mapping[str, str]]]
+    done: dict[Key, dict[str, cells.CellResult]]
+
+
+def _check(out: Path, settings: BenchmarkSettings, jobs: Sequence[Job], sets: PuzzleSets) -> Work:
+    """Everything that can be wrong is found here, before anything is written."""
     several = settings.compare is not None or settings.seeds is not None or len(jobs) > 1
-    folders = {(job.name, job.seed): out / job.name / str(job.seed) if several else out for job in jobs}
-    wanted: dict[tuple[str, int], Sequence[cells.Evaluation]] = {}
-    done: dict[tuple[str, int], dict[str, cells.CellResult]] = {}
-    marks: dict[tuple[str, int], dict[str, dict[str, str]]] = {}
     if several and out.is_dir() and not settings.overwrite:
         comparison.check_folder(out)
+    folders: dict[Key, Path] = {}
+    wanted: dict[Key, Sequence[cells.Evaluation]] = {}
+    marks: dict[Key, dict[str, dict[str, str]]] = {}
+    done: dict[Key, dict[str, cells.CellResult]] = {}
     for job in jobs:
         key = (job.name, job.seed)
-        wanted[key] = _cells(settings, job, sets or PuzzleSets(settings))
+        folders[key] = out / job.name / str(job.seed) if several else out
+        wanted[key] = _cells(settings, job, sets)
         marks[key] = {cell.name: cell.marks() for cell in wanted[key]}
         done[key] = cells.CellStore(folders[key], settings.overwrite).match(marks[key])
-    # Nothing is written before everything has been checked.
+    return Work(several, folders, wanted, marks, done)
+
+
+def _begin(settings: BenchmarkSettings, jobs: Sequence[Job], arguments: Sequence[str], work: Work) -> None:
+    """Make the folders, each with its settings and its record."""
     for job in jobs:
         job.say_differences()
         key = (job.name, job.seed)
-        runs.prepare_folder(folders[key])
-        cells.CellStore(folders[key], settings.overwrite).clear(keep=done[key])
+        runs.prepare_folder(work.folders[key], inner=work.several)
+        cells.CellStore(work.folders[key], settings.overwrite).clear(keep=work.done[key])
+        answered = {} if job.answers is None else {"answered": answer_files.counts(work.wanted[key])}
         record = {
             "status": "running",
             "model": job.model.name,
@@ -108,11 +153,17 @@ def run(
             "recipe": job.header(),
             "protocol": _protocol(settings, job),
             "backend": build.backend_words(job.backend),
-            **({} if job.answers is None else {"answers": job.answers, "answered": answer_files.counts(wanted[key])}),
-            **runs.environment(arguments, MODULE, _plugins(wanted[key])),
+            **({} if job.answers is None else {"answers": job.answers, **answered}),
+            **runs.environment(arguments, MODULE, _plugins(work.wanted[key])),
         }
-        runs.write_json(folders[key] / "run.json", record)
-        runs.write_settings(folders[key] / "settings.yaml", schema.plain(settings))
+        runs.begin_record(work.folders[key], record, schema.plain(settings))
+
+
+def _compute(
+    out: Path, settings: BenchmarkSettings, jobs: Sequence[Job], work: Work
+) -> dict[Key, dict[str, cells.CellResult]]:
+    """Compute what is missing, write and show everything."""
+    folders, wanted, marks, done = work.folders, work.wanted, work.marks, work.done
     missing = [(key, cell) for key, part in wanted.items() for cell in part if cell.name not in done[key]]
     reused = sum(map(len, wanted.values())) - len(missing)
     if reused:
@@ -133,7 +184,7 @@ def run(
         done[key] = {name: done[key][name] for name in (*order, *sorted(set(done[key]) - set(order)))}
         _write(folders[key], job, done[key])
     _show(out, settings, jobs, done)
-    if several:
+    if work.several:
         metrics = {key: {name: result.metrics for name, result in part.items()} for key, part in done.items()}
         solved = [(job.name, job.seed) for job in jobs if job.answers is None]
         costs = {key: {name: _cost(result) for name, result in done[key].items()} for key in solved}
@@ -167,19 +218,19 @@ def _cost(result: cells.CellResult) -> dict[str, Any]:
 
 
 def _write(folder: Path, job: Job, results: Mapping[str, cells.CellResult]) -> None:
-    runs.write_json(folder / "results.json", {name: result.metrics.results() for name, result in results.items()})
     described = next(iter(results.values())).described if job.answers is None else ()
     detail = {name: result.metrics.detail() for name, result in results.items()}
-    runs.write_json(folder / "rules.json", {"learned": list(described), "puzzles": detail})
-    record = runs.read_json(folder / "run.json")
-    record.update(
-        status="finished",
-        seconds={name: result.seconds for name, result in results.items()},
-        memory_mb={name: result.memory_mb for name, result in results.items()},
-    )
+    changes: dict[str, Any] = {
+        "seconds": {name: result.seconds for name, result in results.items()},
+        "memory_mb": {name: result.memory_mb for name, result in results.items()},
+    }
     if any(result.hardware for result in results.values()):
-        record["hardware"] = {name: result.hardware for name, result in results.items()}
-    runs.write_json(folder / "run.json", record)
+        changes["hardware"] = {name: result.hardware for name, result in results.items()}
+    contents = {
+        "results.json": {name: result.metrics.results() for name, result in results.items()},
+        "rules.json": {"learned": list(described), "puzzles": detail},
+    }
+    runs.finish_record(folder, contents, **changes)
 
 
 def _show(

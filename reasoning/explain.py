@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reasoning.setup import build, commands, restoring, schema
 from reasoning.setup.settings import DatasetSettings, ExplainSettings
-from vsa.commands import screen
+from vsa.commands import alone, screen, sweep, write_whole
 from vsa.errors import SettingsError, VSAError
 
 if TYPE_CHECKING:
@@ -163,17 +163,17 @@ def _write(out: Path, which: Mapping[str, object], explanation: Explanation) -> 
     """JSON, words and, where matplotlib is installed, the picture."""
     from reasoning.outcome.explanation_plot import png
     from reasoning.records import runs
-    from reasoning.records.files import write_atomically
 
-    runs.prepare_folder(out)
-    for name in _FILES:
-        (out / name).unlink(missing_ok=True)
-    runs.write_json(out / _FILES[0], {**which, **explanation.as_dict()})
-    write_atomically(out / _FILES[1], f"{explanation}\n".encode())
-    try:
-        write_atomically(out / _FILES[2], png(explanation))
-    except VSAError as error:
-        screen.say(f"\nno picture: {error}")
+    with alone(runs.prepare_folder(out)):
+        sweep(out)
+        for name in _FILES:
+            (out / name).unlink(missing_ok=True)
+        runs.write_json(out / _FILES[0], {**which, **explanation.as_dict()})
+        write_whole(out / _FILES[1], f"{explanation}\n".encode())
+        try:
+            write_whole(out / _FILES[2], png(explanation))
+        except VSAError as error:
+            screen.say(f"\nno picture: {error}")
     screen.say(f"\nexplanation in {out}")
 
 

@@ -160,8 +160,8 @@ def _claim(folder: Path, solver: Solver, sets: Sequence[PuzzleDataset], plan: Pl
         "plan": schema.plain(plan),
     }
     path = folder / _MARK
-    if folder.exists() and any(folder.iterdir()):
-        had = runs.read_json(path) if path.is_file() else {}
+    if runs.contents(folder):
+        had = runs.read_record(path) if path.is_file() else {}
         differing = ", ".join(name for name in mark if had.get(name) != mark[name])
         if differing:
             raise SettingsError(
@@ -170,7 +170,7 @@ def _claim(folder: Path, solver: Solver, sets: Sequence[PuzzleDataset], plan: Pl
                 expected="a new folder, or the one where this training was interrupted",
             )
         return
-    runs.write_json(runs.prepare_folder(folder) / _MARK, mark)
+    runs.write_record(runs.prepare_folder(folder) / _MARK, mark)
 
 
 def evaluate(

@@ -80,7 +80,7 @@ class Solver(nn.Module):
 
         Raises:
             SettingsError: the solver was put together by hand, so that nobody could make it again.
-            RunWriteError: the file could not be written.
+            WriteError: the file could not be written.
         """
         if self.recipe is None:
             raise SettingsError(

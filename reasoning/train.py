@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from reasoning.setup import commands
 from reasoning.setup.settings import TrainSettings
-from vsa.commands import named_keys, value_of
+from vsa.commands import INTERRUPTED, StoppedError, named_keys, value_of
 
 __all__ = ["MODULE", "USAGE", "main", "parse"]
 
@@ -29,7 +30,8 @@ run.json, metrics.jsonl, checkpoints/, weights.safetensors, results.json, rules.
   seeds=[0,1,2] executor=processes   several runs, each in DIR/SEED; DIR/table.{json,csv,tex}: mean and deviation
   perception=NAME perception.lr=1e-3 a front-end with weights is trained with the model; frozen=true leaves it as it is
   perception.checkpoint=RUN_DIR      a front-end that was trained before: its run or its file
-  resume=RUN_DIR                     go on with a run that was interrupted
+  resume=RUN_DIR                     go on with a run (or the runs of several seeds) that was interrupted
+  resume=RUN_DIR more_epochs=2       train a run further, finished or not
   --cfg                              print the settings and stop
   --debug                            tracebacks for mistakes too
 
@@ -77,9 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(overrides: list[str]) -> None:
     resumed = _resumed(overrides)
     if resumed is not None:
-        from reasoning.training.start import resume
+        from reasoning.training import seeds, start
 
-        resume(overrides, resumed)
+        run = start.open_run(overrides, resumed)
+        with _named(resumed):
+            (start.resume if run.settings.seeds is None else seeds.resume)(run)
         return
     settings = parse(overrides)
     from reasoning.records import runs
@@ -87,11 +91,25 @@ def _run(overrides: list[str]) -> None:
 
     folder = Path(settings.out) if settings.out else runs.default_out(settings.model.name, settings.seed)
     if settings.seeds is None:
-        start.train(folder, settings, overrides)
+        with _named(folder):
+            start.train(folder, settings, overrides)
     else:
         from reasoning.training import seeds
 
-        seeds.run(folder, settings, overrides)
+        with _named(folder):
+            seeds.run(folder, settings, overrides)
+
+
+@contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    """Say which run it was that was stopped."""
+    go_on = f"go on with python -m {MODULE} resume={folder}"
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise StoppedError(f"interrupted; {go_on}", INTERRUPTED) from None
+    except StoppedError as stopped:
+        raise StoppedError(f"{stopped.words}; {go_on}", stopped.code) from None
 
 
 def _resumed(overrides: Sequence[str]) -> Path | None:

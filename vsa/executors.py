@@ -9,9 +9,13 @@ from __future__ import annotations
 import importlib
 import itertools
 import multiprocessing
+import multiprocessing.connection
 import os
 import re
 import shutil
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -34,6 +38,7 @@ SLURM: Mapping[str, Any] = {
     "array_parallelism": 32,
 }
 _RETRIES = 5  # of a cell whose worker died
+_GRACE_SECONDS = 30  # for a worker whose parent has gone
 _AHEAD = 4  # cells handed to each process beforehand
 
 
@@ -48,9 +53,15 @@ def _processes(
     function: Callable[[C], R], cells: Sequence[C], workers: int | None, slurm: Mapping[str, Any]
 ) -> Iterator[tuple[int, R]]:
     # Spawned, because a forked child of a process that has used torch's threads or CUDA can hang.
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # a new process that is importing the script
+        raise SettingsError(
+            "executor=processes",
+            received="a script that starts processes while one of them imports it",
+            expected="a line `if __name__ == '__main__':` around what the script does",
+        )
     context = multiprocessing.get_context("spawn")
     count = _count(workers, cells)
-    with ProcessPoolExecutor(count, mp_context=context) as pool:
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_begin_worker) as pool:
         waiting = iter(enumerate(cells))
         running: dict[Future[R], int] = {}
         try:
@@ -62,10 +73,28 @@ def _processes(
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     yield running.pop(future), future.result()
         except BrokenProcessPool as error:
-            raise _died("processes", "a worker that was killed, often for want of memory") from error
+            what = (
+                "a worker that was killed, often for want of memory; or a script without `if __name__ == '__main__':`"
+            )
+            raise _died("processes", what) from error
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _begin_worker() -> None:
+    """A worker ends with its parent, and leaves Ctrl-C to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)  # a training saves first
+        time.sleep(_GRACE_SECONDS)
+        os._exit(1)
 
 
 def _ray(

@@ -14,7 +14,9 @@ import numpy as np
 
 from reasoning.outcome.metrics import Metrics
 from reasoning.records import runs
-from vsa.errors import CorruptFileError, SettingsError
+from vsa.commands import sweep
+from vsa.commands.files import read_json
+from vsa.errors import CorruptFileError, SettingsError, VSAError
 
 if TYPE_CHECKING:
     from datasets.loaders import PuzzleDataset
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cell", "CellResult", "CellStore", "Evaluation", "compute", "data_hash", "hardware_cost"]
 
-_OWN = ("cells", "results.json", "rules.json", "run.json", "settings.yaml")
+_OWN = ("cells", "results.json", "rules.json", runs.RECORD, runs.SETTINGS)
 
 
 class Evaluation(Protocol):
@@ -195,7 +197,7 @@ class CellStore:
         if not self.folder.is_dir():
             raise SettingsError(f"out={self.folder}", received="a file", expected="a folder")
         found = sorted((self.folder / "cells").glob("*.json"))
-        foreign = sorted(path.name for path in self.folder.iterdir() if path.name not in _OWN)
+        foreign = [name for name in runs.contents(self.folder) if name not in _OWN]
         if foreign and not self.overwrite:
             raise SettingsError(
                 f"out={self.folder}",
@@ -220,9 +222,11 @@ class CellStore:
         return matching
 
     def clear(self, keep: Mapping[str, Any]) -> None:
-        """Remove results that do not match, before others take their place."""
-        for path in (self.folder / "cells").glob("*.json"):
-            if path.stem not in keep:
+        """Remove results that do not match, before others take their place, and what a killed program left."""
+        folder = runs.prepare_folder(self.folder / "cells", inner=True)
+        sweep(folder)
+        for path in folder.glob("*.json"):
+            if path.stem not in keep and _is_ours(path):
                 path.unlink()
 
     def save(self, name: str, marks: Mapping[str, str], result: CellResult) -> None:
@@ -234,7 +238,7 @@ class CellStore:
             result: of the cell.
 
         Raises:
-            RunWriteError: it could not be written.
+            WriteError: it could not be written.
         """
         content = {
             "marks": dict(marks),
@@ -245,16 +249,16 @@ class CellStore:
             "memory_mb": result.memory_mb,
             "hardware": result.hardware,
         }
-        runs.write_json(runs.prepare_folder(self.folder / "cells") / f"{name}.json", content)
+        runs.write_record(runs.prepare_folder(self.folder / "cells", inner=True) / f"{name}.json", content)
 
     def _read(self, path: Path) -> dict[str, Any] | None:
         try:
-            stored = runs.read_json(path)
+            stored = runs.read_record(path)
         except CorruptFileError:
             if not self.overwrite:
                 raise
             return None
-        if not isinstance(stored, dict) or not isinstance(stored.get("marks"), dict):
+        if not isinstance(stored.get("marks"), dict):
             if self.overwrite:
                 return None
             raise CorruptFileError(f"read {path}", received="no result of a benchmark", hint="say overwrite=true")
@@ -269,3 +273,11 @@ class CellStore:
             return CellResult(metrics, described, seconds, memory_mb, stored.get("hardware"))
         except (KeyError, TypeError) as error:
             raise CorruptFileError(f"read {path}", received=f"no {error}", hint="say overwrite=true") from error
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is a result that a benchmark wrote: nothing else is removed."""
+    try:
+        return "marks" in read_json(path)
+    except (VSAError, TypeError):
+        return False

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reasoning.evaluation.cells import data_hash
 from reasoning.prompting.text import Form, prompts
 from reasoning.records import runs
-from reasoning.records.files import write_atomically
 from reasoning.setup import build, schema
 from reasoning.setup.settings import DatasetSettings, Named
+from vsa.commands import alone, write_whole
 from vsa.errors import CorruptFileError, SettingsError
 
 if TYPE_CHECKING:
@@ -89,8 +89,9 @@ def export(settings: PromptSettings, out: Path) -> int:
         "sets": {name: {"puzzles": len(puzzles), "data": data_hash(puzzles.arrays)} for name, puzzles in sets.items()},
         "code": runs.code_version(),
     }
-    write_atomically(out, "".join(f"{line}\n" for line in lines).encode())
-    runs.write_json(sidecar(out), content)
+    with alone(out):
+        write_whole(out, "".join(f"{line}\n" for line in lines).encode())
+        runs.write_record(sidecar(out), content)
     return len(lines)
 
 
@@ -126,13 +127,15 @@ def read_sidecar(path: Path) -> tuple[PromptSettings, dict[str, PuzzleDataset]]:
         CorruptFileError: it is no settings of prompts.
     """
     where = path if path.name.endswith(".settings.json") else sidecar(path)
-    content: Any = runs.read_json(where)
-    asked, made = (content.get("settings"), content.get("sets")) if isinstance(content, dict) else (None, None)
+    content = runs.read_record(where)
+    asked, made = content.get("settings"), content.get("sets")
     if not isinstance(asked, dict) or not isinstance(made, dict):
         raise CorruptFileError(
             f"read {where}", received="no settings of prompts", expected="what python -m reasoning.prompts wrote"
         )
     settings = schema.build(PromptSettings, asked)
+    # Who shares prompts does not say where to write here.
+    settings = replace(settings, dataset=replace(settings.dataset, cache_dir=None))
     known = {name: entry.get("data") if isinstance(entry, dict) else None for name, entry in made.items()}
     sets = puzzle_sets(settings)
     found = {name: data_hash(puzzles.arrays) for name, puzzles in sets.items()}

@@ -19,21 +19,21 @@ import torch
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 
-from reasoning.records.files import TEMPORARY, RunWriteError, write_atomically
+from reasoning.records.runs import prepare_folder
+from vsa.commands.files import sweep, write_whole
 from vsa.errors import CorruptFileError, SettingsError
 
 __all__ = [
     "Checkpoint",
     "CheckpointFolder",
-    "RunWriteError",
     "load_weights",
     "read_tensors",
-    "write_atomically",
+    "refuse_not_a_number",
     "write_tensors",
 ]
 
 log = logging.getLogger(__name__)
-_NAME = re.compile(r"step-(\d{9})\.safetensors")
+_NAME = re.compile(r"(step|finished)-(\d{9})\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,11 @@ class Checkpoint:
     tensors: Mapping[str, Tensor]
     state: Mapping[str, Any]
 
+    @property
+    def finished(self) -> bool:
+        """Whether the training was over, and the learner's last touch done."""
+        return bool(self.state.get("finished"))
+
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
     """Write tensors and a JSON state as one safetensors file, atomically.
@@ -60,7 +65,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str,
         state: JSON-able; kept in the header together with a SHA-256 of everything.
 
     Raises:
-        RunWriteError: the file could not be written.
+        WriteError: the file could not be written.
     """
     from safetensors.torch import save
 
@@ -68,7 +73,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str,
     kept = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     text = json.dumps(state, sort_keys=True)
     header = json.dumps({"sha256": _digest(kept, text), "state": text})
-    write_atomically(path, save(kept, metadata={"run": header}))
+    write_whole(path, save(kept, metadata={"run": header}))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -126,7 +131,26 @@ def load_weights(learner: torch.nn.Module, weights: dict[str, Tensor], operation
             expected=", ".join(f"{name} {known.get(name, 'of any shape')}" for name in own),
             hint="the model's settings must be those of the run",
         )
+    refuse_not_a_number(weights, operation)
+    for name, parameter in learner.named_parameters():
+        if not is_lazy(parameter) and not bool(weights[name].isfinite().all()):
+            raise CorruptFileError(operation, received=f"{name} with infinite entries", expected="finite weights")
     learner.load_state_dict(weights)
+
+
+def refuse_not_a_number(tensors: Mapping[str, Tensor], operation: str) -> None:
+    """Refuse tensors that hold NaN: nothing good comes of them.
+
+    Args:
+        tensors: name -> tensor.
+        operation: for messages.
+
+    Raises:
+        CorruptFileError: one does.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not is_lazy(tensor) and bool(tensor.isnan().any()):
+            raise CorruptFileError(operation, received=f"{name} with entries that are not a number", expected="numbers")
 
 
 class CheckpointFolder:
@@ -150,15 +174,15 @@ class CheckpointFolder:
             The file.
 
         Raises:
-            RunWriteError: it could not be written; the earlier ones are intact.
+            WriteError: it could not be written; the earlier ones are intact.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunWriteError(f"make {self.folder}", received=str(error)) from error
-        path = self.folder / f"step-{checkpoint.step:09d}.safetensors"
+        prepare_folder(self.folder, inner=True)
+        kind = "finished" if checkpoint.finished else "step"
+        path = self.folder / f"{kind}-{checkpoint.step:09d}.safetensors"
         write_tensors(path, checkpoint.tensors, {**checkpoint.state, "step": checkpoint.step})
-        for old in self.files()[self.keep :]:
+        files = self.files()
+        going_on = [old for old in files if old.name.startswith("step")]  # from these more epochs can be trained
+        for old in {*files[self.keep :], *going_on[self.keep :]} - {path, *going_on[:1]}:
             old.unlink(missing_ok=True)
         return path
 
@@ -166,10 +190,15 @@ class CheckpointFolder:
         """The checkpoint files, newest first."""
         if not self.folder.is_dir():
             return []
-        return sorted((path for path in self.folder.iterdir() if _NAME.fullmatch(path.name)), reverse=True)
+        found = [(match, path) for path in self.folder.iterdir() if (match := _NAME.fullmatch(path.name))]
+        found.sort(key=lambda pair: (pair[0][2], pair[0][1] == "finished"), reverse=True)
+        return [path for _, path in found]
 
-    def newest(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole.
+    def newest(self, *, finished: bool = True) -> Checkpoint | None:
+        """The newest checkpoint that is whole, and whose numbers are numbers.
+
+        Args:
+            finished: whether those of a training that was over count.
 
         Returns:
             The checkpoint; None if there is none yet.
@@ -177,10 +206,11 @@ class CheckpointFolder:
         Raises:
             CorruptFileError: there are checkpoints, and all are damaged.
         """
-        files = self.files()
+        files = [path for path in self.files() if finished or path.name.startswith("step")]
         for path in files:
             try:
                 tensors, state = read_tensors(path)
+                refuse_not_a_number(tensors, f"read {path}")
             except CorruptFileError as error:
                 log.warning("%s; going back to the checkpoint before it", error)
                 continue
@@ -193,9 +223,18 @@ class CheckpointFolder:
 
     def clean(self) -> None:
         """Remove what a killed write left behind."""
-        if self.folder.is_dir():
-            for path in self.folder.glob(f".*{TEMPORARY}"):
-                path.unlink(missing_ok=True)
+        sweep(self.folder)
+
+    def remove(self) -> None:
+        """Remove the checkpoints and nothing else; a link that took the folder's place is removed, not followed."""
+        if self.folder.is_symlink():
+            self.folder.unlink()
+            return
+        self.clean()
+        for path in self.files():
+            path.unlink(missing_ok=True)
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            self.folder.rmdir()
 
 
 def _digest(tensors: Mapping[str, Tensor], text: str) -> str:

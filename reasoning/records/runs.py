@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import logging
 import os
 import platform
 import shlex
@@ -18,24 +19,42 @@ from typing import Any
 
 import yaml
 
-from reasoning.records.files import RunWriteError, write_atomically
+from vsa.commands.files import (
+    WriteError,
+    checksum,
+    is_stray,
+    json_of,
+    read_json,
+    read_whole,
+    sealed,
+    unsealed,
+    write_whole,
+)
 from vsa.errors import CorruptFileError, SettingsError
 
 __all__ = [
+    "RECORD",
+    "SETTINGS",
     "MetricsLog",
+    "begin_record",
     "code_version",
+    "contents",
     "default_out",
     "environment",
     "fingerprint",
+    "finish_record",
     "peak_memory_mb",
     "prepare_folder",
-    "read_json",
+    "read_record",
+    "read_result",
     "read_settings",
     "same_code",
     "write_json",
-    "write_settings",
+    "write_record",
 ]
 
+SETTINGS, RECORD = "settings.yaml", "run.json"
+log = logging.getLogger(__name__)
 _ROOMS = ("vsa", "factorizers", "datasets", "reasoning")
 _LIBRARIES = ("torch", "numpy", "hydra-core", "omegaconf", "safetensors", "einops", "rich")
 
@@ -51,78 +70,155 @@ def default_out(model: str, seed: int) -> Path:
     return path
 
 
-def prepare_folder(path: Path) -> Path:
+def prepare_folder(path: Path, *, inner: bool = False) -> Path:
     """Create a folder and check that it can be written to.
 
     Args:
         path: the folder.
+        inner: whether it is a part of a run's folder: then a link is refused, since it leads elsewhere.
 
     Returns:
         The same path.
 
     Raises:
-        RunWriteError: it cannot be made or written to.
+        WriteError: it cannot be made or written to.
     """
+    if inner and path.is_symlink():
+        raise WriteError(
+            f"write to {path}", received="a link", expected="a folder of the run itself", hint="remove the link"
+        )
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunWriteError(
+        raise WriteError(
             f"make the folder {path}", received=f"the system's refusal: {error.strerror}", hint="choose another out="
         ) from error
     if not os.access(path, os.W_OK):
-        raise RunWriteError(
-            f"write to {path}", received="a folder without write permission", hint="choose another out="
-        )
+        raise WriteError(f"write to {path}", received="a folder without write permission", hint="choose another out=")
     return path
 
 
-def write_json(path: Path, content: Any) -> None:
+def contents(folder: Path) -> list[str]:
+    """What a folder holds, but for locks and what a killed program left behind.
+
+    Args:
+        folder: the folder; it may be missing.
+
+    Returns:
+        Names, sorted.
+    """
+    return sorted(p.name for p in folder.iterdir() if not is_stray(p.name)) if folder.is_dir() else []
+
+
+def write_json(path: Path, content: Any) -> str:
     """Write JSON atomically, indented.
 
     Args:
         path: where to.
         content: JSON-able.
 
+    Returns:
+        Its checksum.
+
     Raises:
-        RunWriteError: the file could not be written.
+        WriteError: the file could not be written.
     """
-    write_atomically(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+    data = (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+    write_whole(path, data)
+    return checksum(data)
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file of a run.
+def write_record(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a record that keeps a checksum of itself.
+
+    Args:
+        path: where to, such as ``run.json``.
+        content: JSON-able.
+
+    Raises:
+        WriteError: the file could not be written.
+    """
+    write_json(path, sealed(content))
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read what :func:`write_record` wrote.
 
     Args:
         path: where from.
+
+    Returns:
+        The record.
+
+    Raises:
+        SettingsError: there is no such file.
+        CorruptFileError: it is no record, or its checksum denies it.
+    """
+    return unsealed(read_json(path), str(path))
+
+
+def begin_record(folder: Path, record: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Write ``run.json`` and, last, ``settings.yaml``: a folder without it was never begun.
+
+    Args:
+        folder: of the run.
+        record: for run.json.
+        settings: plain nested mapping.
+
+    Raises:
+        WriteError: a file could not be written.
+    """
+    text = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True).encode()
+    write_record(folder / RECORD, {**record, "files": {SETTINGS: checksum(text)}})
+    write_whole(folder / SETTINGS, text)
+
+
+def finish_record(folder: Path, contents: Mapping[str, Any], **changes: Any) -> None:
+    """Write the results of a run and, last, ``run.json`` with their checksums: a run without it goes on.
+
+    Args:
+        folder: of the run.
+        contents: file name -> JSON-able.
+        changes: for run.json.
+
+    Raises:
+        WriteError: a file could not be written.
+    """
+    sums = {name: write_json(folder / name, content) for name, content in contents.items()}
+    record = read_record(folder / RECORD)
+    write_record(folder / RECORD, {**record, "status": "finished", **changes, "files": {**record["files"], **sums}})
+
+
+def read_result(folder: Path, name: str) -> Any:
+    """Read a file of a finished run and compare it with its checksum.
+
+    Args:
+        folder: of the run.
+        name: such as ``results.json``.
 
     Returns:
         Its content.
 
     Raises:
         SettingsError: there is no such file.
-        CorruptFileError: it is no JSON.
+        CorruptFileError: it is no JSON, or not what the run wrote.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(
-            f"read {path}", received="no such file", expected="the folder of a run", hint="check the path"
-        ) from None
-    except (ValueError, OSError) as error:
-        raise CorruptFileError(f"read {path}", received=f"unreadable content ({error})") from error
+    data = read_whole(folder / name)
+    _compare(folder, name, data)
+    return json_of(data, str(folder / name))
 
 
-def write_settings(path: Path, settings: Mapping[str, Any]) -> None:
-    """Write settings as YAML, atomically.
-
-    Args:
-        path: where to.
-        settings: plain nested mapping.
-
-    Raises:
-        RunWriteError: the file could not be written.
-    """
-    write_atomically(path, yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True).encode())
+def _compare(folder: Path, name: str, data: bytes) -> None:
+    """Refuse a file that was changed since the run wrote it; runs of earlier versions have no checksums."""
+    record = read_record(folder / RECORD) if (folder / RECORD).is_file() else {}
+    known = record.get("files", {}).get(name) if isinstance(record.get("files"), dict) else None
+    if known is not None and known != checksum(data):
+        raise CorruptFileError(
+            f"read {folder / name}",
+            received="a file that was changed since the run wrote it",
+            expected="the run's own",
+            hint="restore it from a copy, or start a new run",
+        )
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -136,20 +232,24 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
     Raises:
         SettingsError: the folder is no run's.
-        CorruptFileError: its settings are unreadable.
+        CorruptFileError: its settings are unreadable, or were changed since.
     """
-    path = folder / "settings.yaml"
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    path = folder / SETTINGS
+    if not path.is_file():
+        begun = (folder / RECORD).is_file()
         raise SettingsError(
             f"open the run {folder}",
             received="a folder without settings.yaml" if folder.is_dir() else "no such folder",
             expected="the folder of a training run",
-            hint="python -m reasoning.train prints it",
-        ) from None
-    except (yaml.YAMLError, OSError) as error:
-        raise CorruptFileError(f"read {path}", received=f"unreadable content ({error})") from error
+            hint="the command that was to begin this run begins it" if begun else "python -m reasoning.train prints it",
+        )
+    data = read_whole(path)
+    _compare(folder, SETTINGS, data)
+    try:
+        settings = yaml.safe_load(data.decode("utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CorruptFileError(f"read {path}", received=f"unreadable content ({reason})") from error
     if not isinstance(settings, dict):
         raise CorruptFileError(f"read {path}", received="no mapping", expected="the settings of a run")
     return settings
@@ -226,11 +326,17 @@ class MetricsLog:
     def __init__(self, path: Path, keep_bytes: int = 0) -> None:
         self.path = path
         try:
-            self._file = open(path, "ab")  # noqa: SIM115  # open for the life of the run
-            self._file.truncate(min(keep_bytes, self._file.seek(0, os.SEEK_END)))
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+            self._file = os.fdopen(os.open(path, flags, 0o666), "r+b")
+            size = self._file.seek(0, os.SEEK_END)
+            self._file.truncate(min(keep_bytes, size))
             self._file.seek(0, os.SEEK_END)
         except OSError as error:
-            raise RunWriteError(f"open {path}", received=f"the system's refusal: {error.strerror}") from error
+            refusal = "a link" if path.is_symlink() else f"the system's refusal: {error.strerror}"
+            raise WriteError(f"open {path}", received=refusal) from error
+        if size < keep_bytes:
+            missing = keep_bytes - size
+            log.warning("%s lacks %d of the bytes that it had at the checkpoint: the run goes on", path, missing)
 
     def write(self, **values: Any) -> None:
         """Append a line."""
@@ -258,7 +364,7 @@ class MetricsLog:
         try:
             action()
         except OSError as error:
-            raise RunWriteError(
+            raise WriteError(
                 f"write {self.path}",
                 received=f"the system's refusal: {error.strerror or error}",
                 hint="the last checkpoint is intact; make room, then go on with resume=",

@@ -156,7 +156,7 @@ class Recipe:
             protocol: what they were trained on, in a sentence.
 
         Raises:
-            RunWriteError: the file could not be written.
+            WriteError: the file could not be written.
         """
         from reasoning.setup.weights import write_weights
 

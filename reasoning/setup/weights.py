@@ -82,7 +82,7 @@ def write_weights(path: Path, weights: Mapping[str, Tensor], recipe: Recipe, pro
         protocol: what it was trained on, in a sentence.
 
     Raises:
-        RunWriteError: the file could not be written.
+        WriteError: the file could not be written.
     """
     write_tensors(path, weights, {"format": FORMAT, **recipe.header(), "protocol": protocol})
 

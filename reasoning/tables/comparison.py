@@ -9,8 +9,8 @@ from typing import Any
 
 from reasoning.outcome.metrics import Metrics
 from reasoning.records import runs
-from reasoning.records.files import write_atomically
 from reasoning.tables import tables as report
+from vsa.commands import is_stray, write_whole
 from vsa.errors import SettingsError
 
 __all__ = ["TABLES", "check_folder", "summary", "write_tables"]
@@ -30,7 +30,7 @@ def check_folder(out: Path) -> None:
         SettingsError: there is something else in it.
     """
     for path in sorted(out.iterdir()):
-        if path.name in TABLES:
+        if path.name in TABLES or is_stray(path.name):
             continue
         if not path.is_dir() or not all((part / "cells").is_dir() for part in path.iterdir()):
             raise SettingsError(
@@ -77,7 +77,7 @@ def write_tables(out: Path, results: Runs, costs: Mapping[tuple[str, int], Mappi
         costs: (model, seed) -> puzzle set -> what its evaluation took; goes into the JSON as it is.
 
     Raises:
-        RunWriteError: a file could not be written.
+        WriteError: a file could not be written.
     """
     sets = _sets(results)
     entries = summary(results)
@@ -101,7 +101,7 @@ def write_tables(out: Path, results: Runs, costs: Mapping[tuple[str, int], Mappi
         for kind in ("mean", "std"):
             table.append([entry["model"], kind, *(entry[kind][name] for name in (*sets, report.AVERAGE))])
     rounded = [[round(cell, 4) if isinstance(cell, float) else cell for cell in row] for row in table]
-    write_atomically(out / "table.csv", report.to_csv(header, rounded).encode())
+    write_whole(out / "table.csv", report.to_csv(header, rounded).encode())
 
     short = ["", *map(report.short_name, sets), report.AVERAGE]
     lines = []
@@ -110,7 +110,7 @@ def write_tables(out: Path, results: Runs, costs: Mapping[tuple[str, int], Mappi
         lines.append([entry["model"], *(_spread(entry["mean"][name], entry["std"][name]) for name in names)])
     count = len({seed for _, seed in results})
     caption = "Answers right in %" + (f", mean and standard deviation over {count} seeds" if count > 1 else "")
-    write_atomically(out / "table.tex", report.to_latex(short, lines, caption).encode())
+    write_whole(out / "table.tex", report.to_latex(short, lines, caption).encode())
 
 
 def _spread(mean: float | None, std: float | None) -> str | None:

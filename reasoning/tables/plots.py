@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import factorizers
 from reasoning.outcome.metrics import Metrics, total
-from reasoning.records.files import write_atomically
 from reasoning.tables import tables as report
+from vsa.commands import write_whole
 from vsa.errors import SettingsError, VSAError
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ def write_plot(path: str, rows: Mapping[str, Mapping[str, Metrics]]) -> None:
         rows: label -> puzzle set -> metrics.
 
     Raises:
-        RunWriteError: it could not be written.
+        WriteError: it could not be written.
     """
     place = Path(path).expanduser()
     content = io.BytesIO()
     draw(rows).savefig(content, format=place.suffix[1:].lower(), dpi=110)
-    write_atomically(place, content.getvalue())
+    write_whole(place, content.getvalue())
 
 
 def draw(rows: Mapping[str, Mapping[str, Metrics]]) -> Figure:

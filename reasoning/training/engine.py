@@ -11,7 +11,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,8 @@ from reasoning.records.runs import MetricsLog
 from reasoning.scene import Scene
 from reasoning.training.plan import Plan, learning_rate
 from vsa.backends.stored import read_noise
-from vsa.errors import SettingsError, VSAError
+from vsa.commands import StoppedError
+from vsa.errors import CorruptFileError, SettingsError, VSAError
 from vsa.seeding import child_seed
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Trainer:
         metrics: the file of JSON lines; None: none is written.
         device: where to compute.
         watch: called after each step with (epoch, batch, loss), for a progress bar.
+        identity: of the run; a checkpoint of another one is refused.
     """
 
     def __init__(
@@ -94,13 +96,15 @@ class Trainer:
         metrics: Path | None = None,
         device: str = "cpu",
         watch: Callable[[int, int, float], None] | None = None,
+        identity: str = "",
     ) -> None:
         self.solver = solver.to(device)
         self.learner = solver.learner
         self.puzzles, self.plan, self.checkpoints, self.device = puzzles, plan, checkpoints, device
-        self.metrics_path, self.watch = metrics, watch
+        self.metrics_path, self.watch, self.identity = metrics, watch, identity
         seen, learned = free_weights(solver)
         self._sees_differently, self._learns = bool(seen), bool(learned)  # what is trained: front-end, learner
+        self._free = [*seen, *learned]
         if not len(puzzles):
             raise SettingsError(
                 "train", received="an empty training set", hint="raise dataset.n, or check dataset.path"
@@ -118,7 +122,7 @@ class Trainer:
         self._stored = tuple(solver.state_dict())
         self.batches_per_epoch = math.ceil(len(puzzles) / plan.batch_size)
         self.epoch = self.batch = self.step = 0
-        self.finished = False
+        self.finished = self._asked_to_stop = False
         self._spent = 0.0
         self._started = self._saved = time.monotonic()
 
@@ -129,8 +133,9 @@ class Trainer:
             What was done.
 
         Raises:
-            TrainingError: the loss is no longer finite.
-            RunWriteError: a file could not be written; the last checkpoint is intact.
+            TrainingError: the loss, a gradient or a weight is no longer finite.
+            StoppedError: :meth:`stop` was called; the state is saved.
+            WriteError: a file could not be written; the last checkpoint is intact.
             CorruptFileError: all checkpoints are damaged, or they belong to another model.
         """
         self._started = self._saved = time.monotonic()
@@ -138,6 +143,8 @@ class Trainer:
         if self.checkpoints is not None:
             self.checkpoints.clean()
             newest = self.checkpoints.newest()
+            if newest and newest.finished and int(newest.state["epoch"]) < self.plan.epochs:  # more were asked for
+                newest = self.checkpoints.newest(finished=False)
         keep = int(newest.state["metrics_bytes"]) if newest else 0
         metrics = None if self.metrics_path is None else MetricsLog(self.metrics_path, keep_bytes=keep)
         try:
@@ -160,6 +167,16 @@ class Trainer:
         finally:
             if metrics is not None:
                 metrics.close()
+
+    def stop(self) -> None:
+        """Ask a training that is under way to save and to end after the step at hand."""
+        self._asked_to_stop = True
+
+    def _stop_if_asked(self, metrics: MetricsLog | None) -> None:
+        if self._asked_to_stop:
+            self._save(metrics)
+            kept = "saved" if self.checkpoints is not None else "nothing is saved"
+            raise StoppedError(f"asked to stop; {kept} after step {self.step} (epoch {self.epoch}, batch {self.batch})")
 
     def weights(self) -> dict[str, Tensor]:
         """The weights of perception and learner, by name: ``perception.*`` and ``learner.*``."""
@@ -191,10 +208,13 @@ class Trainer:
                 self.watch(self.epoch, self.batch, losses[-1])
             self.step += 1
             self.batch += 1
+            if self.batch < self.batches_per_epoch:
+                self._stop_if_asked(metrics)
             if self.batch < self.batches_per_epoch and time.monotonic() - self._saved >= plan.every_seconds:
                 self._save(metrics)
         self.epoch, self.batch = self.epoch + 1, 0
-        if self.epoch % plan.every_epochs == 0:
+        self._stop_if_asked(metrics)
+        if self.epoch % plan.every_epochs == 0 or self.epoch == plan.epochs:
             self._save(metrics)
         return sum(losses) / len(losses)
 
@@ -229,8 +249,18 @@ class Trainer:
                 hint=f"lower lr (now {self.optimizer.param_groups[-1]['lr']:g})",
             )
         loss.backward()
+        self._refuse_infinite([weight.grad for weight in self._free if weight.grad is not None], "gradients")
         self.optimizer.step()
         return value
+
+    def _refuse_infinite(self, tensors: Sequence[Tensor], what: str) -> None:
+        if tensors and not bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all()):
+            raise TrainingError(
+                f"training step {self.step} (epoch {self.epoch}, batch {self.batch})",
+                received=f"{what} that are not finite",
+                expected="finite ones",
+                hint=f"lower lr (now {self.optimizer.param_groups[-1]['lr']:g}); the last checkpoint is whole",
+            )
 
     def _refuse_late_weights(self) -> None:
         """A weight that the first forward made is neither optimised nor saved."""
@@ -257,6 +287,7 @@ class Trainer:
         return self._spent + time.monotonic() - self._started
 
     def _save(self, metrics: MetricsLog | None) -> None:
+        self._refuse_infinite([weight.detach() for weight in self._free], "weights")
         if self.checkpoints is None:
             return
         optimizer = self.optimizer.state_dict()
@@ -273,6 +304,7 @@ class Trainer:
             "epoch": self.epoch,
             "batch": self.batch,
             "finished": self.finished,
+            "run": self.identity,
             "seconds": self._seconds(),
             "metrics_bytes": 0 if metrics is None else metrics.sync(),
             "optimizer": {"groups": optimizer["param_groups"], "scalars": scalars},
@@ -283,6 +315,19 @@ class Trainer:
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         state, tensors = checkpoint.state, checkpoint.tensors
+        if state.get("run", self.identity) != self.identity:
+            raise CorruptFileError(
+                "resume",
+                received=f"a checkpoint of another run (step {checkpoint.step})",
+                expected="those that this run wrote",
+                hint="remove it, or start a new run",
+            )
+        if not 0 <= int(state["epoch"]) <= self.plan.epochs:
+            raise SettingsError(
+                "resume",
+                received=f"a checkpoint at epoch {state['epoch']} of a run of {self.plan.epochs}",
+                expected="the settings that the run began with",
+            )
         self.epoch, self.batch, self.step = int(state["epoch"]), int(state["batch"]), checkpoint.step
         self.finished, self._spent = bool(state["finished"]), float(state["seconds"])
         if self.batch:  # schedules first: what they did to the weights is in the stored weights

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +16,7 @@ from typing import TYPE_CHECKING
 from datasets.layout import Layout
 from reasoning.records import runs
 from reasoning.records.checkpoints import CheckpointFolder, load_weights
-from reasoning.setup import build, restoring, weights
+from reasoning.setup import build, restoring, schema, weights
 from reasoning.setup.recipe import Recipe
 from reasoning.setup.settings import TrainSettings
 from reasoning.tables import tables as report
@@ -26,9 +29,20 @@ if TYPE_CHECKING:
     from datasets.loaders import PuzzleDataset
     from reasoning.outcome.metrics import Metrics
     from reasoning.solver import Solver
-    from reasoning.training.engine import Outcome, PuzzleSource
+    from reasoning.training.engine import Outcome, PuzzleSource, Trainer
 
-__all__ = ["Prepared", "plan_of", "prepare", "protocol", "read_metrics", "recipe_of", "run", "show", "train_solver"]
+__all__ = [
+    "Prepared",
+    "identity_of",
+    "plan_of",
+    "prepare",
+    "protocol",
+    "read_metrics",
+    "recipe_of",
+    "run",
+    "show",
+    "train_solver",
+]
 
 
 @dataclass(frozen=True)
@@ -158,6 +172,7 @@ def _train(folder: Path, prepared: Prepared) -> Outcome:
             keep=settings.checkpoints.keep,
             protocol=protocol(settings),
             watch=lambda epoch, batch, loss: bar(1, f"epoch {epoch + 1}/{plan.epochs}  loss {loss:.3f}"),
+            identity=identity_of(settings),
         )
 
 
@@ -175,6 +190,7 @@ def train_solver(
     keep: int = 2,
     protocol: str = "",
     watch: Callable[[int, int, float], None] | None = None,
+    identity: str = "",
 ) -> Outcome:
     """Train perception and learner; the work behind ``reasoning.fit`` and ``python -m reasoning.train``.
 
@@ -187,11 +203,13 @@ def train_solver(
         keep: how many checkpoints.
         protocol: what it is trained on, in a sentence.
         watch: called after each step with (epoch, batch, loss).
+        identity: of the run; checkpoints of another one are refused.
 
     Returns:
         What was done.
 
     Raises:
+        StoppedError: SIGTERM came; the state is saved.
         VSAError: nothing to learn, a loss that is not finite, files that cannot be written.
     """
     from reasoning.training.engine import Trainer
@@ -200,11 +218,33 @@ def train_solver(
     if folder is not None:
         runs.prepare_folder(folder)
         checkpoints, metrics = CheckpointFolder(folder / "checkpoints", keep), folder / "metrics.jsonl"
-    trainer = Trainer(solver, _joined(sets, plan), plan, checkpoints, metrics, device, watch)
-    outcome = trainer.run()
+    trainer = Trainer(solver, _joined(sets, plan), plan, checkpoints, metrics, device, watch, identity)
+    with _stopped_by_sigterm(trainer):
+        outcome = trainer.run()
     if folder is not None and solver.recipe is not None:
         weights.write_weights(folder / weights.WEIGHTS, trainer.weights(), solver.recipe, protocol)
     return outcome
+
+
+@contextmanager
+def _stopped_by_sigterm(trainer: Trainer) -> Iterator[None]:
+    """What queues send before they kill: the training saves and ends. Only the main thread can take signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: trainer.stop())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def identity_of(settings: TrainSettings) -> str:
+    """What tells a run's checkpoints from another's: its settings but for where it is, how it runs and how long."""
+    apart = ("out", "overwrite", "epochs", "executor", "workers", "seeds")
+    kept = {key: value for key, value in schema.plain(settings).items() if key not in apart}
+    kept["dataset"] = {key: value for key, value in kept["dataset"].items() if key != "cache_dir"}
+    return runs.fingerprint(kept)
 
 
 def plan_of(settings: TrainSettings) -> Plan:
@@ -243,17 +283,14 @@ def _advance(bar: screen.Bar, name: str, puzzles: int) -> None:
 
 
 def _finish(folder: Path, solver: Solver, outcome: Outcome, metrics: Mapping[str, Metrics]) -> None:
-    runs.write_json(folder / "results.json", {name: entry.results() for name, entry in metrics.items()})
     rules = {"learned": solver.learner.describe(), "puzzles": {name: entry.detail() for name, entry in metrics.items()}}
-    runs.write_json(folder / "rules.json", rules)
-    record = runs.read_json(folder / "run.json")
-    record.update(
-        status="finished",
+    runs.finish_record(
+        folder,
+        {"results.json": {name: entry.results() for name, entry in metrics.items()}, "rules.json": rules},
         steps=outcome.steps,
         seconds={"training": round(outcome.seconds, 2), "this process": round(time.process_time(), 2)},
         memory_mb=runs.peak_memory_mb(),
     )
-    runs.write_json(folder / "run.json", record)
 
 
 def read_metrics(folder: Path) -> dict[str, Metrics]:
@@ -270,7 +307,7 @@ def read_metrics(folder: Path) -> dict[str, Metrics]:
     """
     from reasoning.outcome.metrics import Metrics
 
-    results, rules = runs.read_json(folder / "results.json"), runs.read_json(folder / "rules.json")
+    results, rules = runs.read_result(folder, "results.json"), runs.read_result(folder, "rules.json")
     try:
         return {name: Metrics.from_json(entry["answers"], rules["puzzles"][name]) for name, entry in results.items()}
     except (KeyError, TypeError) as error:
@@ -287,7 +324,7 @@ def show(folder: Path, settings: TrainSettings) -> None:
     Raises:
         CorruptFileError: its files are not those of a finished run.
     """
-    rules, record = runs.read_json(folder / "rules.json"), runs.read_json(folder / "run.json")
+    rules, record = runs.read_result(folder, "rules.json"), runs.read_record(folder / runs.RECORD)
     metrics = read_metrics(folder)
     try:
         learned, seconds = rules["learned"], record["seconds"]["training"]

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reasoning.records import runs
-from reasoning.setup import commands
+from reasoning.setup import commands, schema
 from reasoning.setup.restoring import completed
-from reasoning.setup.settings import TrainSettings
+from reasoning.setup.settings import TrainSettings, plugins
 from reasoning.tables import comparison
 from reasoning.tables import tables as report
 from reasoning.training import run as training
-from vsa.commands import named_keys, screen
+from reasoning.training.start import Resumed, train
+from vsa.commands import alone, named_keys, screen, sweep
 from vsa.errors import SettingsError
 from vsa.executors import check, execute
 
-__all__ = ["SeedRun", "run", "train_one"]
+__all__ = ["SeedRun", "resume", "run", "train_one"]
 
 _OF_THE_SWEEP = ("seeds", "seed", "executor", "workers", "out")
 
@@ -57,7 +58,17 @@ def run(out: Path, settings: TrainSettings, arguments: list[str]) -> None:
     jobs = [_run(out, seed, arguments) for seed in chosen]
     _check_folder(out, settings)
     training.prepare(jobs[0].settings)  # what is wrong shows before anything is written; its puzzles are cached
-    runs.prepare_folder(out)
+    with alone(runs.prepare_folder(out)):
+        sweep(out)
+        _check_folder(out, settings)  # again: another program may have been faster
+        record = {"status": "running", "model": settings.model.name, "seeds": list(chosen)}
+        environment = runs.environment(arguments, "reasoning.train", plugins(settings))
+        runs.begin_record(out, {**record, **environment}, schema.plain(settings))
+        _train(out, settings, jobs)
+
+
+def _train(out: Path, settings: TrainSettings, jobs: list[SeedRun]) -> None:
+    chosen = settings.seeds or ()
     name = settings.model.name
     screen.say(f"training {name} with seeds {', '.join(map(str, chosen))}; runs in {out}")
     with screen.progress("training", len(jobs)) as bar:
@@ -71,7 +82,22 @@ def run(out: Path, settings: TrainSettings, arguments: list[str]) -> None:
     beside = report.references(name, settings.dataset.name)
     screen.say()
     screen.show(report.answers_table(rows, [*summary, *beside]))
+    runs.finish_record(out, {})
     screen.say(f"\nruns in {out}")
+
+
+def resume(stopped: Resumed) -> None:
+    """Go on with the runs of several seeds: those that are finished are kept.
+
+    Args:
+        stopped: the folder of the runs.
+
+    Raises:
+        VSAError: whatever is wrong with folders or files.
+    """
+    before = named_keys(stopped.record["overrides"])
+    kept = [argument for key, argument in before.items() if key != "dataset.cache_dir" or key in stopped.named]
+    run(stopped.folder, stopped.settings, kept)
 
 
 def train_one(job: SeedRun) -> float:
@@ -83,11 +109,9 @@ def train_one(job: SeedRun) -> float:
     Returns:
         Seconds of training.
     """
-    from reasoning.training.start import train
-
     with screen.silence():
         train(job.folder, job.settings, list(job.arguments), go_on=True)
-    return float(runs.read_json(job.folder / "run.json")["seconds"]["training"])
+    return float(runs.read_record(job.folder / runs.RECORD)["seconds"]["training"])
 
 
 def _run(out: Path, seed: int, arguments: list[str]) -> SeedRun:
@@ -104,8 +128,11 @@ def _check_folder(out: Path, settings: TrainSettings) -> None:
     """Refuse a folder that holds anything but runs by seed and their table."""
     if not out.exists() or settings.overwrite:
         return
-    names = sorted(path.name for path in out.iterdir())
-    foreign = [name for name in names if not name.isdigit() and name not in comparison.TABLES]
+    names = runs.contents(out)
+    own = (*comparison.TABLES, runs.SETTINGS, runs.RECORD)
+    if runs.SETTINGS in names and runs.read_record(out / runs.RECORD).get("seeds") is None:
+        raise SettingsError(f"out={out}", received="the folder of a single run", expected="another folder")
+    foreign = [name for name in names if not name.isdigit() and name not in own]
     if foreign:
         raise SettingsError(
             f"out={out}",

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from reasoning.records import runs
-from reasoning.records.files import write_atomically
+from reasoning.records.checkpoints import CheckpointFolder
 from reasoning.setup import build, commands, restoring, schema, weights
 from reasoning.setup.settings import TrainSettings, plugins
 from reasoning.setup.training_settings import parse
 from reasoning.training import run as training
-from vsa.commands import flatten, named_keys, screen
+from vsa.commands import alone, flatten, named_keys, screen, sweep, value_of, write_whole
 from vsa.errors import SettingsError
 
-__all__ = ["MODULE", "resume", "train"]
+__all__ = ["MODULE", "Resumed", "open_run", "resume", "train"]
 
 log = logging.getLogger(__name__)
 
 MODULE = "reasoning.train"
-_KEPT = (
-    "checkpoints",
-    "metrics.jsonl",
-    weights.WEIGHTS,
-    weights.FRONT_END,
-    "results.json",
-    "rules.json",
-    "run.json",
-    "settings.yaml",
-)
+_FILES = ("metrics.jsonl", weights.WEIGHTS, weights.FRONT_END, "results.json", "rules.json", runs.RECORD, runs.SETTINGS)
+_CHECKPOINTS = "checkpoints"
+_MORE = "more_epochs"
 
 
 def train(folder: Path, settings: TrainSettings, arguments: list[str], *, go_on: bool = False) -> None:
@@ -44,39 +39,52 @@ def train(folder: Path, settings: TrainSettings, arguments: list[str], *, go_on:
 
     Raises:
         VSAError: whatever is wrong with settings, folder or files.
+        StoppedError: SIGTERM came; the state is saved.
     """
-    if not settings.overwrite and _holds(folder, settings):
-        if (folder / "results.json").is_file():
-            if runs.same_code(runs.read_json(folder / "run.json"), plugins(settings)):
-                screen.say(f"{folder} holds this very run, finished (same settings, same code):")
-                training.show(folder, settings)
+    if folder.exists() and not folder.is_dir():
+        raise SettingsError(f"out={folder}", received="a file", expected="a folder")
+    prepared = None if folder.exists() else training.prepare(settings)  # what is wrong shows before anything is written
+    with _own(folder):
+        if not settings.overwrite and _holds(folder, settings):
+            record = runs.read_record(folder / runs.RECORD)
+            if record.get("status") == "finished":
+                if runs.same_code(record, plugins(settings)):
+                    screen.say(f"{folder} holds this very run, finished (same settings, same code):")
+                    training.show(folder, settings)
+                    return
+            elif go_on:
+                training.run(folder, training.prepare(settings, folder))
                 return
-        elif go_on:
-            training.run(folder, training.prepare(settings, folder))
-            return
-    prepared = training.prepare(settings)
-    _start(folder, prepared, arguments)
-    training.run(folder, prepared)
+        prepared = prepared or training.prepare(settings)
+        _start(folder, prepared, arguments)
+        training.run(folder, prepared)
+
+
+@contextmanager
+def _own(folder: Path) -> Iterator[None]:
+    """The run's folder to oneself, swept of what a killed program left there."""
+    with alone(runs.prepare_folder(folder)):
+        sweep(folder)
+        yield
 
 
 def _start(folder: Path, prepared: training.Prepared, arguments: list[str]) -> None:
     """Claim an empty folder, or empty one of ours that may be replaced."""
     settings, seen = prepared.settings, prepared.recipe.perception.weights
     front_end = None if seen is None else Path(seen).read_bytes()  # it may lie in the folder that is to be emptied
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        if not folder.is_dir():
-            raise SettingsError(f"out={folder}", received="a file", expected="a folder")
-        if not settings.overwrite:
-            unfinished = (folder / "settings.yaml").is_file() and not (folder / "results.json").is_file()
-            hint = f"go on with resume={folder}, or " if unfinished else ""
-            raise SettingsError(
-                f"out={folder}",
-                received="a folder that is not empty and holds another run",
-                expected="a new one",
-                hint=f"{hint}choose another folder, or say overwrite=true",
-            )
-        _clear(folder)
-    runs.prepare_folder(folder)
+    held = runs.contents(folder)
+    if runs.SETTINGS not in held:  # killed before it had begun
+        held = [name for name in held if name not in (runs.RECORD, weights.FRONT_END)]
+    if held and not settings.overwrite:
+        unfinished = runs.SETTINGS in held and "results.json" not in held
+        hint = f"go on with resume={folder}, or " if unfinished else ""
+        raise SettingsError(
+            f"out={folder}",
+            received=f"a folder that is not empty: it holds {'another run' if runs.SETTINGS in held else held[0]}",
+            expected="a new one",
+            hint=f"{hint}choose another folder, or say overwrite=true",
+        )
+    _clear(folder)
     record = {
         "status": "running",
         "model": settings.model.name,
@@ -87,54 +95,121 @@ def _start(folder: Path, prepared: training.Prepared, arguments: list[str]) -> N
         **runs.environment(arguments, MODULE, plugins(settings)),
     }
     if front_end is not None:  # the run goes on from it wherever the file is then
-        write_atomically(folder / weights.FRONT_END, front_end)
-    runs.write_json(folder / "run.json", record)
-    runs.write_settings(folder / "settings.yaml", schema.plain(settings))
+        write_whole(folder / weights.FRONT_END, front_end)
+    runs.begin_record(folder, record, schema.plain(settings))
 
 
 def _clear(folder: Path) -> None:
     """Remove a run's own files and nothing else."""
-    for name in _KEPT:
-        path = folder / name
-        if path.is_dir():
-            for part in path.iterdir():
-                part.unlink()
-            path.rmdir()
-        else:
-            path.unlink(missing_ok=True)
+    for name in (runs.SETTINGS, *_FILES):  # without its settings it counts as not begun, whenever this is killed
+        if not (folder / name).is_dir() or (folder / name).is_symlink():
+            (folder / name).unlink(missing_ok=True)
+    CheckpointFolder(folder / _CHECKPOINTS).remove()
 
 
 def _holds(folder: Path, settings: TrainSettings) -> bool:
     """Whether the folder is of a run with these settings."""
-    if not (folder / "settings.yaml").is_file():
+    if not (folder / runs.SETTINGS).is_file():
         return False
     apart = {"out": None, "overwrite": False}
     return {**runs.read_settings(folder), **apart} == {**schema.plain(settings), **apart}
 
 
-def resume(arguments: list[str], folder: Path) -> None:
-    """Go on with a run, or show it if it is finished.
+@dataclass(frozen=True)
+class Resumed:
+    """A run to go on with.
+
+    Attributes:
+        folder: the run's.
+        settings: the run's.
+        record: its run.json.
+        named: what the command line says, by key.
+        more: epochs to be added.
+    """
+
+    folder: Path
+    settings: TrainSettings
+    record: Mapping[str, Any]
+    named: Mapping[str, str]
+    more: int = 0
+
+
+def open_run(arguments: list[str], folder: Path) -> Resumed:
+    """Read what is needed to go on with a run, or with the runs of several seeds.
 
     Args:
-        arguments: the command line; what it says beside ``resume=`` must be what the run has.
+        arguments: the command line; what it says beside ``resume=`` and ``more_epochs=`` must be what the run has.
         folder: the run's.
+
+    Returns:
+        The run.
 
     Raises:
         VSAError: no run, changed settings, damaged files.
     """
     stored = runs.read_settings(folder)
-    record = runs.read_json(folder / "run.json")
-    changes = [argument for argument in arguments if not argument.startswith("resume=")]
+    record = runs.read_record(folder / runs.RECORD)
+    named = named_keys(arguments)
+    more = value_of(named[_MORE]) if _MORE in named else 0
+    if isinstance(more, bool) or not isinstance(more, int) or more < (1 if _MORE in named else 0):
+        raise SettingsError(f"setting {_MORE}", received=named[_MORE], expected="a number of epochs, at least 1")
+    changes = [argument for key, argument in named.items() if key not in ("resume", _MORE)]
     if changes:
         _refuse_changes(stored, list(record["overrides"]), changes, folder)
-    settings = parse(stored)
+    settings = _without_foreign_cache(parse(stored), named)
     if not runs.same_code(record, plugins(settings)):
         log.warning("the code has changed since this run began: the result may differ from an uninterrupted run's")
-    if (folder / "results.json").is_file() and record.get("status") == "finished":
-        screen.say(f"{folder} is finished already:")
-        training.show(folder, settings)
-        return
-    training.run(folder, training.prepare(settings, folder))
+    if settings.seeds is not None and more:
+        expected = f"resume={folder}/{settings.seeds[0]} {_MORE}={more}, seed by seed"
+        raise SettingsError(f"setting {_MORE}", received="the runs of several seeds", expected=expected)
+    return Resumed(folder, settings, record, named, more)
+
+
+def resume(run: Resumed) -> None:
+    """Go on with a run; show it if it is finished.
+
+    Args:
+        run: of one seed.
+
+    Raises:
+        VSAError: damaged files, files that cannot be written.
+        StoppedError: SIGTERM came; the state is saved.
+    """
+    folder, settings = run.folder, run.settings
+    with _own(folder):
+        if run.more:
+            settings = _prolong(folder, settings, run.record, run.more)
+        elif (folder / "results.json").is_file() and run.record.get("status") == "finished":
+            screen.say(f"{folder} is finished already:")
+            training.show(folder, settings)
+            return
+        training.run(folder, training.prepare(settings, folder))
+
+
+def _prolong(folder: Path, settings: TrainSettings, record: Mapping[str, Any], more: int) -> TrainSettings:
+    """Give a run more epochs: its settings say so from now on."""
+    newest = CheckpointFolder(folder / _CHECKPOINTS).newest(finished=False)
+    if newest is None:
+        raise SettingsError(
+            f"resume={folder} {_MORE}={more}",
+            received="a run without a checkpoint to go on from",
+            expected="one that this version trained",
+        )
+    longer = replace(settings, epochs=settings.epochs + more)
+    if settings.schedule != "constant":
+        log.warning("the %s schedule is that of %d epochs from here on", settings.schedule, longer.epochs)
+    log.info("training goes on from epoch %d to %d", int(newest.state["epoch"]), longer.epochs)
+    runs.begin_record(folder, {**record, "status": "running"}, schema.plain(longer))
+    return longer
+
+
+def _without_foreign_cache(settings: TrainSettings, named: Mapping[str, str]) -> TrainSettings:
+    """A settings file that somebody shared does not say where to write here."""
+    asked = settings.dataset.cache_dir
+    if asked is None or "dataset.cache_dir" in named:
+        return settings
+    log.warning("the run's dataset.cache_dir=%s is not used; say it on the command line to use it", asked)
+    return replace(settings, dataset=replace(settings.dataset, cache_dir=None))
 
 
 def _refuse_changes(stored: Mapping[str, Any], before: list[str], changes: list[str], folder: Path) -> None:

@@ -70,7 +70,7 @@ def _means(values):
 
 def _die_in_write(number: int) -> None:
     """SIGKILL when the number-th checkpoint is half on the disk."""
-    from reasoning.records import files
+    from vsa.commands import files
 
     real, seen = files.os.fsync, [0]
 

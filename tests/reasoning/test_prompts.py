@@ -15,6 +15,7 @@ from reasoning.prompting import text as prompt_text
 from reasoning.prompting.answers import choice, numbers
 from reasoning.prompting.files import read_sidecar
 from reasoning.prompting.text import Form, answer_values
+from vsa.commands.files import sealed
 from vsa.errors import SettingsError, UnsupportedError
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "prompts"
@@ -376,7 +377,7 @@ def test_the_settings_must_still_make_the_same_puzzles(command, tmp_path):
         ({"settings": None}, "what python -m reasoning.prompts wrote"),
         ({"sets": 3}, "what python -m reasoning.prompts wrote"),
     ):
-        where.write_text(json.dumps({**content, **change}))
+        where.write_text(json.dumps(sealed({**content, **change})))
         assert sentence in refused(command, "benchmark", *same)
     where.write_text("{")
     assert "unreadable content" in refused(command, "benchmark", *same)

@@ -19,12 +19,13 @@ import torch
 import datasets
 import reasoning
 from reasoning.perception import get
-from reasoning.records import checkpoints, files
-from reasoning.records.checkpoints import Checkpoint, CheckpointFolder, RunWriteError, read_tensors, write_tensors
+from reasoning.records import checkpoints
+from reasoning.records.checkpoints import Checkpoint, CheckpointFolder, read_tensors, write_tensors
 from reasoning.solver import Solver
 from reasoning.training.engine import Trainer, TrainingError
 from reasoning.training.joined import JoinedPuzzles
 from reasoning.training.plan import Plan, learning_rate
+from vsa.commands import WriteError, files
 from vsa.errors import CorruptFileError, SettingsError
 
 PLAN = Plan(epochs=4, batch_size=8, lr=0.05, schedule="cosine", seed=3, every_seconds=1e-9)
@@ -123,12 +124,12 @@ def test_killed_while_writing_a_checkpoint(fake, puzzles, tmp_path, whole, monke
         def half(path, content):
             seen[0] += 1
             if seen[0] == number:
-                path.with_name(f".{path.name}.partial").write_bytes(content[: len(content) // 2])
+                path.with_name(f".tmp-0123456789ab-{path.name}").write_bytes(content[: len(content) // 2])
                 raise Killed
             return real_write(path, content)
 
-        real_write = checkpoints.write_atomically
-        monkeypatch.setattr(checkpoints, "write_atomically", half)
+        real_write = checkpoints.write_whole
+        monkeypatch.setattr(checkpoints, "write_whole", half)
     else:
         setattr(patched, where, strike(getattr(os, where)))
         monkeypatch.setattr(files, "os", patched)
@@ -203,7 +204,7 @@ def test_full_disk_keeps_the_last_checkpoint(fake, puzzles, tmp_path, whole, mon
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(RunWriteError, match="No space left on device"):
+        with pytest.raises(WriteError, match="No space left on device"):
             make(fake, puzzles, tmp_path).run()
     assert CheckpointFolder(tmp_path / "checkpoints").newest() is not None
     trainer = make(fake, puzzles, tmp_path)
@@ -215,12 +216,12 @@ def test_file_size_limit(tmp_path):
     """A real refusal of the system (RLIMIT_FSIZE), in a process of its own."""
     program = (
         "import resource, sys, torch; from pathlib import Path;"
-        "from reasoning.records.checkpoints import *;"
+        "from reasoning.records.checkpoints import *; from vsa.commands import WriteError;"
         "folder = CheckpointFolder(Path(sys.argv[1]));"
         "folder.save(Checkpoint(1, {'w': torch.ones(10)}, {}));"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
         "\ntry:\n folder.save(Checkpoint(2, {'w': torch.ones(9999)}, {}))"
-        "\nexcept RunWriteError as error:\n sys.stderr.write(str(error)); sys.exit(7)"
+        "\nexcept WriteError as error:\n sys.stderr.write(str(error)); sys.exit(7)"
     )
     done = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, timeout=120)
     assert done.returncode == 7, done.stderr
@@ -357,7 +358,7 @@ def test_sigkill(fake_script, tmp_path):
     process = launch(fake_script, "--die-in-write", 5, "train", f"resume={killed}")
     _, err = process.communicate(timeout=120)
     assert process.returncode == -signal.SIGKILL, err
-    assert list((killed / "checkpoints").glob(".*.partial"))
+    assert list((killed / "checkpoints").glob(".tmp-*"))
     finish(fake_script, "train", f"resume={killed}")
     assert (killed / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
     assert lines(killed) == lines(whole)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ import datasets
 from reasoning.evaluation.cells import Cell, CellResult, CellStore, compute, data_hash
 from reasoning.outcome.metrics import Metrics, RuleKey, RuleTally, Tally
 from reasoning.records import runs
-from reasoning.records.files import RunWriteError
+from reasoning.records.checkpoints import Checkpoint, CheckpointFolder
 from reasoning.setup.recipe import FrontEnd, Recipe
 from reasoning.setup.settings import ModelSettings, Named
 from reasoning.tables import comparison
 from reasoning.tables import tables as report
+from vsa.commands import WriteError, files
 from vsa.errors import CorruptFileError, SettingsError
 
 
@@ -42,9 +44,79 @@ def test_metrics_log_is_cut_back(tmp_path):
 def test_json_and_settings_files(tmp_path):
     runs.write_json(tmp_path / "a.json", {"x": [1, None]})
     assert runs.read_json(tmp_path / "a.json") == {"x": [1, None]}
-    runs.write_settings(tmp_path / "settings.yaml", {"a": {"b": "é"}})
+    runs.begin_record(tmp_path, {"status": "running"}, {"a": {"b": "é"}})
     assert runs.read_settings(tmp_path) == {"a": {"b": "é"}}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "settings.yaml"]
+    assert runs.contents(tmp_path) == ["a.json", "run.json", "settings.yaml"]
+
+
+def test_what_was_changed_since_is_refused(tmp_path):
+    runs.begin_record(tmp_path, {"status": "running"}, {"lr": 0.1})
+    runs.finish_record(tmp_path, {"results.json": {"x": 1}}, steps=3)
+    assert runs.read_result(tmp_path, "results.json") == {"x": 1}
+    assert runs.read_record(tmp_path / "run.json")["steps"] == 3
+    for name, old, new, read in (
+        ("settings.yaml", "0.1", "0.2", lambda: runs.read_settings(tmp_path)),
+        ("results.json", "1", "2", lambda: runs.read_result(tmp_path, "results.json")),
+        ("run.json", '"steps": 3', '"steps": 4', lambda: runs.read_record(tmp_path / "run.json")),
+    ):
+        before = (tmp_path / name).read_text()
+        (tmp_path / name).write_text(before.replace(old, new))
+        with pytest.raises(CorruptFileError, match=r"changed since the run wrote it|checksum denies"):
+            read()
+        (tmp_path / name).write_text(before)
+
+
+HOSTILE = [b"[" * 100_000, b'{"a": 1, "a": 2}', b"NaN", b"\xff\xfe", b'{"a": ' + b'{"b": ' * 80 + b"1" + b"}" * 81, b""]
+
+
+@pytest.mark.parametrize("content", HOSTILE, ids=["brackets", "a key twice", "NaN", "no text", "deep", "nothing"])
+def test_strange_json_is_a_sentence(tmp_path, content):
+    (tmp_path / "run.json").write_bytes(content)
+    with pytest.raises(CorruptFileError, match=r"run.json") as caught:
+        runs.read_record(tmp_path / "run.json")
+    assert len(str(caught.value)) < 500
+
+
+def test_only_small_regular_files_are_read(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for name in ("fifo", "."):
+        with pytest.raises(CorruptFileError, match="expected a file"):
+            files.read_whole(tmp_path / name)
+    (tmp_path / "large").write_bytes(b"x" * 101)
+    with pytest.raises(CorruptFileError, match="more than 100 bytes"):
+        files.read_whole(tmp_path / "large", 100)
+
+
+def test_an_output_is_written_by_one_program(tmp_path):
+    with (
+        files.alone(tmp_path),
+        pytest.raises(SettingsError, match="another program is writing to"),
+        files.alone(tmp_path),
+    ):
+        pass
+    with files.alone(tmp_path):  # it is free again
+        assert runs.contents(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_links_are_not_followed(tmp_path):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "file").write_text("keep")
+    (tmp_path / "run").mkdir()
+    for name in ("a.json", "metrics.jsonl", ".lock"):
+        (tmp_path / "run" / name).symlink_to(tmp_path / "theirs" / "file")
+    runs.write_json(tmp_path / "run" / "a.json", {"x": 1})
+    assert json.loads((tmp_path / "run" / "a.json").read_text()) == {"x": 1}
+    with pytest.raises(WriteError, match="a link"):
+        runs.MetricsLog(tmp_path / "run" / "metrics.jsonl")
+    with pytest.raises(WriteError, match="lock"), files.alone(tmp_path / "run"):
+        pass
+    (tmp_path / "run" / "checkpoints").symlink_to(tmp_path / "theirs")
+    with pytest.raises(WriteError, match="a link"):
+        CheckpointFolder(tmp_path / "run" / "checkpoints").save(Checkpoint(1, {}, {}))
+    CheckpointFolder(tmp_path / "run" / "checkpoints").remove()
+    assert [path.name for path in (tmp_path / "theirs").iterdir()] == ["file"]
+    assert (tmp_path / "theirs" / "file").read_text() == "keep"
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", ""])
@@ -68,7 +140,7 @@ def test_missing_files(tmp_path):
 
 def test_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(RunWriteError, match="make the folder"):
+    with pytest.raises(WriteError, match="make the folder"):
         runs.prepare_folder(tmp_path / "file" / "run")
 
 

@@ -14,6 +14,7 @@ import torch
 import reasoning
 from reasoning.records import runs
 from reasoning.records.checkpoints import read_tensors
+from reasoning.tables.comparison import TABLES
 
 SMALL = ("dataset.n=24", "dataset.test_n=6", "epochs=2")
 ALL_FILES = {
@@ -112,7 +113,7 @@ def test_other_run_in_the_folder(command, tmp_path):
     run(command, tmp_path / "run")
     code, _, err = command("train", "+model=fake", *SMALL, f"out={tmp_path / 'run'}", "seed=1")
     assert code == 2
-    assert "a folder that is not empty and holds another run" in " ".join(err.split())
+    assert "a folder that is not empty: it holds another run" in " ".join(err.split())
     (tmp_path / "run" / "mine.txt").write_text("keep")
     run(command, tmp_path / "run", "seed=1", "overwrite=true")
     assert (tmp_path / "run" / "mine.txt").read_text() == "keep"
@@ -131,7 +132,7 @@ def interrupted(command, fake, out, monkeypatch, step):
         patch.setattr(fake.Fake, "training_loss", loss)
         code, _, err = command("train", "+model=fake", *SMALL, f"out={out}", "checkpoints.every_seconds=1e-9")
     assert code == 130
-    assert "resume=RUN_DIR" in err
+    assert f"interrupted; go on with python -m reasoning.train resume={out}" in " ".join(err.split())
 
 
 def test_resume(command, fake, tmp_path, monkeypatch):
@@ -311,7 +312,7 @@ def test_several_seeds(command, tmp_path):
     """Each run is the one that its seed alone gives; the table holds their mean and sample standard deviation."""
     out = tmp_path / "some runs"
     screen = several(command, out, "seeds=[3,5]", "test_constellation=[center,2x2]")
-    assert {path.name for path in out.iterdir()} == {"3", "5", "table.json", "table.csv", "table.tex"}
+    assert {path.name for path in out.iterdir()} == {"3", "5", "run.json", "settings.yaml", *TABLES}
     assert {path.name for path in (out / "3").iterdir()} == ALL_FILES
     run(command, tmp_path / "alone", "seed=3", "test_constellation=[center,2x2]")
     for name in ("weights.safetensors", "results.json"):

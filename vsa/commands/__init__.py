@@ -5,16 +5,21 @@ hydra and rich load when they are needed, so that this room loads with the stand
 
 from .arguments import named_keys, parse, value_of
 from .composing import compose, composing, constructor_defaults, flatten, resolved, settle
+from .files import WriteError, alone, is_stray, sweep, write_whole
 from .folders import OURS, conf_files, conf_folder, reference_file
 from .parts import compose_with_parts
-from .running import INTERRUPTED, MISTAKE, run_command
+from .running import INTERRUPTED, MISTAKE, TERMINATED, StoppedError, run_command
 from .screen import Bar, complain, configure_logging, progress, say, show, silence
 
 __all__ = [
     "INTERRUPTED",
     "MISTAKE",
     "OURS",
+    "TERMINATED",
     "Bar",
+    "StoppedError",
+    "WriteError",
+    "alone",
     "complain",
     "compose",
     "compose_with_parts",
@@ -24,6 +29,7 @@ __all__ = [
     "configure_logging",
     "constructor_defaults",
     "flatten",
+    "is_stray",
     "named_keys",
     "parse",
     "progress",
@@ -34,5 +40,7 @@ __all__ = [
     "settle",
     "show",
     "silence",
+    "sweep",
     "value_of",
+    "write_whole",
 ]

@@ -12,10 +12,24 @@ from ..errors import VSAError
 from ..plugins import offered_words
 from . import screen
 
-__all__ = ["INTERRUPTED", "MISTAKE", "run_command"]
+__all__ = ["INTERRUPTED", "MISTAKE", "TERMINATED", "StoppedError", "run_command"]
 
 MISTAKE = 2  # exit code of a mistake of the user
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
+TERMINATED = 143  # after SIGTERM, likewise
+
+
+class StoppedError(BaseException):
+    """The program was asked to stop from outside, and says what it kept.
+
+    Args:
+        words: a sentence for the user.
+        code: exit code.
+    """
+
+    def __init__(self, words: str, code: int = TERMINATED) -> None:
+        super().__init__(words, code)
+        self.words, self.code = words, code
 
 
 def run_command(
@@ -63,6 +77,9 @@ def run_command(
             raise
         screen.complain("out of memory; choose smaller sizes, smaller batches or fewer workers")
         return MISTAKE
+    except StoppedError as stopped:
+        screen.complain(stopped.words)
+        return stopped.code
     except KeyboardInterrupt:
         screen.complain(f"interrupted; {after_interruption}")
         return INTERRUPTED
