@@ -13,7 +13,7 @@ from vsa import SettingsError
 
 from . import FACTORIZERS
 from .cells import Cell, as_pairs, check, code_version, compute, fingerprint
-from .screen import alone, read_cells, write_cells
+from .screen import read_cells, write_cells
 from .wanted import SWEPT, check_settings
 
 __all__ = ["cells_of", "run"]
@@ -93,7 +93,9 @@ def run(settings: dict[str, Any]) -> list[dict[str, Any]]:
     vsa.executors.slurm_parameters(settings["slurm"])
     path = Path(settings["out"]) if settings["out"] else None
     wanted = {fingerprint(cell): cell for cell in cells}
-    with alone(path) if path else nullcontext():
+    if path:
+        _make_folder(path)
+    with vsa.commands.alone(path) if path else nullcontext():
         held = read_cells(path) if path else []
         stale = [line for line in held if line.get("settings") in wanted and not _same_code(line, wanted)]
         if stale and not settings["overwrite"]:
@@ -119,6 +121,16 @@ def run(settings: dict[str, Any]) -> list[dict[str, Any]]:
                     write_cells(path, held)
                 bar(1)
     return [done[key] for key in wanted]
+
+
+def _make_folder(path: Path) -> None:
+    if path.is_dir():
+        raise SettingsError(f"out={path}", received="a folder", expected="a file's name")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        refusal = f"the system's refusal: {error.strerror or error}"
+        raise SettingsError(f"out={path}", received=refusal, expected="a file in a folder") from error
 
 
 def _same_code(line: dict[str, Any], wanted: dict[str, Cell]) -> bool:

@@ -3,61 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import vsa
 from vsa import CorruptFileError, VSAError
 
-__all__ = ["alone", "peers", "plot", "read_cells", "show", "write_cells"]
+__all__ = ["peers", "plot", "read_cells", "show", "write_cells"]
 
 _WIDTH = 150
-
-
-@contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Refuse a second run on a file: each would write its own cells over the other's.
-
-    The lock is the system's, on a file beside. It goes with the process, however that ends.
-
-    Args:
-        path: the JSON file.
-
-    Raises:
-        VSAError: another run holds it, or the folder cannot be written to.
-    """
-    try:
-        import fcntl
-    except ImportError:  # not on Windows
-        yield
-        return
-    beside = path.with_name(f".{path.name}.lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = beside.open("w")
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not (beside.exists() and os.path.samestat(os.fstat(file.fileno()), beside.stat())):
-                raise BlockingIOError  # its holder was just removing it
-        except BlockingIOError as error:
-            raise VSAError(
-                f"out={path}",
-                received="a file that another run is writing to",
-                expected="a file of its own",
-                hint="wait for that run, or choose another file",
-            ) from error
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                beside.unlink()
 
 
 def read_cells(path: Path) -> list[dict[str, Any]]:
@@ -66,26 +20,20 @@ def read_cells(path: Path) -> list[dict[str, Any]]:
     Args:
         path: the JSON file.
 
+    Returns:
+        The cells, each with its checksum right.
+
     Raises:
-        CorruptFileError: the file is no list of cells.
+        CorruptFileError: the file is no list of cells, or was changed.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    if not path.exists():
         return []
-    except (UnicodeDecodeError, IsADirectoryError) as error:
-        raise CorruptFileError(f"out={path}", received="a folder or a binary file", expected="a JSON file") from error
-    try:
-        cells = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise CorruptFileError(
-            f"out={path}", received=f"no JSON ({error})"[:120], expected="a list of cells", hint="choose another file"
-        ) from error
+    cells = vsa.commands.files.read_json(path)
     if not isinstance(cells, list) or not all(isinstance(cell, dict) and "factorizer" in cell for cell in cells):
         raise CorruptFileError(
             f"out={path}", received="other JSON", expected="a list of cells", hint="choose another file"
         )
-    return cells
+    return [vsa.commands.files.unsealed(cell, f"{path}, cell {number}") for number, cell in enumerate(cells)]
 
 
 def write_cells(path: Path, cells: list[dict[str, Any]]) -> None:
@@ -96,33 +44,10 @@ def write_cells(path: Path, cells: list[dict[str, Any]]) -> None:
         cells: its content.
 
     Raises:
-        VSAError: the disk is full, or the folder cannot be written to.
+        WriteError: the disk is full, or the folder cannot be written to.
     """
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False, encoding="utf-8"
-        ) as file:
-            temporary = file.name
-            file.write(json.dumps(cells, indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None:
-            with suppress(OSError):
-                os.unlink(temporary)
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> VSAError:
-    return VSAError(
-        f"write {path}",
-        received=error.strerror or str(error),
-        expected="space and permission",
-        hint="what was there is untouched; the same command goes on from it",
-    )
+    text = json.dumps([vsa.commands.files.sealed(cell) for cell in cells], indent=1) + "\n"
+    vsa.commands.write_whole(path, text.encode(), "what was there is untouched; the same command goes on from it")
 
 
 def show(results: list[dict[str, Any]]) -> None:

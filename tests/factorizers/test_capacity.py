@@ -21,8 +21,9 @@ import vsa
 from factorizers import capacity, measuring, screen
 from factorizers import cells as cells_module
 from factorizers.cells import Cell, code_version, fingerprint
-from vsa import VSAError
+from vsa import CorruptFileError, VSAError
 from vsa.backends import BACKENDS
+from vsa.commands import files
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = Path(conf.__file__).parent
@@ -61,7 +62,7 @@ def test_there_is_a_file_for_every_factorizer_and_its_values_are_the_defaults() 
 def test_every_factorizer_is_measured(method: str, tmp_path: Path) -> None:
     out = tmp_path / "cells.json"
     cells = run(f"+factorizer={method}", *SMALL, f"out={out}")
-    assert cells == json.loads(out.read_text())
+    assert cells == screen.read_cells(out)
     assert [cell["size"] for cell in cells] == [5, 9]
     for cell in cells:
         assert set(cell) >= FIELDS
@@ -112,12 +113,12 @@ def test_cells_are_reused_added_and_guarded(tmp_path: Path, monkeypatch: pytest.
         patch.setattr(measuring, "compute", lambda cell: pytest.fail("measured again"))
         assert run("+factorizer=resonator", *SMALL, f"out={out}") == first
     more = run("+factorizer=exhaustive", *SMALL, f"out={out}")
-    assert json.loads(out.read_text()) == first + more
+    assert screen.read_cells(out) == first + more
     with monkeypatch.context() as patch:
         patch.setattr(measuring, "code_version", lambda: "other")
         with pytest.raises(capacity.SettingsError, match="2 of these cells, made by other code"):
             run("+factorizer=resonator", *SMALL, f"out={out}")
-        assert json.loads(out.read_text()) == first + more
+        assert screen.read_cells(out) == first + more
     assert timeless(run("+factorizer=resonator", *SMALL, f"out={out}", "overwrite=true")) == timeless(first)
 
 
@@ -198,7 +199,7 @@ def test_mistakes_are_sentences(arguments: list[str], sentence: str, capsys: pyt
 @pytest.mark.parametrize(
     "content,sentence",
     [
-        ("{", "received no JSON"),
+        ("{", "unreadable content"),
         ("{}", "received other JSON; expected a list of cells"),
         ("[3]", "received other JSON"),
     ],
@@ -240,9 +241,17 @@ def test_an_unwritable_picture_loses_no_cells(tmp_path: Path, capsys: pytest.Cap
     assert len(json.loads(out.read_text())) == 2
 
 
+def test_a_changed_cell_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "cells.json"
+    run("+factorizer=join", *SMALL, f"out={out}")
+    out.write_text(out.read_text().replace('"right": 12', '"right": 11', 1))
+    with pytest.raises(CorruptFileError, match="cell 0: received content that its checksum denies"):
+        run("+factorizer=join", *SMALL, f"out={out}")
+
+
 def test_a_second_run_on_the_same_file_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "cells.json"
-    with screen.alone(out), pytest.raises(VSAError, match="a file that another run is writing to"):
+    with files.alone(out), pytest.raises(VSAError, match="an output that another program is writing to"):
         run("+factorizer=join", *SMALL, f"out={out}")
     assert not out.exists()
     assert len(run("+factorizer=join", *SMALL, f"out={out}")) == 2
@@ -260,7 +269,7 @@ def test_what_is_measured_again_stays_until_it_is(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(measuring, "compute", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run("+factorizer=join", *SMALL, f"out={out}", "overwrite=true")
-    assert json.loads(out.read_text()) == first
+    assert screen.read_cells(out) == first
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,10 +279,10 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def full(*arguments: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(screen.os, "fsync", full)
-    with pytest.raises(VSAError, match=r"write .*: received No space left on device; expected space"):
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(VSAError, match=r"write .*: received the system.s refusal: No space left on device"):
         run("+factorizer=exhaustive", *SMALL, f"out={out}")
-    assert json.loads(out.read_text()) == first
+    assert screen.read_cells(out) == first
     assert [path.name for path in tmp_path.iterdir()] == ["cells.json"]
 
 
