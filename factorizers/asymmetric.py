@@ -140,7 +140,7 @@ def flip(book: Codebook, rate: float, flips: Flips, generator: torch.Generator) 
         atoms = torch.where(drawn, -signs, signs).to(torch.int8)
     else:
         atoms = torch.where(drawn, 1 - signs, signs)
-    return Codebook(algebra, atoms, labels=book.labels, backend=book.backend, seed=book.seed)
+    return Codebook(algebra, atoms, labels=book.labels, backend=book.backend, seed=book.seed, unrelated=False)
 
 
 def as_queries(books: Sequence[Codebook], indices: Tensor) -> Tensor:

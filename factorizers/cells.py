@@ -244,7 +244,9 @@ def _brute_force(cell: Cell, books: list[vsa.Codebook], queries: int, seed: int)
 
 def _search_part(cell: Cell, books: list[vsa.Codebook], sizes: list[int], queries: int, seed: int) -> float:
     algebra = books[0].algebra
-    search = Exhaustive([vsa.Codebook(algebra, book.atoms[:size]) for book, size in zip(books, sizes, strict=True)])
+    search = Exhaustive(
+        [vsa.Codebook(algebra, book.atoms[:size], unrelated=False) for book, size in zip(books, sizes, strict=True)]
+    )
     generator = torch.Generator().manual_seed(seed)
     indices = torch.stack([torch.randint(size, (queries,), generator=generator) for size in sizes], -1)
     query = damage(cell.damage, algebra, search.problem.product(indices), cell.noise, generator)

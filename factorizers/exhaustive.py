@@ -78,7 +78,7 @@ class Exhaustive(Factorizer):
     def _short(self) -> tuple[Products, Codebook]:
         """Products of the other factors and the last codebook, both cut to their first entries."""
         atoms = tuple(part[:, :_PREFIX].contiguous() for part in self.problem.signs or ())
-        book = Codebook(vsa.get("map", dim=_PREFIX), atoms[self._last])
+        book = Codebook(vsa.get("map", dim=_PREFIX), atoms[self._last], unrelated=False)
         return Products(self.problem, self._products.factors, atoms), book
 
     def _solve(self, queries: Tensor, certificate: Certificate, generator: torch.Generator, trace: bool) -> Outcome:

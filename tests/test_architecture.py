@@ -18,9 +18,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("vsa", "factorizers", "datasets", "reasoning", "conf")
 GROUND = ("vsa.axes", "vsa.errors", "vsa.plugins", "vsa.registry", "vsa.seeding")  # standard library only
-WORDS = (*GROUND, "vsa.laws", "vsa.validation")  # frozen declarations and checks of tensors
+WORDS = (*GROUND, "vsa.arithmetic", "vsa.laws", "vsa.validation")  # frozen declarations and checks of tensors
 ALGEBRA = ("vsa.algebra", "vsa.operations")
-CODEBOOK = ("vsa.codebook", "vsa.codebook_files")
+CODEBOOK = ("vsa.codebook", "vsa.codebook_files", "vsa.codebook_labels")
 
 # Importer -> what it may import of ours, besides itself. The longest name that fits a module decides.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "vsa.commands": GROUND,
     "vsa.executors": GROUND,
     "vsa.laws": GROUND,
+    "vsa.arithmetic": GROUND,
     "vsa.validation": WORDS,
     **dict.fromkeys(ALGEBRA, (*WORDS, *ALGEBRA)),
     "vsa.models": (*WORDS, *ALGEBRA),

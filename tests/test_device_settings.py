@@ -12,6 +12,7 @@ import yaml
 import factorizers
 import vsa
 from factorizers import capacity, measuring
+from factorizers.screen import read_cells
 from reasoning import benchmark
 from reasoning.setup import commands
 from vsa.backends import get
@@ -45,7 +46,7 @@ def test_capacity_takes_a_device_and_its_options(device_name, tmp_path):
     (cell,) = measuring.run(settings)
     assert cell["backend"]["device"] == {"name": device_name, **options}
     assert cell["right"] == 8
-    assert json.loads((tmp_path / "a.json").read_text()) == [cell]
+    assert read_cells(tmp_path / "a.json") == [cell]
     settings = capacity.compose_settings([*common, "backend=crossbar", f"backend.device={device_name}"])
     (old,) = measuring.cells_of(settings)
     assert old.make_backend() == get("crossbar", device=device_name)

@@ -30,6 +30,7 @@ from .registry import Registry
 from .seeding import child_seed
 
 if TYPE_CHECKING:
+    from .accumulator import Accumulator
     from .algebra import Algebra
     from .backends.base import Backend, Cost, DeviceHandle, StoredMatrix
     from .checks import check_algebra, check_backend, check_device
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ALGEBRAS",
     "AXES",
+    "Accumulator",
     "Algebra",
     "Backend",
     "Cleanup",
@@ -73,6 +75,7 @@ __all__ = [
 
 _LAZY = {
     "ALGEBRAS": "vsa.models",
+    "Accumulator": "vsa.accumulator",
     "Algebra": "vsa.algebra",
     "Backend": "vsa.backends.base",
     "Cleanup": "vsa.codebook",
@@ -94,8 +97,8 @@ _LAZY = {
 
 
 _MODULES = (
-    "algebra", "backends", "checks", "codebook", "commands", "encoding", "executors", "laws", "learnable", "models",
-    "nn", "plugins", "slots", "statistics", "validation",
+    "accumulator", "algebra", "backends", "checks", "codebook", "commands", "encoding", "executors", "laws",
+    "learnable", "models", "nn", "plugins", "slots", "statistics", "validation",
 )  # fmt: skip
 
 

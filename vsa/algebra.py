@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from . import validation
+from . import arithmetic, validation
 from .errors import DtypeError, ShapeError, VSAError
 from .laws import Storage
 from .operations import Operations
@@ -42,7 +43,8 @@ class Algebra(Operations):
     def random(
         self,
         *batch: int,
-        generator: torch.Generator,
+        generator: torch.Generator | None = None,
+        seed: int | None = None,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> Tensor:
@@ -50,7 +52,8 @@ class Algebra(Operations):
 
         Args:
             *batch: leading axes; none makes a single vector.
-            generator: the source of randomness. Draws are made on its device.
+            generator: the source of randomness. Draws are made on its device. Or
+            seed: of a new one.
             dtype: of the result; it chooses the form. Default: the canonical form in torch's default dtype.
             device: of the result. Default: the generator's.
 
@@ -58,15 +61,12 @@ class Algebra(Operations):
             (*batch, D), or the width of the form that ``dtype`` chooses.
 
         Raises:
-            DtypeError: no generator was given, or no form has this dtype.
+            VSAError: neither a generator nor a seed was given, or both.
+            DtypeError: no form has this dtype.
         """
-        if not isinstance(generator, torch.Generator):
-            raise DtypeError(
-                f"{self.name} random",
-                received=f"generator of type {type(generator).__name__}",
-                expected="a torch.Generator",
-                hint="pass torch.Generator().manual_seed(seed)",
-            )
+        generator = validation.make_generator(f"{self.name} random", generator, seed)
+        for size in batch:
+            validation.check_count(f"{self.name} random", "batch", size, least=0)
         form = validation.form_for(self.name, "random", dtype, self.forms)
         vectors = self._random(batch, generator, form, dtype or validation.default_dtype(form))
         return vectors if device is None else vectors.to(device)
@@ -89,18 +89,22 @@ class Algebra(Operations):
 
     # ------------------------------------------------------------------ operations
 
-    def bind(self, x: Tensor, y: Tensor) -> Tensor:
-        """Bind two vectors into one that resembles neither.
+    def bind(self, x: Tensor, y: Tensor, *more: Tensor) -> Tensor:
+        """Bind vectors into one that resembles none of them.
 
         Args:
             x: (..., D).
             y: (..., D), broadcast against ``x``.
+            more: further vectors, bound in their order.
 
         Returns:
             (..., D).
         """
-        self._check("bind", x, y)
-        return self._bind(x, y)
+        self._check("bind", x, y, *more)
+        product = self._bind(x, y)
+        for vector in more:
+            product = self._bind(product, vector)
+        return product
 
     def unbind(self, x: Tensor, y: Tensor) -> Tensor:
         """Take ``y`` out of ``x``: ``unbind(bind(x, y), y)`` is ``x``, exactly or nearly, as ``laws`` says.
@@ -140,13 +144,14 @@ class Algebra(Operations):
         self._check("bind_all", vectors)
         return self._bind_all(validation.axis_to_front(self.name, "bind_all", vectors, dim))
 
-    def bundle(self, vectors: Tensor, weights: Tensor | None = None, dim: int = -2) -> Tensor:
-        """Superpose the vectors along an axis into one that resembles each. A sum is not normalised.
+    def bundle(self, vectors: Tensor, weights: Tensor | None = None, *more: Tensor, dim: int = -2) -> Tensor:
+        """Superpose vectors into one that resembles each. A sum is not normalised.
 
         Args:
-            vectors: (..., N, D), N at least 1.
+            vectors: (..., N, D), N at least 1: those along an axis. Or (..., D), the first of several arguments.
             weights: (..., N), broadcast against the vectors once ``dim`` is their last axis but one.
-                Default: all 1.
+                Default: all 1. Or (..., D), the second of several vectors: what has no N entries is a vector.
+            more: (..., D), further vectors; then the second argument is one, too.
             dim: the axis of N.
 
         Returns:
@@ -156,10 +161,35 @@ class Algebra(Operations):
             Kanerva, "Hyperdimensional computing", Cognitive Computation 2009.
         """
         self._check("bundle", vectors)
+        if more or self._is_second_vector(vectors, weights, dim):
+            vectors, weights, dim = self._stacked(vectors, weights, *more), None, -2
         stacked = validation.axis_to_front(self.name, "bundle", vectors, dim).movedim(0, -2)
         if weights is not None:
             validation.check_weights(self.name, "bundle", weights, stacked)
         return self._bundle(stacked, weights)
+
+    def _is_second_vector(self, vectors: Tensor, weights: Tensor | None, dim: int) -> bool:
+        """Whether ``bundle(a, b)`` is meant: the second argument has the width of a vector, and not N entries."""
+        if not isinstance(weights, Tensor) or not weights.ndim or weights.dtype not in self._dtypes:
+            return False
+        single = vectors.ndim == 1
+        return weights.shape[-1] in self._widths and (single or weights.shape[-1] != vectors.shape[dim])
+
+    @cached_property
+    def _dtypes(self) -> frozenset[torch.dtype]:
+        return frozenset(dtype for form in self.forms for dtype in form.dtypes)
+
+    @cached_property
+    def _widths(self) -> frozenset[int]:
+        return frozenset(form.width for form in self.forms)
+
+    def _stacked(self, *vectors: Tensor | None) -> Tensor:
+        given = [vector for vector in vectors if vector is not None]
+        self._check("bundle", *given)
+        if len({vector.shape[-1] for vector in given}) > 1:
+            shapes = ", ".join(map(validation.describe, given))
+            raise ShapeError(f"{self.name} bundle", received=shapes, expected="vectors in one form")
+        return torch.stack(torch.broadcast_tensors(*given), -2)
 
     def negative(self, x: Tensor) -> Tensor:
         """The vector that cancels ``x`` in a bundle.
@@ -173,20 +203,46 @@ class Algebra(Operations):
         self._check("negative", x)
         return self._negative(x)
 
-    def permute(self, x: Tensor, shifts: int = 1) -> Tensor:
-        """Reorder the entries of a vector by the algebra's fixed permutation.
+    def permute(self, x: Tensor, shifts: int | Tensor = 1) -> Tensor:
+        """Reorder the entries of a vector: by the algebra's fixed permutation, or by one of your own.
 
         Args:
             x: (..., D).
-            shifts: how often; negative undoes.
+            shifts: how often the fixed one is applied; negative undoes. Or the order itself, (N,) int64 with N =
+                ``laws.permutation_order``, of :meth:`random_permutation`; its ``argsort()`` undoes.
 
         Returns:
             (..., D).
         """
         self._check("permute", x)
+        if isinstance(shifts, Tensor):
+            moved = self.laws.permutation_order
+            every = torch.arange(moved, device=shifts.device)
+            if shifts.dtype != torch.int64 or shifts.shape != (moved,) or not torch.equal(shifts.sort().values, every):
+                raise ShapeError(
+                    f"{self.name} permute",
+                    received=f"an order {validation.describe(shifts)}",
+                    expected=f"the numbers from 0 to {moved - 1} in some order",
+                    hint="see random_permutation",
+                )
+            self._permute(x, 0)  # refused where the algebra does not permute
+            return self._reorder(x, shifts)
         if isinstance(shifts, bool) or not isinstance(shifts, int):
             raise DtypeError(f"{self.name} permute", received=f"shifts {shifts!r}", expected="an integer")
         return self._permute(x, shifts)
+
+    def random_permutation(self, *, generator: torch.Generator | None = None, seed: int | None = None) -> Tensor:
+        """A permutation beside the fixed one, for :meth:`permute`.
+
+        Args:
+            generator: the source of randomness; or
+            seed: of a new one.
+
+        Returns:
+            (N,), int64, with N = ``laws.permutation_order``: what moves are entries, or whole blocks.
+        """
+        source = validation.make_generator(f"{self.name} random_permutation", generator, seed)
+        return torch.randperm(self.laws.permutation_order, generator=source, device=source.device)
 
     def power(self, base: Tensor, exponents: Tensor | float) -> Tensor:
         """Bind a vector with itself ``exponents`` times, also for exponents between the integers.
@@ -204,9 +260,12 @@ class Algebra(Operations):
         """
         self._check("power", base)
         if not isinstance(exponents, Tensor):
+            validation.check_number(f"{self.name} power", "exponents", exponents)
             inexact = base.is_floating_point() or base.is_complex()
             wide = torch.float64 if inexact and isinstance(exponents, float) else None
             exponents = torch.as_tensor(exponents, dtype=wide, device=base.device)
+        validation.check_computable(f"{self.name} power", exponents)
+        exponents = arithmetic.widened(exponents)
         if exponents.is_complex() or exponents.dtype == torch.bool:
             raise DtypeError(f"{self.name} power", received=f"exponents of {exponents.dtype}", expected="real numbers")
         validation.check_device(self.name, "power", base, exponents)
@@ -239,6 +298,7 @@ class Algebra(Operations):
         self._check("quantize", x)
         if temperature is None:
             return self._quantize(x)
+        validation.check_number(f"{self.name} quantize", "temperature", temperature)
         if not 0 < temperature < math.inf:
             raise VSAError(f"{self.name} quantize", received=f"temperature {temperature}", expected="a positive number")
         return self._soften(x, temperature)
@@ -292,23 +352,24 @@ class Algebra(Operations):
                 expected="(N, D) with N at least 1",
             )
         validation.check_device(self.name, "similarity_to_set", x, atoms)
+        inexact = all(part.is_floating_point() or part.is_complex() for part in (x, atoms))
+        if inexact and x.dtype != atoms.dtype:
+            received = f"{validation.describe(x)} and atoms {validation.describe(atoms)}"
+            raise DtypeError(f"{self.name} similarity_to_set", received=received, expected="one dtype")
         return self._similarity_to_set(x, atoms)
 
-    def cosine(self, x: Tensor, y: Tensor, eps: float = 1e-12) -> Tensor:
-        """Cosine of the angle between the real embeddings, pair by pair.
+    def cosine(self, x: Tensor, y: Tensor) -> Tensor:
+        """Cosine of the angle between the real embeddings, pair by pair; 0 where one of them is zero.
 
         Args:
             x: (..., D).
             y: (..., D), broadcast against ``x``.
-            eps: the least squared norm that is divided by.
 
         Returns:
             (...).
         """
         self._check("cosine", x, y)
-        a, b = self._embed_pair(x, y)
-        norms = (a.square().sum(-1).clamp_min(eps) * b.square().sum(-1).clamp_min(eps)).sqrt()
-        return (a * b).sum(-1) / norms
+        return arithmetic.cosine(*self._embed_pair(x, y))
 
     def vote_similarity(self, items: int) -> tuple[float, float]:
         """Similarity of a bundle of random atoms to one of them, where bundling is a vote.

@@ -2,50 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from . import codebook_files
+from . import arithmetic, codebook_files
 from .algebra import Algebra
 from .backends import get as get_backend
 from .backends.base import Backend, StoredMatrix
+from .codebook_labels import Cleanup, check_labels, label_names, warn_of_alike
 from .errors import CorruptFileError, DtypeError, ShapeError, UnknownNameError, VSAError
-from .validation import check_count, check_device, check_float, describe, make_generator
+from .validation import check_device, check_float, check_number, describe, make_generator, refuse_nan
 
 __all__ = ["Cleanup", "Codebook"]
 
 _DEVICE = "device."  # prefix, in the state dict, of the state of the device that holds the atoms
 _IDENTITY = "identity"  # in the state dict: a hash of algebra and labels, which must be those of the reader
 _CHECKSUM = "checksum"  # in the state dict: a hash of the atoms, which must have arrived as they were sent
-
-
-@dataclass(frozen=True)
-class Cleanup:
-    """The atoms nearest to some vectors.
-
-    Args:
-        indices: (...), int64, the row of the best atom.
-        similarities: (...), its similarity.
-        names: the codebook's labels.
-    """
-
-    indices: Tensor
-    similarities: Tensor
-    names: tuple[Hashable, ...]
-
-    @property
-    def labels(self) -> Any:
-        """The label of each best atom: one label, or lists nested like the leading axes."""
-
-        def look_up(index: Any) -> Any:
-            return [look_up(i) for i in index] if isinstance(index, list) else self.names[index]
-
-        return look_up(self.indices.tolist())
 
 
 class Codebook(nn.Module):
@@ -60,6 +36,7 @@ class Codebook(nn.Module):
         labels: N distinct names. Default: 0 to N - 1.
         backend: where the atoms are stored. Default: digital, exact.
         seed: of the stored array, for backends where storing is random.
+        unrelated: whether atoms are meant to be unrelated: a warning then names the pair that is most alike, if any is.
     """
 
     atoms: Tensor
@@ -72,6 +49,7 @@ class Codebook(nn.Module):
         labels: Sequence[Hashable] | None = None,
         backend: Backend | None = None,
         seed: int = 0,
+        unrelated: bool = True,
     ) -> None:
         super().__init__()
         if not isinstance(algebra, Algebra):
@@ -84,10 +62,12 @@ class Codebook(nn.Module):
         self.algebra = algebra
         self.backend = get_backend("digital") if backend is None else backend
         self.seed = seed
-        self.labels = _check_labels(labels, atoms.shape[-2])
+        self.labels = check_labels(labels, atoms.shape[-2])
         self._rows = {label: row for row, label in enumerate(self.labels)}
         self.register_buffer("atoms", atoms.detach().clone())
         self._stored = self._store()
+        if unrelated:
+            warn_of_alike(algebra, atoms, self.labels)
 
     # ------------------------------------------------------------------ constructors
 
@@ -116,9 +96,9 @@ class Codebook(nn.Module):
             The codebook.
         """
         source = make_generator("Codebook.random", generator, seed)
-        names = _names("Codebook.random", labels)
+        names = label_names("Codebook.random", labels)
         atoms = algebra.random(len(names), generator=source, dtype=dtype or algebra.compact_dtype)
-        return cls(algebra, atoms, labels=names, backend=backend)
+        return cls(algebra, atoms, labels=names, backend=backend, unrelated=False)
 
     @classmethod
     def fractional_power(
@@ -153,7 +133,7 @@ class Codebook(nn.Module):
         Raises:
             VSAError: atoms coincide and ``allow_repeats`` is false.
         """
-        names = _names("Codebook.fractional_power", labels)
+        names = label_names("Codebook.fractional_power", labels)
         if base is None:
             base = algebra.power_base(generator=make_generator("Codebook.fractional_power", generator, seed))
         elif generator is not None or seed is not None:
@@ -167,7 +147,7 @@ class Codebook(nn.Module):
                 hint="use longer blocks (a larger dim or fewer blocks), or allow_repeats=True",
             )
         atoms = algebra.power(base, torch.arange(len(names), device=base.device))
-        return cls(algebra, atoms, labels=names, backend=backend)
+        return cls(algebra, atoms, labels=names, backend=backend, unrelated=False)
 
     # ------------------------------------------------------------------ reading
 
@@ -229,17 +209,51 @@ class Codebook(nn.Module):
         values, rows = self.stored.topk(self._query("topk", x), k)
         return self._affine(values), rows
 
-    def cleanup(self, x: Tensor) -> Cleanup:
-        """The most similar atom.
+    def cosine(self, x: Tensor) -> Tensor:
+        """Cosine of the angle between embedded vectors and every atom: what long and short atoms are compared by.
 
         Args:
             x: (..., D).
 
         Returns:
-            Rows, similarities and labels.
+            (..., N); 0 for a vector of zeros.
         """
-        values, rows = self.topk(x, 1)
-        return Cleanup(rows.squeeze(-1), values.squeeze(-1), self.labels)
+        query, embedding = self._query("cosine", x), self.algebra.embedding
+        inner = (self.similarity(x) - embedding.offset) / embedding.scale
+        atoms = self.algebra._embed(self.atoms, inner.dtype)
+        sizes = (arithmetic.widened(part).norm(dim=-1) for part in (query.to(inner.dtype), atoms))
+        own, theirs = sizes
+        norms = own.unsqueeze(-1) * theirs
+        return torch.where(norms == 0, 0.0, inner / torch.where(norms == 0, 1.0, norms))
+
+    def cleanup(
+        self, x: Tensor, *, threshold: float | None = None, measure: Literal["similarity", "cosine"] = "similarity"
+    ) -> Cleanup:
+        """The most similar atom.
+
+        Args:
+            x: (..., D).
+            threshold: the least similarity (or cosine) at which an atom is an answer; below it the row is -1 and the
+                label None. Default: there is always an answer.
+            measure: what decides: the similarity, or the cosine, in a book of sums, say, whose norms differ.
+
+        Returns:
+            Rows, similarities and labels.
+
+        Raises:
+            VSAError: a vector holds NaN.
+        """
+        if not isinstance(measure, str) or measure not in ("similarity", "cosine"):
+            raise UnknownNameError("Codebook.cleanup", name=measure, known=("similarity", "cosine"), kind="measure")
+        if measure == "cosine":
+            values, rows = self.cosine(x).max(-1)
+        else:
+            values, rows = (part.squeeze(-1) for part in self.topk(x, 1))
+        refuse_nan("Codebook.cleanup", values)
+        if threshold is not None:
+            check_number("Codebook.cleanup", "threshold", threshold)
+            rows = torch.where(values >= float(threshold), rows, -1)
+        return Cleanup(rows, values, self.labels)
 
     def row(self, label: Hashable) -> int:
         """The row of a label.
@@ -250,12 +264,42 @@ class Codebook(nn.Module):
         Returns:
             Its row.
         """
-        if label not in self._rows:
+        if label not in self:
             raise UnknownNameError("Codebook", name=label, known=map(str, self.labels), kind="label")
         return self._rows[label]
 
-    def __getitem__(self, label: Hashable) -> Tensor:
-        """The atom of a label, (..., D), in the form it is kept in; unlike a read, without a backend's noise."""
+    def __contains__(self, label: object) -> bool:
+        """Whether an atom has this label."""
+        try:
+            return label in self._rows
+        except TypeError:  # what cannot be a label
+            return False
+
+    def __iter__(self) -> Iterator[Hashable]:
+        """The labels, in the order of the rows."""
+        return iter(self.labels)
+
+    def __getitem__(self, label: Any) -> Tensor:
+        """Atoms in the form they are kept in; unlike a read, without a backend's noise.
+
+        Args:
+            label: one label, which gives (..., D); a list of labels, or a slice or an integer tensor (N,) of rows,
+                which give (..., N, D).
+        """
+        if isinstance(label, slice):
+            return self.atoms[..., label, :]
+        if isinstance(label, Tensor):
+            if label.ndim != 1 or label.is_floating_point() or label.is_complex() or label.dtype == torch.bool:
+                raise DtypeError("Codebook", received=f"rows {describe(label)}", expected="integers (N,), or a label")
+            if label.numel() and not (int(label.min()) >= 0 and int(label.max()) < len(self)):
+                raise ShapeError(
+                    "Codebook",
+                    received=f"rows from {int(label.min())} to {int(label.max())}",
+                    expected=f"rows from 0 to {len(self) - 1}",
+                )
+            return self.atoms.index_select(-2, label.to(self.atoms.device))
+        if isinstance(label, list):
+            return self.atoms[..., [self.row(one) for one in label], :]
         return self.atoms[..., self.row(label), :]
 
     def __len__(self) -> int:
@@ -278,7 +322,7 @@ class Codebook(nn.Module):
         Returns:
             A new codebook, detached from this one.
         """
-        return Codebook(self.algebra, self.atoms, labels=self.labels, backend=backend, seed=seed)
+        return Codebook(self.algebra, self.atoms, labels=self.labels, backend=backend, seed=seed, unrelated=False)
 
     def _store(self) -> StoredMatrix:
         wanted = self.algebra.storage(self.atoms)
@@ -352,7 +396,7 @@ class Codebook(nn.Module):
         return codebook_files.fingerprint(self.algebra, self.labels, self.atoms)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write a safetensors file with a checksum. Labels must be strings or integers.
+        """Write a safetensors file with a checksum. Labels must be strings, numbers, None, or tuples of these.
 
         Args:
             path: the file.
@@ -374,7 +418,7 @@ class Codebook(nn.Module):
             CorruptFileError: the file is damaged or no codebook.
         """
         algebra, labels, atoms = codebook_files.load(path)
-        return cls(algebra, atoms, labels=labels, backend=backend)
+        return cls(algebra, atoms, labels=labels, backend=backend, unrelated=False)
 
     # ------------------------------------------------------------------ helpers
 
@@ -391,21 +435,3 @@ class Codebook(nn.Module):
         embedding = self.algebra.embedding
         scaled = products * embedding.scale
         return scaled + embedding.offset if embedding.offset else scaled
-
-
-def _names(operation: str, labels: Sequence[Hashable] | int) -> tuple[Hashable, ...]:
-    if isinstance(labels, int):
-        check_count(operation, "n", labels)
-        return tuple(range(labels))
-    return tuple(labels)
-
-
-def _check_labels(labels: Sequence[Hashable] | None, count: int) -> tuple[Hashable, ...]:
-    names = tuple(range(count)) if labels is None else tuple(labels)
-    if len(names) != count or len(set(names)) != count:
-        raise VSAError(
-            "Codebook",
-            received=f"{len(names)} labels, {len(set(names))} distinct, for {count} atoms",
-            expected=f"{count} distinct labels",
-        )
-    return names

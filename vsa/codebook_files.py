@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import asdict
+from numbers import Integral, Real
 from os import PathLike
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +28,7 @@ def fingerprint(algebra: Algebra, labels: Sequence[Hashable], atoms: Tensor) -> 
 
     Args:
         algebra: whose vectors the atoms are.
-        labels: N strings or integers.
+        labels: N strings, numbers, None, or tuples of these.
         atoms: (..., N, D).
 
     Returns:
@@ -54,7 +57,7 @@ def save(path: str | PathLike[str], algebra: Algebra, labels: Sequence[Hashable]
     Args:
         path: the file.
         algebra: whose vectors the atoms are.
-        labels: N strings or integers.
+        labels: N strings, numbers, None, or tuples of these.
         atoms: (..., N, D).
     """
     from safetensors.torch import save_file
@@ -90,7 +93,7 @@ def load(path: str | PathLike[str]) -> tuple[Algebra, tuple[Hashable, ...], Tens
             atoms = file.get_tensor("atoms")
         header = json.loads(metadata["header"])
         algebra = models.get(header["algebra"], **header["options"])
-        labels = tuple(header["labels"])
+        labels = tuple(_read(label) for label in header["labels"])
     except FileNotFoundError:
         raise
     except CorruptFileError:
@@ -109,7 +112,27 @@ def load(path: str | PathLike[str]) -> tuple[Algebra, tuple[Hashable, ...], Tens
 
 
 def _header(algebra: Algebra, labels: Sequence[Hashable]) -> str:
-    for label in labels:
-        if isinstance(label, bool) or not isinstance(label, (str, int)):
-            raise DtypeError("save codebook", received=f"label {label!r}", expected="strings or integers")
-    return json.dumps({"algebra": algebra.name, "options": asdict(algebra), "labels": list(labels)}, sort_keys=True)
+    content = {"algebra": algebra.name, "options": asdict(algebra), "labels": [_written(label) for label in labels]}
+    return json.dumps(content, sort_keys=True)
+
+
+def _written(label: Any) -> Any:
+    """A label as JSON: text and numbers as they are (numpy's too), a tuple in a mapping."""
+    if isinstance(label, tuple):
+        return {"tuple": [_written(part) for part in label]}
+    if isinstance(label, str) or label is None:
+        return label
+    if not isinstance(label, bool) and isinstance(label, Real):
+        number = int(label) if isinstance(label, Integral) else float(label)
+        if math.isfinite(number):
+            return number
+    raise DtypeError(
+        "save codebook", received=f"label {label!r}", expected="strings, numbers, None, or tuples of these"
+    )
+
+
+def _read(label: Any) -> Hashable:
+    if isinstance(label, dict):
+        return tuple(_read(part) for part in label["tuple"])
+    read: Hashable = label
+    return read

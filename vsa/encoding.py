@@ -21,8 +21,9 @@ from torch import Tensor
 from .algebra import Algebra
 from .backends.base import Backend
 from .codebook import Codebook
+from .codebook_labels import label_names
 from .errors import ShapeError, UnsupportedError, VSAError
-from .validation import check_broadcast, describe, make_generator
+from .validation import check_broadcast, check_computable, check_count, describe, make_generator
 
 __all__ = [
     "circular",
@@ -112,6 +113,7 @@ def ngrams(algebra: Algebra, items: Tensor, n: int) -> Tensor:
         (..., D), the bundle of the N - n + 1 runs.
     """
     length = _length("ngrams", items)
+    check_count("ngrams", "n", n, least=0)
     if not 1 <= n <= length:
         raise ShapeError("ngrams", received=f"n = {n} for {length} items", expected=f"n from 1 to {length}")
     runs = items.unfold(-2, n, 1).movedim(-1, -2)  # (..., N - n + 1, n, D)
@@ -299,19 +301,20 @@ def _mixed(
     atoms = torch.where(taken, last, first)
     if atoms.is_floating_point():
         atoms = algebra.normalize(atoms)
-    return Codebook(algebra, atoms, labels=names, backend=backend)
+    return Codebook(algebra, atoms, labels=names, backend=backend, unrelated=False)
 
 
 def _names(operation: str, labels: Sequence[Hashable] | int, least: int) -> tuple[Hashable, ...]:
-    names = tuple(range(labels)) if isinstance(labels, int) else tuple(labels)
+    names = label_names(operation, labels)
     if len(names) < least:
         raise VSAError(operation, received=f"{len(names)} values", expected=f"at least {least}")
     return names
 
 
 def _length(operation: str, items: Tensor) -> int:
-    if items.ndim < 2:
-        raise ShapeError(operation, received=describe(items), expected="(..., N, D)")
+    check_computable(operation, items)
+    if items.ndim < 2 or not items.shape[-2]:
+        raise ShapeError(operation, received=describe(items), expected="(..., N, D), N at least 1")
     return int(items.shape[-2])
 
 

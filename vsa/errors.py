@@ -20,6 +20,8 @@ __all__ = [
     "closest",
 ]
 
+_MANY = 60  # names that a sentence lists
+
 
 class VSAError(ValueError):
     """A wrong use of the library.
@@ -107,9 +109,16 @@ class UnknownNameError(VSAError):
         super().__init__(
             operation,
             received=f"{kind} {name!r}",
-            expected="one of " + ", ".join(self.known) if self.known else f"a registered {kind}, but there is none",
+            expected=_listed(self.known) if self.known else f"a registered {kind}, but there is none",
             hint=hint,
         )
+
+
+def _listed(known: tuple[str, ...]) -> str:
+    """All names, or of many the first."""
+    if len(known) <= _MANY:
+        return "one of " + ", ".join(known)
+    return f"one of {len(known)} names: {', '.join(known[:8])}, ..."
 
 
 def closest(name: object, known: Iterable[str], limit: int = 3) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .accumulator import Accumulator
 from .errors import UnsupportedError
 from .law_case import PAIRS, Case, LawError, Skipped, difference
 from .law_products import PRODUCT_LAWS
@@ -47,8 +48,9 @@ def _associative(c: Case) -> float:
 
 def _distributive(c: Case) -> float:
     x, y = c.vectors(5), c.vectors(5, 3)
-    left = c.algebra.bind(x, c.algebra.bundle(y))
-    right = c.algebra.bundle(c.algebra.bind(x.unsqueeze(-2), y))
+    weights = None if c.algebra.laws.linear else torch.tensor([1.0, 2.0, 4.0], dtype=c.real)  # no tie among these
+    left = c.algebra.bind(x, c.algebra.bundle(y, weights))
+    right = c.algebra.bundle(c.algebra.bind(x.unsqueeze(-2), y), weights)
     return c.claim(c.algebra.laws.distributive, left, right)
 
 
@@ -117,7 +119,63 @@ def _vote(c: Case, x: Tensor, w: Tensor) -> float:
     shared = a.similarity(a.bundle(x).unsqueeze(-2), x)
     if float(shared.mean()) <= a.laws.crosstalk_mean + 2 * a.laws.crosstalk_std:
         raise LawError("bundle", received=f"similarity {float(shared.mean()):.3g} with what was bundled")
-    return max(same, moved, c.equal(a.bundle(x, heavy), x[:, 1]))
+    ten = c.vectors(5, 10)  # no sum of ten times .1 is exact
+    equal = c.equal(a.bundle(ten, torch.full((10,), 0.1, dtype=c.real)), a.bundle(ten))
+    return max(same, moved, equal, c.equal(a.bundle(x, heavy), x[:, 1]))
+
+
+def _bundle_order(c: Case) -> float:
+    """A bundle does not depend on the order of what is bundled, all at once or one after the other."""
+    x, w = c.vectors(5, 6), torch.rand(5, 6, generator=c.generator, dtype=c.real).round(decimals=1) + 0.5
+    order = torch.randperm(6, generator=c.generator)
+    errors = [
+        c.equal(c.algebra.bundle(x[:, order]), c.algebra.bundle(x)),
+        c.equal(c.algebra.bundle(x[:, order[:2]]), c.algebra.bundle(x[:, order[:2].flip(0)])),
+        c.equal(c.algebra.bundle(x[:, order], w[:, order]), c.algebra.bundle(x, w)),
+    ]
+    running = Accumulator(c.algebra)
+    for part in x[:, order].unbind(1):
+        running.add(part)
+    running.add(x[:, 0])
+    running.remove(x[:, 0])
+    return max(*errors, c.equal(running.bundle(), c.algebra.bundle(x)))
+
+
+def _nested_votes(c: Case) -> float:
+    """A bundle of bundles keeps all members: what a tie decides is independent from bundle to bundle."""
+    a = c.algebra
+    if a.laws.linear:
+        raise Skipped("bundling is a sum")
+    x = c.vectors(PAIRS // 4, 2, 2)
+    pairs = a.similarity(a.bundle(x).unsqueeze(-2), x)
+    nested = a.similarity(a.bundle(a.bundle(x))[:, None, None], x)
+    chance = a.laws.crosstalk_mean
+    kept = (pairs.double().mean() - chance) ** 2 / (1 - chance) + chance  # each level keeps the same share
+    slack = 0.02  # chance agreements of what a tie decides
+    worst = max(c.near(nested[:, i, j], float(kept), "nested bundle", slack) for i in range(2) for j in range(2))
+    return max(worst, *(c.near(pairs[..., i], float(pairs.double().mean()), "bundle of two") for i in range(2)))
+
+
+def _votes_carried_along(c: Case) -> float:
+    """Binding and permuting distribute over a vote in what the result resembles, also where there are ties."""
+    a = c.algebra
+    if a.laws.linear:
+        raise Skipped("bundling is a sum")
+    x, key = c.vectors(PAIRS // 4, 2), c.vectors(PAIRS // 4)
+    moves: list[Callable[[Tensor], Tensor]] = []
+    if a.laws.distributive:
+        moves.append(lambda v: a.bind(v, key if v.ndim == key.ndim else key.unsqueeze(-2)))
+    if a.laws.reason("permute") is None:
+        moves.append(a.permute)
+    worst = 0.0
+    for move in moves:
+        moved = move(x)
+        after, before = (a.similarity(b.unsqueeze(-2), moved).double() for b in (move(a.bundle(x)), a.bundle(moved)))
+        for i in range(2):
+            worst = max(worst, c.near(after[:, i] - before[:, i], 0.0, "a vote that is carried along"))
+        three = torch.tensor([1.0, 2.0], dtype=c.real)
+        worst = max(worst, c.equal(move(a.bundle(x, three)), a.bundle(moved, three)))
+    return worst
 
 
 def _negative(c: Case) -> float:
@@ -234,7 +292,8 @@ ALGEBRA_LAWS: dict[str, Callable[[Case], float]] = {
     law.__name__.removeprefix("_"): law
     for law in (
         _random, _identity, _commutative, _associative, _distributive, _self_inverse, _unbinding, _inverse,
-        _binding_matrix, _embedding, _similarity, _bundle, _negative, _bind_all, _permute, _power, _normalize,
+        _binding_matrix, _embedding, _similarity, _bundle, _bundle_order, _nested_votes,
+        _votes_carried_along, _negative, _bind_all, _permute, _power, _normalize,
         _quantize, _crosstalk, _broadcasting, _forms, _gradients, _value,
     )
 } | PRODUCT_LAWS  # fmt: skip

@@ -113,7 +113,7 @@ class LearnableCodebook(Codebook):
             A new codebook without parameters; this one may be trained on.
         """
         backend = get_backend("digital") if backend is None else backend
-        return Codebook(self.algebra, self.constrained, labels=self.labels, backend=backend, seed=seed)
+        return Codebook(self.algebra, self.constrained, labels=self.labels, backend=backend, seed=seed, unrelated=False)
 
     def on(self, backend: Backend, *, seed: int = 0) -> Codebook:
         """The same as :meth:`freeze`."""

@@ -8,7 +8,7 @@ from typing import ClassVar, NoReturn
 import torch
 from torch import Tensor
 
-from . import validation
+from . import arithmetic, validation
 from .errors import UnsupportedError
 from .laws import Embedding, Form, Laws, Storage
 
@@ -90,6 +90,10 @@ class Operations(ABC):
     def _permute(self, x: Tensor, shifts: int) -> Tensor:
         self._refuse("permute")
 
+    def _reorder(self, x: Tensor, order: Tensor) -> Tensor:
+        """What :meth:`_permute` moves, in an order (N,) of its own."""
+        return x.index_select(-1, order)
+
     def _power(self, base: Tensor, exponents: Tensor) -> Tensor:
         self._refuse("power")
 
@@ -130,13 +134,23 @@ class Operations(ABC):
             return vectors.sum(-2)
         return (weights.to(vectors.dtype).unsqueeze(-2) @ vectors).squeeze(-2)
 
+    def _tally(self, vectors: Tensor, weights: Tensor | None) -> Tensor:
+        """(..., N, D), (..., N) -> (..., E): what a bundle is made of, and what adds up from bundle to bundle."""
+        return self._bundle(vectors, weights)
+
+    def _from_tally(self, tally: Tensor, total: Tensor) -> Tensor:
+        """The bundle of a tally: (..., E) and the sum of weights (...) -> (..., D). A vote's tally is integral."""
+        return tally
+
     def _similarity(self, x: Tensor, y: Tensor) -> Tensor:
         a, b = self._embed_pair(x, y)
-        return (a * b).sum(-1) * self.embedding.scale + self.embedding.offset
+        inner = (arithmetic.widened(a) * b).sum(-1)
+        return (inner * self.embedding.scale + self.embedding.offset).to(a.dtype)
 
     def _similarity_to_set(self, x: Tensor, atoms: Tensor) -> Tensor:
         a, b = self._embed_pair(x, atoms)
-        return a @ b.mT * self.embedding.scale + self.embedding.offset
+        inner = arithmetic.widened(a) @ arithmetic.widened(b).mT
+        return (inner * self.embedding.scale + self.embedding.offset).to(a.dtype)
 
     def _storage(self, atoms: Tensor) -> Storage:
         """As compact as what is declared allows: positions of blocks, int8 signs, else the embedding."""

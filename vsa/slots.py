@@ -66,7 +66,7 @@ class SlotSets(nn.Module):
         source = make_generator("SlotSets", generator, seed)
         atoms, self.motion = _circle(algebra, len(names), motion, source)
         self.algebra = algebra
-        self.book = Codebook(algebra, atoms, labels=names, backend=backend)
+        self.book = Codebook(algebra, atoms, labels=names, backend=backend, unrelated=False)
         embedded = algebra.embed(atoms, torch.float64).to(torch.float64)
         gram = embedded @ embedded.mT
         if int(torch.linalg.matrix_rank(gram)) < len(names):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from .arithmetic import never
 from .errors import DtypeError, ShapeError, VSAError
 from .laws import Form
 
@@ -14,6 +15,7 @@ __all__ = [
     "are_signs",
     "axis_to_front",
     "check_broadcast",
+    "check_computable",
     "check_count",
     "check_device",
     "check_float",
@@ -25,6 +27,7 @@ __all__ = [
     "form_of",
     "make_generator",
     "real_dtype",
+    "refuse_nan",
 ]
 
 
@@ -57,10 +60,26 @@ def check_number(owner: str, field: str, value: object) -> None:
         raise DtypeError(f"{owner} {field}", received=f"{value!r} of type {type(value).__name__}", expected="a number")
 
 
+def check_computable(operation: str, x: object) -> None:
+    """Refuse what is no tensor that one can compute with: sparse, meta and quantized ones, dtypes without arithmetic."""
+    plain = isinstance(x, Tensor) and x.layout is torch.strided and not x.is_quantized and not x.is_meta
+    if not plain or (isinstance(x, Tensor) and x.dtype.itemsize == 1 and x.is_floating_point()):
+        raise _uncomputable(operation, x)
+
+
+def _uncomputable(operation: str, x: object) -> DtypeError:
+    if not isinstance(x, Tensor):
+        return DtypeError(operation, received=describe(x), expected="a tensor", hint="use torch.as_tensor")
+    if x.layout is torch.strided and not x.is_quantized and not x.is_meta:
+        return DtypeError(operation, received=describe(x), expected="a dtype that has arithmetic", hint="use .float()")
+    kind = "a meta" if x.is_meta else "a quantized" if x.is_quantized else "a sparse"
+    return DtypeError(operation, received=f"{kind} tensor", expected="a dense one, with its entries")
+
+
 def form_of(owner: str, operation: str, x: object, forms: Sequence[Form]) -> Form:
     """The form that a tensor is in; refuse one that is in none."""
-    if not isinstance(x, Tensor):
-        raise DtypeError(f"{owner} {operation}", received=describe(x), expected="a tensor", hint="use torch.as_tensor")
+    if not isinstance(x, Tensor) or x.layout is not torch.strided or x.is_meta:
+        raise _uncomputable(f"{owner} {operation}", x)
     for form in forms:
         if x.dtype in form.dtypes:
             if x.ndim and x.shape[-1] == form.width:
@@ -76,6 +95,8 @@ def form_of(owner: str, operation: str, x: object, forms: Sequence[Form]) -> For
 
 def form_for(owner: str, operation: str, dtype: torch.dtype | None, forms: Sequence[Form]) -> Form:
     """The form that a requested dtype chooses; the canonical one for None."""
+    if dtype is not None and not isinstance(dtype, torch.dtype):
+        raise DtypeError(f"{owner} {operation}", received=f"dtype {dtype!r}"[:80], expected="a torch dtype")
     if dtype is None:
         return forms[0]
     for form in forms:
@@ -164,6 +185,7 @@ def axis_to_front(owner: str, operation: str, vectors: Tensor, dim: int) -> Tens
 
 def check_weights(owner: str, operation: str, weights: object, vectors: Tensor) -> None:
     """Refuse weights that are no float (..., N) beside vectors (..., N, D)."""
+    check_computable(f"{owner} {operation}", weights)
     if not isinstance(weights, Tensor) or not weights.is_floating_point():
         raise DtypeError(f"{owner} {operation}", received=f"weights {describe(weights)}", expected="a float tensor")
     if weights.ndim == 0 or weights.shape[-1] != vectors.shape[-2]:
@@ -182,10 +204,13 @@ def check_weights(owner: str, operation: str, weights: object, vectors: Tensor) 
         )
     check_device(owner, operation, weights, vectors)
     check_broadcast(owner, operation, weights.shape[:-1], vectors.shape[:-2])
+    if not inexact:  # a vote would hide it
+        refuse_nan(f"{owner} {operation}", weights - weights)
 
 
 def check_float(operation: str, x: object, width: int) -> None:
     """Refuse what is not a float tensor (..., width)."""
+    check_computable(operation, x)
     if not isinstance(x, Tensor) or not x.is_floating_point():
         raise DtypeError(operation, received=describe(x), expected=f"a float tensor (..., {width})")
     if x.ndim == 0 or x.shape[-1] != width:
@@ -202,8 +227,27 @@ def make_generator(operation: str, generator: torch.Generator | None, seed: int 
         )
     if generator is not None:
         if not isinstance(generator, torch.Generator):
-            raise DtypeError(operation, received=describe(generator), expected="a torch.Generator")
+            raise DtypeError(
+                operation,
+                received=describe(generator),
+                expected="a torch.Generator",
+                hint="pass torch.Generator().manual_seed(seed), or seed=",
+            )
         return generator
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise DtypeError(operation, received=f"seed {seed!r}", expected="an integer")
+    if not -(2**63) <= seed < 2**64:
+        raise VSAError(operation, received=f"seed {seed}", expected="an integer of 64 bits")
     return torch.Generator().manual_seed(seed)
+
+
+def refuse_nan(operation: str, x: Tensor) -> None:
+    """Refuse NaN where the result could not show it; on the CPU, outside of compiled code and transforms."""
+    if torch.compiler.is_compiling() or x.device.type != "cpu" or never(x.isnan()):
+        return
+    try:
+        found = bool(x.isnan().any())
+    except RuntimeError:  # inside a transform
+        return
+    if found:
+        raise VSAError(operation, received="entries that are no number", expected="numbers", hint="look upstream")

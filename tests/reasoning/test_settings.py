@@ -133,7 +133,7 @@ def test_settings_survive_yaml(tmp_path):
 
     line = ["+model=arlc", "constellation=[2x2,center]", "lr=1e-3"]
     settings = training_settings.parse(commands.compose_settings("train", line))
-    runs.write_settings(tmp_path / "settings.yaml", schema.plain(settings))
+    runs.begin_record(tmp_path, {}, schema.plain(settings))
     assert training_settings.parse(runs.read_settings(tmp_path)) == settings
 
 

@@ -72,8 +72,8 @@ SENTENCES: list[tuple[Callable[[], object], type[VSAError], str]] = [
     (
         lambda: A.random(2, generator=7),
         DtypeError,
-        "gsbc random: received generator of type int; expected a torch.Generator; "
-        "pass torch.Generator().manual_seed(seed)",
+        "gsbc random: received an object of type int; expected a torch.Generator; "
+        "pass torch.Generator().manual_seed(seed), or seed=",
     ),
     (
         lambda: A.random(generator=torch.Generator(), dtype=torch.complex64),
@@ -121,7 +121,7 @@ SENTENCES: list[tuple[Callable[[], object], type[VSAError], str]] = [
     (
         lambda: A.bind(X, X.to(META)),
         DtypeError,
-        "gsbc bind: received tensors on cpu and meta; expected one device; move one of them with .to(device)",
+        "gsbc bind: received a meta tensor; expected a dense one, with its entries",
     ),
     (
         lambda: A.similarity(X, X[:2]),
@@ -164,7 +164,7 @@ SENTENCES: list[tuple[Callable[[], object], type[VSAError], str]] = [
     (
         lambda: A.power(X, 1j),
         DtypeError,
-        "gsbc power: received exponents of torch.complex64; expected real numbers",
+        "gsbc power exponents: received 1j of type complex; expected a number",
     ),
     (
         lambda: A.similarity_to_set(X, X[:0]),
@@ -255,7 +255,7 @@ SENTENCES: list[tuple[Callable[[], object], type[VSAError], str]] = [
     (
         lambda: BOOK.similarity(X.to(META)),
         DtypeError,
-        "Codebook similarity: received tensors on meta and cpu; expected one device; move one of them with .to(device)",
+        "gsbc similarity: received a meta tensor; expected a dense one, with its entries",
     ),
     (lambda: BOOK.topk(X, 4), ShapeError, "topk: received k = 4 of 3 rows; expected k from 1 to 3"),
     (
@@ -264,9 +264,9 @@ SENTENCES: list[tuple[Callable[[], object], type[VSAError], str]] = [
         "Codebook.fractional_power: received a base and a seed; expected one of them",
     ),
     (
-        lambda: vsa.Codebook(A, X, labels=[(1,), (2,), (3,)]).fingerprint(),
+        lambda: vsa.Codebook(A, X, labels=[1j, 2j, 3j]).fingerprint(),
         DtypeError,
-        "save codebook: received label (1,); expected strings or integers",
+        "save codebook: received label 1j; expected strings, numbers, None, or tuples of these",
     ),
     # backends
     (

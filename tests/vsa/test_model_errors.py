@@ -124,7 +124,7 @@ SENTENCES: list[tuple[Callable[[], object], type[VSAError], str]] = [
     (
         lambda: FHRR.bind(Z, Z.to(META)),
         DtypeError,
-        "fhrr bind: received tensors on cpu and meta; expected one device; move one of them with .to(device)",
+        "fhrr bind: received a meta tensor; expected a dense one, with its entries",
     ),
     (
         lambda: vsa.Codebook(FHRR, torch.full((1, 64), complex("nan"))),

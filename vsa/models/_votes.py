@@ -1,18 +1,110 @@
-"""Who wins a tie, where bundling is a vote: shared by the models whose bundles are atoms again."""
+"""Who wins a tie, where bundling is a vote: shared by the models whose bundles are atoms again.
+
+A tie is decided by a hash of what was counted at neighbouring places, and of the place. So the result does not depend
+on the order of the voters, is the same whenever the same votes are counted, all at once or one after the other, and
+differs from bundle to bundle: a bundle of bundles keeps all members. No rule can do all this and be carried along by
+binding, too: bind(bundle(x, -x), -1) would be another vector than bundle(-x, x). So binding and permuting distribute
+over a vote exactly where there is no tie, and in what they resemble where there is one.
+"""
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-__all__ = ["first_voter"]
+__all__ = ["HASH_BITS", "LEAST", "STEPS", "coins", "hashes", "integral_weights", "tallied"]
+
+_ODD = (0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35, 0x27D4EB2F)  # Knuth's and Murmur's multipliers
+_CLOSE = 1e-6  # weights are multiples of the smallest within this: .3 and three times .1 tie in float32, too
+STEPS = 2**22  # to which the weights of a vote sum: float32 adds them exactly
+LEAST = torch.iinfo(torch.int64).min
+HASH_BITS = 40  # two positions have the same hash once in 2 ** 40 times
 
 
-def first_voter(entries: int, voters: int, device: torch.device) -> Tensor:
-    """For each entry (or block) the voter that is asked first in a tie: (entries,), int64 in [0, voters).
+def coins(tallies: Tensor, leading: Tensor) -> Tensor:
+    """A fair coin for each place.
 
-    It is spread over the voters by a hash of the entry's place, so that no voter is favoured; it depends on nothing
-    else, so that the same vote has the same result, and binding distributes over it.
+    Args:
+        tallies: (..., D), int64: the votes for one.
+        leading: (..., D), bool: whether one has more votes than zero.
+
+    Returns:
+        (..., D), bool.
     """
-    places = torch.arange(1, entries + 1, device=device)
-    return (((places * 2654435761) & 0xFFFFFFFF) >> 12) % voters
+    odd = (tallies & 1).bool().roll(-1, -1)
+    return odd ^ leading.roll(-2, -1) ^ _fair(tallies.shape[-1], tallies.device)
+
+
+def _fair(places: int, device: torch.device) -> Tensor:
+    if torch.compiler.is_compiling():
+        return _draw_fair(places, device)
+    return _kept_fair(places, device)
+
+
+def _draw_fair(places: int, device: torch.device) -> Tensor:
+    return ((_mix(torch.arange(1, places + 1, device=device)) >> 20) & 1).bool()
+
+
+_kept_fair = lru_cache(maxsize=16)(_draw_fair)  # as many places as the vectors of a program have, by and large
+
+
+def _mix(numbers: Tensor) -> Tensor:
+    """Murmur's finish, modulo 2^64: one to one, and every bit depends on every bit."""
+    mixed = numbers * (_ODD[0] << 31 | _ODD[1])
+    mixed = mixed ^ ((mixed >> 32) & 0xFFFFFFFF)
+    return mixed * (_ODD[2] << 31 | _ODD[3])
+
+
+def tallied(positions: Tensor, votes: Tensor | None) -> Tensor:
+    """A number for what was counted in the block behind each block, whatever the order.
+
+    Args:
+        positions: (..., K, N), int64.
+        votes: (..., K, N), int64, or None: one each.
+
+    Returns:
+        (..., K, 1), int64.
+    """
+    squares = (positions + 1).square()
+    counted = (squares if votes is None else squares * votes).sum(-1, keepdim=True).roll(-1, -2)
+    places = torch.arange(1, positions.shape[-2] + 1, device=positions.device).unsqueeze(-1)
+    return _mix(counted + places * _ODD[3])
+
+
+def hashes(positions: Tensor, counted: Tensor) -> Tensor:
+    """What decides between positions of a block: the largest number wins.
+
+    Args:
+        positions: (..., K, N), int64.
+        counted: (..., K, 1), of :func:`tallied`.
+
+    Returns:
+        (..., K, N), int64, of HASH_BITS bits and a sign.
+    """
+    return ((positions ^ counted) * (_ODD[0] << 31 | _ODD[1])) >> (63 - HASH_BITS)
+
+
+def integral_weights(weights: Tensor) -> Tensor:
+    """Weights as integers, whose sums are exact in every order: then rounding decides no tie.
+
+    Weights that are multiples of the smallest become these multiples; others are rounded to 2^-22 of their sum.
+
+    Args:
+        weights: (..., N), real and finite.
+
+    Returns:
+        (..., N), integral, in float64 where the weights are, else in float32.
+    """
+    kept = torch.float64 if weights.dtype == torch.float64 else torch.float32
+    exact = weights.to(torch.float64)
+    size = exact.abs()
+    unit = torch.where(size > 0, size, torch.inf).amin(-1, keepdim=True)
+    unit = torch.where((exact == exact.round()).all(-1, keepdim=True) | unit.isinf(), 1.0, unit)
+    multiples = exact / unit
+    whole = multiples.round()
+    plain = ((multiples - whole).abs() <= _CLOSE * multiples.abs()).all(-1, keepdim=True)
+    plain = plain & (whole.abs().sum(-1, keepdim=True) <= STEPS)
+    steps = (exact * (STEPS / size.sum(-1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny))).round()
+    return torch.where(plain, whole, steps).to(kept)

@@ -17,6 +17,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from .. import arithmetic, validation
 from ..algebra import Algebra
 from ..errors import UnsupportedError, VSAError
 from ..laws import Embedding, Form, Laws, Storage
@@ -30,8 +31,8 @@ __all__ = ["BSC"]
 class BSC(Algebra):
     """Binary spatter codes.
 
-    Every vector is its own inverse. A bundle is the weighted majority, bit by bit; a tie goes to one of the vectors, in
-    each bit another but always the same, so that binding distributes over bundling and nothing is drawn.
+    Every vector is its own inverse. A bundle is the weighted majority, bit by bit; a tie is decided by a hash of the
+    votes, so that nothing is drawn, the order of the vectors does not matter, and bundles of bundles keep all members.
 
     Args:
         dim: D.
@@ -133,17 +134,38 @@ class BSC(Algebra):
         if _is_packed(vectors):
             return _bits.pack(self._bundle(self.unpack(vectors), weights))
         if weights is None:
-            balance = 2 * vectors.sum(-2) - vectors.shape[-2]
-        else:
-            balance = (weights.unsqueeze(-2) @ (2 * vectors.to(weights.dtype) - 1)).squeeze(-2)
-        asked = _votes.first_voter(self.dim, vectors.shape[-2], vectors.device).expand(*vectors.shape[:-2], 1, -1)
-        return torch.where(balance == 0, vectors.gather(-2, asked).squeeze(-2), balance > 0)
+            ones, voters = vectors.sum(-2), vectors.shape[-2]
+            if voters % 2:
+                return ones > voters // 2
+            return self._vote(ones, voters)
+        weights = _votes.integral_weights(weights)
+        balance = (weights.unsqueeze(-2) @ (2 * vectors.to(weights.dtype) - 1)).squeeze(-2)
+        return self._from_tally(balance, weights.sum(-1))
+
+    def _from_tally(self, tally: Tensor, total: Tensor) -> Tensor:
+        tied, leading = tally == 0, tally > 0
+        if arithmetic.never(tied):
+            return leading
+        return torch.where(tied, _votes.coins(((tally + total.unsqueeze(-1)) / 2).long(), leading), leading)
+
+    @staticmethod
+    def _vote(ones: Tensor, voters: int) -> Tensor:
+        leading = ones > voters // 2
+        return torch.where(ones == voters // 2, _votes.coins(ones, leading), leading)
+
+    def _tally(self, vectors: Tensor, weights: Tensor | None) -> Tensor:
+        """Ones minus zeros."""
+        signs = 2 * self.unpack(vectors).to(torch.float64) - 1
+        return signs.sum(-2) if weights is None else (weights.to(torch.float64).unsqueeze(-2) @ signs).squeeze(-2)
 
     def _negative(self, x: Tensor) -> Tensor:
         return ~x if not _is_packed(x) else _bits.pack(~self.unpack(x))
 
     def _permute(self, x: Tensor, shifts: int) -> Tensor:
         return x.roll(shifts, -1) if not _is_packed(x) else _bits.pack(self.unpack(x).roll(shifts, -1))
+
+    def _reorder(self, x: Tensor, order: Tensor) -> Tensor:
+        return _bits.pack(self._reorder(self.unpack(x), order)) if _is_packed(x) else x.index_select(-1, order)
 
     def _power(self, base: Tensor, exponents: Tensor) -> Tensor:
         if exponents.is_floating_point() and not bool((exponents == exponents.round()).all()):
@@ -185,6 +207,7 @@ class BSC(Algebra):
         return _bits.signs(x, self.dim, dtype) if _is_packed(x) else 1 - 2 * x.to(dtype)
 
     def _unembed(self, e: Tensor) -> Tensor:
+        validation.refuse_nan(f"{self.name} unembed", e)
         return e < 0
 
     def _storage(self, atoms: Tensor) -> Storage:

@@ -17,7 +17,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from .. import validation
+from .. import arithmetic, validation
 from ..algebra import Algebra
 from ..laws import Embedding, Form, Laws
 from . import ALGEBRAS
@@ -128,13 +128,12 @@ class FHRR(Algebra):
 
     def _power(self, base: Tensor, exponents: Tensor) -> Tensor:
         """On the principal branch; |exponent| of the magnitude, so that power -1 is the inverse."""
-        exponent = exponents.to(base.real.dtype).unsqueeze(-1)
-        return torch.polar(base.abs().pow(exponent.abs()), base.angle() * exponent)
+        return arithmetic.phasor_power(base, exponents, f"{self.name} power")
 
     def _normalize(self, x: Tensor) -> Tensor:
         """Every entry to magnitude one; 0 becomes 1."""
         size = x.abs()
-        return torch.where(size > 0, x / torch.where(size > 0, size, 1.0), torch.ones_like(x))
+        return torch.where(size == 0, 1.0, x / torch.where(size == 0, 1.0, size))
 
     def _similarity(self, x: Tensor, y: Tensor) -> Tensor:
         return (x.real * y.real + x.imag * y.imag).sum(-1) / self.dim

@@ -20,7 +20,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from .. import validation
+from .. import arithmetic, validation
 from ..errors import DtypeError
 from ..laws import Embedding, Form, Laws, Storage
 from . import ALGEBRAS, _blocks
@@ -205,6 +205,9 @@ class GSBC(Spectral):
         """Whole blocks move, which keeps blocks normalised and commutes with binding."""
         return x.roll(shifts, -1) if is_index(x) else self._split(x).roll(shifts, -2).flatten(-2)
 
+    def _reorder(self, x: Tensor, order: Tensor) -> Tensor:
+        return x.index_select(-1, order) if is_index(x) else self._split(x).index_select(-2, order).flatten(-2)
+
     def _power(self, base: Tensor, exponents: Tensor) -> Tensor:
         """Powers of the spectrum on the principal branch; |exponent| of its magnitude, so that power -1 is the inverse.
 
@@ -218,9 +221,8 @@ class GSBC(Spectral):
             steps = exponents.to(torch.int64).remainder(length).unsqueeze(-1)
             return (base.remainder(length) * steps).remainder(length)
         spectrum = self._spectrum(base)
-        exponent = exponents.to(spectrum.real.dtype)[..., None, None]
-        magnitude, phase = spectrum.abs(), spectrum.angle()
-        return self._from_spectrum(torch.polar(magnitude.pow(exponent.abs()), phase * exponent), base.dtype)
+        powers = arithmetic.phasor_power(spectrum, exponents.unsqueeze(-1), f"{self.name} power")
+        return self._from_spectrum(powers, base.dtype)
 
     def _normalize(self, x: Tensor) -> Tensor:
         """Negative entries go to zero; a block without mass says nothing, so it becomes uniform."""
@@ -233,7 +235,11 @@ class GSBC(Spectral):
         return torch.where(empty, torch.full_like(shares, 1.0 / self.block_length), shares).flatten(-2)
 
     def _quantize(self, x: Tensor) -> Tensor:
-        return self.to_index(x) if is_index(x) else self._embed(self.to_index(x), x.dtype)
+        if is_index(x):
+            return self.to_index(x)
+        unknown = self._split(x.detach()).isnan().any(-1, keepdim=True)
+        hot = self._embed(self.to_index(x), x.dtype)
+        return hot if arithmetic.never(unknown) else torch.where(unknown, torch.nan, self._split(hot)).flatten(-2)
 
     def _soften(self, x: Tensor, temperature: float) -> Tensor:
         return x if is_index(x) else (self._split(x) / temperature).softmax(-1).flatten(-2)

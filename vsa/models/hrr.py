@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from .. import validation
+from .. import arithmetic, validation
 from ..algebra import Algebra
 from ..laws import Embedding, Form, Laws
 from . import ALGEBRAS, _blocks
@@ -161,19 +161,17 @@ class HRR(Algebra):
         Where the constant or, for even D, the highest frequency is negative, its fractional power is the real part.
         """
         s = _blocks.spectrum(base)
-        exponent = exponents.to(s.real.dtype).unsqueeze(-1)
-        return self._back(torch.polar(s.abs().pow(exponent.abs()), s.angle() * exponent), base.dtype)
+        return self._back(arithmetic.phasor_power(s, exponents, f"{self.name} power"), base.dtype)
 
     def _normalize(self, x: Tensor) -> Tensor:
         """To norm one. A vector of zeros stays as it is."""
-        norm = x.square().sum(-1, keepdim=True).sqrt()
-        return x / torch.where(norm > 0, norm, torch.ones_like(norm))
+        return arithmetic.to_norm(x, 1.0)
 
     def _flatten(self, x: Tensor) -> Tensor:
         """Every frequency to magnitude one; 0 becomes 1."""
         s = _blocks.spectrum(x)
         size = s.abs()
-        return self._back(torch.where(size > 0, s / torch.where(size > 0, size, 1.0), torch.ones_like(s)), x.dtype)
+        return self._back(torch.where(size == 0, 1.0, s / torch.where(size == 0, 1.0, size)), x.dtype)
 
     def _embed(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         return x

@@ -18,7 +18,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from .. import validation
+from .. import arithmetic, validation
 from ..algebra import Algebra
 from ..errors import UnsupportedError, VSAError
 from ..laws import Embedding, Form, Laws, Storage
@@ -114,18 +114,20 @@ class MAP(Algebra):
                 self._refuse("fractional power")
             exponents = exponents.to(torch.int64)
         count = exponents.abs().unsqueeze(-1)
-        return base.pow(count).to(base.dtype) if base.is_floating_point() else torch.where(count % 2 == 1, base, 1)
+        if not base.is_floating_point():
+            return torch.where(count % 2 == 1, base, 1)
+        return torch.where(base.isnan(), base, base.pow(count)).to(base.dtype)
 
     def _normalize(self, x: Tensor) -> Tensor:
         """To the norm of an atom, the root of D. A vector of zeros stays as it is."""
         if x.dtype == torch.int8:
             return x.clone()
-        norm = x.square().sum(-1, keepdim=True).sqrt()
-        return x * (math.sqrt(self.dim) / torch.where(norm > 0, norm, torch.ones_like(norm)))
+        return arithmetic.to_norm(x, math.sqrt(self.dim))
 
     def _quantize(self, x: Tensor) -> Tensor:
         """The sign; that of 0 is +1."""
-        return torch.where(x.detach() < 0, -1, 1).to(x.dtype)
+        x = x.detach()
+        return torch.where(x < 0, -1, torch.where(x.isnan(), x, 1)).to(x.dtype)
 
     def _soften(self, x: Tensor, temperature: float) -> Tensor:
         return x.clone() if x.dtype == torch.int8 else torch.tanh(x / temperature)

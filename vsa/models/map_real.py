@@ -15,6 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from .. import arithmetic
 from ..algebra import Algebra
 from ..laws import Embedding, Form, Laws
 from . import ALGEBRAS
@@ -101,16 +102,15 @@ class MAPReal(Algebra):
             if not bool((exponents == exponents.round()).all()):
                 self._refuse("fractional power")
             exponents = exponents.to(torch.int64)
-        return base.pow(exponents.abs().unsqueeze(-1))
+        return torch.where(base.isnan(), base, base.pow(exponents.abs().unsqueeze(-1)))
 
     def _normalize(self, x: Tensor) -> Tensor:
         """To norm root D. A vector of zeros stays as it is."""
-        norm = x.square().sum(-1, keepdim=True).sqrt()
-        return x * (math.sqrt(self.dim) / torch.where(norm > 0, norm, torch.ones_like(norm)))
+        return arithmetic.to_norm(x, math.sqrt(self.dim))
 
     def _flatten(self, x: Tensor) -> Tensor:
         """The sign; that of 0 is +1."""
-        return torch.where(x < 0, -1.0, 1.0).to(x.dtype)
+        return torch.where(x < 0, -1.0, torch.where(x.isnan(), x, 1.0)).to(x.dtype)
 
     def _embed(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         return x

@@ -17,6 +17,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from .. import arithmetic, validation
 from ..algebra import Algebra
 from ..laws import Embedding, Form, Laws, Storage
 from . import ALGEBRAS, _blocks, _votes, get
@@ -30,7 +31,7 @@ class SBC(Algebra):
     """Sparse block codes: int64 positions (..., K), read modulo L; binding adds them.
 
     Similarity is the share of blocks that agree. A bundle takes in each block the position with the largest total
-    weight; a tie goes to one of the vectors, in each block another but always the same.
+    weight; a tie is decided by a hash of the votes, so that the order of the vectors does not matter.
 
     Args:
         dim: D.
@@ -111,16 +112,37 @@ class SBC(Algebra):
     def _bundle(self, vectors: Tensor, weights: Tensor | None) -> Tensor:
         positions = self._wrap(vectors).mT  # (..., K, N)
         if weights is None:
-            weights = torch.ones(positions.shape[-1], device=vectors.device)
-        weights = weights.unsqueeze(-2)
+            votes = torch.ones((), dtype=torch.int32, device=positions.device).expand(positions.shape)
+            totals = votes.new_zeros(*votes.shape[:-1], self.block_length).scatter_add(-1, positions, votes)
+            order = _votes.hashes(positions, _votes.tallied(positions, None))
+            ranked = (totals.gather(-1, positions).long() << (_votes.HASH_BITS + 1)) + order
+            first = ranked.argmax(-1, keepdim=True)
+            return positions.gather(-1, first).squeeze(-1)
+        weights = _votes.integral_weights(weights).unsqueeze(-2)
         votes = weights.expand(torch.broadcast_shapes(weights.shape, positions.shape))
         positions = positions.expand(votes.shape)
         totals = votes.new_zeros(*votes.shape[:-1], self.block_length).scatter_add(-1, positions, votes)
-        count = positions.shape[-1]
-        turns = _votes.first_voter(self.blocks, count, vectors.device)
-        order = (torch.arange(count, device=vectors.device) + turns[:, None]) % count
-        asked = positions.gather(-1, order.expand(positions.shape))
-        return asked.gather(-1, totals.gather(-1, asked).argmax(-1, keepdim=True)).squeeze(-1)
+        votes = totals.gather(-1, positions)
+        best, first = votes.max(-1, keepdim=True)
+        winners, tied = positions.gather(-1, first), votes == best
+        if not arithmetic.never(tied & (positions != winners)):
+            order = _votes.hashes(positions, _votes.tallied(positions, weights.long()))
+            winners = positions.gather(-1, torch.where(tied, order, _votes.LEAST).argmax(-1, keepdim=True))
+        return winners.squeeze(-1)
+
+    def _tally(self, vectors: Tensor, weights: Tensor | None) -> Tensor:
+        """Votes for each position, (..., D)."""
+        hot = self._embed(vectors, torch.float64)
+        return hot.sum(-2) if weights is None else (weights.to(torch.float64).unsqueeze(-2) @ hot).squeeze(-2)
+
+    def _from_tally(self, tally: Tensor, total: Tensor) -> Tensor:
+        totals = tally.unflatten(-1, (self.blocks, self.block_length))
+        voted = totals != 0
+        # Positions without a vote do not stand, unless there is no other.
+        standing = torch.where(voted | ~voted.any(-1, keepdim=True), totals, -torch.inf)
+        every = torch.arange(self.block_length, device=tally.device).expand(totals.shape)
+        order = _votes.hashes(every, _votes.tallied(every, totals.long()))
+        return torch.where(standing == standing.amax(-1, keepdim=True), order, _votes.LEAST).argmax(-1)
 
     def _permute(self, x: Tensor, shifts: int) -> Tensor:
         return x.roll(shifts, -1)
@@ -150,6 +172,7 @@ class SBC(Algebra):
         return _blocks.one_hot(x, self.block_length, dtype or torch.get_default_dtype()).flatten(-2)
 
     def _unembed(self, e: Tensor) -> Tensor:
+        validation.refuse_nan(f"{self.name} unembed", e)
         return e.unflatten(-1, (self.blocks, self.block_length)).argmax(-1)
 
     def _storage(self, atoms: Tensor) -> Storage:

@@ -116,7 +116,7 @@ class SceneEncoder(nn.Module):
         generator = self._generator("values")
         powers = Codebook.fractional_power(self.algebra, values, generator=generator, allow_repeats=True).atoms
         differs = self.algebra.random(1, generator=self._generator("differs"), dtype=powers.dtype)
-        return Codebook(self.algebra, torch.cat([powers, differs]), labels=[*range(values), "differs"])
+        return Codebook(self.algebra, torch.cat([powers, differs]), labels=[*range(values), "differs"], unrelated=False)
 
     def slot_codebook(self, slots: int) -> Codebook:
         """One key per slot."""
