@@ -100,11 +100,10 @@ class Algebra(Operations):
         Returns:
             (..., D).
         """
-        self._check("bind", x, y, *more)
-        product = self._bind(x, y)
-        for vector in more:
-            product = self._bind(product, vector)
-        return product
+        if more:
+            return self.bind(self.bind(x, y), *more)
+        self._check("bind", x, y)
+        return self._bind(x, y)
 
     def unbind(self, x: Tensor, y: Tensor) -> Tensor:
         """Take ``y`` out of ``x``: ``unbind(bind(x, y), y)`` is ``x``, exactly or nearly, as ``laws`` says.
@@ -352,8 +351,7 @@ class Algebra(Operations):
                 expected="(N, D) with N at least 1",
             )
         validation.check_device(self.name, "similarity_to_set", x, atoms)
-        inexact = all(part.is_floating_point() or part.is_complex() for part in (x, atoms))
-        if inexact and x.dtype != atoms.dtype:
+        if x.dtype != atoms.dtype and all(part.is_floating_point() or part.is_complex() for part in (x, atoms)):
             received = f"{validation.describe(x)} and atoms {validation.describe(atoms)}"
             raise DtypeError(f"{self.name} similarity_to_set", received=received, expected="one dtype")
         return self._similarity_to_set(x, atoms)

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from .errors import VSAError
 
-__all__ = ["cosine", "never", "phasor_power", "to_norm", "widened"]
+__all__ = ["HALVES", "cosine", "never", "phasor_power", "to_norm", "widened", "within"]
 
+HALVES = (torch.float16, torch.bfloat16)
 _PLAIN = 1e-15, 1e15  # norms whose squares no float32 loses
 _NEAR = 64.0  # exponents up to which float32 phases are kept as they are
 _FAR = 2.0**40  # exponents beyond which a phase in double precision means nothing
@@ -24,9 +25,22 @@ def never(mask: Tensor) -> bool:
         return False
 
 
+def within(x: Tensor, low: float, high: float) -> bool:
+    """Whether all entries lie strictly between, where that can be asked at little cost; NaN does not."""
+    if torch.compiler.is_compiling() or x.device.type != "cpu" or not x.numel():
+        return False
+    try:
+        if x.numel() == 1:
+            return bool(low < x.item() < high)
+        least, most = torch.aminmax(x)
+        return bool(low < least.item() and most.item() < high)
+    except RuntimeError:  # a tensor inside a transform, such as vmap
+        return False
+
+
 def widened(x: Tensor) -> Tensor:
     """Half precision in float32, in which sums of thousands neither overflow nor stand still; others as they are."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    return x.float() if x.dtype in HALVES else x
 
 
 def _scaled(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -37,7 +51,7 @@ def _scaled(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def to_norm(x: Tensor, norm: float) -> Tensor:
-    """Scale real vectors to a norm. One of zeros stays as it is, with a gradient of zeros' neighbours.
+    """Scale real vectors to a norm. One of zeros stays as it is.
 
     Args:
         x: (..., D), real.
@@ -46,12 +60,13 @@ def to_norm(x: Tensor, norm: float) -> Tensor:
     Returns:
         (..., D), of the dtype of ``x``.
     """
-    wide = widened(x)
-    size = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
-    if never(~((size > _PLAIN[0]) & (size < _PLAIN[1]))):
-        return (wide * (norm / size)).to(x.dtype)
-    scaled, size = _scaled(wide)
-    return (scaled * (norm / torch.where(size == 0, 1.0, size))).to(x.dtype)
+    if x.dtype in HALVES:
+        return to_norm(x.float(), norm).to(x.dtype)
+    size = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    if within(size, *_PLAIN):
+        return x * (norm / size)
+    scaled, size = _scaled(x)
+    return scaled * (norm / torch.where(size == 0, 1.0, size))
 
 
 def cosine(x: Tensor, y: Tensor) -> Tensor:
@@ -64,15 +79,14 @@ def cosine(x: Tensor, y: Tensor) -> Tensor:
     Returns:
         (...), of the dtype of ``x``.
     """
-    a, b = widened(x), widened(y)
-    sizes = [torch.linalg.vector_norm(part, dim=-1) for part in (a, b)]
-    if never(~((sizes[0] > _PLAIN[0]) & (sizes[0] < _PLAIN[1]))) and never(
-        ~((sizes[1] > _PLAIN[0]) & (sizes[1] < _PLAIN[1]))
-    ):
-        return ((a * b).sum(-1) / (sizes[0] * sizes[1])).to(x.dtype)
-    (a, m), (b, n) = _scaled(a), _scaled(b)
+    if x.dtype in HALVES:
+        return cosine(x.float(), y.float()).to(x.dtype)
+    m, n = (torch.linalg.vector_norm(part, dim=-1) for part in (x, y))
+    if within(m, *_PLAIN) and within(n, *_PLAIN):
+        return (x * y).sum(-1) / (m * n)
+    (x, m), (y, n) = _scaled(x), _scaled(y)
     product = (m * n).squeeze(-1)
-    return ((a * b).sum(-1) / torch.where(product == 0, 1.0, product)).to(x.dtype)
+    return (x * y).sum(-1) / torch.where(product == 0, 1.0, product)
 
 
 def phasor_power(base: Tensor, exponents: Tensor, operation: str) -> Tensor:
@@ -92,21 +106,28 @@ def phasor_power(base: Tensor, exponents: Tensor, operation: str) -> Tensor:
     Raises:
         VSAError: an exponent so large that no digit of the phase is left.
     """
-    size = exponents.abs()
-    if not torch.compiler.is_compiling() and size.device.type == "cpu" and not never(~(size <= _FAR) & ~size.isnan()):
+    near = within(exponents, -_NEAR, _NEAR)
+    if not near and not torch.compiler.is_compiling() and exponents.device.type == "cpu":
+        _refuse_far(exponents.to(torch.float64), operation)
+    if base.dtype == torch.complex64 and near:
+        exponents = exponents.to(base.real.dtype).unsqueeze(-1)
+        return torch.polar(base.abs().pow(exponents.abs()), base.angle() * exponents)
+    kept, base, exponents = base.dtype, base.to(torch.complex128), exponents.to(torch.float64).unsqueeze(-1)
+    magnitude = base.abs()
+    off = (1 - magnitude).detach()
+    magnitude = magnitude + torch.where(off.abs() <= 8 * torch.finfo(kept).eps, off, 0.0)
+    return torch.polar(magnitude.pow(exponents.abs()), base.angle() * exponents).to(kept)
+
+
+def _refuse_far(exponents: Tensor, operation: str) -> None:
+    try:
+        largest = float(exponents.abs().nan_to_num(0.0, torch.inf).max()) if exponents.numel() else 0.0
+    except RuntimeError:  # inside a transform
+        return
+    if largest > _FAR:
         raise VSAError(
             operation,
-            received=f"an exponent of {float(size.max()):.3g}",
+            received=f"an exponent of {largest:.3g}",
             expected=f"at most {_FAR:.3g} in magnitude, where a phase still has digits",
             hint="take the exponent modulo the period of the base, where it has one",
         )
-    if base.dtype == torch.complex128 or not never(size > _NEAR):
-        kept, base, exponents = base.dtype, base.to(torch.complex128), exponents.to(torch.float64)
-        exponents = exponents.unsqueeze(-1)
-        magnitude = base.abs()
-        rounding = 8 * torch.finfo(kept).eps
-        off = (1 - magnitude).detach()
-        magnitude = magnitude + torch.where(off.abs() <= rounding, off, 0.0)
-        return torch.polar(magnitude.pow(exponents.abs()), base.angle() * exponents).to(kept)
-    exponents = exponents.to(base.real.dtype).unsqueeze(-1)
-    return torch.polar(base.abs().pow(exponents.abs()), base.angle() * exponents)

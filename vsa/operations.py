@@ -144,13 +144,15 @@ class Operations(ABC):
 
     def _similarity(self, x: Tensor, y: Tensor) -> Tensor:
         a, b = self._embed_pair(x, y)
-        inner = (arithmetic.widened(a) * b).sum(-1)
-        return (inner * self.embedding.scale + self.embedding.offset).to(a.dtype)
+        if a.dtype in arithmetic.HALVES:
+            return ((a.float() * b).sum(-1) * self.embedding.scale + self.embedding.offset).to(a.dtype)
+        return (a * b).sum(-1) * self.embedding.scale + self.embedding.offset
 
     def _similarity_to_set(self, x: Tensor, atoms: Tensor) -> Tensor:
         a, b = self._embed_pair(x, atoms)
-        inner = arithmetic.widened(a) @ arithmetic.widened(b).mT
-        return (inner * self.embedding.scale + self.embedding.offset).to(a.dtype)
+        if a.dtype in arithmetic.HALVES:
+            return (a.float() @ b.float().mT * self.embedding.scale + self.embedding.offset).to(a.dtype)
+        return a @ b.mT * self.embedding.scale + self.embedding.offset
 
     def _storage(self, atoms: Tensor) -> Storage:
         """As compact as what is declared allows: positions of blocks, int8 signs, else the embedding."""

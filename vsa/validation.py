@@ -61,7 +61,7 @@ def check_number(owner: str, field: str, value: object) -> None:
 
 
 def check_computable(operation: str, x: object) -> None:
-    """Refuse what is no tensor that one can compute with: sparse, meta and quantized ones, dtypes without arithmetic."""
+    """Refuse what one cannot compute with: sparse, meta and quantized tensors, dtypes without arithmetic."""
     plain = isinstance(x, Tensor) and x.layout is torch.strided and not x.is_quantized and not x.is_meta
     if not plain or (isinstance(x, Tensor) and x.dtype.itemsize == 1 and x.is_floating_point()):
         raise _uncomputable(operation, x)

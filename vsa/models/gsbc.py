@@ -237,9 +237,9 @@ class GSBC(Spectral):
     def _quantize(self, x: Tensor) -> Tensor:
         if is_index(x):
             return self.to_index(x)
-        unknown = self._split(x.detach()).isnan().any(-1, keepdim=True)
-        hot = self._embed(self.to_index(x), x.dtype)
-        return hot if arithmetic.never(unknown) else torch.where(unknown, torch.nan, self._split(hot)).flatten(-2)
+        best, at = self._split(x.detach()).max(-1, keepdim=True)
+        hot = torch.zeros(*at.shape[:-1], self.block_length, dtype=x.dtype, device=x.device)
+        return hot.scatter(-1, at, torch.where(best.isnan(), best, 1.0).to(x.dtype)).flatten(-2)
 
     def _soften(self, x: Tensor, temperature: float) -> Tensor:
         return x if is_index(x) else (self._split(x) / temperature).softmax(-1).flatten(-2)

@@ -116,7 +116,8 @@ class MAP(Algebra):
         count = exponents.abs().unsqueeze(-1)
         if not base.is_floating_point():
             return torch.where(count % 2 == 1, base, 1)
-        return torch.where(base.isnan(), base, base.pow(count)).to(base.dtype)
+        powers = base.pow(count).to(base.dtype)
+        return powers if arithmetic.within(count, 0, math.inf) else torch.where(base.isnan(), base, powers)
 
     def _normalize(self, x: Tensor) -> Tensor:
         """To the norm of an atom, the root of D. A vector of zeros stays as it is."""
@@ -126,8 +127,9 @@ class MAP(Algebra):
 
     def _quantize(self, x: Tensor) -> Tensor:
         """The sign; that of 0 is +1."""
-        x = x.detach()
-        return torch.where(x < 0, -1, torch.where(x.isnan(), x, 1)).to(x.dtype)
+        if not x.is_floating_point():
+            return torch.where(x < 0, -1, 1).to(x.dtype)
+        return torch.heaviside(x.detach(), x.new_ones(())).mul_(2).sub_(1)
 
     def _soften(self, x: Tensor, temperature: float) -> Tensor:
         return x.clone() if x.dtype == torch.int8 else torch.tanh(x / temperature)

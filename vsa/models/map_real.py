@@ -102,7 +102,9 @@ class MAPReal(Algebra):
             if not bool((exponents == exponents.round()).all()):
                 self._refuse("fractional power")
             exponents = exponents.to(torch.int64)
-        return torch.where(base.isnan(), base, base.pow(exponents.abs().unsqueeze(-1)))
+        count = exponents.abs().unsqueeze(-1)
+        powers = base.pow(count)
+        return powers if arithmetic.within(count, 0, math.inf) else torch.where(base.isnan(), base, powers)
 
     def _normalize(self, x: Tensor) -> Tensor:
         """To norm root D. A vector of zeros stays as it is."""
@@ -110,7 +112,7 @@ class MAPReal(Algebra):
 
     def _flatten(self, x: Tensor) -> Tensor:
         """The sign; that of 0 is +1."""
-        return torch.where(x < 0, -1.0, torch.where(x.isnan(), x, 1.0)).to(x.dtype)
+        return torch.heaviside(x.detach(), x.new_ones(())).mul_(2).sub_(1)
 
     def _embed(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         return x
