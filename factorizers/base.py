@@ -110,6 +110,8 @@ class Factorizer(ABC):
             VSAError: a query that cannot be factorized (wrong shape, dtype or device, NaN, zeros).
         """
         queries, lead = self.problem.check_query(query)
+        if not len(queries):
+            return self._nothing(lead)
         certificate = self.problem.certificate(queries)
         generator = vsa.validation.make_generator(self.name, generator, self.seed if generator is None else None)
         with torch.no_grad():
@@ -131,6 +133,26 @@ class Factorizer(ABC):
             names=self.problem.labels,
             method=self.name,
             trace=outcome.trace,
+            sweeps=self.sweeps,
+        )
+
+    def _nothing(self, lead: tuple[int, ...]) -> Factorization:
+        """The answer to no query."""
+        device, factors = self.problem.device, self.problem.factors
+        whole, real = (torch.zeros(lead, dtype=dtype, device=device) for dtype in (torch.int64, torch.float32))
+        return Factorization(
+            indices=whole.unsqueeze(-1).expand(*lead, factors),
+            similarities=real.unsqueeze(-1).expand(*lead, factors),
+            product_similarity=real,
+            iterations=whole,
+            converged=whole.bool(),
+            valid=whole.bool(),
+            tau=real,
+            false_expected=real,
+            macs=whole,
+            exhaustive_macs=self.problem.exhaustive_macs,
+            names=self.problem.labels,
+            method=self.name,
             sweeps=self.sweeps,
         )
 

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+import vsa
+
 if TYPE_CHECKING:
     from .problem import Problem
 
@@ -78,7 +80,7 @@ class Certificate:
 
     def valid(self, rows: Tensor, similarity: Tensor) -> Tensor:
         """(R,): whether similarities reach tau."""
-        return similarity >= self.tau[rows] - 1e-6
+        return (similarity >= self.tau[rows] - 1e-6) & similarity.isfinite()
 
 
 def cosine_certificate(problem: Problem, queries: Tensor) -> Certificate:
@@ -101,6 +103,8 @@ def cosine_certificate(problem: Problem, queries: Tensor) -> Certificate:
     z = -NormalDist().inv_cdf(min(EXPECTED_FALSE / problem.combinations, 0.5)) if problem.combinations > 1 else 0.0
     spread = torch.full_like(norms, 1 / math.sqrt(width))
     known = algebra.laws.products
+    if algebra.laws.signs and not problem.nearly_signs:  # real numbers where signs are declared: learned ones, say
+        known = "flattened" if problem.balanced_signs else "unknown"
     if known == "unknown":
         tau, false = (torch.full_like(norms, value) for value in (_EQUAL, math.nan))
         return Certificate(problem, compared, tau, false, norms)
@@ -119,6 +123,8 @@ def cosine_certificate(problem: Problem, queries: Tensor) -> Certificate:
 def _flattened(problem: Problem, x: Tensor) -> Tensor:
     """(..., E): magnitudes taken away in the canonical form, so that products of atoms spread evenly by chance."""
     algebra = problem.algebra
+    if algebra.laws.signs:
+        return vsa.arithmetic.signs(algebra.embed(x))
     return algebra.embed(algebra.flatten(algebra.unembed(algebra.embed(x))))
 
 

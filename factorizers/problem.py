@@ -24,6 +24,8 @@ from .needs import ASSOCIATIVE, COMMUTATIVE, broken_law, first_missing
 __all__ = ["Problem"]
 
 _ROUNDING = 1e-3  # by which a sign may be off that was computed
+_EXTREME = 2.0**24  # entries beyond it, or below its inverse, are brought to an atom's size
+_UNEVEN = 6.0  # standard deviations by which the signs of an atom may lean to one side
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,9 +220,7 @@ class Problem:
                 expected=f"{self.device}, where the codebooks are",
                 hint="move one of them with .to(device)",
             )
-        if query.numel() == 0:
-            raise ShapeError("factorize", received=vsa.validation.describe(query), expected="at least one query")
-        flat = query.reshape(-1, query.shape[-1])
+        flat = query.reshape(math.prod(query.shape[:-1]), query.shape[-1])
         if _inexact(query):
             empty = int((flat == 0).all(-1).sum())
             if empty:
@@ -230,7 +230,29 @@ class Problem:
                     expected="products, exact or noisy",
                     hint="a bundle that cancels out holds nothing to factorize",
                 )
+            flat = self._of_plain_size(flat)
         return flat, tuple(query.shape[:-1])
+
+    def _of_plain_size(self, queries: Tensor) -> Tensor:
+        """Queries so small or large that squares would be lost, scaled by a power of two to an atom's size."""
+        magnitudes = queries.abs()
+        peaks = magnitudes.amax(-1, keepdim=True)
+        if vsa.arithmetic.within(peaks, 1 / _EXTREME, _EXTREME):
+            return queries
+        atoms = self.books[0].atoms
+        usual = float(atoms.abs().amax()) if _inexact(atoms) else 1.0
+        exponents = torch.log2(peaks.double() / usual).round()
+        scale = torch.where(exponents.abs() > math.log2(_EXTREME), torch.exp2(-exponents), 1.0)
+        return (queries * scale.sqrt().to(peaks.dtype)) * scale.sqrt().to(peaks.dtype)
+
+    @cached_property
+    def balanced_signs(self) -> bool:
+        """Whether the signs of all atoms are as even as chance makes them: then signs of products spread evenly."""
+        for book in self.books:
+            embedded = self.algebra.embed(book.atoms)
+            if float(embedded.sign().mean(-1).abs().max()) > _UNEVEN / math.sqrt(embedded.shape[-1]):
+                return False
+        return True
 
     # ------------------------------------------------------------------ answers
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Factorization", "Trace"]
 
+_PER_QUERY = (
+    "indices", "similarities", "product_similarity", "iterations", "converged", "valid", "tau", "false_expected",
+    "macs",
+)  # fmt: skip
 SWEEP_SHARE = 0.25  # of exhaustive search: a method that spends more is a sweep, whatever it is called
 
 
@@ -117,6 +121,32 @@ class Factorization:
     def __len__(self) -> int:
         return int(self.indices.shape[0]) if self.indices.ndim > 1 else 1
 
+    def __getitem__(self, query: int | slice | tuple[int | slice, ...]) -> Factorization:
+        """The answers to some of the queries, without the trace.
+
+        Args:
+            query: which, along the leading axes.
+
+        Raises:
+            VSAError: there are no such queries.
+        """
+        lead = self.valid.ndim
+        try:
+            if not lead or (isinstance(query, tuple) and len(query) > lead):
+                raise IndexError
+            chosen = {name: getattr(self, name)[query] for name in _PER_QUERY}
+        except (IndexError, TypeError):
+            raise VSAError(
+                "Factorization",
+                received=f"query {query!r}",
+                expected=f"indices into leading axes of shape {tuple(self.valid.shape)}",
+            ) from None
+        return replace(self, **chosen, trace=None)
+
+    def __iter__(self) -> Iterator[Factorization]:
+        """The answers one by one, along the first axis; a single answer gives itself."""
+        return iter([self[n] for n in range(len(self))] if self.valid.ndim else [self])
+
     def __str__(self) -> str:
         return "\n".join((self._headline(), *self._table(limit=10)))
 
@@ -125,6 +155,8 @@ class Factorization:
 
     def _headline(self) -> str:
         count = self.valid.numel()
+        if not count:
+            return f"{self.method}: no queries"
         certified = int(self.valid.sum())
         work = f"{self.exhaustive_share:.2g} of exhaustive search's operations"
         false = float(self.false_expected.max())

@@ -80,7 +80,7 @@ def explain_away(
             taken[number] = weight * product
         if all(answer is not None and bool(answer.valid.all()) for answer in answers) and turn:
             break
-    found = [answer for answer in answers if answer is not None]
+    found = _without_repeats([answer for answer in answers if answer is not None])
     axis = query.ndim - 1
     return replace(
         found[0],
@@ -95,6 +95,17 @@ def explain_away(
         macs=work.movedim(0, -1),
         trace=None,
     )
+
+
+def _without_repeats(found: list[Factorization]) -> list[Factorization]:
+    """A product found again certifies nothing: the query holds fewer than were asked for."""
+    kept: list[Factorization] = []
+    for answer in found:
+        again = torch.zeros_like(answer.valid)
+        for before in kept:
+            again |= (before.indices == answer.indices).all(-1) & before.valid
+        kept.append(replace(answer, valid=answer.valid & ~again))
+    return kept
 
 
 def _choose(keep: Tensor, before: Factorization, now: Factorization) -> Factorization:

@@ -97,8 +97,8 @@ _LAZY = {
 
 
 _MODULES = (
-    "accumulator", "algebra", "backends", "checks", "codebook", "commands", "encoding", "executors", "laws",
-    "learnable", "models", "nn", "plugins", "slots", "statistics", "validation",
+    "accumulator", "algebra", "arithmetic", "backends", "checks", "codebook", "commands", "encoding", "executors",
+    "laws", "learnable", "models", "nn", "plugins", "slots", "statistics", "validation",
 )  # fmt: skip
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from .errors import VSAError
 
-__all__ = ["HALVES", "cosine", "never", "phasor_power", "to_norm", "widened", "within"]
+__all__ = ["HALVES", "cosine", "never", "phasor_power", "signs", "to_norm", "widened", "within"]
 
 HALVES = (torch.float16, torch.bfloat16)
 _PLAIN = 1e-15, 1e15  # norms whose squares no float32 loses
@@ -36,6 +38,15 @@ def within(x: Tensor, low: float, high: float) -> bool:
         return bool(low < least.item() and most.item() < high)
     except RuntimeError:  # a tensor inside a transform, such as vmap
         return False
+
+
+def signs(x: Tensor) -> Tensor:
+    """+1 and -1; the sign of 0 is +1, that of NaN is NaN. Without gradient."""
+    x = x.detach()
+    plain = torch.where(x < 0, -1.0, 1.0).to(x.dtype)
+    if not x.is_floating_point() or within(x.sum(dtype=torch.float32), -math.inf, math.inf):
+        return plain
+    return torch.where(x.isnan(), x, plain)
 
 
 def widened(x: Tensor) -> Tensor:

@@ -127,9 +127,7 @@ class MAP(Algebra):
 
     def _quantize(self, x: Tensor) -> Tensor:
         """The sign; that of 0 is +1."""
-        if not x.is_floating_point():
-            return torch.where(x < 0, -1, 1).to(x.dtype)
-        return torch.heaviside(x.detach(), x.new_ones(())).mul_(2).sub_(1)
+        return arithmetic.signs(x)
 
     def _soften(self, x: Tensor, temperature: float) -> Tensor:
         return x.clone() if x.dtype == torch.int8 else torch.tanh(x / temperature)

@@ -112,7 +112,7 @@ class MAPReal(Algebra):
 
     def _flatten(self, x: Tensor) -> Tensor:
         """The sign; that of 0 is +1."""
-        return torch.heaviside(x.detach(), x.new_ones(())).mul_(2).sub_(1)
+        return arithmetic.signs(x)
 
     def _embed(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         return x
