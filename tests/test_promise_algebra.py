@@ -366,10 +366,9 @@ class Wheels(Clock):
         return x % self.block_length
 
     def _bundle(self, vectors: Tensor, weights: Tensor | None) -> Tensor:
-        """Equal votes go to the first voter of a tie, counted from the sum of all: binding moves no decision."""
+        """Of equal votes the smallest position wins, whoever voted first."""
         votes = self._embed(vectors) if weights is None else self._embed(vectors) * weights.unsqueeze(-1).float()
-        early = torch.arange(vectors.shape[-2], 0, -1).unsqueeze(-1) * 1e-4
-        return self._unembed((votes + self._embed(vectors) * early).sum(-2))
+        return self._unembed(votes.sum(-2))
 
     def _embed(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         hot = torch.nn.functional.one_hot(x % self.block_length, self.block_length)

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import validation
+from . import arithmetic, validation
 from .algebra import Algebra
 from .errors import ShapeError, VSAError
-from .models._votes import STEPS
 
 __all__ = ["Accumulator"]
 
@@ -133,7 +132,7 @@ class Accumulator:
             raise ShapeError(f"{self.algebra.name} accumulate", received="no vector", expected="at least one")
         tally, total = self._tally, self._total.expand(self._tally.shape[:-1])
         if not self.algebra.laws.linear and not self._integral:  # sums of such weights differ in their last bits
-            scale = STEPS / self._size
+            scale = arithmetic.STEPS / self._size
             tally, total = (tally * scale.unsqueeze(-1)).round(), (total * scale).round()
         return self.algebra._from_tally(tally, total)
 

@@ -165,6 +165,8 @@ class Algebra(Operations):
         stacked = validation.axis_to_front(self.name, "bundle", vectors, dim).movedim(0, -2)
         if weights is not None:
             validation.check_weights(self.name, "bundle", weights, stacked)
+            if not self.laws.linear:
+                weights = arithmetic.integral_weights(weights)
         return self._bundle(stacked, weights)
 
     def _is_second_vector(self, vectors: Tensor, weights: Tensor | None, dim: int) -> bool:

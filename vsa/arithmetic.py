@@ -9,11 +9,24 @@ from torch import Tensor
 
 from .errors import VSAError
 
-__all__ = ["HALVES", "cosine", "never", "phasor_power", "signs", "to_norm", "widened", "within"]
+__all__ = [
+    "HALVES",
+    "STEPS",
+    "cosine",
+    "integral_weights",
+    "never",
+    "phasor_power",
+    "signs",
+    "to_norm",
+    "widened",
+    "within",
+]
 
 HALVES = (torch.float16, torch.bfloat16)
 _PLAIN = 1e-15, 1e15  # norms whose squares no float32 loses
 _NEAR = 64.0  # exponents up to which float32 phases are kept as they are
+STEPS = 2**22  # to which the weights of a vote sum: float32 adds them exactly
+_CLOSE = 1e-6  # weights are multiples of the smallest within this: .3 and three times .1 tie in float32, too
 _FAR = 2.0**40  # exponents beyond which a phase in double precision means nothing
 
 
@@ -142,3 +155,27 @@ def _refuse_far(exponents: Tensor, operation: str) -> None:
             expected=f"at most {_FAR:.3g} in magnitude, where a phase still has digits",
             hint="take the exponent modulo the period of the base, where it has one",
         )
+
+
+def integral_weights(weights: Tensor) -> Tensor:
+    """Weights as integers, whose sums are exact in every order: then rounding decides no tie.
+
+    Weights that are multiples of the smallest become these multiples; others are rounded to 2^-22 of their sum.
+
+    Args:
+        weights: (..., N), real and finite.
+
+    Returns:
+        (..., N), integral, in float64 where the weights are, else in float32.
+    """
+    kept = torch.float64 if weights.dtype == torch.float64 else torch.float32
+    exact = weights.to(torch.float64)
+    size = exact.abs()
+    unit = torch.where(size > 0, size, torch.inf).amin(-1, keepdim=True)
+    unit = torch.where((exact == exact.round()).all(-1, keepdim=True) | unit.isinf(), 1.0, unit)
+    multiples = exact / unit
+    whole = multiples.round()
+    plain = ((multiples - whole).abs() <= _CLOSE * multiples.abs()).all(-1, keepdim=True)
+    plain = plain & (whole.abs().sum(-1, keepdim=True) <= STEPS)
+    steps = (exact * (STEPS / size.sum(-1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny))).round()
+    return torch.where(plain, whole, steps).to(kept)

@@ -82,7 +82,7 @@ def label_names(operation: str, labels: Sequence[Hashable] | int) -> tuple[Hasha
         if labels > _MOST:
             raise VSAError(operation, received=f"{labels} names", expected=f"at most {_MOST}")
         return tuple(range(labels))
-    if isinstance(labels, str | Tensor) or not isinstance(labels, Iterable):
+    if isinstance(labels, Tensor) or not isinstance(labels, Iterable):
         raise DtypeError(operation, received=f"labels {labels!r}", expected="names, or how many")
     return tuple(labels)
 

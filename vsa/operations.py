@@ -129,18 +129,21 @@ class Operations(ABC):
         return product
 
     def _bundle(self, vectors: Tensor, weights: Tensor | None) -> Tensor:
-        """(..., N, D), (..., N) -> (..., D)."""
+        """(..., N, D), (..., N) -> (..., D). The weights of a vote are integers here, whose sums are exact."""
         if weights is None:
             return vectors.sum(-2)
         return (weights.to(vectors.dtype).unsqueeze(-2) @ vectors).squeeze(-2)
 
     def _tally(self, vectors: Tensor, weights: Tensor | None) -> Tensor:
         """(..., N, D), (..., N) -> (..., E): what a bundle is made of, and what adds up from bundle to bundle."""
-        return self._bundle(vectors, weights)
+        if self.laws.linear:
+            return self._bundle(vectors, weights)
+        votes = self._embed(vectors).to(torch.float64)
+        return votes.sum(-2) if weights is None else (weights.to(torch.float64).unsqueeze(-2) @ votes).squeeze(-2)
 
     def _from_tally(self, tally: Tensor, total: Tensor) -> Tensor:
         """The bundle of a tally: (..., E) and the sum of weights (...) -> (..., D). A vote's tally is integral."""
-        return tally
+        return tally if self.laws.linear else self._unembed(tally.to(torch.get_default_dtype()))
 
     def _similarity(self, x: Tensor, y: Tensor) -> Tensor:
         a, b = self._embed_pair(x, y)

@@ -14,11 +14,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-__all__ = ["HASH_BITS", "LEAST", "STEPS", "coins", "hashes", "integral_weights", "tallied"]
+__all__ = ["HASH_BITS", "LEAST", "coins", "hashes", "tallied"]
 
 _ODD = (0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35, 0x27D4EB2F)  # Knuth's and Murmur's multipliers
-_CLOSE = 1e-6  # weights are multiples of the smallest within this: .3 and three times .1 tie in float32, too
-STEPS = 2**22  # to which the weights of a vote sum: float32 adds them exactly
 LEAST = torch.iinfo(torch.int64).min
 HASH_BITS = 40  # two positions have the same hash once in 2 ** 40 times
 
@@ -84,27 +82,3 @@ def hashes(positions: Tensor, counted: Tensor) -> Tensor:
         (..., K, N), int64, of HASH_BITS bits and a sign.
     """
     return ((positions ^ counted) * (_ODD[0] << 31 | _ODD[1])) >> (63 - HASH_BITS)
-
-
-def integral_weights(weights: Tensor) -> Tensor:
-    """Weights as integers, whose sums are exact in every order: then rounding decides no tie.
-
-    Weights that are multiples of the smallest become these multiples; others are rounded to 2^-22 of their sum.
-
-    Args:
-        weights: (..., N), real and finite.
-
-    Returns:
-        (..., N), integral, in float64 where the weights are, else in float32.
-    """
-    kept = torch.float64 if weights.dtype == torch.float64 else torch.float32
-    exact = weights.to(torch.float64)
-    size = exact.abs()
-    unit = torch.where(size > 0, size, torch.inf).amin(-1, keepdim=True)
-    unit = torch.where((exact == exact.round()).all(-1, keepdim=True) | unit.isinf(), 1.0, unit)
-    multiples = exact / unit
-    whole = multiples.round()
-    plain = ((multiples - whole).abs() <= _CLOSE * multiples.abs()).all(-1, keepdim=True)
-    plain = plain & (whole.abs().sum(-1, keepdim=True) <= STEPS)
-    steps = (exact * (STEPS / size.sum(-1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny))).round()
-    return torch.where(plain, whole, steps).to(kept)

@@ -138,7 +138,6 @@ class BSC(Algebra):
             if voters % 2:
                 return ones > voters // 2
             return self._vote(ones, voters)
-        weights = _votes.integral_weights(weights)
         balance = (weights.unsqueeze(-2) @ (2 * vectors.to(weights.dtype) - 1)).squeeze(-2)
         return self._from_tally(balance, weights.sum(-1))
 

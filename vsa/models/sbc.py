@@ -118,7 +118,7 @@ class SBC(Algebra):
             ranked = (totals.gather(-1, positions).long() << (_votes.HASH_BITS + 1)) + order
             first = ranked.argmax(-1, keepdim=True)
             return positions.gather(-1, first).squeeze(-1)
-        weights = _votes.integral_weights(weights).unsqueeze(-2)
+        weights = weights.unsqueeze(-2)
         votes = weights.expand(torch.broadcast_shapes(weights.shape, positions.shape))
         positions = positions.expand(votes.shape)
         totals = votes.new_zeros(*votes.shape[:-1], self.block_length).scatter_add(-1, positions, votes)
@@ -129,11 +129,6 @@ class SBC(Algebra):
             order = _votes.hashes(positions, _votes.tallied(positions, weights.long()))
             winners = positions.gather(-1, torch.where(tied, order, _votes.LEAST).argmax(-1, keepdim=True))
         return winners.squeeze(-1)
-
-    def _tally(self, vectors: Tensor, weights: Tensor | None) -> Tensor:
-        """Votes for each position, (..., D)."""
-        hot = self._embed(vectors, torch.float64)
-        return hot.sum(-2) if weights is None else (weights.to(torch.float64).unsqueeze(-2) @ hot).squeeze(-2)
 
     def _from_tally(self, tally: Tensor, total: Tensor) -> Tensor:
         totals = tally.unflatten(-1, (self.blocks, self.block_length))
