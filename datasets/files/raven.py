@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
+from vsa.commands.files import WriteError, write_whole
 from vsa.errors import VSAError
 
 from ..arrays import CANDIDATES, GOVERNED, MODIFIABLE, RULE_SLOTS, PuzzleArrays
 from ..constellations import CONSTELLATIONS
 from ..data_sets import data_set
 from ..pixels.drawing import real_box, run_lengths
-from ..pixels.render import entity_codes, prepare, render, split_code, sprites_of
+from ..pixels.render import entity_codes, prepare, split_code, sprites_of
 from ..rules.base import rule_name
+from .images import images_of
 from .npz import file_stem, npz_bytes
 
 __all__ = ["write_raven", "xml_texts"]
@@ -129,7 +130,8 @@ def write_raven(
     Args:
         arrays: the puzzles.
         folder: of the constellation; made if need be.
-        images: whether the npz holds the image (411 kB) or only what else it has.
+        images: whether the npz holds the image (411 kB) or only what else it has. Puzzles read from files with
+            pixels keep those, others are drawn.
         overwrite: whether existing files may be replaced.
 
     Returns:
@@ -150,10 +152,12 @@ def write_raven(
         prepare(arrays)
         for start in range(0, len(arrays), _CHUNK):
             part = arrays[start : start + _CHUNK]
-            packed, texts = npz_bytes(part, render(part) if images else None), xml_texts(part)
+            packed, texts = npz_bytes(part, images_of(part) if images else None), xml_texts(part)
             for k, (data, text) in enumerate(zip(packed, texts, strict=True)):
-                write_whole(paths[2 * (start + k)], data)
-                write_whole(paths[2 * (start + k) + 1], text.encode("ascii"))
+                write_whole(paths[2 * (start + k)], data, durable=False)
+                write_whole(paths[2 * (start + k) + 1], text.encode("ascii"), durable=False)
+    except WriteError:
+        raise
     except OSError as error:
         raise VSAError(
             f"write {folder}",
@@ -162,19 +166,3 @@ def write_raven(
             hint="choose another folder",
         ) from error
     return paths
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file at once or not at all.
-
-    Args:
-        path: the file.
-        data: what goes in.
-    """
-    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

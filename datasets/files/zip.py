@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 __all__ = ["Members"]
 
 _LOCAL_HEADER = 30
+_END_HEADER = 22
+_LONGEST_COMMENT = 1 << 16
+_MOST_DIRECTORY = 1 << 16  # bytes that say what is inside: ours has 9 members, a shard about a hundred
 _ENCRYPTED = 0x1
 
 
@@ -21,19 +24,33 @@ class Members:
     """The members of a zip file that is open.
 
     A stored member, which the published files have, is read in one piece and its checksum compared; any other goes
-    through :mod:`zipfile`, which does both by small blocks and takes three times as long.
+    through :mod:`zipfile`, which does both by small blocks and takes three times as long, and no further than the size
+    that the directory claims.
 
     Args:
         file: a file open for reading; closed by the caller.
+        most: bytes that the file may have.
 
     Raises:
-        zipfile.BadZipFile: it is no zip file.
+        zipfile.BadZipFile: it is no zip file, too large, or has a member twice.
     """
 
-    def __init__(self, file: io.BufferedReader) -> None:
+    def __init__(self, file: io.BufferedReader | io.BytesIO, most: int) -> None:
         self._file = file
+        size = file.seek(0, io.SEEK_END)
+        if size > most:
+            raise zipfile.BadZipFile(f"{size} bytes, more than {most}")
+        self.bytes = size
+        file.seek(max(size - _END_HEADER - _LONGEST_COMMENT, 0))
+        end = file.read()
+        at = end.rfind(b"PK\x05\x06")
+        if at >= 0 and int.from_bytes(end[at + 12 : at + 16], "little") > _MOST_DIRECTORY:
+            raise zipfile.BadZipFile(f"a directory of more than {_MOST_DIRECTORY} bytes")
         self._archive = zipfile.ZipFile(file)
-        self.names = frozenset(self._archive.namelist())
+        names = self._archive.namelist()
+        self.names = frozenset(names)
+        if len(names) != len(self.names):
+            raise zipfile.BadZipFile("a member twice")
 
     def __enter__(self) -> Members:
         return self
@@ -73,7 +90,10 @@ class Members:
         """
         info = self._archive.getinfo(name)
         if not self._enter(info):
-            return self._archive.read(info)
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError("a compression that numpy does not write")  # zipfile inflates the others without limit
+            with self._archive.open(info) as member:
+                return member.read(info.file_size)  # read() would inflate all there is, whatever was claimed
         data = self._file.read(info.file_size)
         if len(data) != info.file_size or zlib.crc32(data) != info.CRC:
             raise ValueError(f"{len(data)} bytes that don't fit their checksum")

@@ -16,7 +16,7 @@ from ..rules.consistency import panel_sets, panel_values
 from ..rules.domains import Bools, Domain, SlotSets, Values
 from .answer_faults import far, no_tree, repeated, unmarked
 
-__all__ = ["faults", "follows", "possible"]
+__all__ = ["contradictions", "faults", "follows", "possible"]
 
 
 def possible(puzzles: PuzzleArrays) -> Bools:
@@ -40,15 +40,9 @@ def faults(puzzles: PuzzleArrays) -> dict[str, Bools]:
     Returns:
         bool (N,) by kind of fault; True where the puzzle has it.
     """
-    right = follows(puzzles)
-    rows = np.arange(len(puzzles))
-    found = {
-        "the answer breaks a rule": ~right[rows, puzzles.target],
-        "another candidate follows the rules": right.sum(axis=1) > right[rows, puzzles.target],
-        "two candidates are alike": repeated(puzzles),
-    }
+    found = contradictions(puzzles)
+    found["two candidates are alike"] = repeated(puzzles)
     for c in range(len(puzzles.components)):
-        found[f"component {c}: a rule that the grammar has not"] = _unknown_rule(puzzles, c)
         found[f"component {c}: a first panel out of its rule's range"] = _out_of_range(puzzles, c)
         found[f"component {c}: entities change along a row"] = _restless(puzzles, c)
     data = data_set(puzzles.dataset)
@@ -57,6 +51,26 @@ def faults(puzzles: PuzzleArrays) -> dict[str, Bools]:
         found["a change that is not marked"] = unmarked(puzzles)
     if data.near:
         found["a distractor differs in more than one attribute"] = far(puzzles)
+    return found
+
+
+def contradictions(puzzles: PuzzleArrays) -> dict[str, Bools]:
+    """Where the labels of a puzzle deny each other; whoever reads files wants to know.
+
+    Args:
+        puzzles: N puzzles, valid.
+
+    Returns:
+        As :func:`faults`, of which these are a part.
+    """
+    right = follows(puzzles)
+    answers = right[np.arange(len(puzzles)), puzzles.target]
+    found = {
+        "the answer breaks a rule": ~answers,
+        "another candidate follows the rules": right.sum(axis=1) > answers,
+    }
+    for c in range(len(puzzles.components)):
+        found[f"component {c}: a rule that the grammar has not"] = _unknown_rule(puzzles, c)
     return found
 
 
