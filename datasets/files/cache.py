@@ -233,8 +233,8 @@ def _warn_once(folder: Path, error: OSError) -> None:
         _WARNED.add(root)
         refusal = error.__cause__ if isinstance(error.__cause__, OSError) else error
         log.warning(
-            "cached puzzles can't be written to %s (%s): they are made anew each time; free some space, or name another "
-            "folder by cache_dir or RAVEN_CACHE",
+            "cached puzzles can't be written to %s (%s): they are made anew each time; free some space, or name "
+            "another folder by cache_dir or RAVEN_CACHE",
             root,
             refusal.strerror or repr(refusal),
         )

@@ -11,17 +11,22 @@ from typing import Any
 from vsa.errors import CorruptFileError, VSAError
 
 from ..constellations import CONSTELLATIONS
-from .finding import content
 
 __all__ = ["MOST_JSON_BYTES", "clipped", "fits", "level_table", "levels_of", "parse", "shown"]
 
 MOST_JSON_BYTES = 1 << 30  # a thousand puzzles of 107 panels with 300 confounders
 
 
-def parse(path: Path) -> dict[str, Any]:
-    """The puzzles of a file, not yet looked at; a sentence for whatever is no JSON object."""
+def parse(data: bytes, path: Path, *, unique: bool = False) -> dict[str, Any]:
+    """The puzzles of a file, not yet looked at; a sentence for whatever is no JSON object.
+
+    Args:
+        data: its content.
+        path: where it is from, for the sentence.
+        unique: whether a key that an object has twice is refused; that takes longer.
+    """
     try:
-        puzzles = json.loads(content(path, MOST_JSON_BYTES, "a JSON file"), object_pairs_hook=_unique)
+        puzzles = json.loads(data, object_pairs_hook=_unique if unique else None)
     except json.JSONDecodeError as error:
         ends = error.pos >= len(error.doc.rstrip())
         what = "that ends too early" if ends else f"that breaks ({error.msg})"

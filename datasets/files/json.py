@@ -27,7 +27,8 @@ from ..constellations import CONSTELLATIONS, SHORT_NAMES, Component
 from ..data_sets import listed_code, listed_rules
 from ..rules.base import RULES
 from .faults import Fault, consistent, gathered
-from .form import clipped, fits, level_table, levels_of, parse, shown
+from .finding import content
+from .form import MOST_JSON_BYTES, clipped, fits, level_table, levels_of, parse, shown
 
 __all__ = ["named_constellation", "read_json"]
 
@@ -65,14 +66,27 @@ def read_json(
         CorruptFileError: the file is damaged, or an answer is not the one that its rules ask for.
     """
     path = Path(path)
-    puzzles = parse(path)
+    data = content(path, MOST_JSON_BYTES, "a JSON file")
+    puzzles = parse(data, path)
     named = _MAXVAL_IN_NAME.search(path.stem)
     if maxval is None and named:
         maxval = int(named[1])
     if maxval is not None and not 1 <= maxval <= _LARGEST:
         raise SettingsError(f"read {path}", received=f"maxval = {maxval}", expected=f"1 to {_LARGEST}")
     arrays = _reader(path, puzzles, maxval, columns, faults).arrays(faults)
+    if data.count(b":") != _keys(arrays):  # else no object has a key twice, which the parser passes over
+        parse(data, path, unique=True)
     return consistent(arrays, [path], np.ones(len(arrays), dtype=np.bool_), faults)
+
+
+def _keys(arrays: PuzzleArrays) -> int:
+    """How many keys the objects of a file of these puzzles have."""
+    n, count = len(arrays), 4 * len(arrays)
+    for component in arrays.components:
+        single = component.slots == 1
+        count += len(RULE_SLOTS) * n + len(component.attributes) * int(component.exists.sum())
+        count += 0 if single else 2 * n * arrays.panels
+    return count
 
 
 def _reader(

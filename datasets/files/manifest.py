@@ -1,7 +1,7 @@
 """The manifest of a folder that ``python -m datasets.generate`` made: what was ordered, and a hash of every file.
 
-It carries its own checksum. Who reads the folder compares the hashes of what he reads; the command that made it compares
-all, and makes again what differs.
+It carries its own checksum. Who reads the folder compares the hashes of what he reads; the command that made it
+compares all, and makes again what differs.
 """
 
 from __future__ import annotations
@@ -143,20 +143,22 @@ def files_of(form: str, name: str, entry: object) -> list[str]:
         CorruptFileError: the entry is none of ours.
     """
     constellation = name.partition("/")[0]
-    if isinstance(entry, dict) and constellation in CONSTELLATIONS:
-        span, files = entry.get("puzzles"), entry.get("files")
-        if form == "raven" and isinstance(span, list) and [type(k) for k in span] == [int, int]:
-            if 0 <= span[0] <= span[1] <= span[0] + _MOST_PUZZLES:
-                stems = [f"{constellation}/{file_stem(k)}" for k in range(*span)]
-                return [f"{stem}{suffix}" for suffix in (".npz", ".xml") for stem in stems]
-        elif form != "raven" and isinstance(files, dict) and all(isinstance(hash_, str) for hash_ in files.values()):
-            if all(Path(file).name == file and file not in ("", "..") for file in files):
-                return [file if form == "json" else f"{constellation}/{file}" for file in files]
-    raise CorruptFileError(
-        f"read {MANIFEST}, unit {name[:60]!r}",
-        received="no such unit",
-        expected="<constellation>/<number> with its files",
-    )
+    given = entry if isinstance(entry, dict) and constellation in CONSTELLATIONS else {}
+    span, files = given.get("puzzles"), given.get("files")
+    if form == "raven" and isinstance(span, list) and [type(k) for k in span] == [int, int]:
+        if 0 <= span[0] <= span[1] <= span[0] + _MOST_PUZZLES:
+            stems = [f"{constellation}/{file_stem(k)}" for k in range(*span)]
+            return [f"{stem}{suffix}" for suffix in (".npz", ".xml") for stem in stems]
+    elif form != "raven" and isinstance(files, dict) and all(map(_is_file, files.items())):
+        return [file if form == "json" else f"{constellation}/{file}" for file in files]
+    expected = "<constellation>/<number> with its files"
+    raise CorruptFileError(f"read {MANIFEST}, unit {name[:60]!r}", received="no such unit", expected=expected)
+
+
+def _is_file(named: tuple[str, object]) -> bool:
+    """Whether a name stays within its folder and a hash is one."""
+    name, digest = named
+    return isinstance(digest, str) and Path(name).name == name and name not in ("", "..") and "\0" not in name
 
 
 def digests(paths: list[Path]) -> dict[str, str]:

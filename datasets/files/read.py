@@ -155,7 +155,7 @@ def _folder(path: Path, maxval: int | None, columns: int | None, faults: list[Fa
 
 
 def _as_written(path: Path, sets: Sets, digests: dict[Path, bytes] | None, faults: list[Fault] | None) -> Sets:
-    """Compares a folder that we wrote with its manifest; of the puzzles that are files each, drops those that differ."""
+    """Compares a folder that we wrote with its manifest, and drops what differs."""
     manifest = read_manifest(path)
     bad = []
     for name, entry in manifest["units"].items():

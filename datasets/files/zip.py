@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 __all__ = ["Members"]
 
 _LOCAL_HEADER = 30
-_END_HEADER = 22
+_END, _END_HEADER = b"PK\x05\x06", 22
 _LONGEST_COMMENT = 1 << 16
 _MOST_DIRECTORY = 1 << 16  # bytes that say what is inside: ours has 9 members, a shard about a hundred
 _ENCRYPTED = 0x1
@@ -41,9 +41,12 @@ class Members:
         if size > most:
             raise zipfile.BadZipFile(f"{size} bytes, more than {most}")
         self.bytes = size
-        file.seek(max(size - _END_HEADER - _LONGEST_COMMENT, 0))
+        file.seek(max(size - _END_HEADER, 0))
         end = file.read()
-        at = end.rfind(b"PK\x05\x06")
+        if not end.startswith(_END):  # a comment follows, or it is no zip file
+            file.seek(max(size - _END_HEADER - _LONGEST_COMMENT, 0))
+            end = file.read()
+        at = end.rfind(_END)
         if at >= 0 and int.from_bytes(end[at + 12 : at + 16], "little") > _MOST_DIRECTORY:
             raise zipfile.BadZipFile(f"a directory of more than {_MOST_DIRECTORY} bytes")
         self._archive = zipfile.ZipFile(file)

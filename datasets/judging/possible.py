@@ -90,6 +90,8 @@ def follows(puzzles: PuzzleArrays) -> Bools:
         counts = _matrices(puzzles, arrays.numbers)
         slots = arrays.slots
         for code, governed in enumerate(GOVERNED):
+            if not (arrays.governed == code).any():
+                continue
             domain: Domain = Values(1, slots) if governed == "Number" else SlotSets(slots)
             matrix = counts if governed == "Number" else sets
             right &= (
