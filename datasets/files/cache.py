@@ -33,8 +33,7 @@ from ..arrays import ComponentArrays, PuzzleArrays
 from ..constellations import CONSTELLATIONS
 from ..data_sets import data_set
 from .form import clipped
-from .npy import plain_array
-from .zip import Members
+from .zip import Members, plain_array
 
 __all__ = ["cache_root", "cached", "generator_version"]
 
@@ -51,7 +50,7 @@ _MEMBER = re.compile(
 STALE_SECONDS = 3600.0  # a temporary file older than this was left by a killed process
 NOT_THE_GENERATOR = {
     *("loaders.py", "holdout.py", "panels.py", "pmf.py", "puzzle.py", "splits.py"),
-    *("generate.py", "probe.py"),
+    *("check.py", "generate.py", "probe.py"),
 }
 NOT_THE_ROOMS = ("files", "judging", "pixels")
 

@@ -36,8 +36,7 @@ from ..pixels.drawing import IMAGE_SIZE, WHITE
 from ..rules.base import PUBLISHED, rules_named
 from ..splits import SPLITS
 from .form import clipped
-from .npy import plain_array
-from .zip import Members
+from .zip import Members, plain_array
 
 __all__ = [
     *("IMAGE_SHAPE", "PANELS", "Labels", "NpzPuzzle", "check_labels", "file_stem", "meta_matrices", "npz_bytes"),

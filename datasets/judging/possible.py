@@ -14,7 +14,7 @@ from ..making.sampling import keeps_entities, options
 from ..rules.base import Rule, declares
 from ..rules.consistency import panel_sets, panel_values
 from ..rules.domains import Bools, Domain, SlotSets, Values
-from .answer_faults import far, no_tree, repeated, unmarked
+from .answer_faults import doubled, far, no_tree, repeated, unmarked
 
 __all__ = ["contradictions", "faults", "follows", "possible"]
 
@@ -67,8 +67,11 @@ def contradictions(puzzles: PuzzleArrays) -> dict[str, Bools]:
     answers = right[np.arange(len(puzzles)), puzzles.target]
     found = {
         "the answer breaks a rule": ~answers,
-        "another candidate follows the rules": right.sum(axis=1) > answers,
+        "another candidate is like the answer": doubled(puzzles),
     }
+    if puzzles.maxval is None and all(arrays.uniformity is not None for arrays in puzzles.components):
+        # Otherwise entities that look alike may have been drawn one by one, which more candidates do.
+        found["another candidate follows the rules"] = right.sum(axis=1) > answers
     for c in range(len(puzzles.components)):
         found[f"component {c}: a rule that the grammar has not"] = _unknown_rule(puzzles, c)
     return found
