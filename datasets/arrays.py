@@ -101,8 +101,8 @@ class PuzzleArrays:
             where nothing says so.
         further: of files, names of the rules beside the published ones that occur in them all together: a part of the
             puzzles is judged by the same rules as the whole.
-        pixels: of files, object (N,): where each puzzle's pixels lie (:class:`datasets.files.images.Image`), None for a
-            file that has none; None: no file has any. Not compared. Who changes labels sets it to None.
+        pixels: of files, object (N,): where each puzzle's pixels lie (:class:`datasets.files.images.Image`); None:
+            they are drawn. Not compared. Who changes labels sets it to None.
     """
 
     dataset: str
@@ -233,8 +233,6 @@ class PuzzleArrays:
         def must(arrays: list[Array]) -> Array:
             return np.concatenate(arrays)
 
-        drawn = all(part.pixels is None for part in parts)
-        pixels = [np.full(len(part), None) if part.pixels is None else part.pixels for part in parts]
         components = []
         for k, component in enumerate(first.components):
             siblings = [part.components[k] for part in parts]
@@ -255,7 +253,7 @@ class PuzzleArrays:
             index=must([part.index for part in parts]),
             modified=join([part.modified for part in parts]),
             further=tuple(dict.fromkeys(name for part in parts for name in part.further)),
-            pixels=None if drawn else must(pixels),
+            pixels=join([part.pixels for part in parts]),
         )
 
     def validate(self) -> PuzzleArrays:

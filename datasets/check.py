@@ -16,6 +16,7 @@ from vsa.errors import CorruptFileError, SettingsError, VSAError
 from .arrays import PuzzleArrays
 from .files.faults import Fault
 from .files.images import images_of
+from .files.manifest import broken, differing, is_ours, read_manifest
 from .files.read import read_with_faults
 from .judging.possible import faults as faults_of
 from .pixels.render import render
@@ -52,19 +53,36 @@ def check(path: str | PathLike[str], *, pixels: bool = True, maxval: int | None 
     Raises:
         VSAError: there is nothing at the path.
     """
+    path = Path(path)
     sets, faults = read_with_faults(path, maxval=maxval)
+    changed = _changed(path, {fault.path for fault in faults})
+    faults += changed
     sound = 0
     for name, arrays in sets.items():
-        good = np.ones(len(arrays), dtype=np.bool_)
+        files = {fault.path for fault in changed}
+        good = np.array([_place(path, name, arrays, i) not in files for i in range(len(arrays))])
         for i, words in (*_odd(arrays), *(_drawn_otherwise(arrays) if pixels else ())):
             if good[i]:
                 good[i] = False
-                place = _place(Path(path), name, arrays, i)
+                place = _place(path, name, arrays, i)
                 faults.append(
                     Fault(place, CorruptFileError(f"check {place}, puzzle {arrays.index[i]}", received=words))
                 )
         sound += int(good.sum())
     return sound, faults
+
+
+def _changed(path: Path, known: set[Path]) -> list[Fault]:
+    """Files of a folder that we wrote, and that reading does not look at, which are not as they were written."""
+    if not path.is_dir() or not is_ours(path):
+        return []
+    manifest = read_manifest(path)
+    return [
+        Fault(file, broken(file, what, path, manifest))
+        for name, entry in manifest["units"].items()
+        for file, what in differing(path, manifest["form"], name, entry)
+        if file not in known
+    ]
 
 
 def _odd(arrays: PuzzleArrays) -> Iterator[tuple[int, str]]:
@@ -76,11 +94,13 @@ def _odd(arrays: PuzzleArrays) -> Iterator[tuple[int, str]]:
 
 def _drawn_otherwise(arrays: PuzzleArrays) -> Iterator[tuple[int, str]]:
     """Pictures that are damaged, or not those of the labels."""
-    if arrays.pixels is None:
+    if arrays.pixels is None or not any(image.held for image in arrays.pixels):
         return
     for start in range(0, len(arrays), _CHUNK):
         drawn = render(arrays[start : start + _CHUNK])
         for i, wanted in enumerate(drawn, start):
+            if not arrays.pixels[i].held:
+                continue
             try:
                 found = images_of(arrays[i : i + 1])[0]
             except VSAError as error:
@@ -93,9 +113,8 @@ def _drawn_otherwise(arrays: PuzzleArrays) -> Iterator[tuple[int, str]]:
 
 def _place(path: Path, name: str, arrays: PuzzleArrays, i: int) -> Path:
     """The file of a puzzle."""
-    image: Any = None if arrays.pixels is None else arrays.pixels[i]
-    if image is not None:
-        return Path(image.path)
+    if arrays.pixels is not None:
+        return Path(arrays.pixels[i].path)
     return path / f"{name}.json" if (path / f"{name}.json").is_file() else path
 
 

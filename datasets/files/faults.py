@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from ..judging.possible import contradictions
 __all__ = ["Fault", "consistent", "gathered"]
 
 
-class Fault(NamedTuple):
+@dataclass(frozen=True)
+class Fault:
     """What is wrong with a file.
 
     Args:

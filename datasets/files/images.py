@@ -24,7 +24,16 @@ Pixels = NDArray[np.uint8]
 
 
 class Image(Protocol):
-    """Where one puzzle's pixels lie; :attr:`PuzzleArrays.pixels` holds one for each puzzle."""
+    """Where one puzzle's pixels lie; :attr:`PuzzleArrays.pixels` holds one for each puzzle.
+
+    ``path`` is the file, ``held`` says whether it has pixels.
+    """
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def held(self) -> bool: ...
 
     def fill(self, out: Pixels, target: int, matrix: NDArray[Any], structure: tuple[str, ...]) -> None:
         """Reads the pixels.
@@ -46,9 +55,11 @@ class NpzImage:
 
     Args:
         path: the file.
+        held: whether it has any.
     """
 
     path: Path
+    held: bool = True
 
     def fill(self, out: Pixels, target: int, matrix: NDArray[Any], structure: tuple[str, ...]) -> None:
         """As :meth:`Image.fill`.
@@ -82,11 +93,12 @@ def images_of(puzzles: PuzzleArrays, *, draw: bool = False) -> Pixels:
         SettingsError: some files have pixels and others have not.
         UnsupportedError: puzzles that have no pixels, as I-RAVEN-X.
     """
-    if puzzles.pixels is None or draw:
+    images = [] if puzzles.pixels is None or draw else puzzles.pixels.tolist()
+    held = [image.held for image in images]
+    if not any(held):
         return render(puzzles)
-    images = puzzles.pixels.tolist()
-    if None in images:
-        number = puzzles.index[images.index(None)]
+    if not all(held):
+        number = puzzles.index[held.index(False)]
         raise SettingsError(
             "read images",
             received=f"puzzle {number} of {puzzles.constellation}, whose file has none, among others that have",

@@ -101,6 +101,11 @@ class ShardImage:
     row: int
     again: str
 
+    @property
+    def held(self) -> bool:
+        """There is no object for a shard without pixels."""
+        return True
+
     def fill(self, out: Pixels, target: int, matrix: NDArray[Any], structure: tuple[str, ...]) -> None:
         """As :meth:`datasets.files.images.Image.fill`.
 

@@ -108,7 +108,7 @@ def _joined(constellation: str, puzzles: list[_Puzzle]) -> PuzzleArrays:
         )
     modified = [puzzle.modified for puzzle in puzzles]
     pixels = np.empty(len(puzzles), dtype=object)
-    pixels[:] = [NpzImage(puzzle.path.with_suffix(".npz")) if puzzle.labels.image else None for puzzle in puzzles]
+    pixels[:] = [NpzImage(puzzle.path.with_suffix(".npz"), puzzle.labels.image) for puzzle in puzzles]
     return PuzzleArrays(
         dataset="files",
         constellation=constellation,
@@ -118,7 +118,7 @@ def _joined(constellation: str, puzzles: list[_Puzzle]) -> PuzzleArrays:
         target=np.array([puzzle.labels.target for puzzle in puzzles], dtype=np.int8),
         index=np.array([puzzle.number for puzzle in puzzles], dtype=np.int64),
         modified=None if any(m is None for m in modified) else np.stack([m for m in modified if m is not None]),
-        pixels=pixels if any(puzzle.labels.image for puzzle in puzzles) else None,
+        pixels=pixels,
     )
 
 

@@ -90,7 +90,7 @@ def picture(puzzle: Puzzle, *, answer: bool = False) -> bytes | None:
         The file; None where the puzzle has no pixels or OpenCV is not installed.
     """
     try:
-        if puzzle.pixels is None:
+        if puzzle.pixels is None or not puzzle.pixels.held:
             opencv()
         from ..files.images import images_of  # here: puzzles that are made do without the readers
 
