@@ -188,31 +188,43 @@ class Shards:
             self._refuse(field, "other bytes than the manifest's hash says", "the file as it was written", again)
         return path
 
-    def arrays(self, constellation: str, faults: list[Fault] | None = None) -> PuzzleArrays:
+    def arrays(self, constellation: str) -> PuzzleArrays:
         """The labels of a constellation's puzzles.
 
         Args:
             constellation: published or short name.
-            faults: gathers what is wrong with single shards, which are left out then; None: the first is raised.
 
         Returns:
             The puzzles in the order of their numbers.
 
         Raises:
-            CorruptFileError: a shard is missing or damaged; all are, where faults are gathered.
+            CorruptFileError: a shard is missing or damaged.
         """
         name = self._resolve(constellation)
         if name not in self._arrays:
-            parts = []
-            for number, files in self._files[name].items():
-                file = f"{number}.npz"
-                with gathered(faults, self.folder / name / file):
-                    part = self._labels(name, self._path(name, file, files.get(file)))
-                    parts.append(self._with_pixels(part, name, number))
-            if not parts:
-                self._refuse(name, "damaged shards alone", "puzzles")
-            self._arrays[name] = PuzzleArrays.concatenate(parts)
+            self._arrays[name] = PuzzleArrays.concatenate(self.parts(name))
         return self._arrays[name]
+
+    def parts(self, constellation: str, faults: list[Fault] | None = None) -> list[PuzzleArrays]:
+        """The labels of a constellation's puzzles, shard by shard.
+
+        Args:
+            constellation: published name of one that the folder holds.
+            faults: gathers what is wrong with single shards, which are left out then; None: the first is raised.
+
+        Returns:
+            A part for each shard.
+
+        Raises:
+            CorruptFileError: a shard is missing or damaged.
+        """
+        parts = []
+        for number, files in self._files[constellation].items():
+            file = f"{number}.npz"
+            with gathered(faults, self.folder / constellation / file):
+                part = self._labels(constellation, self._path(constellation, file, files.get(file)))
+                parts.append(self._with_pixels(part, constellation, number))
+        return parts
 
     def _with_pixels(self, part: PuzzleArrays, constellation: str, number: str) -> PuzzleArrays:
         file = f"{number}.images.npy"
@@ -295,8 +307,5 @@ def read_shards(folder: str | PathLike[str], faults: list[Fault] | None = None) 
         Puzzles by published constellation name.
     """
     shards = Shards(folder)
-    found = {}
-    for name in shards.constellations:
-        with gathered(faults, shards.folder / name):
-            found[name] = shards.arrays(name, faults)
-    return found
+    found = {name: shards.parts(name, faults) for name in shards.constellations}
+    return {name: PuzzleArrays.concatenate(parts) for name, parts in found.items() if parts}
