@@ -179,7 +179,7 @@ def read_whole(path: Path, limit: int = LIMIT) -> bytes:
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         try:
-            content = file.read(limit + 1) if size <= limit else b""
+            content = file.read(size + 1) if size <= limit else b""  # read(limit) would take that much memory
         except OSError as error:
             refusal = f"the system's refusal: {error.strerror or error}"
             raise CorruptFileError(f"read {path}", received=refusal) from error
