@@ -18,7 +18,7 @@ from vsa.errors import CorruptFileError, SettingsError, VSAError
 
 from ..constellations import CONSTELLATIONS
 from .finding import content
-from .npz import file_stem
+from .npz import MOST_BYTES, file_stem, npz_hash
 
 __all__ = [
     *(
@@ -33,7 +33,7 @@ __all__ = [
         "is_ours",
         "is_shards",
     ),
-    *("read_manifest", "write_manifest"),
+    *("read_manifest", "shortened", "write_manifest"),
 ]
 
 MANIFEST = "manifest.json"
@@ -161,17 +161,19 @@ def _is_file(named: tuple[str, object]) -> bool:
     return isinstance(digest, str) and Path(name).name == name and name not in ("", "..") and "\0" not in name
 
 
-def digests(paths: list[Path]) -> dict[str, str]:
+def shortened(written: Mapping[Path, str]) -> dict[str, str]:
     """What the manifest holds of puzzles that are files each.
 
     Args:
-        paths: npz and xml files, in the order of the puzzles.
+        written: the hashes of npz and xml files, in the order of the puzzles.
 
     Returns:
-        The beginnings of their hashes, one after the other, by suffix.
+        Their beginnings, one after the other, by suffix.
     """
-    kinds = {suffix: [path for path in paths if path.suffix == f".{suffix}"] for suffix in ("npz", "xml")}
-    return {suffix: "".join(file_hash(path)[:_SHORT] for path in kind) for suffix, kind in kinds.items()}
+    return {
+        suffix: "".join(hash_[:_SHORT] for path, hash_ in written.items() if path.suffix == f".{suffix}")
+        for suffix in ("npz", "xml")
+    }
 
 
 def differing(
@@ -210,7 +212,10 @@ def differing(
             wanted = hashes[at : at + _SHORT]
         else:
             wanted = held["files"][path.name]
-        found = known[path].hex() if known is not None and path in known else file_hash(path)
+        if form == "raven" and path.suffix == ".npz":
+            found = npz_hash(content(path, MOST_BYTES, "an npz"), verify=True)
+        else:
+            found = known[path].hex() if known is not None and path in known else file_hash(path)
         if found[: len(wanted)] != wanted or not wanted:
             yield path, "not as it was written (its hash is not the manifest's)"
 

@@ -13,6 +13,7 @@ Reference:
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import math
 import zipfile
@@ -39,7 +40,18 @@ from .form import clipped
 from .zip import Members, plain_array
 
 __all__ = [
-    *("IMAGE_SHAPE", "PANELS", "Labels", "NpzPuzzle", "check_labels", "file_stem", "meta_matrices", "npz_bytes"),
+    *(
+        "IMAGE_SHAPE",
+        "MOST_BYTES",
+        "PANELS",
+        "Labels",
+        "NpzPuzzle",
+        "check_labels",
+        "file_stem",
+        "meta_matrices",
+        "npz_bytes",
+    ),
+    "npz_hash",
     *("read_into", "read_labels", "read_npz", "structure_of"),
 ]
 
@@ -52,8 +64,8 @@ META_STRUCTURE = (
     *("Up_Center_Single", "Down_Center_Single", "Out_Center_Single", "In_Center_Single", "In_Distribute_Four"),
 )
 IMAGE_SHAPE = (PANELS, IMAGE_SIZE, IMAGE_SIZE)
-_MOST_FILE = 1 << 23
-_MOST_BYTES = {"image": 1 << 22}  # a member that claims more than this is not what it should be
+MOST_BYTES = 1 << 23
+_MOST_OF = {"image": 1 << 22}  # a member that claims more than this is not what it should be
 _FEW_BYTES = 1 << 14
 _NOTES = ("target", "predict", "meta_matrix", "meta_target", "structure", "meta_structure")
 _ENDS = (slice(None), slice(None, None, IMAGE_SIZE - 1), slice(None, None, IMAGE_SIZE - 1))  # the corners of a panel
@@ -193,6 +205,29 @@ def npz_bytes(arrays: PuzzleArrays, images: Array | None) -> list[bytes]:
     return files
 
 
+def npz_hash(data: bytes, *, verify: bool = False) -> str:
+    """A hash of a file of :func:`npz_bytes` that costs little: the image counts by its checksum in the zip's headers.
+
+    Args:
+        data: the file.
+        verify: whether the image is compared with that checksum, which is for whoever reads the file.
+
+    Returns:
+        64 hexadecimal digits; other ones where the image is not that of the checksum.
+    """
+    name = data.find(b"image.npy")
+    start = data.find(_image_header(), name) + len(_image_header())
+    if name < 16 or start <= name + len(_image_header()):
+        return hashlib.sha256(data).hexdigest()
+    stop = start + math.prod(IMAGE_SHAPE)
+    found = hashlib.sha256(data[:start] + data[stop:])
+    if verify and zlib.crc32(data[start - len(_image_header()) : stop]) != int.from_bytes(
+        data[name - 16 : name - 12], "little"
+    ):
+        found.update(b"another image")
+    return found.hexdigest()
+
+
 @functools.cache
 def _image_header() -> bytes:
     return _npy(np.empty(IMAGE_SHAPE, dtype=np.uint8))[: -math.prod(IMAGE_SHAPE)]
@@ -272,7 +307,7 @@ def read_into(path: Path, out: NDArray[np.uint8] | None) -> NpzPuzzle:
 def _opened(path: Path) -> Iterator[Members]:
     """The members of a file; a sentence for whatever is no npz."""
     try:
-        with open_regular(path) as file, Members(file, _MOST_FILE) as archive:
+        with open_regular(path) as file, Members(file, MOST_BYTES) as archive:
             yield archive
     except SettingsError:
         expected = "an npz of a puzzle"
@@ -291,7 +326,7 @@ def _opened(path: Path) -> Iterator[Members]:
 def _found(archive: Members, path: Path, name: str, out: NDArray[np.uint8] | None = None) -> Array | None:
     if f"{name}.npy" not in archive.names:
         return None
-    size, most = archive.size(f"{name}.npy"), _MOST_BYTES.get(name, _FEW_BYTES)
+    size, most = archive.size(f"{name}.npy"), _MOST_OF.get(name, _FEW_BYTES)
     if size > most:
         _refuse(path, name, f"{size} bytes", f"at most {most}")
     try:

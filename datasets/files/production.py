@@ -21,8 +21,8 @@ from ..data_sets import DATA_SETS, DataSet, data_set
 from ..making.generation import MOST_NUMBER, generate
 from ..rules.base import RULES, Rule
 from .cache import generator_version
-from .manifest import FORMAT, MANIFEST, differing, digests, files_of, read_manifest, write_manifest
-from .raven import write_raven
+from .manifest import FORMAT, MANIFEST, differing, files_of, read_manifest, shortened, write_manifest
+from .raven import write_hashed
 from .shards import SHARD_PUZZLES, write_shard
 from .write import write_json
 
@@ -167,8 +167,8 @@ class Maker:
                 return {"files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}}
             if order.form == "shards":
                 return {"files": write_shard(arrays, folder / unit.constellation, unit.number, images=order.images)}
-            paths = write_raven(arrays, folder / unit.constellation, images=order.images, overwrite=True)
-            return {"puzzles": [unit.start, unit.start + unit.n], **digests(paths)}
+            written = write_hashed(arrays, folder / unit.constellation, images=order.images, overwrite=True)
+            return {"puzzles": [unit.start, unit.start + unit.n], **shortened(written)}
         except WriteError as error:
             raise WriteError(
                 error.operation,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vsa.commands.files import WriteError, write_whole
+from vsa.commands.files import WriteError, checksum, write_whole
 from vsa.errors import VSAError
 
 from ..arrays import CANDIDATES, GOVERNED, MODIFIABLE, RULE_SLOTS, PuzzleArrays
@@ -23,7 +23,7 @@ from ..pixels.drawing import real_box, run_lengths
 from ..pixels.render import entity_codes, prepare, split_code, sprites_of
 from ..rules.base import rule_name
 from .images import images_of
-from .npz import file_stem, npz_bytes
+from .npz import file_stem, npz_bytes, npz_hash
 
 __all__ = ["write_raven", "xml_texts"]
 
@@ -140,7 +140,25 @@ def write_raven(
     Raises:
         VSAError: a file exists or can't be written, or the puzzles have no such form.
     """
-    folder = Path(folder)
+    return list(write_hashed(arrays, Path(folder), images=images, overwrite=overwrite))
+
+
+def write_hashed(arrays: PuzzleArrays, folder: Path, *, images: bool, overwrite: bool) -> dict[Path, str]:
+    """As :func:`write_raven`, with the hashes of what is written.
+
+    Args:
+        arrays: the puzzles.
+        folder: of the constellation; made if need be.
+        images: whether the npz holds the image.
+        overwrite: whether existing files may be replaced.
+
+    Returns:
+        The files, npz and xml in turn, with :func:`datasets.files.npz.npz_hash` or SHA-256.
+
+    Raises:
+        VSAError: as :func:`write_raven`.
+    """
+    written: dict[Path, str] = {}
     paths = [folder / f"{file_stem(int(k))}{suffix}" for k in arrays.index for suffix in (".npz", ".xml")]
     present = [] if overwrite else [path for path in paths if path.exists()]
     if present:
@@ -154,8 +172,9 @@ def write_raven(
             part = arrays[start : start + _CHUNK]
             packed, texts = npz_bytes(part, images_of(part) if images else None), xml_texts(part)
             for k, (data, text) in enumerate(zip(packed, texts, strict=True)):
-                write_whole(paths[2 * (start + k)], data, durable=False)
-                write_whole(paths[2 * (start + k) + 1], text.encode("ascii"), durable=False)
+                for path, content in zip(paths[2 * (start + k) :][:2], (data, text.encode("ascii")), strict=True):
+                    write_whole(path, content, durable=False)  # the manifest vouches for thousands of files
+                    written[path] = npz_hash(content) if path.suffix == ".npz" else checksum(content)
     except WriteError:
         raise
     except OSError as error:
@@ -165,4 +184,4 @@ def write_raven(
             expected="a folder with free space that may be written",
             hint="choose another folder",
         ) from error
-    return paths
+    return written

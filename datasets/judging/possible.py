@@ -188,6 +188,8 @@ def _entity_codes(puzzles: PuzzleArrays, c: int) -> np.ndarray:
     arrays = puzzles.components[c]
     code = np.zeros(arrays.exists.shape, dtype=np.int64)
     for name in ("Type", "Size", "Color", *(("Angle",) if puzzles.maxval is None else ())):
+        if name not in arrays.attributes:  # files may say nothing about angles
+            continue
         levels = arrays.attributes[name].astype(np.int64)
         if name in RULE_SLOTS:
             constant = declares(arrays.rules[:, RULE_SLOTS.index(name)], "keeps_values")

@@ -354,7 +354,7 @@ def run(good: Path, tmp_path: Path, cases: int, first: int) -> None:
 
 
 def test_drawn_attacks_on_every_reader(good: Path, tmp_path: Path) -> None:
-    run(good, tmp_path, 250, 0)
+    run(good, tmp_path, 500, 0)
 
 
 @pytest.mark.slow
