@@ -18,7 +18,8 @@ from vsa.errors import CorruptFileError, SettingsError, VSAError
 
 from ..constellations import CONSTELLATIONS
 from .finding import content
-from .npz import MOST_BYTES, file_stem, npz_hash
+from .npz import MOST_BYTES, file_stem
+from .raven import npz_hash
 
 __all__ = [
     *(
@@ -88,7 +89,9 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
         folder: where.
         manifest: its content.
     """
-    write_whole(folder / MANIFEST, (json.dumps(sealed(manifest), indent=1, sort_keys=True) + "\n").encode())
+    write_whole(
+        folder / MANIFEST, (json.dumps(sealed(manifest), indent=1, sort_keys=True) + "\n").encode(), durable=False
+    )
 
 
 def is_ours(folder: Path) -> bool:

@@ -13,7 +13,6 @@ Reference:
 from __future__ import annotations
 
 import functools
-import hashlib
 import io
 import math
 import zipfile
@@ -40,19 +39,8 @@ from .form import clipped
 from .zip import Members, plain_array
 
 __all__ = [
-    *(
-        "IMAGE_SHAPE",
-        "MOST_BYTES",
-        "PANELS",
-        "Labels",
-        "NpzPuzzle",
-        "check_labels",
-        "file_stem",
-        "meta_matrices",
-        "npz_bytes",
-    ),
-    "npz_hash",
-    *("read_into", "read_labels", "read_npz", "structure_of"),
+    *("IMAGE_SHAPE", "META_STRUCTURE", "MOST_BYTES", "PANELS", "Labels", "NpzPuzzle", "check_labels", "file_stem"),
+    *("image_header", "meta_matrices", "npy_bytes", "read_into", "read_labels", "read_npz", "structure_of"),
 ]
 
 PANELS = 16
@@ -169,71 +157,25 @@ def meta_matrices(arrays: PuzzleArrays) -> Array:
     return matrix
 
 
-def npz_bytes(arrays: PuzzleArrays, images: Array | None) -> list[bytes]:
-    """The npz files of puzzles; the same puzzles give the same bytes.
-
-    ``predict`` is the target: the rules of a puzzle single its answer out, and the original generator's solver found it
-    in all 17,500 reference puzzles.
-
-    Args:
-        arrays: N puzzles.
-        images: uint8 (N, 16, 160, 160), or None to leave the member out.
-
-    Returns:
-        N files.
-    """
-    structure = structure_of(arrays.constellation)
-    meta_structure = np.array([name in structure for name in META_STRUCTURE], dtype=np.uint8)
-    common = {"meta_structure": _npy(meta_structure), "structure": _npy(np.array([t.encode() for t in structure]))}
-    header = _image_header()
-    targets = [_npy(np.array(t, dtype=np.int64)) for t in range(CANDIDATES)]
-    files = []
-    for i, matrix in enumerate(meta_matrices(arrays)):
-        target = targets[int(arrays.target[i])]
-        members = {"target": target, "predict": target}
-        if images is not None:
-            members["image"] = header + images[i].tobytes()
-        members["meta_matrix"] = _npy(matrix)
-        members["meta_structure"] = common["meta_structure"]
-        members["meta_target"] = _npy(np.bitwise_or.reduce(matrix))
-        members["structure"] = common["structure"]
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-            for name, data in members.items():
-                archive.writestr(zipfile.ZipInfo(f"{name}.npy"), data)  # dated 1980: the bytes depend on nothing else
-        files.append(buffer.getvalue())
-    return files
-
-
-def npz_hash(data: bytes, *, verify: bool = False) -> str:
-    """A hash of a file of :func:`npz_bytes` that costs little: the image counts by its checksum in the zip's headers.
-
-    Args:
-        data: the file.
-        verify: whether the image is compared with that checksum, which is for whoever reads the file.
-
-    Returns:
-        64 hexadecimal digits; other ones where the image is not that of the checksum.
-    """
-    name = data.find(b"image.npy")
-    start = data.find(_image_header(), name) + len(_image_header())
-    if name < 16 or start <= name + len(_image_header()):
-        return hashlib.sha256(data).hexdigest()
-    stop = start + math.prod(IMAGE_SHAPE)
-    found = hashlib.sha256(data[:start] + data[stop:])
-    if verify and zlib.crc32(data[start - len(_image_header()) : stop]) != int.from_bytes(
-        data[name - 16 : name - 12], "little"
-    ):
-        found.update(b"another image")
-    return found.hexdigest()
-
-
 @functools.cache
-def _image_header() -> bytes:
-    return _npy(np.empty(IMAGE_SHAPE, dtype=np.uint8))[: -math.prod(IMAGE_SHAPE)]
+def image_header() -> bytes:
+    """The bytes with which the member ``image`` begins.
+
+    Returns:
+        An npy header.
+    """
+    return npy_bytes(np.empty(IMAGE_SHAPE, dtype=np.uint8))[: -math.prod(IMAGE_SHAPE)]
 
 
-def _npy(array: Array) -> bytes:
+def npy_bytes(array: Array) -> bytes:
+    """An array as an npy file.
+
+    Args:
+        array: of numbers or text.
+
+    Returns:
+        The file.
+    """
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, array, allow_pickle=False)
     return buffer.getvalue()
@@ -330,7 +272,7 @@ def _found(archive: Members, path: Path, name: str, out: NDArray[np.uint8] | Non
     if size > most:
         _refuse(path, name, f"{size} bytes", f"at most {most}")
     try:
-        if out is not None and archive.read_into(f"{name}.npy", _image_header(), out):
+        if out is not None and archive.read_into(f"{name}.npy", image_header(), out):
             return out
         return plain_array(archive.read(f"{name}.npy"))
     except (ValueError, zlib.error, zipfile.BadZipFile) as error:

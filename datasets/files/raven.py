@@ -7,11 +7,18 @@ little, so their text is made once per process.
 from __future__ import annotations
 
 import functools
+import hashlib
+import io
 import json
+import math
+import zipfile
+import zlib
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vsa.commands.files import WriteError, checksum, write_whole
 from vsa.errors import VSAError
@@ -23,10 +30,11 @@ from ..pixels.drawing import real_box, run_lengths
 from ..pixels.render import entity_codes, prepare, split_code, sprites_of
 from ..rules.base import rule_name
 from .images import images_of
-from .npz import file_stem, npz_bytes, npz_hash
+from .npz import IMAGE_SHAPE, META_STRUCTURE, file_stem, image_header, meta_matrices, npy_bytes, structure_of
 
-__all__ = ["write_raven", "xml_texts"]
+__all__ = ["npz_bytes", "npz_hash", "write_hashed", "write_raven", "xml_texts"]
 
+_NAME, _CHECKSUM = 30, 14  # where a member's local header has them
 _CHUNK = 64  # puzzles whose images are held at a time
 
 
@@ -120,6 +128,68 @@ def _modified(arrays: PuzzleArrays, i: int) -> str:
         )
         candidates.append(f'<Candidate id="{k}">{changed}</Candidate>' if changed else f'<Candidate id="{k}" />')
     return f"<Modified_attributes>{''.join(candidates)}</Modified_attributes>"
+
+
+def npz_bytes(arrays: PuzzleArrays, images: NDArray[Any] | None) -> list[bytes]:
+    """The npz files of puzzles; the same puzzles give the same bytes.
+
+    ``predict`` is the target: the rules of a puzzle single its answer out, and the original generator's solver found it
+    in all 17,500 reference puzzles.
+
+    Args:
+        arrays: N puzzles.
+        images: uint8 (N, 16, 160, 160), or None to leave the member out.
+
+    Returns:
+        N files.
+    """
+    structure = structure_of(arrays.constellation)
+    meta_structure = np.array([name in structure for name in META_STRUCTURE], dtype=np.uint8)
+    common = {
+        "meta_structure": npy_bytes(meta_structure),
+        "structure": npy_bytes(np.array([t.encode() for t in structure])),
+    }
+    header = image_header()
+    targets = [npy_bytes(np.array(t, dtype=np.int64)) for t in range(CANDIDATES)]
+    files = []
+    for i, matrix in enumerate(meta_matrices(arrays)):
+        target = targets[int(arrays.target[i])]
+        members = {"target": target, "predict": target}
+        if images is not None:
+            members["image"] = header + images[i].tobytes()
+        members["meta_matrix"] = npy_bytes(matrix)
+        members["meta_structure"] = common["meta_structure"]
+        members["meta_target"] = npy_bytes(np.bitwise_or.reduce(matrix))
+        members["structure"] = common["structure"]
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+            for name, data in members.items():
+                archive.writestr(zipfile.ZipInfo(f"{name}.npy"), data)  # dated 1980: the bytes depend on nothing else
+        files.append(buffer.getvalue())
+    return files
+
+
+def npz_hash(data: bytes, *, verify: bool = False) -> str:
+    """A hash of a file of :func:`npz_bytes` that costs little: the image counts by its checksum in the zip's headers.
+
+    Args:
+        data: the file.
+        verify: whether the image is compared with that checksum, which is for whoever reads the file.
+
+    Returns:
+        64 hexadecimal digits; other ones where the image is not that of the checksum.
+    """
+    name, header = data.find(b"image.npy"), image_header()
+    first = data.find(header, name)
+    if name < _NAME - _CHECKSUM or first < name:
+        return checksum(data)
+    start = first + len(header)
+    stop = start + math.prod(IMAGE_SHAPE)
+    found = hashlib.sha256(data[:start] + data[stop:])
+    held = data[name - _NAME + _CHECKSUM :][:4]  # of the member's local header
+    if verify and zlib.crc32(data[first:stop]) != int.from_bytes(held, "little"):
+        found.update(b"another image")
+    return found.hexdigest()
 
 
 def write_raven(

@@ -17,8 +17,8 @@ import datasets
 from datasets.arrays import PuzzleArrays, equal
 from datasets.constellations import CONSTELLATIONS
 from datasets.files.images import read_images
-from datasets.files.npz import file_stem, npz_bytes, read_npz
-from datasets.files.raven import write_raven, xml_texts
+from datasets.files.npz import file_stem, read_npz
+from datasets.files.raven import npz_bytes, write_raven, xml_texts
 from datasets.files.read import read, write_json
 from datasets.pixels.render import render
 from vsa.errors import CorruptFileError, VSAError
