@@ -248,7 +248,8 @@ def _manifest(folder: Path, kind: _Kind) -> dict[str, Any]:
     except SettingsError:
         return empty  # there is none
     except VSAError:
-        log.warning("the manifest of %s can't be read: its puzzles are made again", folder)
+        if folder.is_dir():
+            log.warning("the manifest of %s can't be read: its puzzles are made again", folder)
         return empty
     if any(manifest.get(key) != empty[key] for key in ("format", "generator", "settings")) or not isinstance(
         manifest.get("shards"), dict
