@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import NoReturn
 
 from vsa.commands.files import read_whole
 from vsa.errors import CorruptFileError, SettingsError
@@ -29,10 +30,15 @@ def of_puzzles(folder: Path, suffix: str) -> list[Path]:
         The files in order.
     """
     found = []
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in os.walk(folder, onerror=_refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(place, name) for name in files if name.endswith(suffix) and not name.startswith(".")]
     return sorted(path for path in found if suffix != ".npz" or NUMBER.fullmatch(path.stem))
+
+
+def _refuse(error: OSError) -> NoReturn:
+    received = error.strerror or repr(error)
+    raise CorruptFileError(f"read {error.filename}", received=received, expected="a folder that may be read") from error
 
 
 def json_files(folder: Path, *others: str) -> list[Path]:

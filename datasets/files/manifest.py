@@ -116,21 +116,6 @@ def is_ours(folder: Path) -> bool:
     return True
 
 
-def is_shards(folder: Path) -> bool:
-    """Whether a folder holds shards.
-
-    Args:
-        folder: any.
-
-    Returns:
-        True where a manifest says so.
-
-    Raises:
-        CorruptFileError: the manifest is damaged.
-    """
-    return is_ours(folder) and read_manifest(folder)["form"] == "shards"
-
-
 def files_of(form: str, name: str, entry: object) -> list[str]:
     """The files of a unit that is done, relative to the folder.
 
