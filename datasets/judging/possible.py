@@ -87,7 +87,7 @@ def follows(puzzles: PuzzleArrays) -> Bools:
         bool (N, 8).
     """
     n = len(puzzles)
-    right = np.ones((n, CANDIDATES), dtype=np.bool_)
+    right, grammar = np.ones((n, CANDIDATES), dtype=np.bool_), puzzles.grammar
     for c, arrays in enumerate(puzzles.components):
         sets = _matrices(puzzles, panel_sets(puzzles, c))
         counts = _matrices(puzzles, arrays.numbers)
@@ -98,25 +98,25 @@ def follows(puzzles: PuzzleArrays) -> Bools:
             domain: Domain = Values(1, slots) if governed == "Number" else SlotSets(slots)
             matrix = counts if governed == "Number" else sets
             right &= (
-                _check_rules(puzzles.grammar, matrix, arrays.rules[:, 0], arrays.parameters[:, 0], domain)
+                _check_rules(grammar, matrix, arrays.rules[:, 0], arrays.parameters[:, 0], domain)
                 | (arrays.governed != code)[:, None]
             )
         keeps = keeps_entities(arrays.rules, arrays.governed)
         moves = _moves(puzzles, c)
+        uniform = _uniform(puzzles, c)[:, None]
         for k, attribute in enumerate(ENTITY_ATTRIBUTES, start=1):
             name = attribute.name
             values = panel_values(puzzles, c, name)
             shown = _matrices(puzzles, values >= 0).all(axis=(2, 3))
             low, high, offset = _range(puzzles, c, name)
             fits = _check_rules(
-                puzzles.grammar,
+                grammar,
                 _matrices(puzzles, values) + offset,
                 arrays.rules[:, k],
                 arrays.parameters[:, k],
                 Values(low + offset, high + offset, puzzles.maxval is None),
             )
             constant = declares(arrays.rules[:, k], "keeps_values")[:, None]
-            uniform = _uniform(puzzles, c)[:, None]
             kept = moves & (shown | ~uniform)
             drawn = (fits & shown) | ~uniform  # new, unlike entities in every panel: nothing to follow
             right &= np.where(constant, np.where(keeps[:, None], kept, drawn), fits & shown)
