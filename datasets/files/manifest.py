@@ -22,19 +22,8 @@ from .npz import MOST_BYTES, file_stem
 from .raven import npz_hash
 
 __all__ = [
-    *(
-        "FORMAT",
-        "MANIFEST",
-        "broken",
-        "command",
-        "differing",
-        "digests",
-        "file_hash",
-        "files_of",
-        "is_ours",
-        "is_shards",
-    ),
-    *("read_manifest", "shortened", "write_manifest"),
+    *("FORMAT", "MANIFEST", "broken", "command", "differing", "file_hash", "files_of", "is_ours", "read_manifest"),
+    *("shortened", "write_manifest"),
 ]
 
 MANIFEST = "manifest.json"
