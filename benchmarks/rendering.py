@@ -25,7 +25,7 @@ import torch
 
 import datasets
 from datasets.constellations import CONSTELLATIONS
-from datasets.files.npz import read_images
+from datasets.files.images import read_images
 from datasets.files.production import Order, produce
 from datasets.files.raven import write_raven
 from datasets.files.read import read

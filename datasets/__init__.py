@@ -49,7 +49,7 @@ _HOME = {
     "generate": "making.generation",
     "Puzzle": "puzzle",
     "read": "files.read",
-    "read_images": "files.npz",
+    "read_images": "files.images",
     "Shards": "files.shards",
     "show": "pixels.showing",
     "write_json": "files.read",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,6 +101,8 @@ class PuzzleArrays:
             where nothing says so.
         further: of files, names of the rules beside the published ones that occur in them all together: a part of the
             puzzles is judged by the same rules as the whole.
+        pixels: of files, object (N,): where each puzzle's pixels lie (:class:`datasets.files.images.Image`); None:
+            they are drawn. Not compared. Who changes labels sets it to None.
     """
 
     dataset: str
@@ -112,6 +114,7 @@ class PuzzleArrays:
     index: Array
     modified: Array | None = None
     further: tuple[str, ...] = ()
+    pixels: Array | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.target)
@@ -143,6 +146,7 @@ class PuzzleArrays:
             target=self.target[key],
             index=self.index[key],
             modified=None if self.modified is None else self.modified[key],
+            pixels=None if self.pixels is None else self.pixels[key],
         )
 
     @property
@@ -189,7 +193,7 @@ class PuzzleArrays:
             )
             for c in self.components
         )
-        return replace(self, components=components, modified=None)
+        return replace(self, components=components, modified=None, pixels=None)
 
     @staticmethod
     def concatenate(parts: Sequence[PuzzleArrays]) -> PuzzleArrays:
@@ -249,6 +253,7 @@ class PuzzleArrays:
             index=must([part.index for part in parts]),
             modified=join([part.modified for part in parts]),
             further=tuple(dict.fromkeys(name for part in parts for name in part.further)),
+            pixels=join([part.pixels for part in parts]),
         )
 
     def validate(self) -> PuzzleArrays:
@@ -354,7 +359,7 @@ def equal(a: PuzzleArrays, b: PuzzleArrays) -> bool:
 
     def flat(item: Any) -> list[Any]:
         if isinstance(item, (PuzzleArrays, ComponentArrays)):
-            return [leaf for f in fields(item) for leaf in flat(getattr(item, f.name))]
+            return [leaf for f in fields(item) if f.compare for leaf in flat(getattr(item, f.name))]
         if isinstance(item, Mapping):
             return [leaf for key in sorted(item) for leaf in (key, item[key])]
         if isinstance(item, tuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -74,19 +74,23 @@ class PuzzleBatch:
         """
         return PuzzleBatch(self.arrays, self.target.pin_memory(), self.index.pin_memory())
 
-    def images(self) -> torch.Tensor:
-        """The panels as pixels, drawn now (about 0.3 ms for a puzzle once its shapes have been seen).
+    def images(self, *, draw: bool = False) -> torch.Tensor:
+        """The panels as pixels, read from their files now, or drawn where there are none (about 0.3 ms for a puzzle).
+
+        Args:
+            draw: whether they are drawn from the labels even where the files hold pixels.
 
         Returns:
             uint8 (B, 16, 160, 160) on the device of ``target``, 255 is white.
 
         Raises:
             UnsupportedError: I-RAVEN-X has no pixels.
+            CorruptFileError: a file's pixels are damaged, or it is no longer the one whose labels were read.
             VSAError: OpenCV is not installed.
         """
-        from .pixels.render import render
+        from .files.images import images_of
 
-        return torch.from_numpy(render(self.arrays)).to(self.target.device)
+        return torch.from_numpy(images_of(self.arrays, draw=draw)).to(self.target.device)
 
 
 class PuzzleDataset(Dataset[Puzzle]):
@@ -199,6 +203,7 @@ def load(
     maxval: int | None = None,
     confounders: int = 0,
     cache_dir: str | PathLike[str] | None = None,
+    on_error: Literal["raise", "skip"] = "raise",
 ) -> PuzzleDataset:
     """Puzzles: generated on first use and cached, or read from the user's files.
 
@@ -213,6 +218,7 @@ def load(
         maxval: the value range of iraven_x (1000 by default), or of JSON files that do not carry it in their name.
         confounders: attributes without a rule, iraven_x only.
         cache_dir: where generated puzzles are kept; by default see :func:`datasets.files.cache.cache_root`.
+        on_error: of ``files``: whether a damaged file stops, or is left out with a warning that counts them.
 
     Returns:
         The data set.
@@ -226,7 +232,7 @@ def load(
     if not data.made:
         if confounders:
             raise SettingsError("load files", received=f"confounders = {confounders}", expected="none: the files say")
-        return PuzzleDataset(_from_files(path, constellation, split, n, maxval, columns))
+        return PuzzleDataset(_from_files(path, constellation, split, n, maxval, columns, on_error))
     if path is not None:
         raise SettingsError(
             "load puzzles",
@@ -256,12 +262,13 @@ def _from_files(
     n: int | None,
     maxval: int | None,
     columns: int | None,
+    on_error: Literal["raise", "skip"],
 ) -> PuzzleArrays:
     if path is None:
         raise SettingsError("load files", received="no path", expected="a folder or a file", hint="give path=")
     from .files.read import read  # with the readers of every form; puzzles that are made do without
 
-    sets = read(path, maxval=maxval, columns=columns)
+    sets = read(path, maxval=maxval, columns=columns, on_error=on_error)
     if constellation in sets:
         arrays = sets[constellation]
     else:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from vsa.errors import DtypeError, ShapeError, VSAError
 
@@ -127,6 +128,7 @@ class Puzzle:
         rules: what governs the rows.
         index: its number.
         maxval: the value range of I-RAVEN-X, None for RAVEN.
+        pixels: where its pixels lie (:class:`datasets.files.images.Image`); None: they are drawn. Not compared.
     """
 
     dataset: str
@@ -138,6 +140,7 @@ class Puzzle:
     rules: tuple[RuleInstance, ...]
     index: int = 0
     maxval: int | None = None
+    pixels: Any = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.constellation not in CONSTELLATIONS:
@@ -211,6 +214,7 @@ class Puzzle:
             rules=rules,
             index=int(arrays.index[i]),
             maxval=arrays.maxval,
+            pixels=None if arrays.pixels is None else arrays.pixels[i],
         )
 
     @property

@@ -32,6 +32,7 @@ def arrays_of(puzzle: Puzzle) -> PuzzleArrays:
         UnsupportedError: its rules or its entities' confounders are not those of a data set.
     """
     panels = (*puzzle.context, *puzzle.candidates)
+    pixels = None if puzzle.pixels is None else np.full(1, puzzle.pixels, dtype=object)
     return PuzzleArrays(
         dataset=puzzle.dataset,
         constellation=puzzle.constellation,
@@ -40,6 +41,7 @@ def arrays_of(puzzle: Puzzle) -> PuzzleArrays:
         components=tuple(_component(puzzle, panels, c) for c in range(len(panels[0].components))),
         target=np.array([puzzle.target], dtype=np.int8),
         index=np.array([puzzle.index], dtype=np.int64),
+        pixels=pixels,
     )
 
 

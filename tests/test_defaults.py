@@ -173,7 +173,9 @@ def test_a_data_set_says_what_its_dataclass_says(name):
     shared = written.keys() - generated
     assert {key: written[key] for key in shared} == {key: defaults[key] for key in shared}
     options = {"columns", "maxval", "confounders", "test_maxval"}
-    needed = {"n", "test_n", "holdout", "split"} | ({"path", "maxval"} if name == "files" else {"cache_dir"})
+    needed = {"n", "test_n", "holdout", "split"} | (
+        {"path", "maxval", "on_error"} if name == "files" else {"cache_dir"}
+    )
     assert written.keys() == needed | (options if name == "iraven_x" else set())
 
 

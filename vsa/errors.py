@@ -18,6 +18,7 @@ __all__ = [
     "UnsupportedError",
     "VSAError",
     "closest",
+    "printable",
 ]
 
 _MANY = 60  # names that a sentence lists
@@ -34,8 +35,8 @@ class VSAError(ValueError):
     """
 
     def __init__(self, operation: str, *, received: object = "", expected: object = "", hint: str = "") -> None:
-        self.operation = str(operation)
-        self.received = str(received)
+        self.operation = printable(str(operation))
+        self.received = printable(str(received))
         self.expected = str(expected)
         self.hint = str(hint)
         super().__init__(self._sentence())
@@ -136,6 +137,20 @@ def closest(name: object, known: Iterable[str], limit: int = 3) -> tuple[str, ..
     for entry in known:
         folded.setdefault(_fold(entry), entry)
     return tuple(folded[match] for match in difflib.get_close_matches(_fold(str(name)), folded, n=limit, cutoff=0.6))
+
+
+def printable(text: str) -> str:
+    """A stranger's text (a file's name, say), fit for one line of any terminal.
+
+    Args:
+        text: any.
+
+    Returns:
+        The same with line ends, control characters and lone surrogates escaped.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def _fold(name: str) -> str:

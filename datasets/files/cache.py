@@ -14,8 +14,8 @@ import io
 import json
 import logging
 import os
+import re
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from os import PathLike
@@ -26,11 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsa import seeding
-from vsa.errors import VSAError
+from vsa.commands.files import checksum, read_json, read_whole, sealed, unsealed, write_whole
+from vsa.errors import SettingsError, VSAError
 
 from ..arrays import ComponentArrays, PuzzleArrays
 from ..constellations import CONSTELLATIONS
 from ..data_sets import data_set
+from .form import clipped
+from .zip import Members, plain_array
 
 __all__ = ["cache_root", "cached", "generator_version"]
 
@@ -39,10 +42,15 @@ log = logging.getLogger(__name__)
 FORMAT = 1
 SHARD_PUZZLES = 1000
 SHARD_VALUES = 4_000_000  # int16 levels in a shard at most, about 8 MB: puzzles with 300 confounders are large
+_MOST_BYTES = 1 << 30  # of a shard
+_MEMBER = re.compile(
+    r"target|index|modified|[01]\.(exists|uniformity|rules|governed|parameters)"
+    r"|[01]\.attributes\.(Type|Size|Color|Angle|Confounder[0-9]{1,5})"
+)
 STALE_SECONDS = 3600.0  # a temporary file older than this was left by a killed process
 NOT_THE_GENERATOR = {
     *("loaders.py", "holdout.py", "panels.py", "pmf.py", "puzzle.py", "splits.py"),
-    *("generate.py", "probe.py"),
+    *("check.py", "generate.py", "probe.py"),
 }
 NOT_THE_ROOMS = ("files", "judging", "pixels")
 
@@ -163,7 +171,7 @@ def cached(
         The N puzzles in the order asked for.
 
     Raises:
-        VSAError: the cache can't be written, or the generator refuses the settings.
+        VSAError: the generator refuses the settings. A cache that can't be written is a warning.
     """
     indices = np.asarray(indices, dtype=np.int64)
     if indices.ndim != 1 or not len(indices) or indices.min() < 0:
@@ -192,13 +200,11 @@ def _shard(kind: _Kind, folder: Path, number: int) -> PuzzleArrays:
     entry = _manifest(folder, kind)["shards"].get(path.name)
     if entry is not None:
         try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            log.warning("cached puzzles %s are gone: made again", path)
-        except OSError as error:
-            log.warning("cached puzzles %s can't be read (%s): made again", path, error.strerror)
+            data = read_whole(path, _MOST_BYTES)
+        except VSAError as error:
+            log.warning("cached puzzles %s can't be read (%s): made again", path, error.received)
         else:
-            if hashlib.sha256(data).hexdigest() == entry:
+            if checksum(data) == entry:
                 return unpack(data, kind.name, kind.constellation, columns=kind.columns, maxval=kind.maxval)
             log.warning("cached puzzles %s are damaged (their hash is not the manifest's): made again", path)
     arrays = kind.generate(number * kind.shard_puzzles, kind.shard_puzzles)
@@ -206,51 +212,51 @@ def _shard(kind: _Kind, folder: Path, number: int) -> PuzzleArrays:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
-        _replace(path, data)
+        write_whole(path, data, durable=False)
         manifest = _manifest(folder, kind)  # read again: another process may have added shards
-        manifest["shards"][path.name] = hashlib.sha256(data).hexdigest()
+        manifest["shards"][path.name] = checksum(data)
         manifest["shards"] = dict(sorted(manifest["shards"].items()))
-        _replace(folder / "manifest.json", (json.dumps(manifest, indent=1) + "\n").encode())
+        write_whole(folder / "manifest.json", (json.dumps(sealed(manifest), indent=1) + "\n").encode(), durable=False)
     except OSError as error:
-        raise VSAError(
-            f"write cached puzzles {path}",
-            received=error.strerror or repr(error),
-            expected="a folder with free space that may be written",
-            hint="free some space, or name another folder by cache_dir or RAVEN_CACHE; what was cached is intact",
-        ) from error
+        _warn_once(folder, error)
     return arrays
+
+
+_WARNED: set[Path] = set()
+
+
+def _warn_once(folder: Path, error: OSError) -> None:
+    """A cache that can't be written costs time, nothing else; a process says so once."""
+    root = folder.parents[3]
+    if root not in _WARNED:
+        _WARNED.add(root)
+        refusal = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        log.warning(
+            "cached puzzles can't be written to %s (%s): they are made anew each time; free some space, or name "
+            "another folder by cache_dir or RAVEN_CACHE",
+            root,
+            refusal.strerror or repr(refusal),
+        )
 
 
 def _manifest(folder: Path, kind: _Kind) -> dict[str, Any]:
     """The manifest of a folder; an empty one where there is none that fits."""
     empty = {"format": FORMAT, "generator": generator_version(), "settings": kind.settings, "shards": {}}
+    path = folder / "manifest.json"
     try:
-        manifest = json.loads((folder / "manifest.json").read_bytes())
-    except FileNotFoundError:
+        manifest = unsealed(read_json(path), str(path))
+    except SettingsError:
+        return empty  # there is none
+    except VSAError:
+        if folder.is_dir():
+            log.warning("the manifest of %s can't be read: its puzzles are made again", folder)
         return empty
-    except (OSError, ValueError):
-        log.warning("the manifest of %s can't be read: its puzzles are made again", folder)
-        return empty
-    if (
-        not isinstance(manifest, dict)
-        or any(manifest.get(key) != empty[key] for key in ("format", "generator", "settings"))
-        or not isinstance(manifest.get("shards"), dict)
+    if any(manifest.get(key) != empty[key] for key in ("format", "generator", "settings")) or not isinstance(
+        manifest.get("shards"), dict
     ):
         log.warning("the manifest of %s does not fit the settings: its puzzles are made again", folder)
         return empty
     return manifest
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Writes a file at once or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _sweep(folder: Path) -> None:
@@ -297,9 +303,21 @@ def unpack(data: bytes, dataset: str, constellation: str, *, columns: int, maxva
 
     Returns:
         The puzzles, not validated.
+
+    Raises:
+        ValueError: it is no shard; the message says why.
+        KeyError: a member is missing.
+        zipfile.BadZipFile: it is damaged.
     """
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        members = {name: file[name] for name in file.files}
+    with Members(io.BytesIO(data), len(data)) as file:
+        members = {}
+        for name in file.names:
+            member = name.removesuffix(".npy")
+            if not _MEMBER.fullmatch(member):
+                raise ValueError(f"a member {clipped(name, 40)!r}, which no shard has")
+            if file.size(name) > len(data):
+                raise ValueError(f"a member {member} that claims {file.size(name)} bytes")
+            members[member] = plain_array(file.read(name)).copy()  # the bytes are read-only
     components = []
     for c in range(len(CONSTELLATIONS[constellation].components)):
         prefix = f"{c}.attributes."

@@ -12,17 +12,21 @@ from vsa.errors import CorruptFileError, VSAError
 
 from ..constellations import CONSTELLATIONS
 
-__all__ = ["clipped", "fits", "level_table", "levels_of", "parse", "shown"]
+__all__ = ["MOST_JSON_BYTES", "clipped", "fits", "level_table", "levels_of", "parse", "shown"]
+
+MOST_JSON_BYTES = 1 << 30  # a thousand puzzles of 107 panels with 300 confounders
 
 
-def parse(path: Path) -> dict[str, Any]:
-    """The puzzles of a file, not yet looked at; a sentence for whatever is no JSON object."""
+def parse(data: bytes, path: Path, *, unique: bool = False) -> dict[str, Any]:
+    """The puzzles of a file, not yet looked at; a sentence for whatever is no JSON object.
+
+    Args:
+        data: its content.
+        path: where it is from, for the sentence.
+        unique: whether a key that an object has twice is refused; that takes longer.
+    """
     try:
-        puzzles = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise VSAError("read puzzles", received=f"{path}, which does not exist", expected="a JSON file") from None
-    except OSError as error:
-        raise VSAError(f"read {path}", received=error.strerror, expected="a file that may be read") from error
+        puzzles = json.loads(data, object_pairs_hook=_unique if unique else None)
     except json.JSONDecodeError as error:
         ends = error.pos >= len(error.doc.rstrip())
         what = "that ends too early" if ends else f"that breaks ({error.msg})"
@@ -33,8 +37,10 @@ def parse(path: Path) -> dict[str, Any]:
             hint="copy or make the file again",
         ) from None
     except (ValueError, RecursionError) as error:  # bytes that are no text, absurd numbers, absurd nesting
+        if isinstance(error, VSAError):
+            raise
         raise CorruptFileError(
-            f"read {path}", received=f"no JSON ({error})", expected="a JSON object of puzzles"
+            f"read {path}", received=f"no JSON ({clipped(error)})", expected="a JSON object of puzzles"
         ) from None
     if not isinstance(puzzles, dict) or not puzzles:
         received = (
@@ -44,6 +50,15 @@ def parse(path: Path) -> dict[str, Any]:
             f"read {path}", received=received, expected="an object {number: puzzle} with puzzles in it"
         )
     return puzzles
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {shown(twice)} twice in one object")
+    return found
 
 
 def levels_of(entities: Any, name: str, lookup: Mapping[int | str, int]) -> list[int]:

@@ -26,9 +26,11 @@ from ..attributes import ATTRIBUTES
 from ..constellations import CONSTELLATIONS, SHORT_NAMES, Component
 from ..data_sets import listed_code, listed_rules
 from ..rules.base import RULES
-from .form import clipped, fits, level_table, levels_of, parse, shown
+from .faults import Fault, consistent, gathered
+from .finding import content
+from .form import MOST_JSON_BYTES, clipped, fits, level_table, levels_of, parse, shown
 
-__all__ = ["read_json"]
+__all__ = ["named_constellation", "read_json"]
 
 Array = NDArray[Any]
 
@@ -39,7 +41,13 @@ _LARGEST = 2**15 - 1  # levels are int16
 _NEAR = 1e-3  # boxes are written with two digits
 
 
-def read_json(path: str | PathLike[str], *, maxval: int | None = None, columns: int | None = None) -> PuzzleArrays:
+def read_json(
+    path: str | PathLike[str],
+    *,
+    maxval: int | None = None,
+    columns: int | None = None,
+    faults: list[Fault] | None = None,
+) -> PuzzleArrays:
     """Reads a file of puzzles.
 
     The constellation is the one that the file's name begins with; without it, it must follow from the panels.
@@ -48,22 +56,68 @@ def read_json(path: str | PathLike[str], *, maxval: int | None = None, columns: 
         path: the file.
         maxval: value range of I-RAVEN-X; by default what the name says (``..._maxval_1000...``), else RAVEN's levels.
         columns: what the number of columns should be; it follows from the number of panels.
+        faults: gathers what is wrong with single puzzles, which are left out then; None: the first fault is raised.
 
     Returns:
         The puzzles in the file's order; no uniformity, parameters 0.
 
     Raises:
         SettingsError: an I-RAVEN-X file without a value range, or columns that the file does not have.
-        CorruptFileError: the file is damaged.
+        CorruptFileError: the file is damaged, or an answer is not the one that its rules ask for.
     """
     path = Path(path)
-    puzzles = parse(path)
+    data = content(path, MOST_JSON_BYTES, "a JSON file")
+    puzzles = parse(data, path)
     named = _MAXVAL_IN_NAME.search(path.stem)
     if maxval is None and named:
         maxval = int(named[1])
     if maxval is not None and not 1 <= maxval <= _LARGEST:
         raise SettingsError(f"read {path}", received=f"maxval = {maxval}", expected=f"1 to {_LARGEST}")
-    return _Reader(path, puzzles, maxval, columns).arrays()
+    arrays = _reader(path, puzzles, maxval, columns, faults).arrays(faults)
+    if data.count(b":") != _keys(arrays):  # else no object has a key twice, which the parser passes over
+        parse(data, path, unique=True)
+    return consistent(arrays, [path], np.ones(len(arrays), dtype=np.bool_), faults)
+
+
+def _keys(arrays: PuzzleArrays) -> int:
+    """How many keys the objects of a file of these puzzles have."""
+    n, count = len(arrays), 4 * len(arrays)
+    for component in arrays.components:
+        single = component.slots == 1
+        count += len(RULE_SLOTS) * n + len(component.attributes) * int(component.exists.sum())
+        count += 0 if single else 2 * n * arrays.panels
+    return count
+
+
+def _reader(
+    path: Path, puzzles: dict[str, Any], maxval: int | None, columns: int | None, faults: list[Fault] | None
+) -> _Reader:
+    """The reader of a file; a first puzzle that is damaged says nothing about the others."""
+    while True:
+        try:
+            return _Reader(path, puzzles, maxval, columns)
+        except CorruptFileError as error:
+            if faults is None or len(puzzles) == 1:
+                raise
+            faults.append(Fault(path, error))
+            del puzzles[next(iter(puzzles))]
+
+
+def named_constellation(stem: str) -> str | None:
+    """The constellation that a file's name begins with.
+
+    Args:
+        stem: the name.
+
+    Returns:
+        Its published name; None where the name begins with none.
+    """
+    known = {**{name: name for name in CONSTELLATIONS}, **SHORT_NAMES}
+    # The longest name first: "out_in_grid" begins with "out_in".
+    for name in sorted(known, key=len, reverse=True):
+        if re.match(rf"{re.escape(name)}(?![a-z0-9])", stem):
+            return known[name]
+    return None
 
 
 class _Reader:
@@ -100,23 +154,29 @@ class _Reader:
         ]
         self.boxes = [{box: s for s, box in enumerate(layout.boxes)} for layout in self.layouts]
 
-    def arrays(self) -> PuzzleArrays:
+    def arrays(self, faults: list[Fault] | None) -> PuzzleArrays:
         n = len(self.puzzles)
         index, target = np.empty(n, np.int64), np.empty(n, np.int8)
         components = [self._empty(n, c) for c in range(len(self.layouts))]
+        sound = np.zeros(n, dtype=np.bool_)
         for i, (number, puzzle) in enumerate(self.puzzles.items()):
             self.number = number
-            self._check_puzzle(puzzle)
-            if len(puzzle["rpm"]) != self.panels:
-                self._refuse("rpm", f"{len(puzzle['rpm'])} panels", f"{self.panels}, as in the file's first puzzle")
-            index[i] = self._index(number)
-            target[i] = self._target(puzzle["target"])
-            for c, arrays in enumerate(components):
-                self._rules(puzzle["rules"], c, arrays, i)
-                if self.layouts[c].slots == 1:
-                    self._single(puzzle["rpm"], c, arrays, i)
-                else:
-                    self._grid(puzzle["rpm"], c, arrays, i)
+            with gathered(faults, self.path):
+                self._check_puzzle(puzzle)
+                if len(puzzle["rpm"]) != self.panels:
+                    self._refuse("rpm", f"{len(puzzle['rpm'])} panels", f"{self.panels}, as in the file's first puzzle")
+                index[i] = self._index(number)
+                target[i] = self._target(puzzle["target"])
+                for c, arrays in enumerate(components):
+                    self._rules(puzzle["rules"], c, arrays, i)
+                    if self.layouts[c].slots == 1:
+                        self._single(puzzle["rpm"], c, arrays, i)
+                    else:
+                        self._grid(puzzle["rpm"], c, arrays, i)
+                sound[i] = True
+        if not sound.all():
+            index, target, components = index[sound], target[sound], [arrays[sound] for arrays in components]
+        n = len(index)
         if len(np.unique(index)) != n:
             raise CorruptFileError(f"read {self.path}", received="a puzzle number twice", expected="different numbers")
         return PuzzleArrays(
@@ -159,12 +219,9 @@ class _Reader:
         return columns
 
     def _constellation(self, panel: Any) -> str:
-        stem = self.path.stem
-        known = {**{name: name for name in CONSTELLATIONS}, **SHORT_NAMES}
-        # The longest name first: "out_in_grid" begins with "out_in".
-        for name in sorted(known, key=len, reverse=True):
-            if re.match(rf"{re.escape(name)}(?![a-z0-9])", stem) and fits(panel, known[name]):
-                return known[name]
+        named = named_constellation(self.path.stem)
+        if named is not None and fits(panel, named):
+            return named
         fitting = [name for name in CONSTELLATIONS if fits(panel, name)]
         if not fitting:
             self._refuse("rpm, panel 0", shown(panel), "the components of one of the seven constellations")

@@ -17,6 +17,8 @@ import io
 import math
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -25,7 +27,8 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from vsa.errors import CorruptFileError, VSAError
+from vsa.commands.files import open_regular
+from vsa.errors import CorruptFileError, SettingsError, VSAError
 
 from ..arrays import CANDIDATES, GOVERNED, PuzzleArrays
 from ..constellations import CONSTELLATIONS
@@ -33,10 +36,12 @@ from ..pixels.drawing import IMAGE_SIZE, WHITE
 from ..rules.base import PUBLISHED, rules_named
 from ..splits import SPLITS
 from .form import clipped
-from .npy import plain_array
-from .zip import Members
+from .zip import Members, plain_array
 
-__all__ = ["PANELS", "NpzPuzzle", "file_stem", "meta_matrices", "npz_bytes", "read_images", "read_npz", "structure_of"]
+__all__ = [
+    *("IMAGE_SHAPE", "META_STRUCTURE", "MOST_BYTES", "PANELS", "Labels", "NpzPuzzle", "check_labels", "file_stem"),
+    *("image_header", "meta_matrices", "npy_bytes", "read_into", "read_labels", "read_npz", "structure_of"),
+]
 
 PANELS = 16
 META_RULES = (*PUBLISHED, "Number", "Position", "Type", "Size", "Color")
@@ -46,9 +51,11 @@ META_STRUCTURE = (
     *("Center_Single", "Distribute_Four", "Distribute_Nine", "Left_Center_Single", "Right_Center_Single"),
     *("Up_Center_Single", "Down_Center_Single", "Out_Center_Single", "In_Center_Single", "In_Distribute_Four"),
 )
-_IMAGE_SHAPE = (PANELS, IMAGE_SIZE, IMAGE_SIZE)
-_MOST_BYTES = {"image": 1 << 22}  # a member that claims more than this is not what it should be
+IMAGE_SHAPE = (PANELS, IMAGE_SIZE, IMAGE_SIZE)
+MOST_BYTES = 1 << 23
+_MOST_OF = {"image": 1 << 22}  # a member that claims more than this is not what it should be
 _FEW_BYTES = 1 << 14
+_NOTES = ("target", "predict", "meta_matrix", "meta_target", "structure", "meta_structure")
 _ENDS = (slice(None), slice(None, None, IMAGE_SIZE - 1), slice(None, None, IMAGE_SIZE - 1))  # the corners of a panel
 
 Array = NDArray[Any]
@@ -75,6 +82,23 @@ class NpzPuzzle:
     meta_target: Array
     structure: tuple[str, ...]
     meta_structure: Array
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What one npz says beside its image, as far as the xml says it too.
+
+    Args:
+        target: which candidate is right, 0-7.
+        matrix: uint8 (8, 9) as ``meta_matrix``; None where it is left out.
+        structure: the panel's tree as tokens; None where it is left out.
+        image: whether there is an image.
+    """
+
+    target: int
+    matrix: Array | None
+    structure: tuple[str, ...] | None
+    image: bool
 
 
 def file_stem(index: int) -> str:
@@ -133,48 +157,25 @@ def meta_matrices(arrays: PuzzleArrays) -> Array:
     return matrix
 
 
-def npz_bytes(arrays: PuzzleArrays, images: Array | None) -> list[bytes]:
-    """The npz files of puzzles; the same puzzles give the same bytes.
-
-    ``predict`` is the target: the rules of a puzzle single its answer out, and the original generator's solver found it
-    in all 17,500 reference puzzles.
-
-    Args:
-        arrays: N puzzles.
-        images: uint8 (N, 16, 160, 160), or None to leave the member out.
+@functools.cache
+def image_header() -> bytes:
+    """The bytes with which the member ``image`` begins.
 
     Returns:
-        N files.
+        An npy header.
     """
-    structure = structure_of(arrays.constellation)
-    meta_structure = np.array([name in structure for name in META_STRUCTURE], dtype=np.uint8)
-    common = {"meta_structure": _npy(meta_structure), "structure": _npy(np.array([t.encode() for t in structure]))}
-    header = _image_header()
-    targets = [_npy(np.array(t, dtype=np.int64)) for t in range(CANDIDATES)]
-    files = []
-    for i, matrix in enumerate(meta_matrices(arrays)):
-        target = targets[int(arrays.target[i])]
-        members = {"target": target, "predict": target}
-        if images is not None:
-            members["image"] = header + images[i].tobytes()
-        members["meta_matrix"] = _npy(matrix)
-        members["meta_structure"] = common["meta_structure"]
-        members["meta_target"] = _npy(np.bitwise_or.reduce(matrix))
-        members["structure"] = common["structure"]
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-            for name, data in members.items():
-                archive.writestr(zipfile.ZipInfo(f"{name}.npy"), data)  # dated 1980: the bytes depend on nothing else
-        files.append(buffer.getvalue())
-    return files
+    return npy_bytes(np.empty(IMAGE_SHAPE, dtype=np.uint8))[: -math.prod(IMAGE_SHAPE)]
 
 
-@functools.cache
-def _image_header() -> bytes:
-    return _npy(np.empty(_IMAGE_SHAPE, dtype=np.uint8))[: -math.prod(_IMAGE_SHAPE)]
+def npy_bytes(array: Array) -> bytes:
+    """An array as an npy file.
 
+    Args:
+        array: of numbers or text.
 
-def _npy(array: Array) -> bytes:
+    Returns:
+        The file.
+    """
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, array, allow_pickle=False)
     return buffer.getvalue()
@@ -195,38 +196,86 @@ def read_npz(path: str | PathLike[str], *, image: bool = True) -> NpzPuzzle:
             polarity than published; the sentence names the member.
         VSAError: the file can't be read.
     """
-    return _read(Path(path), np.empty(_IMAGE_SHAPE, dtype=np.uint8) if image else None)
+    return read_into(Path(path), np.empty(IMAGE_SHAPE, dtype=np.uint8) if image else None)
 
 
-def _read(path: Path, out: NDArray[np.uint8] | None) -> NpzPuzzle:
-    """The members, checked; the image goes into ``out``, None leaves it out."""
-    members: dict[str, Array | None] = {}
+def read_labels(path: Path) -> Labels:
+    """Reads what an npz shares with its xml; the image is passed over.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its labels, checked each by itself.
+
+    Raises:
+        CorruptFileError: the file is damaged, or a member is.
+        SettingsError: there is no such file.
+    """
+    with _opened(path) as archive:
+        image = "image.npy" in archive.names
+        target = _number(path, "target", _found(archive, path, "target"))
+        matrix, structure = _found(archive, path, "meta_matrix"), _found(archive, path, "structure")
+    return Labels(
+        target,
+        None if matrix is None else _bits(path, "meta_matrix", matrix, (8, len(META_RULES))),
+        None if structure is None else _tokens(path, structure),
+        image,
+    )
+
+
+def read_into(path: Path, out: NDArray[np.uint8] | None) -> NpzPuzzle:
+    """Reads one npz, its image into an array.
+
+    Args:
+        path: the file.
+        out: uint8 (16, 160, 160), or None to leave the image out.
+
+    Returns:
+        Its members, checked.
+    """
+    with _opened(path) as archive:
+        members = {name: _found(archive, path, name) for name in _NOTES}
+        image = None if out is None else _found(archive, path, "image", out)
+    puzzle = _checked(path, members, out)
+    if out is not None:
+        checked = _check_image(path, image)
+        if checked is not out:
+            out[:] = checked
+    return puzzle
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Members]:
+    """The members of a file; a sentence for whatever is no npz."""
     try:
-        with open(path, "rb") as file, Members(file) as archive:
-            for name in ("target", "predict", "meta_matrix", "meta_target", "structure", "meta_structure", "image"):
-                wanted = f"{name}.npy" in archive.names and (out is not None or name != "image")
-                members[name] = _member(archive, path, name, out) if wanted else None
-    except FileNotFoundError:
-        raise VSAError("read images", received=f"{path}, which does not exist", expected="an npz of a puzzle") from None
+        with open_regular(path) as file, Members(file, MOST_BYTES) as archive:
+            yield archive
+    except SettingsError:
+        expected = "an npz of a puzzle"
+        raise SettingsError("read images", received=f"{path}, which does not exist", expected=expected) from None
     except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
         if isinstance(error, VSAError):
             raise
         received = clipped(error) or type(error).__name__
         raise CorruptFileError(f"read {path}", received=received, expected="a whole npz") from None
     except OSError as error:
-        raise VSAError(f"read {path}", received=error.strerror, expected="a file that may be read") from error
-    return _checked(path, members, out)
+        raise CorruptFileError(
+            f"read {path}", received=error.strerror or repr(error), expected="a file that may be read"
+        ) from error
 
 
-def _member(archive: Members, path: Path, name: str, out: NDArray[np.uint8] | None) -> Array:
-    size, most = archive.size(f"{name}.npy"), _MOST_BYTES.get(name, _FEW_BYTES)
+def _found(archive: Members, path: Path, name: str, out: NDArray[np.uint8] | None = None) -> Array | None:
+    if f"{name}.npy" not in archive.names:
+        return None
+    size, most = archive.size(f"{name}.npy"), _MOST_OF.get(name, _FEW_BYTES)
     if size > most:
         _refuse(path, name, f"{size} bytes", f"at most {most}")
     try:
-        if name == "image" and out is not None and archive.read_into(f"{name}.npy", _image_header(), out):
+        if out is not None and archive.read_into(f"{name}.npy", image_header(), out):
             return out
         return plain_array(archive.read(f"{name}.npy"))
-    except (ValueError, zlib.error) as error:
+    except (ValueError, zlib.error, zipfile.BadZipFile) as error:
         _refuse(path, name, error, "a plain array")
 
 
@@ -234,33 +283,32 @@ def _refuse(path: Path, member: str, received: object, expected: object, hint: s
     raise CorruptFileError(f"read {path}, {member}", received=clipped(received), expected=expected, hint=hint)
 
 
-def _checked(path: Path, members: dict[str, Array | None], out: NDArray[np.uint8] | None) -> NpzPuzzle:
-    numbers = {}
-    for name in ("target", "predict"):
-        number = members[name]
-        if number is None:
-            _refuse(path, name, "no such member", "one number")
-        if number.size != 1 or number.dtype.kind not in "iu" or not 0 <= int(number.reshape(())) < CANDIDATES:
-            _refuse(path, name, _described(number), f"0 to {CANDIDATES - 1}")
-        numbers[name] = int(number.reshape(()))
-    bits = {}
-    for name, shape in (("meta_matrix", (8, 9)), ("meta_target", (9,)), ("meta_structure", (len(META_STRUCTURE),))):
-        array = members[name]
-        plain = array is not None and array.shape == shape and array.dtype.kind in "biu"
-        if array is None or not plain or (array.astype(bool) != array).any():
-            _refuse(path, name, _described(array), f"zeros and ones of shape {shape}")
-        bits[name] = array
+def _checked(path: Path, members: dict[str, Array | None], image: NDArray[np.uint8] | None) -> NpzPuzzle:
+    numbers = {name: _number(path, name, members[name]) for name in ("target", "predict")}
+    shapes = {"meta_matrix": (8, len(META_RULES)), "meta_target": (len(META_RULES),)}
+    shapes["meta_structure"] = (len(META_STRUCTURE),)
+    bits = {name: _bits(path, name, members[name], shape) for name, shape in shapes.items()}
     if (np.bitwise_or.reduce(bits["meta_matrix"]) != bits["meta_target"]).any():
         _refuse(path, "meta_target", bits["meta_target"].tolist(), "the rows of meta_matrix, or-ed")
     structure = _tokens(path, members["structure"])
     if [name in structure for name in META_STRUCTURE] != bits["meta_structure"].astype(bool).tolist():
         _refuse(path, "meta_structure", bits["meta_structure"].tolist(), "the nodes that structure names")
-    pixels = members["image"]
-    if out is not None:
-        checked = _check_image(path, pixels)
-        if checked is not out:
-            out[:] = checked
-    return NpzPuzzle(out, numbers["target"], numbers["predict"], **bits, structure=structure)
+    return NpzPuzzle(image, numbers["target"], numbers["predict"], **bits, structure=structure)
+
+
+def _number(path: Path, name: str, number: Array | None) -> int:
+    if number is None:
+        _refuse(path, name, "no such member", "one number")
+    if number.size != 1 or number.dtype.kind not in "iu" or not 0 <= int(number.reshape(())) < CANDIDATES:
+        _refuse(path, name, _described(number), f"0 to {CANDIDATES - 1}")
+    return int(number.reshape(()))
+
+
+def _bits(path: Path, name: str, array: Array | None, shape: tuple[int, ...]) -> Array:
+    plain = array is not None and array.shape == shape and array.dtype.kind in "biu"
+    if array is None or not plain or (array.astype(bool) != array).any():
+        _refuse(path, name, _described(array), f"zeros and ones of shape {shape}")
+    return array
 
 
 def _tokens(path: Path, array: Array | None) -> tuple[str, ...]:
@@ -276,18 +324,34 @@ def _tokens(path: Path, array: Array | None) -> tuple[str, ...]:
 
 
 def _check_image(path: Path, image: Array | None) -> Array:
-    expected = f"uint8 of shape {_IMAGE_SHAPE}"
+    expected = f"uint8 of shape {IMAGE_SHAPE}"
     if image is None:
         _refuse(path, "image", "no such member", expected, "the file was made without images: draw them")
-    if image.shape != _IMAGE_SHAPE or image.dtype != np.uint8:
-        axes = sorted(image.shape) == sorted(_IMAGE_SHAPE)
-        _refuse(path, "image", _described(image), expected, "move the panels to the first axis" if axes else "")
+    if image.shape != IMAGE_SHAPE or image.dtype != np.uint8:
+        _refuse(path, "image", _described(image), expected, _remedy(image))
     corners = image[_ENDS]
     if (corners != WHITE).any():
         inverted = not corners.any()
         received = "a black background" if inverted else f"a corner of grey level {corners[corners != WHITE][0]}"
         _refuse(path, "image", received, f"white corners ({WHITE})", "invert it: 255 - image" if inverted else "")
+    blank = np.flatnonzero(image.reshape(PANELS, -1).min(axis=1) == WHITE)
+    if len(blank):
+        _refuse(path, "image", f"panel {blank[0]}, which is blank", "an entity in every panel", "copy or make it again")
     return image
+
+
+def _remedy(image: Array) -> str:
+    """What makes an image of another shape or kind the published one."""
+    if image.shape != IMAGE_SHAPE:
+        return "move the panels to the first axis" if sorted(image.shape) == sorted(IMAGE_SHAPE) else ""
+    if image.dtype.kind not in "biuf":
+        return ""
+    top = float(np.nan_to_num(image.max()))
+    if image.dtype.kind == "f" and top > WHITE:
+        return ""
+    if top <= 1:
+        return "scale it: numpy.uint8(numpy.round(255.0 * image))"
+    return "convert it: image.astype(numpy.uint8)" if top <= WHITE else "scale it: numpy.uint8(image // 257)"
 
 
 def _described(array: Array | None) -> str:
@@ -296,31 +360,23 @@ def _described(array: Array | None) -> str:
     return str(array.reshape(-1)[0])[:60] if array.size == 1 else f"{array.dtype} of shape {array.shape}"
 
 
-def read_images(folder: str | PathLike[str], arrays: PuzzleArrays) -> NDArray[np.uint8]:
-    """The images of puzzles that were read from a tree of npz + xml.
+def check_labels(path: Path, labels: Labels, target: int, matrix: Array, structure: tuple[str, ...]) -> None:
+    """Refuses an npz that is not of the puzzle at hand.
 
     Args:
-        folder: the folder that holds the constellation's files, or the one above it.
-        arrays: N puzzles of it.
-
-    Returns:
-        uint8 (N, 16, 160, 160).
+        path: the npz.
+        labels: what it says.
+        target: of the puzzle.
+        matrix: of the puzzle, as :func:`meta_matrices` gives it.
+        structure: of the puzzle.
 
     Raises:
-        CorruptFileError: a file is damaged, or is of another puzzle: rules, target and structure must agree.
+        CorruptFileError: they differ.
     """
-    folder = Path(folder)
-    inner = folder / arrays.constellation
-    folder = inner if inner.is_dir() else folder
-    images = np.empty((len(arrays), *_IMAGE_SHAPE), dtype=np.uint8)
-    structure = structure_of(arrays.constellation)
-    for i, matrix in enumerate(meta_matrices(arrays)):
-        path = folder / f"{file_stem(int(arrays.index[i]))}.npz"
-        puzzle = _read(path, images[i])
-        if puzzle.structure != structure:
-            _refuse(path, "structure", " ".join(puzzle.structure), f"that of {arrays.constellation}, as in the xml")
-        if puzzle.target != arrays.target[i]:
-            _refuse(path, "target", puzzle.target, f"{arrays.target[i]}, as in the puzzle's arrays")
-        if (puzzle.meta_matrix != matrix).any():
-            _refuse(path, "meta_matrix", "other rules than the xml", "the rules of the xml beside it")
-    return images
+    hint = "the two files are of different puzzles: copy or make them again"
+    if labels.structure not in (None, structure):
+        _refuse(path, "structure", " ".join(labels.structure or ()), f"{' '.join(structure)}, as in the xml", hint)
+    if labels.target != target:
+        _refuse(path, "target", labels.target, f"{target}, as in the puzzle's arrays", hint)
+    if labels.matrix is not None and (labels.matrix != matrix).any():
+        _refuse(path, "meta_matrix", "other rules than the xml", "the rules of the xml beside it", hint)

@@ -7,24 +7,23 @@ from the settings, so an interrupted production goes on where it stopped, and th
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vsa.errors import SettingsError, UnknownNameError, VSAError
+from vsa.commands.files import WriteError, alone, is_stray, sweep
+from vsa.errors import CorruptFileError, SettingsError, UnknownNameError, VSAError
 from vsa.executors import execute
 
-from ..constellations import CONSTELLATIONS
 from ..data_sets import DATA_SETS, DataSet, data_set
 from ..making.generation import MOST_NUMBER, generate
 from ..rules.base import RULES, Rule
-from .cache import FORMAT, generator_version
-from .npz import file_stem
-from .raven import write_raven, write_whole
-from .shards import MANIFEST, SHARD_PUZZLES, read_manifest, write_shard
+from .cache import generator_version
+from .manifest import FORMAT, MANIFEST, differing, files_of, read_manifest, shortened, write_manifest
+from .raven import write_hashed
+from .shards import SHARD_PUZZLES, write_shard
 from .write import write_json
 
 __all__ = ["FORMS", "Order", "Unit", "produce", "units"]
@@ -168,11 +167,15 @@ class Maker:
                 return {"files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}}
             if order.form == "shards":
                 return {"files": write_shard(arrays, folder / unit.constellation, unit.number, images=order.images)}
-            digest = hashlib.sha256()
-            for path in write_raven(arrays, folder / unit.constellation, images=order.images, overwrite=True)[1::2]:
-                digest.update(path.read_bytes())
-            # The xml holds all that the pixels follow from; the npz guards its members by checksums of its own.
-            return {"puzzles": [unit.start, unit.start + unit.n], "xml_sha256": digest.hexdigest()}
+            written = write_hashed(arrays, folder / unit.constellation, images=order.images, overwrite=True)
+            return {"puzzles": [unit.start, unit.start + unit.n], **shortened(written)}
+        except WriteError as error:
+            raise WriteError(
+                error.operation,
+                received=error.received,
+                expected=error.expected,
+                hint="what was made stays; the same command goes on",
+            ) from error
         except OSError as error:
             raise VSAError(
                 f"write {folder}",
@@ -191,15 +194,6 @@ class Maker:
                 RULES.register(rule.name)(rule)
         if data.name not in DATA_SETS:
             DATA_SETS.register(data.name)(data)
-
-
-def _files(unit: Unit, entry: dict[str, Any], form: str) -> list[str]:
-    """The files of a unit that is done, relative to the folder."""
-    if form == "raven":
-        stems = [f"{unit.constellation}/{file_stem(k)}" for k in range(unit.start, unit.start + unit.n)]
-        return [f"{stem}{suffix}" for stem in stems for suffix in (".npz", ".xml")]
-    prefix = "" if form == "json" else f"{unit.constellation}/"
-    return [prefix + name for name in entry["files"]]
 
 
 def produce(
@@ -228,66 +222,86 @@ def produce(
     if workers < 1:
         raise SettingsError("generate puzzles", received=f"workers={workers}", expected="at least 1")
     out = out.expanduser().resolve()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VSAError(
+            f"generate into {out}", received=error.strerror or repr(error), expected="a folder that may be written"
+        ) from error
+    with alone(out):
+        return _produce(order, out, workers, overwrite, progress or (lambda _: None))
+
+
+def _produce(order: Order, out: Path, workers: int, overwrite: bool, progress: Callable[[int], None]) -> dict[str, Any]:
+    """As :func:`produce`, by who has the folder to himself."""
+    for folder in (out, *(out / name for name in order.constellations)):
+        sweep(folder)
     manifest = _begin(order, out, overwrite)
     todo, done = [], 0
     for unit in units(order):
-        entry = manifest["units"].get(unit.name)
-        missing = [] if entry is None else [f for f in _files(unit, entry, order.form) if not (out / f).is_file()]
-        if missing:
-            log.warning("%s lacks %s: made again", out, missing[0])
-        if entry is None or missing:
-            todo.append(unit)
-        else:
+        if _is_done(order, out, unit, manifest["units"].get(unit.name)):
             done += unit.n
-    if progress is not None:
-        progress(done)
+        else:
+            todo.append(unit)
+    progress(done)
     data = data_set(order.dataset)
     maker = Maker(order, str(out), (data, data.grammar) if data.fingerprint() else None)
     where = "serial" if workers == 1 or len(todo) < 2 else "processes"
     for number, entry in execute(where, maker, todo, workers):
         manifest["units"][todo[number].name] = entry
         manifest["units"] = dict(sorted(manifest["units"].items()))
-        _keep(out, manifest)
-        if progress is not None:
-            progress(todo[number].n)
+        write_manifest(out, manifest)
+        progress(todo[number].n)
     return manifest
 
 
-def _keep(out: Path, manifest: dict[str, Any]) -> None:
-    write_whole(out / MANIFEST, (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode())
+def _is_done(order: Order, out: Path, unit: Unit, entry: object) -> bool:
+    """Whether all files of a unit are there and as they were written."""
+    if entry is None:
+        return False
+    try:
+        fault = next(differing(out, order.form, unit.name, entry), None)
+    except VSAError as error:
+        log.warning("%s: made again", error)
+        return False
+    if fault is not None:
+        log.warning("%s is %s: made again", *fault)
+    return fault is None
 
 
 def _begin(order: Order, out: Path, overwrite: bool) -> dict[str, Any]:
     """The manifest to go on with; refuses a folder that holds anything else."""
     fresh = {"format": FORMAT, "form": order.form, "generator": generator_version(), "settings": order.settings}
     fresh["units"] = {}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if (out / MANIFEST).exists():
+    if (out / MANIFEST).exists():
+        try:
             held = read_manifest(out)
-            differ = [key for key in ("form", "generator", "settings") if held.get(key) != fresh[key]]
-            if not differ:
-                return held
+        except CorruptFileError:
             if not overwrite:
-                raise VSAError(
-                    f"generate into {out}",
-                    received=_difference(held, fresh, differ[0]),
-                    expected="an empty folder, or one of the same settings, where it goes on",
-                    hint="choose another out=, or overwrite=true to remove the puzzles there",
-                )
-            _clear(out, held)
-        elif any(out.iterdir()):
+                raise
+            held = None  # what it named cannot be known: the files of this order are replaced
+        differ = [key for key in ("form", "generator", "settings") if held is not None and held.get(key) != fresh[key]]
+        if held is not None and not differ:
+            return held
+        if held is not None and not overwrite:
             raise VSAError(
                 f"generate into {out}",
-                received=f"a folder that holds {min(p.name for p in out.iterdir())}",
+                received=_difference(held, fresh, differ[0]),
+                expected="an empty folder, or one of the same settings, where it goes on",
+                hint="choose another out=, or overwrite=true to remove the puzzles there",
+            )
+        if held is not None:
+            _clear(out, held)
+    else:
+        others = sorted(path.name for path in out.iterdir() if not is_stray(path.name))
+        if others:
+            raise VSAError(
+                f"generate into {out}",
+                received=f"a folder that holds {others[0]}",
                 expected="an empty folder",
                 hint="choose another out=",
             )
-        _keep(out, fresh)
-    except OSError as error:
-        raise VSAError(
-            f"generate into {out}", received=error.strerror or repr(error), expected="a folder that may be written"
-        ) from error
+    write_manifest(out, fresh)
     return fresh
 
 
@@ -300,12 +314,7 @@ def _difference(held: dict[str, Any], fresh: dict[str, Any], key: str) -> str:
 
 def _clear(out: Path, held: dict[str, Any]) -> None:
     """Removes the puzzles that a manifest names, and nothing else."""
-    known = {**held["settings"], "form": held["form"]}
-    known["constellations"] = tuple(c for c in known.get("constellations", ()) if c in CONSTELLATIONS)
-    order = Order(**{key: value for key, value in known.items() if key in Order.__dataclass_fields__})
-    for unit in units(order):
-        entry = held["units"].get(unit.name, {"files": {}})
-        for name in _files(unit, entry, order.form):
-            if ".." not in Path(name).parts and not Path(name).is_absolute():
-                (out / name).unlink(missing_ok=True)
+    for name, entry in held["units"].items():
+        for file in files_of(held["form"], name, entry):
+            (out / file).unlink(missing_ok=True)
     (out / MANIFEST).unlink()

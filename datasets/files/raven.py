@@ -7,25 +7,34 @@ little, so their text is made once per process.
 from __future__ import annotations
 
 import functools
+import hashlib
+import io
 import json
-import os
+import math
+import zipfile
+import zlib
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from vsa.commands.files import WriteError, checksum, write_whole
 from vsa.errors import VSAError
 
 from ..arrays import CANDIDATES, GOVERNED, MODIFIABLE, RULE_SLOTS, PuzzleArrays
 from ..constellations import CONSTELLATIONS
 from ..data_sets import data_set
 from ..pixels.drawing import real_box, run_lengths
-from ..pixels.render import entity_codes, prepare, render, split_code, sprites_of
+from ..pixels.render import entity_codes, prepare, split_code, sprites_of
 from ..rules.base import rule_name
-from .npz import file_stem, npz_bytes
+from .images import images_of
+from .npz import IMAGE_SHAPE, META_STRUCTURE, file_stem, image_header, meta_matrices, npy_bytes, structure_of
 
-__all__ = ["write_raven", "xml_texts"]
+__all__ = ["npz_bytes", "npz_hash", "write_hashed", "write_raven", "xml_texts"]
 
+_NAME, _CHECKSUM = 30, 14  # where a member's local header has them
 _CHUNK = 64  # puzzles whose images are held at a time
 
 
@@ -121,6 +130,68 @@ def _modified(arrays: PuzzleArrays, i: int) -> str:
     return f"<Modified_attributes>{''.join(candidates)}</Modified_attributes>"
 
 
+def npz_bytes(arrays: PuzzleArrays, images: NDArray[Any] | None) -> list[bytes]:
+    """The npz files of puzzles; the same puzzles give the same bytes.
+
+    ``predict`` is the target: the rules of a puzzle single its answer out, and the original generator's solver found it
+    in all 17,500 reference puzzles.
+
+    Args:
+        arrays: N puzzles.
+        images: uint8 (N, 16, 160, 160), or None to leave the member out.
+
+    Returns:
+        N files.
+    """
+    structure = structure_of(arrays.constellation)
+    meta_structure = np.array([name in structure for name in META_STRUCTURE], dtype=np.uint8)
+    common = {
+        "meta_structure": npy_bytes(meta_structure),
+        "structure": npy_bytes(np.array([t.encode() for t in structure])),
+    }
+    header = image_header()
+    targets = [npy_bytes(np.array(t, dtype=np.int64)) for t in range(CANDIDATES)]
+    files = []
+    for i, matrix in enumerate(meta_matrices(arrays)):
+        target = targets[int(arrays.target[i])]
+        members = {"target": target, "predict": target}
+        if images is not None:
+            members["image"] = header + images[i].tobytes()
+        members["meta_matrix"] = npy_bytes(matrix)
+        members["meta_structure"] = common["meta_structure"]
+        members["meta_target"] = npy_bytes(np.bitwise_or.reduce(matrix))
+        members["structure"] = common["structure"]
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+            for name, data in members.items():
+                archive.writestr(zipfile.ZipInfo(f"{name}.npy"), data)  # dated 1980: the bytes depend on nothing else
+        files.append(buffer.getvalue())
+    return files
+
+
+def npz_hash(data: bytes, *, verify: bool = False) -> str:
+    """A hash of a file of :func:`npz_bytes` that costs little: the image counts by its checksum in the zip's headers.
+
+    Args:
+        data: the file.
+        verify: whether the image is compared with that checksum, which is for whoever reads the file.
+
+    Returns:
+        64 hexadecimal digits; other ones where the image is not that of the checksum.
+    """
+    name, header = data.find(b"image.npy"), image_header()
+    first = data.find(header, name)
+    if name < _NAME - _CHECKSUM or first < name:
+        return checksum(data)
+    start = first + len(header)
+    stop = start + math.prod(IMAGE_SHAPE)
+    found = hashlib.sha256(data[:start] + data[stop:])
+    held = data[name - _NAME + _CHECKSUM :][:4]  # of the member's local header
+    if verify and zlib.crc32(data[first:stop]) != int.from_bytes(held, "little"):
+        found.update(b"another image")
+    return found.hexdigest()
+
+
 def write_raven(
     arrays: PuzzleArrays, folder: str | PathLike[str], *, images: bool = True, overwrite: bool = False
 ) -> list[Path]:
@@ -129,7 +200,8 @@ def write_raven(
     Args:
         arrays: the puzzles.
         folder: of the constellation; made if need be.
-        images: whether the npz holds the image (411 kB) or only what else it has.
+        images: whether the npz holds the image (411 kB) or only what else it has. Puzzles read from files with
+            pixels keep those, others are drawn.
         overwrite: whether existing files may be replaced.
 
     Returns:
@@ -138,7 +210,25 @@ def write_raven(
     Raises:
         VSAError: a file exists or can't be written, or the puzzles have no such form.
     """
-    folder = Path(folder)
+    return list(write_hashed(arrays, Path(folder), images=images, overwrite=overwrite))
+
+
+def write_hashed(arrays: PuzzleArrays, folder: Path, *, images: bool, overwrite: bool) -> dict[Path, str]:
+    """As :func:`write_raven`, with the hashes of what is written.
+
+    Args:
+        arrays: the puzzles.
+        folder: of the constellation; made if need be.
+        images: whether the npz holds the image.
+        overwrite: whether existing files may be replaced.
+
+    Returns:
+        The files, npz and xml in turn, with :func:`datasets.files.npz.npz_hash` or SHA-256.
+
+    Raises:
+        VSAError: as :func:`write_raven`.
+    """
+    written: dict[Path, str] = {}
     paths = [folder / f"{file_stem(int(k))}{suffix}" for k in arrays.index for suffix in (".npz", ".xml")]
     present = [] if overwrite else [path for path in paths if path.exists()]
     if present:
@@ -150,10 +240,13 @@ def write_raven(
         prepare(arrays)
         for start in range(0, len(arrays), _CHUNK):
             part = arrays[start : start + _CHUNK]
-            packed, texts = npz_bytes(part, render(part) if images else None), xml_texts(part)
+            packed, texts = npz_bytes(part, images_of(part) if images else None), xml_texts(part)
             for k, (data, text) in enumerate(zip(packed, texts, strict=True)):
-                write_whole(paths[2 * (start + k)], data)
-                write_whole(paths[2 * (start + k) + 1], text.encode("ascii"))
+                for path, content in zip(paths[2 * (start + k) :][:2], (data, text.encode("ascii")), strict=True):
+                    write_whole(path, content, durable=False)  # the manifest vouches for thousands of files
+                    written[path] = npz_hash(content) if path.suffix == ".npz" else checksum(content)
+    except WriteError:
+        raise
     except OSError as error:
         raise VSAError(
             f"write {folder}",
@@ -161,20 +254,4 @@ def write_raven(
             expected="a folder with free space that may be written",
             hint="choose another folder",
         ) from error
-    return paths
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file at once or not at all.
-
-    Args:
-        path: the file.
-        data: what goes in.
-    """
-    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    return written

@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
-import json
 import re
-from collections.abc import Iterator, Mapping
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,23 +20,26 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from vsa.commands.files import write_whole
 from vsa.errors import CorruptFileError, SettingsError, UnknownNameError, VSAError
 
 from ..arrays import PuzzleArrays
 from ..constellations import CONSTELLATIONS, resolve_constellation
 from ..data_sets import known_names
-from ..pixels.drawing import IMAGE_SIZE
 from ..pixels.render import render
 from ..streams import Stream
-from .cache import FORMAT, pack, unpack
+from .cache import pack, unpack
+from .faults import Fault, gathered
+from .finding import content
 from .form import clipped
-from .npz import PANELS
-from .raven import write_whole
+from .images import images_of
+from .manifest import MANIFEST, command, file_hash, files_of, read_manifest
+from .npz import IMAGE_SHAPE
 
-__all__ = ["SHARD_PUZZLES", "Shards", "is_shards", "read_manifest", "write_shard"]
+__all__ = ["SHARD_PUZZLES", "ShardImage", "Shards", "read_shards", "write_shard"]
 
 SHARD_PUZZLES = 1000
-MANIFEST = "manifest.json"
+_MOST_BYTES = 1 << 30
 _NAME = re.compile(r"[0-9]{5,}")
 
 Pixels = NDArray[np.uint8]
@@ -59,7 +64,7 @@ def write_shard(arrays: PuzzleArrays, folder: Path, number: int, *, images: bool
         header = _npy_header(pixels)
         files[f"{number:05d}.images.npy"] = header + pixels.tobytes()
     for name, data in files.items():
-        write_whole(folder / name, data)
+        write_whole(folder / name, data, durable=False)
     return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
 
 
@@ -69,52 +74,58 @@ def _npy_header(pixels: Pixels) -> bytes:
     return buffer.getvalue()
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a folder that ``python -m datasets.generate`` made.
+@functools.lru_cache(maxsize=64)
+def _pixels_in(path: Path, digest: str, changed: int) -> Pixels:
+    """The pixels of a shard, its hash compared; ``changed`` is the file's time, so that a changed one is read anew."""
+    if file_hash(path) != digest:
+        raise ValueError("other bytes than the manifest's hash says")
+    pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+    if pixels.dtype != np.uint8 or pixels.shape[1:] != IMAGE_SHAPE:
+        raise ValueError(f"{pixels.dtype} of shape {pixels.shape}")
+    return np.asarray(pixels)
+
+
+@dataclass(frozen=True)
+class ShardImage:
+    """Pixels of one puzzle in a shard.
 
     Args:
-        folder: the folder.
-
-    Returns:
-        Its form, settings and units.
-
-    Raises:
-        CorruptFileError: it is no manifest of ours, or damaged.
-        VSAError: there is none.
+        path: the file.
+        digest: its SHA-256.
+        row: which puzzle.
+        again: the command that makes the file again.
     """
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise VSAError(f"read {folder}", received=f"no {MANIFEST}", expected="a folder of shards") from None
-    except OSError as error:
-        raise VSAError(f"read {path}", received=error.strerror, expected="a file that may be read") from error
-    except (ValueError, RecursionError) as error:
-        raise CorruptFileError(f"read {path}", received=f"no JSON ({error})", expected="a manifest") from None
-    wanted = {"format": int, "form": str, "settings": dict, "units": dict}
-    for key, kind in wanted.items():
-        if not isinstance(manifest, dict) or not isinstance(manifest.get(key), kind):
-            raise CorruptFileError(f"read {path}, {key}", received="no such entry", expected=f"a {kind.__name__}")
-    if manifest["format"] != FORMAT:
-        raise CorruptFileError(
-            f"read {path}, format", received=manifest["format"], expected=FORMAT, hint="make the puzzles again"
-        )
-    return manifest
 
+    path: Path
+    digest: str
+    row: int
+    again: str
 
-def is_shards(folder: Path) -> bool:
-    """Whether a folder holds shards.
+    @property
+    def held(self) -> bool:
+        """There is no object for a shard without pixels."""
+        return True
 
-    Args:
-        folder: any.
+    def fill(self, out: Pixels, target: int, matrix: NDArray[Any], structure: tuple[str, ...]) -> None:
+        """As :meth:`datasets.files.images.Image.fill`.
 
-    Returns:
-        True where a manifest says so.
-    """
-    try:
-        return bool(read_manifest(folder)["form"] == "shards")
-    except VSAError:
-        return False
+        Args:
+            out: where to.
+            target: not looked at: the hash says that the file belongs to its labels.
+            matrix: likewise.
+            structure: likewise.
+
+        Raises:
+            CorruptFileError: the file is damaged or gone.
+        """
+        try:
+            out[:] = _pixels_in(self.path, self.digest, self.path.stat().st_mtime_ns)[self.row]
+        except (ValueError, IndexError, EOFError, OSError) as error:
+            received = error.received if isinstance(error, VSAError) else getattr(error, "strerror", None) or error
+            expected, hint = "uint8 (N, 16, 160, 160) as it was written", f"make it again: {self.again}"
+            raise CorruptFileError(
+                f"read {self.path}", received=clipped(received), expected=expected, hint=hint
+            ) from None
 
 
 class Shards:
@@ -134,22 +145,17 @@ class Shards:
                 expected="shards",
                 hint="datasets.read(folder) reads the others",
             )
-        self._settings = manifest["settings"]
+        self._manifest, self._settings = manifest, manifest["settings"]
         if self._settings.get("dataset") not in known_names():
             self._refuse(MANIFEST, f"dataset {self._settings.get('dataset')!r}", ", ".join(known_names()))
         self._files: dict[str, dict[str, dict[str, str]]] = {}
         for name, unit in sorted(manifest["units"].items()):
             constellation, _, number = name.partition("/")
-            files: Any = unit.get("files") if isinstance(unit, dict) else None
-            if constellation not in CONSTELLATIONS or not _NAME.fullmatch(number) or not self._are_files(files):
+            files_of("shards", name, unit)
+            if not _NAME.fullmatch(number):
                 self._refuse(f"{MANIFEST}, unit {name[:60]!r}", "no shard", "<constellation>/<number> with its files")
-            self._files.setdefault(constellation, {})[number] = files
+            self._files.setdefault(constellation, {})[number] = unit["files"]
         self._arrays: dict[str, PuzzleArrays] = {}
-        self._pixels: dict[str, list[Pixels]] = {}
-
-    @staticmethod
-    def _are_files(files: object) -> bool:
-        return isinstance(files, dict) and all(isinstance(digest, str) for digest in files.values())
 
     def _refuse(self, field: str, received: object, expected: object, hint: str = "") -> NoReturn:
         raise CorruptFileError(f"read {self.folder}, {field}", received=clipped(received), expected=expected, hint=hint)
@@ -171,17 +177,14 @@ class Shards:
         """A file of the folder, its hash compared."""
         path = self.folder / constellation / name
         field = f"{constellation}/{name}"
-        again = "make it again: python -m datasets.generate with the same settings goes on where files are missing"
+        again = f"make it again: {command(self.folder, self._manifest)}"
         if digest is None:
             self._refuse(field, "no hash in the manifest", "one", again)
         try:
-            with open(path, "rb") as file:
-                found = hashlib.sha256()
-                while block := file.read(1 << 20):
-                    found.update(block)
-        except OSError as error:
-            self._refuse(field, error.strerror or repr(error), "the file that the manifest names", again)
-        if found.hexdigest() != digest:
+            found = file_hash(path)
+        except VSAError as error:
+            self._refuse(field, error.received, "the file that the manifest names", again)
+        if found != digest:
             self._refuse(field, "other bytes than the manifest's hash says", "the file as it was written", again)
         return path
 
@@ -199,24 +202,51 @@ class Shards:
         """
         name = self._resolve(constellation)
         if name not in self._arrays:
-            parts = [
-                self._labels(name, self._path(name, f"{number}.npz", files.get(f"{number}.npz")))
-                for number, files in self._files[name].items()
-            ]
-            self._arrays[name] = PuzzleArrays.concatenate(parts)
+            self._arrays[name] = PuzzleArrays.concatenate(self.parts(name))
         return self._arrays[name]
+
+    def parts(self, constellation: str, faults: list[Fault] | None = None) -> list[PuzzleArrays]:
+        """The labels of a constellation's puzzles, shard by shard.
+
+        Args:
+            constellation: published name of one that the folder holds.
+            faults: gathers what is wrong with single shards, which are left out then; None: the first is raised.
+
+        Returns:
+            A part for each shard.
+
+        Raises:
+            CorruptFileError: a shard is missing or damaged.
+        """
+        parts = []
+        for number, files in self._files[constellation].items():
+            file = f"{number}.npz"
+            with gathered(faults, self.folder / constellation / file):
+                part = self._labels(constellation, self._path(constellation, file, files.get(file)))
+                parts.append(self._with_pixels(part, constellation, number))
+        return parts
+
+    def _with_pixels(self, part: PuzzleArrays, constellation: str, number: str) -> PuzzleArrays:
+        file = f"{number}.images.npy"
+        digest = self._files[constellation][number].get(file)
+        if digest is None:
+            return part
+        path, again = self.folder / constellation / file, command(self.folder, self._manifest)
+        pixels = np.empty(len(part), dtype=object)
+        pixels[:] = [ShardImage(path, digest, row, again) for row in range(len(part))]
+        return replace(part, pixels=pixels)
 
     def _labels(self, constellation: str, path: Path) -> PuzzleArrays:
         settings = self._settings
         try:
             return unpack(
-                path.read_bytes(),
+                content(path, _MOST_BYTES, "labels of puzzles"),
                 settings["dataset"],
                 constellation,
                 columns=settings.get("columns", 3),
                 maxval=settings.get("maxval"),
             ).validate()
-        except (VSAError, ValueError, KeyError, TypeError, EOFError, OSError) as error:
+        except (ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
             self._refuse(f"{constellation}/{path.name}", f"{type(error).__name__}: {error}", "labels of puzzles")
 
     def images(self, constellation: str, rows: NDArray[np.int64] | slice | None = None) -> Pixels:
@@ -235,39 +265,7 @@ class Shards:
         name = self._resolve(constellation)
         arrays = self.arrays(name)
         chosen = np.arange(len(arrays))[slice(None) if rows is None else rows]
-        kept = self._kept(name)
-        if kept is None:
-            return render(arrays[chosen])
-        starts = np.cumsum([0, *(len(part) for part in kept)])
-        out = np.empty((len(chosen), PANELS, IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
-        places = np.searchsorted(starts, chosen, side="right") - 1
-        for k in np.unique(places).tolist():
-            here = np.flatnonzero(places == k)
-            out[here] = kept[k][chosen[here] - starts[k]]
-        return out
-
-    def _kept(self, constellation: str) -> list[Pixels] | None:
-        files = self._files[constellation]
-        if any(f"{number}.images.npy" not in names for number, names in files.items()):
-            return None
-        if constellation not in self._pixels:
-            parts = []
-            for number, names in files.items():
-                name = f"{number}.images.npy"
-                path = self._path(constellation, name, names[name])
-                try:
-                    part = np.load(path, mmap_mode="r", allow_pickle=False)
-                except (ValueError, EOFError, OSError) as error:
-                    self._refuse(f"{constellation}/{name}", str(error), "an array of pixels")
-                if part.dtype != np.uint8 or part.shape[1:] != (PANELS, IMAGE_SIZE, IMAGE_SIZE):
-                    self._refuse(
-                        f"{constellation}/{name}", f"{part.dtype} of shape {part.shape}", "uint8 (N, 16, 160, 160)"
-                    )
-                parts.append(part)
-            if sum(map(len, parts)) != len(self.arrays(constellation)):
-                self._refuse(constellation, f"{sum(map(len, parts))} images", f"{len(self.arrays(constellation))}")
-            self._pixels[constellation] = parts
-        return self._pixels[constellation]
+        return images_of(arrays[chosen])
 
     def batches(
         self, constellation: str, batch_size: int, *, shuffle: bool = False, seed: int = 0, epoch: int = 0
@@ -298,14 +296,16 @@ class Shards:
             yield arrays[rows], self.images(constellation, rows)
 
 
-def read_shards(folder: str | PathLike[str]) -> Mapping[str, PuzzleArrays]:
+def read_shards(folder: str | PathLike[str], faults: list[Fault] | None = None) -> dict[str, PuzzleArrays]:
     """The labels of all constellations of a folder.
 
     Args:
         folder: where ``python -m datasets.generate format=shards`` wrote.
+        faults: gathers what is wrong with single shards, which are left out then; None: the first is raised.
 
     Returns:
         Puzzles by published constellation name.
     """
     shards = Shards(folder)
-    return {name: shards.arrays(name) for name in shards.constellations}
+    found = {name: shards.parts(name, faults) for name in shards.constellations}
+    return {name: PuzzleArrays.concatenate(parts) for name, parts in found.items() if parts}

@@ -7,19 +7,19 @@ Python; what is written is what ``json.dump(..., indent=1)`` writes.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
+from vsa.commands.files import WriteError, write_whole
 from vsa.errors import VSAError
 
 from ..arrays import GOVERNED, RULE_SLOTS, ComponentArrays, PuzzleArrays
 from ..constellations import Component
 from ..rules.base import rule_name
+from .form import MOST_JSON_BYTES
 
 __all__ = ["write_json"]
 
@@ -58,14 +58,17 @@ def write_json(arrays: PuzzleArrays, path: str | PathLike[str], *, overwrite: bo
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-        try:
-            with os.fdopen(handle, "w", encoding="ascii", newline="\n") as file:
-                file.writelines(_text(arrays))
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        text = "".join(_text(arrays)).encode("ascii")
+        if len(text) > MOST_JSON_BYTES:
+            raise VSAError(
+                f"write {path}",
+                received=f"puzzles of {len(text)} bytes",
+                expected=f"at most {MOST_JSON_BYTES}, which is what is read again",
+                hint="write fewer to a file, or shards",
+            )
+        write_whole(path, text)
+    except WriteError:
+        raise
     except OSError as error:
         raise VSAError(
             f"write {path}",

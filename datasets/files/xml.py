@@ -1,7 +1,7 @@
 """The npz + xml form of RAVEN and I-RAVEN: two files per puzzle, ``RAVEN_<number>_<split>.{npz,xml}``.
 
 The xml holds panels, rules and (I-RAVEN) which attributes of a candidate were changed; the npz holds the target beside
-the images. Of the npz only the target is read.
+the images. Of the npz all but the image is read, and has to agree.
 
 Reference:
     Zhang et al. 2019 (RAVEN) and Hu et al. 2021 (I-RAVEN): the form of the released generators.
@@ -10,10 +10,9 @@ Reference:
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import re
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,57 +20,79 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from vsa.errors import CorruptFileError, VSAError
+from vsa.errors import CorruptFileError, SettingsError
 
 from ..arrays import CANDIDATES, GOVERNED, MODIFIABLE, RULE_SLOTS, ComponentArrays, PuzzleArrays
 from ..attributes import ANGLE, UNIFORMITY_LEVELS
 from ..constellations import CONSTELLATIONS, Component
 from ..data_sets import listed_code, listed_rules
+from .faults import Fault, consistent, gathered
+from .finding import NUMBER, content
 from .form import clipped
-from .npy import plain_array
-from .tree import parse_xml
-from .zip import Members
+from .images import NpzImage
+from .npz import Labels, check_labels, meta_matrices, read_labels, structure_of
+from .tree import MOST_XML_BYTES, parse_xml
 
 __all__ = ["read_xml"]
 
 PANELS = 16
-_NUMBER = re.compile(r"RAVEN_([0-9]{1,18})_(train|val|test)")
-_TARGET_BYTES = 4096  # the target is one number; a member that claims more is no target
 _NEAR = 1e-3
 _LEVELS = ("Type", "Size", "Color", "Angle")
 _DIGITS: dict[str | None, int] = {str(digit): digit for digit in range(10)}
 
 
-def read_xml(files: Sequence[Path]) -> dict[str, PuzzleArrays]:
+def read_xml(
+    files: Sequence[Path], faults: list[Fault] | None = None, digests: dict[Path, bytes] | None = None
+) -> dict[str, PuzzleArrays]:
     """Reads puzzles from xml files, each with its npz beside it.
 
     Args:
         files: the xml files, of any constellations.
+        faults: gathers what is wrong with single files, which are left out then; None: the first fault is raised.
+        digests: gathers the SHA-256 of each file, for whoever has a manifest to compare.
 
     Returns:
         Puzzles by published constellation name, in the order of their numbers; parameters of rules are 0.
 
     Raises:
-        CorruptFileError: a file is damaged, or two hold the same puzzle.
-        VSAError: a file can't be read.
+        CorruptFileError: a file is damaged, its npz is of another puzzle, its answer is not the one that its rules
+            ask for, or two files hold the same puzzle.
     """
     found: dict[str, dict[int, _Puzzle]] = {}
-    for puzzle in map(_Puzzle, files):
-        siblings = found.setdefault(puzzle.constellation, {})
-        if puzzle.number in siblings:
-            both = f"{siblings[puzzle.number].path} and {puzzle.path}"
-            raise CorruptFileError(
-                "read puzzles",
-                received=f"{both}, both puzzle {puzzle.number} of {puzzle.constellation}",
-                expected="one file for each puzzle",
-                hint="name the folder of one data set",
-            )
-        siblings[puzzle.number] = puzzle
-    order = [name for name in CONSTELLATIONS if name in found]
-    return {name: _join(name, [found[name][k] for k in sorted(found[name])]) for name in order}
+    for path in files:
+        with gathered(faults, path):
+            puzzle = _Puzzle(path, digests)
+            siblings = found.setdefault(puzzle.constellation, {})
+            if puzzle.number in siblings:
+                both = f"{siblings[puzzle.number].path} and {puzzle.path}"
+                raise CorruptFileError(
+                    "read puzzles",
+                    received=f"{both}, both puzzle {puzzle.number} of {puzzle.constellation}",
+                    expected="one file for each puzzle",
+                    hint="name the folder of one data set",
+                )
+            siblings[puzzle.number] = puzzle
+    joined = {
+        name: _join(name, [found[name][k] for k in sorted(found[name])], faults)
+        for name in CONSTELLATIONS
+        if found.get(name)
+    }
+    return {name: arrays for name, arrays in joined.items() if len(arrays)}
 
 
-def _join(constellation: str, puzzles: list[_Puzzle]) -> PuzzleArrays:
+def _join(constellation: str, puzzles: list[_Puzzle], faults: list[Fault] | None) -> PuzzleArrays:
+    arrays = _joined(constellation, puzzles)
+    structure = structure_of(constellation)
+    sound = np.ones(len(puzzles), dtype=np.bool_)
+    for i, (puzzle, matrix) in enumerate(zip(puzzles, meta_matrices(arrays), strict=True)):
+        with gathered(faults, puzzle.path):
+            sound[i] = False
+            check_labels(puzzle.path.with_suffix(".npz"), puzzle.labels, puzzle.labels.target, matrix, structure)
+            sound[i] = True
+    return consistent(arrays, [puzzle.path for puzzle in puzzles], sound, faults)
+
+
+def _joined(constellation: str, puzzles: list[_Puzzle]) -> PuzzleArrays:
     components = []
     for c in range(len(CONSTELLATIONS[constellation].components)):
         parts = [puzzle.components[c] for puzzle in puzzles]
@@ -86,28 +107,34 @@ def _join(constellation: str, puzzles: list[_Puzzle]) -> PuzzleArrays:
             )
         )
     modified = [puzzle.modified for puzzle in puzzles]
+    pixels = np.empty(len(puzzles), dtype=object)
+    pixels[:] = [NpzImage(puzzle.path.with_suffix(".npz"), puzzle.labels.image) for puzzle in puzzles]
     return PuzzleArrays(
         dataset="files",
         constellation=constellation,
         columns=3,
         maxval=None,
         components=tuple(components),
-        target=np.array([puzzle.target for puzzle in puzzles], dtype=np.int8),
+        target=np.array([puzzle.labels.target for puzzle in puzzles], dtype=np.int8),
         index=np.array([puzzle.number for puzzle in puzzles], dtype=np.int64),
         modified=None if any(m is None for m in modified) else np.stack([m for m in modified if m is not None]),
+        pixels=pixels,
     )
 
 
 class _Puzzle:
     """One puzzle, read from its two files."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, digests: dict[Path, bytes] | None) -> None:
         self.path = path
-        name = _NUMBER.fullmatch(path.stem)
+        name = NUMBER.fullmatch(path.stem)
         if name is None:
             raise CorruptFileError("read puzzles", received=str(path), expected="a name as RAVEN_12_train.xml")
         self.number = int(name[1])
-        root = parse_xml(path)
+        data = content(path, MOST_XML_BYTES, "the xml of one puzzle")
+        if digests is not None:
+            digests[path] = hashlib.sha256(data).digest()
+        root = parse_xml(data, path)
         panels = root.findall("Panels/Panel")
         if root.tag != "Data" or len(panels) != PANELS:
             self._refuse("Panels", f"{len(panels)} panels under {root.tag}", f"{PANELS} under Data")
@@ -117,7 +144,7 @@ class _Puzzle:
         self._panels([panel.find("Struct") for panel in panels])
         self._rules(root.findall("Rules/Rule_Group"))
         self.modified = self._modified(root.find("Modified_attributes"))
-        self.target = _target(path.with_suffix(".npz"))
+        self.labels = _labels(path)
 
     def _refuse(self, field: str, received: object, expected: object) -> NoReturn:
         raise CorruptFileError(f"read {self.path}, {clipped(field)}", received=clipped(received), expected=expected)
@@ -257,30 +284,11 @@ def _usual(layout: Component) -> tuple[dict[str | None, int], ...]:
     return tuple(forms)
 
 
-def _target(path: Path) -> int:
-    """The target out of an npz; nothing else of it is read, and nothing unpickled."""
+def _labels(path: Path) -> Labels:
+    """What the npz beside an xml says; its image is passed over."""
+    beside = path.with_suffix(".npz")
     try:
-        with open(path, "rb") as file, Members(file) as archive:
-            size = archive.size("target.npy")
-            if size > _TARGET_BYTES:
-                raise ValueError(f"a target of {size} bytes")
-            target = plain_array(archive.read("target.npy"))
-    except FileNotFoundError:
-        raise CorruptFileError(
-            f"read {path.with_suffix('.xml')}",
-            received="no npz beside it",
-            expected=str(path),
-            hint="the target is in it",
-        ) from None
-    except KeyError:
-        raise CorruptFileError(f"read {path}", received="no member target", expected="target.npy") from None
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise CorruptFileError(
-            f"read {path}, target", received=clipped(error) or type(error).__name__, expected="an npz with one number"
-        ) from None
-    except OSError as error:
-        raise VSAError(f"read {path}", received=error.strerror, expected="a file that may be read") from error
-    if target.size != 1 or target.dtype.kind not in "iu" or not 0 <= int(target.reshape(())) < CANDIDATES:
-        received = f"{target.dtype} of shape {target.shape}" if target.size != 1 else str(target.reshape(-1)[0])[:60]
-        raise CorruptFileError(f"read {path}, target", received=received, expected=f"0 to {CANDIDATES - 1}")
-    return int(target.reshape(()))
+        return read_labels(beside)
+    except SettingsError:
+        hint = "the target is in it"
+        raise CorruptFileError(f"read {path}", received="no npz beside it", expected=str(beside), hint=hint) from None

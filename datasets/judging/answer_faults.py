@@ -11,7 +11,7 @@ from ..arrays import CANDIDATES, MODIFIABLE, PuzzleArrays
 from ..attributes import ENTITY_ATTRIBUTES
 from ..rules.domains import Bools
 
-__all__ = ["far", "no_tree", "repeated", "unmarked"]
+__all__ = ["doubled", "far", "no_tree", "repeated", "unmarked"]
 
 
 def repeated(puzzles: PuzzleArrays) -> Bools:
@@ -29,6 +29,24 @@ def repeated(puzzles: PuzzleArrays) -> Bools:
             levels = arrays.attributes[attribute.name][:, puzzles.context :]
             same &= (levels[:, :, None] == levels[:, None]).all(axis=3)
     return same.sum(axis=(1, 2)) > CANDIDATES
+
+
+def doubled(puzzles: PuzzleArrays) -> Bools:
+    """Whether another candidate is the answer in all but the Angle.
+
+    Args:
+        puzzles: N puzzles.
+
+    Returns:
+        bool (N,).
+    """
+    rows = np.arange(len(puzzles))
+    same = np.ones((len(puzzles), CANDIDATES), dtype=np.bool_)
+    for arrays in puzzles.components:
+        for attribute in ENTITY_ATTRIBUTES:
+            levels = arrays.attributes[attribute.name][:, puzzles.context :]
+            same &= (levels == levels[rows, puzzles.target][:, None]).all(axis=2)
+    return same.sum(axis=1) > 1
 
 
 def no_tree(modified: Bools, target: NDArray[np.int8]) -> Bools:

@@ -14,9 +14,9 @@ from ..making.sampling import keeps_entities, options
 from ..rules.base import Rule, declares
 from ..rules.consistency import panel_sets, panel_values
 from ..rules.domains import Bools, Domain, SlotSets, Values
-from .answer_faults import far, no_tree, repeated, unmarked
+from .answer_faults import doubled, far, no_tree, repeated, unmarked
 
-__all__ = ["faults", "follows", "possible"]
+__all__ = ["contradictions", "faults", "follows", "possible"]
 
 
 def possible(puzzles: PuzzleArrays) -> Bools:
@@ -40,15 +40,9 @@ def faults(puzzles: PuzzleArrays) -> dict[str, Bools]:
     Returns:
         bool (N,) by kind of fault; True where the puzzle has it.
     """
-    right = follows(puzzles)
-    rows = np.arange(len(puzzles))
-    found = {
-        "the answer breaks a rule": ~right[rows, puzzles.target],
-        "another candidate follows the rules": right.sum(axis=1) > right[rows, puzzles.target],
-        "two candidates are alike": repeated(puzzles),
-    }
+    found = contradictions(puzzles)
+    found["two candidates are alike"] = repeated(puzzles)
     for c in range(len(puzzles.components)):
-        found[f"component {c}: a rule that the grammar has not"] = _unknown_rule(puzzles, c)
         found[f"component {c}: a first panel out of its rule's range"] = _out_of_range(puzzles, c)
         found[f"component {c}: entities change along a row"] = _restless(puzzles, c)
     data = data_set(puzzles.dataset)
@@ -57,6 +51,29 @@ def faults(puzzles: PuzzleArrays) -> dict[str, Bools]:
         found["a change that is not marked"] = unmarked(puzzles)
     if data.near:
         found["a distractor differs in more than one attribute"] = far(puzzles)
+    return found
+
+
+def contradictions(puzzles: PuzzleArrays) -> dict[str, Bools]:
+    """Where the labels of a puzzle deny each other; whoever reads files wants to know.
+
+    Args:
+        puzzles: N puzzles, valid.
+
+    Returns:
+        As :func:`faults`, of which these are a part.
+    """
+    right = follows(puzzles)
+    answers = right[np.arange(len(puzzles)), puzzles.target]
+    found = {
+        "the answer breaks a rule": ~answers,
+        "another candidate is like the answer": doubled(puzzles),
+    }
+    if puzzles.maxval is None and all(arrays.uniformity is not None for arrays in puzzles.components):
+        # Otherwise entities that look alike may have been drawn one by one, which more candidates do.
+        found["another candidate follows the rules"] = right.sum(axis=1) > answers
+    for c in range(len(puzzles.components)):
+        found[f"component {c}: a rule that the grammar has not"] = _unknown_rule(puzzles, c)
     return found
 
 
@@ -70,34 +87,36 @@ def follows(puzzles: PuzzleArrays) -> Bools:
         bool (N, 8).
     """
     n = len(puzzles)
-    right = np.ones((n, CANDIDATES), dtype=np.bool_)
+    right, grammar = np.ones((n, CANDIDATES), dtype=np.bool_), puzzles.grammar
     for c, arrays in enumerate(puzzles.components):
         sets = _matrices(puzzles, panel_sets(puzzles, c))
         counts = _matrices(puzzles, arrays.numbers)
         slots = arrays.slots
         for code, governed in enumerate(GOVERNED):
+            if not (arrays.governed == code).any():
+                continue
             domain: Domain = Values(1, slots) if governed == "Number" else SlotSets(slots)
             matrix = counts if governed == "Number" else sets
             right &= (
-                _check_rules(puzzles.grammar, matrix, arrays.rules[:, 0], arrays.parameters[:, 0], domain)
+                _check_rules(grammar, matrix, arrays.rules[:, 0], arrays.parameters[:, 0], domain)
                 | (arrays.governed != code)[:, None]
             )
         keeps = keeps_entities(arrays.rules, arrays.governed)
         moves = _moves(puzzles, c)
+        uniform = _uniform(puzzles, c)[:, None]
         for k, attribute in enumerate(ENTITY_ATTRIBUTES, start=1):
             name = attribute.name
             values = panel_values(puzzles, c, name)
             shown = _matrices(puzzles, values >= 0).all(axis=(2, 3))
             low, high, offset = _range(puzzles, c, name)
             fits = _check_rules(
-                puzzles.grammar,
+                grammar,
                 _matrices(puzzles, values) + offset,
                 arrays.rules[:, k],
                 arrays.parameters[:, k],
                 Values(low + offset, high + offset, puzzles.maxval is None),
             )
             constant = declares(arrays.rules[:, k], "keeps_values")[:, None]
-            uniform = _uniform(puzzles, c)[:, None]
             kept = moves & (shown | ~uniform)
             drawn = (fits & shown) | ~uniform  # new, unlike entities in every panel: nothing to follow
             right &= np.where(constant, np.where(keeps[:, None], kept, drawn), fits & shown)
@@ -169,6 +188,8 @@ def _entity_codes(puzzles: PuzzleArrays, c: int) -> np.ndarray:
     arrays = puzzles.components[c]
     code = np.zeros(arrays.exists.shape, dtype=np.int64)
     for name in ("Type", "Size", "Color", *(("Angle",) if puzzles.maxval is None else ())):
+        if name not in arrays.attributes:  # files may say nothing about angles
+            continue
         levels = arrays.attributes[name].astype(np.int64)
         if name in RULE_SLOTS:
             constant = declares(arrays.rules[:, RULE_SLOTS.index(name)], "keeps_values")

@@ -13,7 +13,6 @@ from vsa.errors import VSAError
 
 from ..arrays import CANDIDATES, PuzzleArrays
 from .drawing import IMAGE_SIZE
-from .render import render
 
 __all__ = ["contact_sheet", "page", "png"]
 
@@ -68,7 +67,9 @@ def contact_sheet(arrays: PuzzleArrays, columns: int = 4, *, answer: bool = Fals
     if not len(arrays) or columns < 1 or scale < 1:
         received = f"{len(arrays)} puzzles, columns={columns}, scale={scale}"
         raise VSAError("contact sheet", received=received, expected="at least 1 each")
-    images = render(arrays)
+    from ..files.images import images_of  # here: puzzles that are made do without the readers
+
+    images = images_of(arrays)
     pages = [
         _smaller(page(pixels, int(target) if answer else None), scale)
         for pixels, target in zip(images, arrays.target, strict=True)

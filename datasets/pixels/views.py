@@ -15,7 +15,6 @@ from ..panels import ROWS
 from ..puzzle_arrays import arrays_of
 from .drawing import opencv
 from .picture import page, png
-from .render import render
 
 if TYPE_CHECKING:
     from ..puzzle import Entity, Panel, Puzzle, RuleInstance
@@ -91,8 +90,11 @@ def picture(puzzle: Puzzle, *, answer: bool = False) -> bytes | None:
         The file; None where the puzzle has no pixels or OpenCV is not installed.
     """
     try:
-        opencv()
-        images = render(arrays_of(puzzle))
+        if puzzle.pixels is None or not puzzle.pixels.held:
+            opencv()
+        from ..files.images import images_of  # here: puzzles that are made do without the readers
+
+        images = images_of(arrays_of(puzzle))
     except VSAError:
         return None
     return png(page(images[0], puzzle.target if answer else None))

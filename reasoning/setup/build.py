@@ -292,7 +292,7 @@ def puzzle_sets(
     if dataset.kind.made:
         names = constellations(chosen, dataset)
         return {name: _generated(dataset, name, split or "test", n or 2000, pair, training) for name in names}
-    found = datasets.read(dataset.path, maxval=dataset.maxval)
+    found = datasets.read(dataset.path, maxval=dataset.maxval, on_error=dataset.on_error)
     if pair:
         found = {name: holdout.select(pair, arrays, not training) for name, arrays in found.items()}
     return {

@@ -137,6 +137,7 @@ class DatasetSettings:
     maxval: int | None = None  # largest value; I-RAVEN-X only
     confounders: int = 0  # attributes without a rule; I-RAVEN-X only
     path: str | None = None  # folder of npz + xml or JSON files; dataset=files only
+    on_error: Literal["raise", "skip"] = "raise"  # skip: damaged files are left out and counted; dataset=files only
     holdout: str | None = None  # ATTRIBUTE/RULE: training never shows the pair, evaluation nothing else
     split: Literal["train", "val", "test", "all"] | None = None  # benchmark: null is test, or every puzzle of files
     cache_dir: str | None = None  # where generated puzzles are kept; null: the user's cache folder

@@ -23,7 +23,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import datasets
-from datasets.files.npz import read_images, read_npz
+from datasets.files.images import read_images
+from datasets.files.npz import read_npz
 from datasets.files.production import Order, produce
 from datasets.files.raven import write_raven
 from datasets.files.read import read, write_json

@@ -16,8 +16,9 @@ import pytest
 import datasets
 from datasets.arrays import PuzzleArrays, equal
 from datasets.constellations import CONSTELLATIONS
-from datasets.files.npz import file_stem, npz_bytes, read_images, read_npz
-from datasets.files.raven import write_raven, xml_texts
+from datasets.files.images import read_images
+from datasets.files.npz import file_stem, read_npz
+from datasets.files.raven import npz_bytes, write_raven, xml_texts
 from datasets.files.read import read, write_json
 from datasets.pixels.render import render
 from vsa.errors import CorruptFileError, VSAError
@@ -211,7 +212,7 @@ def test_files_of_different_puzzles_do_not_pass_for_one(tmp_path: Path) -> None:
 def test_a_missing_npz(tmp_path: Path) -> None:
     with pytest.raises(VSAError, match="which does not exist"):
         read_npz(tmp_path / "RAVEN_0_train.npz")
-    with pytest.raises(VSAError, match="a file that may be read"):
+    with pytest.raises(VSAError, match="a folder or a device"):
         read_npz(tmp_path)
 
 

@@ -8,6 +8,7 @@ the next program that has the folder to itself sweeps them.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -27,6 +28,7 @@ __all__ = [
     "checksum",
     "is_stray",
     "json_of",
+    "open_regular",
     "read_json",
     "read_whole",
     "sealed",
@@ -47,13 +49,17 @@ class WriteError(VSAError, OSError):
     """A file could not be written (full disk, quota, permissions)."""
 
 
-def write_whole(path: Path, content: bytes, hint: str = "nothing that was there before is lost") -> None:
+def write_whole(
+    path: Path, content: bytes, hint: str = "nothing that was there before is lost", *, durable: bool = True
+) -> None:
     """Write a file so that a reader, or the next start after a kill, sees the old content or the new, never a part.
 
     Args:
         path: where to; its folder exists. A link there is replaced, not followed.
         content: the bytes.
         hint: what a user can do if the system refuses.
+        durable: whether to wait for the disk (3 ms); not for one of thousands of files that a record with their hashes
+            vouches for.
 
     Raises:
         WriteError: the disk is full, or the folder cannot be written to; the old file is intact.
@@ -63,13 +69,17 @@ def write_whole(path: Path, content: bytes, hint: str = "nothing that was there 
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except OSError as error:
+        if durable:
+            _sync_folder(path.parent)
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
+        if not isinstance(error, OSError):
+            raise
         refusal = f"the system's refusal: {error.strerror or error}"
         raise WriteError(f"write {path}", received=refusal, expected="space and permission", hint=hint) from error
 
@@ -166,27 +176,44 @@ def read_whole(path: Path, limit: int = LIMIT) -> bytes:
         SettingsError: there is no such file.
         CorruptFileError: it is no regular file, too large, or cannot be read.
     """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            content = file.read(size + 1) if size <= limit else b""  # read(limit) would take that much memory
+        except OSError as error:
+            refusal = f"the system's refusal: {error.strerror or error}"
+            raise CorruptFileError(f"read {path}", received=refusal) from error
+    if size > limit or len(content) > limit:
+        raise CorruptFileError(f"read {path}", received=f"more than {limit} bytes", expected="a small file")
+    return content
+
+
+def open_regular(path: Path) -> io.BufferedReader:
+    """Open a file for reading that is one: a FIFO or a device would hang, or never end.
+
+    Args:
+        path: where from.
+
+    Returns:
+        The open file.
+
+    Raises:
+        SettingsError: there is no such file.
+        CorruptFileError: it is no regular file, or cannot be read.
+    """
     try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a FIFO must not hang
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
         raise SettingsError(
             f"read {path}", received="no such file", expected="a file that was written before", hint="check the path"
         ) from None
-    except OSError as error:
-        raise CorruptFileError(f"read {path}", received=f"the system's refusal: {error.strerror or error}") from error
-    status = os.fstat(handle)
-    if not stat.S_ISREG(status.st_mode):
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        refusal = f"the system's refusal: {getattr(error, 'strerror', None) or error}"
+        raise CorruptFileError(f"read {path}", received=refusal) from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise CorruptFileError(f"read {path}", received="a folder or a device", expected="a file")
-    with os.fdopen(handle, "rb") as file:
-        try:
-            content = file.read(limit + 1) if status.st_size <= limit else b""
-        except OSError as error:
-            refusal = f"the system's refusal: {error.strerror or error}"
-            raise CorruptFileError(f"read {path}", received=refusal) from error
-    if status.st_size > limit or len(content) > limit:
-        raise CorruptFileError(f"read {path}", received=f"more than {limit} bytes", expected="a small file")
-    return content
+    return os.fdopen(handle, "rb")
 
 
 def read_json(path: Path, limit: int = LIMIT) -> Any:
