@@ -283,7 +283,13 @@ def _with_identity(book: Codebook) -> Codebook:
         raise VSAError("factorizer optional", received="a codebook with the label None", expected="that label free")
     identity = book.algebra.identity(1, dtype=book.atoms.dtype, device=book.atoms.device)
     atoms = torch.cat((book.atoms, identity))
-    return Codebook(book.algebra, atoms, labels=(*book.labels, None), backend=book.backend, seed=book.seed)
+    return Codebook(
+        book.algebra,
+        atoms,
+        labels=(*book.labels, None),
+        backend=book.backend,
+        seed=vsa.child_seed(book.seed, "optional"),
+    )
 
 
 def _check_distinct(book: Codebook, factor: int) -> None:
