@@ -130,7 +130,14 @@ def quantize_atoms(book: Codebook, bits: int) -> Codebook:
     step = 2 * largest / (2**bits - 1)
     rounded = ((embedded + largest) / step).round() * step - largest
     atoms = book.algebra.unembed(rounded).to(book.atoms.dtype)
-    return Codebook(book.algebra, atoms, labels=book.labels, backend=book.backend, seed=book.seed, unrelated=False)
+    return Codebook(
+        book.algebra,
+        atoms,
+        labels=book.labels,
+        backend=book.backend,
+        seed=vsa.child_seed(book.seed, "bits", bits),
+        unrelated=False,
+    )
 
 
 Damage = Callable[[Algebra, Tensor, float, torch.Generator], Tensor]

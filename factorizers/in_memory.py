@@ -297,4 +297,6 @@ def _random_columns(problem: Problem, factor: int, generator: torch.Generator) -
     """As many atoms as a codebook has, unrelated to it."""
     book = problem.books[factor]
     atoms = problem.algebra.random(len(book), generator=generator, dtype=book.atoms.dtype, device=problem.device)
-    return Codebook(problem.algebra, atoms, backend=book.backend, seed=book.seed + 1, unrelated=False)
+    return Codebook(
+        problem.algebra, atoms, backend=book.backend, seed=vsa.child_seed(book.seed, "columns"), unrelated=False
+    )

@@ -306,7 +306,12 @@ def _with_identity(book: Codebook) -> Codebook:
     identity = book.algebra.identity(1, dtype=book.atoms.dtype, device=book.atoms.device)
     atoms = torch.cat((book.atoms, identity))
     return Codebook(
-        book.algebra, atoms, labels=(*book.labels, None), backend=book.backend, seed=book.seed, unrelated=False
+        book.algebra,
+        atoms,
+        labels=(*book.labels, None),
+        backend=book.backend,
+        seed=vsa.child_seed(book.seed, "optional"),
+        unrelated=False,
     )
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from . import arithmetic, codebook_files
 from .algebra import Algebra
 from .backends import get as get_backend
-from .backends.base import Backend, StoredMatrix
+from .backends.base import Backend, DeviceHandle, StoredMatrix
 from .codebook_labels import Cleanup, check_labels, label_names, warn_of_alike
 from .errors import CorruptFileError, DtypeError, ShapeError, UnknownNameError, VSAError
 from .validation import check_device, check_float, check_number, describe, make_generator, refuse_nan
@@ -35,7 +35,8 @@ class Codebook(nn.Module):
         atoms: (..., N, D) in any form of the algebra. Leading axes make a stack of codebooks that share labels.
         labels: N distinct names. Default: 0 to N - 1.
         backend: where the atoms are stored. Default: digital, exact.
-        seed: of the stored array, for backends where storing is random.
+        seed: of the stored array, for backends where storing is random. Default: its own, so that no two arrays have
+            the same errors (see ``vsa.backends.places``).
         unrelated: whether atoms are meant to be unrelated: a warning then names the pair that is most alike, if any is.
     """
 
@@ -48,7 +49,7 @@ class Codebook(nn.Module):
         *,
         labels: Sequence[Hashable] | None = None,
         backend: Backend | None = None,
-        seed: int = 0,
+        seed: int | None = None,
         unrelated: bool = True,
     ) -> None:
         super().__init__()
@@ -61,7 +62,7 @@ class Codebook(nn.Module):
             raise ShapeError("Codebook", received=f"atoms {describe(atoms)}", expected="(..., N, D), N at least 1")
         self.algebra = algebra
         self.backend = get_backend("digital") if backend is None else backend
-        self.seed = seed
+        self.seed = self.backend.seed_of(seed)
         self.labels = check_labels(labels, atoms.shape[-2])
         self._rows = {label: row for row, label in enumerate(self.labels)}
         self.register_buffer("atoms", atoms.detach().clone())
@@ -312,12 +313,12 @@ class Codebook(nn.Module):
         """The matrix on the backend. A codebook whose atoms change overrides this."""
         return self._stored
 
-    def on(self, backend: Backend, *, seed: int = 0) -> Codebook:
+    def on(self, backend: Backend, *, seed: int | None = None) -> Codebook:
         """A snapshot of these atoms, stored on a backend.
 
         Args:
             backend: where to.
-            seed: of the stored array, for backends where storing is random.
+            seed: of the stored array, for backends where storing is random. Default: its own.
 
         Returns:
             A new codebook, detached from this one.
@@ -346,7 +347,7 @@ class Codebook(nn.Module):
         super()._save_to_state_dict(destination, prefix, keep_vars)
         destination[prefix + _IDENTITY] = codebook_files.digest(f"{self.algebra!r} {self.labels!r}".encode())
         destination[prefix + _CHECKSUM] = codebook_files.digest(codebook_files.content(self.atoms))
-        for name, value in self.stored.handle.state_dict().items():
+        for name, value in self._handle().state_dict().items():
             destination[f"{prefix}{_DEVICE}{name}"] = value
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any, **kwargs: Any) -> None:
@@ -370,9 +371,14 @@ class Codebook(nn.Module):
                 expected="the atoms as they were saved",
                 hint="copy the file again; if you changed the atoms on purpose, leave out the entry checksum",
             )
+        self._handle().check_state(device)  # before anything changes
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         self._stored = self._store()
-        self._stored.handle.load_state_dict(device)
+        self._handle().load_state_dict(device)
+
+    def _handle(self) -> DeviceHandle:
+        """The devices whose state is saved and restored with the atoms."""
+        return self.stored.handle
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .algebra import Algebra
 from .backends import get as get_backend
-from .backends.base import Backend, StoredMatrix
+from .backends.base import Backend, DeviceHandle, StoredMatrix
 from .codebook import Codebook
 from .errors import DtypeError, VSAError
 from .seeding import child_seed
@@ -35,7 +35,7 @@ class LearnableCodebook(Codebook):
         constraint: what is read in place of the parameter: the parameter (``"free"``), ``algebra.normalize`` of it, or
             ``algebra.quantize`` of it with a straight-through gradient.
         view: the backend to train for. Default: none, exact reads.
-        seed: of the view's noise.
+        seed: of the view's noise. Default: its own.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class LearnableCodebook(Codebook):
         labels: Sequence[Hashable] | None = None,
         constraint: Constraint = "normalized",
         view: Backend | None = None,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> None:
         if constraint not in get_args(Constraint):
             known = ", ".join(get_args(Constraint))
@@ -60,7 +60,8 @@ class LearnableCodebook(Codebook):
             )
         if view is not None and not isinstance(view, Backend):
             raise DtypeError("LearnableCodebook", received=f"view {view!r}", expected="a backend")
-        super().__init__(algebra, atoms, labels=labels, backend=get_backend("digital"), seed=seed)
+        exact = get_backend("digital")
+        super().__init__(algebra, atoms, labels=labels, backend=exact, seed=(view or exact).seed_of(seed))
         self.constraint: Constraint = constraint
         self.view = view
         self._batch = 0
@@ -102,12 +103,12 @@ class LearnableCodebook(Codebook):
     # ------------------------------------------------------------------ freezing
 
     @torch.no_grad()
-    def freeze(self, backend: Backend | None = None, *, seed: int = 0) -> Codebook:
+    def freeze(self, backend: Backend | None = None, *, seed: int | None = None) -> Codebook:
         """A fixed codebook of the atoms as they are now, constraint applied.
 
         Args:
             backend: where they are stored. Default: digital.
-            seed: of the stored array, for backends where storing is random.
+            seed: of the stored array, for backends where storing is random. Default: its own.
 
         Returns:
             A new codebook without parameters; this one may be trained on.
@@ -115,7 +116,7 @@ class LearnableCodebook(Codebook):
         backend = get_backend("digital") if backend is None else backend
         return Codebook(self.algebra, self.constrained, labels=self.labels, backend=backend, seed=seed, unrelated=False)
 
-    def on(self, backend: Backend, *, seed: int = 0) -> Codebook:
+    def on(self, backend: Backend, *, seed: int | None = None) -> Codebook:
         """The same as :meth:`freeze`."""
         return self.freeze(backend, seed=seed)
 
@@ -128,6 +129,9 @@ class LearnableCodebook(Codebook):
 
     def _store(self) -> StoredMatrix:
         return self.stored if "atoms" in self._parameters else super()._store()
+
+    def _handle(self) -> DeviceHandle:
+        return DeviceHandle()  # a train view lasts for a batch
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

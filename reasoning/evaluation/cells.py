@@ -14,9 +14,11 @@ import numpy as np
 
 from reasoning.outcome.metrics import Metrics
 from reasoning.records import runs
+from vsa.backends import array_seeds
 from vsa.commands import sweep
 from vsa.commands.files import read_json
 from vsa.errors import CorruptFileError, SettingsError, VSAError
+from vsa.seeding import child_seed
 
 if TYPE_CHECKING:
     from datasets.loaders import PuzzleDataset
@@ -83,7 +85,8 @@ class Cell:
         torch.set_num_threads(self.threads)
         solver = self.recipe.solver()
         began = time.perf_counter()
-        metrics = evaluate(solver, self.puzzles, self.batch_size, self.device)
+        with array_seeds(child_seed(self.recipe.seed, "evaluation")):  # of arrays whose learner names none
+            metrics = evaluate(solver, self.puzzles, self.batch_size, self.device)
         seconds = time.perf_counter() - began
         described = tuple(solver.learner.describe())
         return CellResult(metrics, described, round(seconds, 3), runs.peak_memory_mb(), hardware_cost(solver))

@@ -146,7 +146,13 @@ class Decoded(Learner):
             atoms = books[0].atoms
             for book in books[1:]:
                 atoms = self.algebra.bind(atoms.unsqueeze(-2), book.atoms).flatten(0, 1)
-            self._products[sizes] = Codebook(self.algebra, atoms, backend=self.backend, unrelated=False)
+            self._products[sizes] = Codebook(
+                self.algebra,
+                atoms,
+                backend=self.backend,
+                seed=child_seed(self.seed, "decode products", *sizes),
+                unrelated=False,
+            )
         return self._products[sizes]
 
 

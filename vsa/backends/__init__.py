@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..registry import Registry
+from .places import array_seed, array_seeds
 
 if TYPE_CHECKING:
     from .base import Backend
 
-__all__ = ["BACKENDS", "get"]
+__all__ = ["BACKENDS", "array_seed", "array_seeds", "get"]
 
 BACKENDS: Registry[type[Backend]] = Registry(
     "backend", package=__name__, entry_points="vsa_reasoning.backends", base="vsa.backends.base:Backend"

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..errors import DtypeError, ShapeError, VSAError
 from ..validation import are_signs, check_count, describe
 from .device import Cost, DeviceHandle
+from .places import array_seed
 from .stored import Kind, StoredMatrix
 from .train_view import StraightThrough
 
@@ -48,7 +49,7 @@ class Backend(ABC):
         kind: Kind = "dense",
         *,
         block_length: int | None = None,
-        seed: int = 0,
+        seed: int | None = None,
         check_values: bool = True,
     ) -> StoredMatrix:
         """Store atoms; afterwards they are only read.
@@ -61,7 +62,7 @@ class Backend(ABC):
                 (*stack, N, K) within blocks for ``"onehot_blocks"``, whose E is K * L.
             kind: what the values are, so that the backend can choose how to hold them.
             block_length: L, where rows consist of blocks; required for ``"onehot_blocks"``.
-            seed: of this array, where storing is random.
+            seed: of this array, where storing is random. Default: its own (see :mod:`vsa.backends.places`).
             check_values: refuse NaN, other values than +-1, positions out of range. Reads every entry.
 
         Returns:
@@ -75,23 +76,23 @@ class Backend(ABC):
         _check_atoms(atoms, kind, block_length)
         if check_values:
             _check_entries(atoms, kind, block_length)
-        stored = self._store(atoms, kind, block_length, seed)
+        stored = self._store(atoms, kind, block_length, self.seed_of(seed))
         if not self.exact:
             stored._stored_as = (atoms.detach(), kind, block_length)
         return stored
 
     def train_view(
-        self, atoms: Tensor, kind: Kind = "dense", *, block_length: int | None = None, seed: int = 0
+        self, atoms: Tensor, kind: Kind = "dense", *, block_length: int | None = None, seed: int | None = None
     ) -> StoredMatrix:
         """What atoms that are being learned look like on this backend: fresh noise, the gradient of the exact matrix.
 
-        Call it once per batch, with another seed each time. A backend that is exact shows the atoms as they are.
+        Call it once per batch. A backend that is exact shows the atoms as they are.
 
         Args:
             atoms: (*stack, N, E) float, with or without gradient.
             kind: as for :meth:`store`.
             block_length: as for :meth:`store`.
-            seed: of the noise.
+            seed: of the noise. Default: another one each time.
 
         Returns:
             A matrix to read, and to differentiate, once.
@@ -104,6 +105,14 @@ class Backend(ABC):
             return seen
         noisy = self.store(atoms.detach(), kind, block_length=block_length, seed=seed, check_values=False)
         return StraightThrough(noisy, seen)
+
+    def seed_of(self, seed: int | None) -> int:
+        """The seed that an array gets.
+
+        Args:
+            seed: a given one; None: the next of the run, which an exact backend does not count.
+        """
+        return seed if seed is not None else 0 if self.exact else array_seed()
 
     @abstractmethod
     def _store(self, atoms: Tensor, kind: Kind, block_length: int | None, seed: int) -> StoredMatrix: ...

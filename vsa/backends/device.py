@@ -109,10 +109,21 @@ class DeviceHandle:
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take over a state.
+        """Take over a state, or nothing of it.
 
         Args:
             state: what :meth:`state_dict` returned.
+
+        Raises:
+            VSAError: it is not the state of such a device.
+        """
+        self.check_state(state)
+
+    def check_state(self, state: Mapping[str, Tensor]) -> None:
+        """Refuse a state that :meth:`load_state_dict` would refuse.
+
+        Args:
+            state: the same.
         """
         if state:
             raise VSAError(

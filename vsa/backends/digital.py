@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..errors import VSAError
+from ..validation import check_count
 from . import BACKENDS
 from .base import Backend, DeviceHandle, Kind, StoredMatrix
 
@@ -52,8 +52,7 @@ class Digital(Backend):
     exact = True
 
     def __post_init__(self) -> None:
-        if self.topk_elements < 1:
-            raise VSAError("digital topk_elements", received=self.topk_elements, expected="at least 1")
+        check_count("digital", "topk_elements", self.topk_elements)
 
     def _store(self, atoms: Tensor, kind: Kind, block_length: int | None, seed: int) -> StoredMatrix:
         if kind == "onehot_blocks" and block_length is not None:

@@ -82,6 +82,11 @@ class StoredMatrix(ABC):
         """(*stack, N, E)."""
         return (*self.stack, self.count, self.width)
 
+    @property
+    def stored_atoms(self) -> Tensor | None:
+        """What was stored, where reads do not give it back exactly; None of an exact backend."""
+        return None if self._stored_as is None else self._stored_as[0]
+
     def matvec(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Inner product with every row: the similarity read-out.
 

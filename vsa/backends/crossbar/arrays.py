@@ -1,4 +1,4 @@
-"""One matrix on devices: programmed once, ageing, read in tiles through converters.
+"""Reads of a matrix on devices, in tiles through converters.
 
 A tile is a group of inputs whose currents add up on a wire before they are converted; tiles are added digitally.
 Blocks of a block code are tiles of their own, cut further where they are longer than a tile may be.
@@ -11,143 +11,22 @@ and costs one more matrix product.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from .conductance import scales, slice_shares, slice_weights, targets, wire_share
-from .periphery import bounded, input_scale, quantize
-
-if TYPE_CHECKING:
-    from .backend import Crossbar
+from .periphery import input_scale, quantile_of, quantize
+from .programmed import Programmed
 
 __all__ = ["Array"]
 
-_REFERENCE_SECONDS = 1.0
-_SAMPLE = 1 << 20  # entries that a calibration looks at
+_HALVINGS = 10  # of the inputs, at most, in bound management
 
 
-class Array:
-    """G stacked matrices with I inputs and O outputs each.
-
-    Args:
-        weights: (G, I, O) float.
-        block: length of a block of inputs; None: there are no blocks.
-        settings: device, mapping, tiles, converters.
-        generator: of programming and reads, the array's own.
-    """
-
-    def __init__(self, weights: Tensor, block: int | None, settings: Crossbar, generator: torch.Generator) -> None:
-        self.settings, self.generator = settings, generator
-        self.groups, self.inputs, self.outputs = weights.shape
-        block = block or self.inputs
-        self.blocks = self.inputs // block
-        self.parts = math.ceil(block / (settings.tile_rows or block))  # tiles of a block
-        self.rows = math.ceil(block / self.parts)
-        self._block = block
-        tiled = self._tiled(weights.unsqueeze(1)).squeeze(1).transpose(-1, -2)  # (G, T, e, O)
-        real = self._tiled(torch.ones_like(weights[:1, :, :1].unsqueeze(1))).squeeze(1).transpose(-1, -2)
-        self._real = real > 0  # (1, T, e, 1): where there is a device
-        self.scales = scales(tiled, settings.scaling)
-        normalised = slice_weights(
-            tiled / (self.scales.tile * self.scales.column), settings.slices, settings.slice_bits
-        )
-        self.shares = slice_shares(settings.slices, settings.slice_bits)
-        self.target_us = targets(normalised, settings.mapping, settings.cell)  # (polarities, slices, G, T, e, O)
-        self.t_seconds = settings.age_seconds
-        self.pulses = 0
-        self.reads = 0
-        self.ranges: Tensor | None = None  # of inputs and outputs, once calibrated
-        self.state: dict[str, Tensor] = {}
-        self.program()
-
-    def _tiled(self, x: Tensor) -> Tensor:
-        """(G, B, I, ...) -> (G, B, T, ..., e) with I cut into tiles, zeros where a tile is longer than its part."""
-        moved = x.movedim(2, -1).unflatten(-1, (self.blocks, self._block))
-        padded = torch.nn.functional.pad(moved, (0, self.parts * self.rows - self._block))
-        return padded.unflatten(-1, (self.parts, self.rows)).flatten(-3, -2).movedim(-2, 2)
-
-    # ------------------------------------------------------------------ programming and ageing
-
-    def program(self) -> None:
-        """Write all devices anew; time starts again."""
-        s = self.settings
-        state = s.cell.program(self.target_us, self.generator)
-        for _ in range(s.verify_rounds):
-            seen = state["g_us"]
-            std = s.cell.read_std(state, seen, s.age_seconds)
-            if std is not None:
-                seen = seen + std * self._normal(seen)
-            wrong = (seen - self.target_us).abs() > s.verify_tolerance_us
-            again = s.cell.program(self.target_us, self.generator)
-            state = {name: torch.where(wrong, again[name], value) for name, value in state.items()}
-            self.pulses += int((wrong & self._real).sum())
-        self.pulses += int(self._real.expand_as(self.target_us).sum())
-        if s.stuck_share or s.dead_share:
-            chance = torch.rand(self.target_us.shape, generator=self.generator, device=self.target_us.device)
-            state["stuck"] = (chance < s.stuck_share).to(torch.int8)
-            state["dead"] = ((chance >= s.stuck_share) & (chance < s.stuck_share + s.dead_share)).to(torch.int8)
-        for name, width in (("out", self.outputs), ("back", self.inputs)):
-            if s.adc_gain_std or s.adc_offset_std:
-                shape = (len(self.shares), self.groups, 1, width)
-                state[f"gain_{name}"] = 1 + s.adc_gain_std * self._normal(self.target_us.new_empty(shape))
-                state[f"offset_{name}"] = s.adc_offset_std * self._normal(self.target_us.new_empty(shape))
-        self.state = state
-        self.t_seconds = s.age_seconds
-        # Compensation compares with a read soon after programming, however late the first read of data comes.
-        self._reference = self._total(s.cell.drift(state, min(s.age_seconds, _REFERENCE_SECONDS)))
-        self._refresh()
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass."""
-        self.t_seconds += seconds
-        self._refresh()
-
-    def conductances(self) -> tuple[Tensor, Tensor | None]:
-        """Conductances now and the standard deviations of a read, (polarities, slices, G, T, e, O) in uS."""
-        s = self.settings
-        g_us = s.cell.drift(self.state, self.t_seconds)
-        std = s.cell.read_std(self.state, g_us, self.t_seconds)
-        for name, value in (("stuck", s.cell.g_max_us), ("dead", 0.0)):
-            if name in self.state:
-                hit = self.state[name].bool()
-                g_us = torch.where(hit, torch.full_like(g_us, value), g_us)
-                std = None if std is None else torch.where(hit, torch.zeros_like(std), std)
-        return g_us, std
-
-    def _total(self, g_us: Tensor) -> Tensor:
-        """What a compensation read sees: all conductances of a tile, or of a column of it, added up."""
-        kept = g_us * self._real
-        return (
-            kept.sum((0, -1, -2), keepdim=True)
-            if self.settings.compensation == "global"
-            else kept.sum((0, -2), keepdim=True)
-        )
-
-    def _refresh(self) -> None:
-        """Normalised matrices and variances as they are now."""
-        s = self.settings
-        g_us, std = self.conductances()
-        span = s.cell.g_max_us - s.cell.g_min_us
-        if s.wire_ohm:
-            kept = wire_share(g_us * self._real, s.wire_ohm)
-            g_us = g_us * kept
-            std = None if std is None else std * kept
-        if s.mapping == "differential":
-            matrix = (g_us[0] - g_us[1]) / span
-        else:
-            matrix = 2 * (g_us[0] - s.cell.g_min_us) / span - 1
-        factor = 1.0 if s.mapping == "differential" else 4.0
-        variance = None if std is None else factor * std.square().sum(0) / span**2
-        if s.compensation != "none":
-            lost = (self._reference / self._total(s.cell.drift(self.state, self.t_seconds)).clamp_min(1e-12))[0]
-            matrix = matrix * lost
-            variance = None if variance is None else variance * lost.square()
-        self.matrix = matrix * self._real  # (slices, G, T, e, O)
-        self.variance = None if variance is None else variance * self._real / s.averages
-        self._whole: tuple[Tensor, Tensor | None, Tensor | None] | None = None
+class Array(Programmed):
+    """G stacked matrices with I inputs and O outputs each, to be read."""
 
     def calibrate(self, x: Tensor, quantile: float) -> None:
         """Fix the ranges of inputs and outputs to what some vectors need.
@@ -157,17 +36,16 @@ class Array:
             quantile: of the inputs' and the outputs' magnitudes that fit in; the rest saturates.
         """
         x = x.transpose(0, 1)
-        limit = torch.quantile(x.abs().flatten()[:_SAMPLE], quantile).clamp_min(1e-12)
+        limit = quantile_of(x.abs(), quantile).clamp_min(1e-12)
         tiles = self._tiled((x / limit).clamp(-1, 1)).transpose(1, 2)
-        outputs = torch.cat([(tiles @ matrix).abs().flatten()[:_SAMPLE] for matrix in self.matrix])
-        bound = torch.quantile(outputs[:_SAMPLE], quantile).clamp_min(1e-12)
+        outputs = torch.stack([(tiles @ matrix).abs() for matrix in self.matrix])
+        bound = quantile_of(outputs, quantile).clamp_min(1e-12)
         self.ranges = torch.stack([limit, bound])
 
-    # ------------------------------------------------------------------ reading
-
-    def _limit(self) -> float | None:
+    def _limit(self, side: str) -> float | None:
         """What the largest input stands for; None: each vector's own."""
-        return self.settings.input_range if self.ranges is None else float(self.ranges[0])
+        calibrated = side == "out" and self.ranges is not None
+        return float(self.ranges[0]) if calibrated else self.settings.input_range  # type: ignore[index]
 
     @property
     def converts(self) -> bool:
@@ -186,22 +64,26 @@ class Array:
         Returns:
             (B, G, O), or (B, G, O, K).
         """
-        generator = generator or self.generator
+        generator = generator or self._own()
         x = x.transpose(0, 1)
-        scale = input_scale(x, self._limit())
-        u = self._driven(x / scale, generator, self._limit() is not None)
+        limit = self._limit("out")
+        scale = input_scale(x, limit)
+        asked = x / scale
+        u = self._driven(asked, generator, limit is not None)
         self.reads += x.shape[0] * x.shape[1]
         if not self.converts and not by_block:
             return (self._straight(u, generator) * scale).transpose(0, 1)
-        tiles = self._tiled(u)  # (G, B, T, e)
-        tiles = tiles.transpose(1, 2)  # (G, T, B, e)
-        total = self.matrix.new_zeros(())
+        tiles = self._tiled(u).transpose(1, 2)  # (G, T, B, e)
+        asked = self._tiled(asked).transpose(1, 2) if self._manages("out") else tiles
+        total, halved = self.matrix.new_zeros(()), []
         for number, share in enumerate(self.shares):
             matrix = self.matrix[number]
             variance = None if self.variance is None else self.variance[number]
-            part = self._noisy(tiles, matrix, variance, generator)
-            part = self._converted(part, matrix, number, "out", 2)
+            product = partial(self._noisy, matrix=matrix, variance=variance, generator=generator)
+            part, again = self._converted(asked, tiles, product, matrix, number, "out", generator)
             total = total + part * share
+            halved.append(again)
+        self._count(halved, [1 / (len(self.shares) * self.blocks * self.parts)] * len(halved))
         total = total * self.scales.tile * self.scales.column * scale.unsqueeze(1)  # (G, T, B, O)
         if by_block:
             return total.unflatten(1, (self.blocks, self.parts)).sum(2).permute(2, 0, 3, 1)
@@ -217,30 +99,32 @@ class Array:
         Returns:
             (B, G, I).
         """
-        generator = generator or self.generator
+        generator = generator or self._own()
         x = x.transpose(0, 1) * self.scales.column[:, 0]  # the scales of outputs are now digital factors of inputs
-        scale = input_scale(x, self.settings.input_range)
-        u = self._driven(x / scale, generator, self.settings.input_range is not None)
+        limit = self._limit("back")
+        scale = input_scale(x, limit)
+        asked = x / scale
+        u = self._driven(asked, generator, limit is not None)
         self.reads += x.shape[0] * x.shape[1]
         width = self.settings.tile_columns or self.outputs
-        total = self.matrix.new_zeros(())
+        total, halved, shares = self.matrix.new_zeros(()), [], []
         for number, share in enumerate(self.shares):
             matrix = self.matrix[number].flatten(1, 2).transpose(1, 2)  # (G, O, T e)
             variance = None if self.variance is None else self.variance[number].flatten(1, 2).transpose(1, 2)
             for start in range(0, self.outputs, width):
                 piece = slice(start, start + width)
                 seen = None if variance is None else variance[:, piece]
-                part = self._noisy(u[..., piece], matrix[:, piece], seen, generator)
-                part = self._untiled(part)
-                part = self._converted(part, self._untiled(matrix[:, piece].abs().sum(1)), number, "back", 1) * share
-                total = total + part
+                held = matrix[:, piece]
+                product = partial(self._noisy_back, matrix=held, variance=seen, generator=generator)
+                part, again = self._converted(
+                    asked[..., piece], u[..., piece], product, held, number, "back", generator
+                )
+                total = total + part * share
+                halved.append(None if again is None else again.unsqueeze(1))
+                shares.append(held.shape[1] / (self.outputs * len(self.shares)))
+        self._count(halved, shares)
         tile = self.scales.tile.flatten(1).repeat_interleave(self.rows, 1).unsqueeze(1)  # (G, 1, T e)
         return (total * self._untiled(tile) * scale).transpose(0, 1)
-
-    def _untiled(self, x: Tensor) -> Tensor:
-        """(..., T e) -> (..., I): without the padding."""
-        kept = x.unflatten(-1, (self.blocks, self.parts * self.rows))[..., : self._block]
-        return kept.flatten(-2)
 
     def _driven(self, u: Tensor, generator: torch.Generator, limited: bool) -> Tensor:
         """Inputs as the array sees them: converted, with the noise of the drivers."""
@@ -286,62 +170,94 @@ class Array:
             return y + spread.sqrt_() * self._normal(y, generator)
         return y + math.sqrt(spread) * self._normal(y, generator)
 
-    def _converted(self, y: Tensor, matrix: Tensor, number: int, side: str, axis: int) -> Tensor:
-        """Through the converters of the outputs: (..., B, O). ``matrix`` tells the range of ``adc_range=full``."""
-        s = self.settings
-        if not self.converts:
-            return y
-        bound = self._bound(y, matrix, axis)
-        peak = y.abs().amax(-1, keepdim=True)
-        down = bounded(peak, bound, s.bound_management and s.adc_range != "per_input")
-        z = y / (bound * down)
-        if f"gain_{side}" in self.state:
-            gain, offset = (self.state[f"{kind}_{side}"][number] for kind in ("gain", "offset"))
-            if axis == 2:
-                gain, offset = gain.unsqueeze(1), offset.unsqueeze(1)
-            z = z * gain + offset
-        return quantize(z, s.adc_bits) * (bound * down)
+    def _converted(
+        self,
+        asked: Tensor,
+        driven: Tensor,
+        product: Callable[[Tensor], Tensor],
+        reach: Tensor,
+        number: int,
+        side: str,
+        generator: torch.Generator,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Tiles read through their converters; beyond the range (bound management) again at a half, a quarter, ...
 
-    def _bound(self, y: Tensor, matrix: Tensor, axis: int) -> Tensor:
+        Every attempt is a read of its own: the inputs are converted anew, devices, drivers and outputs add new noise,
+        and it is paid for. Scaled back up, noise that does not shrink with the inputs has grown.
+
+        Args:
+            asked: (..., B, e), the inputs before they are driven.
+            driven: the same as the tiles see them at the first attempt.
+            product: from driven inputs to noisy outputs (..., B, O).
+            reach: (..., e, O), the matrix; what its strongest output could be is the range of ``adc_range=full``.
+            number: of the slice.
+            side: "out" or "back".
+            generator: of the noise.
+
+        Returns:
+            (..., B, O), and how often the inputs were halved, (..., B, 1); None where nothing is managed.
+        """
+        s = self.settings
+        y = product(driven)
+        if not self.converts:
+            return y, None
+        bound = self._bound(y, reach, side)
+        z = self._at_converters(y / bound, number, side)
+        if not self._manages(side):
+            return quantize(z, s.adc_bits) * bound, None
+        halved, fixed = torch.zeros_like(z[..., :1]), bound[..., :1, :]
+        for attempt in range(1, _HALVINGS + 1):
+            over = z.abs().amax(-1, keepdim=True) > 1
+            rows = over.flatten(0, -3).any(0).squeeze(-1).nonzero().squeeze(-1)
+            if not len(rows):
+                break
+            u = self._driven(asked[..., rows, :] * 0.5**attempt, generator, self._limit(side) is not None)
+            again = self._at_converters(product(u) / fixed, number, side)
+            z[..., rows, :] = torch.where(over[..., rows, :], again, z[..., rows, :])
+            halved += over
+        return quantize(z, s.adc_bits) * (fixed * halved.exp2()), halved
+
+    def _at_converters(self, z: Tensor, number: int, side: str) -> Tensor:
+        """Outputs as shares of the range, as converters with gains and offsets of their own see them."""
+        if f"gain_{side}" not in self.state:
+            return z
+        gain, offset = (self.state[f"{kind}_{side}"][number] for kind in ("gain", "offset"))
+        if side == "out":
+            gain, offset = gain.unsqueeze(1), offset.unsqueeze(1)
+        return z * gain + offset
+
+    def _manages(self, side: str) -> bool:
+        """Whether reads beyond the range are repeated: there is a range, and it does not follow the read."""
+        s = self.settings
+        fixed = s.adc_range != "per_input" or (side == "out" and self.ranges is not None)
+        return s.bound_management and s.adc_bits is not None and fixed
+
+    def _count(self, halved: list[Tensor | None], shares: list[float]) -> None:
+        """Bill the repeated reads of one batch: all of them in energy, the longest of each vector's tiles in time.
+
+        Args:
+            halved: (G, T, B, 1) each: of the slices and columns of tiles.
+            shares: of one tile of them in the whole array.
+        """
+        again = [(each, share) for each, share in zip(halved, shares, strict=True) if each is not None]
+        if again:
+            self.repeats += sum(float(each.sum()) * share for each, share in again)
+            self.rounds += int(torch.stack([each.amax(1) for each, _ in again]).amax(0).sum())
+
+    def _bound(self, y: Tensor, matrix: Tensor, side: str) -> Tensor:
         """Range of the converters, broadcastable to (..., B, 1)."""
         s = self.settings
-        if self.ranges is not None and axis == 2:
+        if self.ranges is not None and side == "out":
             return self.ranges[1].to(y).expand_as(y[..., :1])
         if s.adc_range == "per_input":
             return y.abs().amax(-1, keepdim=True).clamp_min(1e-12)
         if s.adc_range == "full":
-            reach = matrix.abs().sum(-2) if axis == 2 else matrix
-            return reach.amax(-1, keepdim=True).unsqueeze(-1).clamp_min(1e-12)
+            return matrix.abs().sum(-2).amax(-1, keepdim=True).unsqueeze(-1).clamp_min(1e-12)
         return torch.full_like(y[..., :1], float(s.adc_range))
 
-    def _normal(self, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        chosen = generator or self.generator
-        return torch.randn(like.shape, generator=chosen, dtype=like.dtype, device=like.device)
-
-    # ------------------------------------------------------------------ state
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """All that continues exactly."""
-        counts = torch.tensor([self.pulses, self.reads], dtype=torch.int64)
-        return {
-            **{f"state.{name}": value for name, value in self.state.items()},
-            "reference": self._reference,
-            "time": torch.tensor(self.t_seconds, dtype=torch.float64),
-            "counts": counts,
-            "generator": self.generator.get_state(),
-            **({} if self.ranges is None else {"ranges": self.ranges}),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take over a state."""
-        device = self.target_us.device
-        self.state = {name[6:]: value.to(device) for name, value in state.items() if name.startswith("state.")}
-        self._reference = state["reference"].to(device)
-        self.t_seconds = float(state["time"])
-        self.pulses, self.reads = (int(count) for count in state["counts"])
-        self.generator.set_state(state["generator"].cpu())
-        self.ranges = state["ranges"].to(device) if "ranges" in state else None
-        self._refresh()
+    def _noisy_back(self, u: Tensor, matrix: Tensor, variance: Tensor | None, generator: torch.Generator) -> Tensor:
+        """The same for a read backwards: without the outputs of padding."""
+        return self._untiled(self._noisy(u, matrix, variance, generator))
 
 
 def _variance(u: Tensor, variance: Tensor) -> Tensor:

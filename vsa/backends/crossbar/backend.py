@@ -19,13 +19,24 @@ from .arrays import Array
 from .conductance import MAPPINGS, SCALINGS
 from .cost import DIGITAL_JOULES_PER_MAC, CostModel
 from .devices import DEVICES, Device
+from .state import check
 
 __all__ = ["Crossbar", "CrossbarHandle", "CrossbarMatrix"]
 
 COMPENSATIONS = ("none", "global", "column")
 _CHOICES = {"mapping": MAPPINGS, "scaling": SCALINGS, "compensation": COMPENSATIONS}
-_COUNTS = ("slices", "averages")
-_OPTIONAL_COUNTS = ("slice_bits", "tile_rows", "tile_columns")
+# Counts: from where to where, and whether there may be none. Weights of slices are exact in float64: 52 bits in all.
+_COUNTS = {
+    "slices": (1, 52, False),
+    "averages": (1, 10**15, False),
+    "verify_rounds": (0, 1000, False),
+    "slice_bits": (1, 24, True),
+    "tile_rows": (1, 2**31 - 1, True),
+    "tile_columns": (1, 2**31 - 1, True),
+    "dac_bits": (2, 24, True),
+    "adc_bits": (2, 24, True),
+}
+_SLICED_BITS = 52
 _NOT_NEGATIVE = (
     "input_noise",
     "output_noise",
@@ -34,7 +45,6 @@ _NOT_NEGATIVE = (
     "wire_ohm",
     "stuck_share",
     "dead_share",
-    "verify_rounds",
     "verify_tolerance_us",
     "age_seconds",
 )
@@ -46,8 +56,8 @@ class Crossbar(Backend):
     """Simulated analog arrays. Every value is off or ideal unless a preset or you say so.
 
     Programming noise, drift exponents, faults and converter errors are drawn once, at ``store``, from the array's own
-    generator; read noise is drawn at every read, also in evaluation. An array without read, input and output noise
-    answers every question alike.
+    generator; read noise is drawn at every read, also in evaluation. Every array has errors of its own, unless
+    ``store`` is given the same seed twice. An array without read, input and output noise answers every question alike.
 
     Args:
         device: a name (``"pcm"``), a name with options of the device (``{"name": "pcm", "read_scale": 0.5}``), or a
@@ -65,7 +75,8 @@ class Crossbar(Backend):
         input_range: what the largest input stands for; None: each vector's own largest entry.
         adc_range: of the outputs, in units of one device at its whole range under the largest input; "full": what the
             strongest output could reach; "per_input": what each vector's strongest output does reach.
-        bound_management: where outputs exceed the range, read again with the input at a half, a quarter, ...
+        bound_management: where outputs exceed the range, read again with the input at a half, a quarter, ... (at
+            most ten times): each time with new noise and for its price.
         input_noise: standard deviation at each input, relative to the largest input.
         output_noise: standard deviation at each output, in the units of ``adc_range``.
         averages: reads that are averaged; noise falls with the root, energy and time grow.
@@ -114,22 +125,27 @@ class Crossbar(Backend):
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise UnknownNameError(f"{self.name} {name}", name=str(getattr(self, name)), known=known, kind=name)
-        for name in (*_COUNTS, *_OPTIONAL_COUNTS):
+        for name, (least, most, optional) in _COUNTS.items():
             value = getattr(self, name)
-            if not (value is None and name in _OPTIONAL_COUNTS) and not (type(value) is int and value >= 1):
-                raise SettingsError(f"{self.name} {name}", received=repr(value), expected="an integer from 1 on")
-        for name in ("dac_bits", "adc_bits"):
-            value = getattr(self, name)
-            if value is not None and not (type(value) is int and 2 <= value <= 24):
-                raise SettingsError(f"{self.name} {name}", received=repr(value), expected="2 to 24, or null for exact")
+            if not (value is None and optional) and not (type(value) is int and least <= value <= most):
+                wanted = f"an integer from {least} to {most}{', or null' if optional else ''}"
+                shown = repr(value) if len(repr(value)) < 40 else "a longer number"
+                raise SettingsError(f"{self.name} {name}", received=shown, expected=wanted)
         for name in _NOT_NEGATIVE:
-            if not 0 <= getattr(self, name) < math.inf:
-                raise SettingsError(f"{self.name} {name}", received=getattr(self, name), expected="not negative")
+            value = getattr(self, name)
+            if not (value == 0 and not isinstance(value, bool)) and not _positive(value):
+                raise SettingsError(f"{self.name} {name}", received=repr(value), expected="a number, not negative")
         if self.stuck_share + self.dead_share > 1:
             raise SettingsError(f"{self.name} stuck_share and dead_share", received="more than all devices")
         if self.slices > 1 and self.slice_bits is None:
             raise SettingsError(
                 f"{self.name} slices", received=f"{self.slices} slices without slice_bits", expected="slice_bits=..."
+            )
+        if self.slices * (self.slice_bits or 1) > _SLICED_BITS:
+            raise SettingsError(
+                f"{self.name} slices",
+                received=f"{self.slices} slices of {self.slice_bits} bits",
+                expected=f"at most {_SLICED_BITS} bits in all",
             )
         if not (self.adc_range in ("full", "per_input") or _positive(self.adc_range)):
             raise SettingsError(
@@ -165,6 +181,7 @@ class CrossbarHandle(DeviceHandle):
 
     def advance(self, seconds: float) -> None:
         super().advance(seconds)
+        super().advance(self.t_seconds + seconds)  # which must be a time, too
         for array in self.arrays.values():
             array.advance(seconds)
 
@@ -195,7 +212,8 @@ class CrossbarHandle(DeviceHandle):
         """Energy, time and area so far: programming pulses and reads, averaging included.
 
         A matrix takes as many cores as it has tiles; they work in parallel. A read through several slices or tiles
-        costs the energy of all of them and the time of one.
+        costs the energy of all of them and the time of one. A tile that is read again, since its outputs were beyond
+        the range, costs the energy and the time of every attempt.
         """
         model = self.backend.cost_model
         if model is None:
@@ -207,9 +225,10 @@ class CrossbarHandle(DeviceHandle):
             tall = array.blocks * array.parts * math.ceil(array.rows / model.rows)
             tiles = tall * math.ceil(array.outputs / model.columns) * len(array.shares) * array.groups
             per_read = tiles / array.groups * self.backend.averages
-            energy += array.reads * per_read * model.read_joules + array.pulses * model.pulse_joules
+            energy += (array.reads + array.repeats) * per_read * model.read_joules + array.pulses * model.pulse_joules
             rows_written = array.pulses / max(array.outputs, 1)
-            seconds += array.reads * self.backend.averages * model.read_seconds + rows_written * model.pulse_seconds
+            rounds = (array.reads + array.rounds) * self.backend.averages
+            seconds += rounds * model.read_seconds + rows_written * model.pulse_seconds
             area += tiles * model.area_mm2
             reads += array.reads
             digital += array.reads * array.inputs * array.outputs * DIGITAL_JOULES_PER_MAC
@@ -219,18 +238,26 @@ class CrossbarHandle(DeviceHandle):
         parts = {place: array.state_dict() for place, array in self.arrays.items()}
         return {f"{place}.{name}": value for place, part in parts.items() for name, value in part.items()}
 
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+    def check_state(self, state: Mapping[str, Tensor]) -> None:
         for place, array in self.arrays.items():
-            part = {name[len(place) + 1 :]: value for name, value in state.items() if name.startswith(f"{place}.")}
-            missing = {"reference", "time", "counts", "generator"} - set(part)
-            if missing:
-                raise VSAError(
-                    "load_state_dict",
-                    received=f"no entry {place}.{min(missing)}",
-                    expected="the state of this array",
-                    hint="load it into the backend that it was saved from",
-                )
-            array.load_state_dict(part)
+            check(place, array, _part(state, place))
+        foreign = [name for name in state if name.partition(".")[0] not in self.arrays]
+        if foreign:
+            raise VSAError(
+                "load_state_dict",
+                received=f"an entry {min(foreign)}",
+                expected=f"those of {' and '.join(self.arrays)}",
+                hint="load it into the backend that it was saved from",
+            )
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        self.check_state(state)  # all of it, before anything changes
+        for place, array in self.arrays.items():
+            array.load_state_dict(_part(state, place))
+
+
+def _part(state: Mapping[str, Tensor], place: str) -> dict[str, Tensor]:
+    return {name[len(place) + 1 :]: value for name, value in state.items() if name.startswith(f"{place}.")}
 
 
 class CrossbarMatrix(StoredMatrix):
@@ -254,7 +281,7 @@ class CrossbarMatrix(StoredMatrix):
             block_length=block_length,
             kind=kind,
             device=weights.device,
-            dtype=None if kind != "dense" else weights.dtype,
+            dtype=None if kind != "dense" else atoms.dtype,
             handle=CrossbarHandle(backend, arrays),
         )
         self._arrays, self._dtype = arrays, weights.dtype
@@ -287,7 +314,8 @@ def _as_weights(atoms: Tensor, kind: Kind, block_length: int | None) -> Tensor:
     if kind == "onehot_blocks" and block_length is not None:
         return torch.nn.functional.one_hot(atoms, block_length).flatten(-2).float()
     weights = atoms.detach()
-    return weights if weights.is_floating_point() and weights.dtype != torch.bfloat16 else weights.float()
+    # Half precision has no room for conductances in siemens: the array computes in float32 and answers as asked.
+    return weights if weights.dtype in (torch.float32, torch.float64) else weights.float()
 
 
 def _positive(value: Any) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-__all__ = ["bounded", "input_scale", "quantize"]
-
-_DOUBLINGS = 10  # at most, in bound management
+__all__ = ["input_scale", "quantile_of", "quantize"]
 
 
 def quantize(x: Tensor, bits: int | None) -> Tensor:
@@ -39,17 +39,15 @@ def input_scale(x: Tensor, limit: float | None) -> Tensor:
     return torch.where(largest > 0, largest, torch.ones_like(largest))
 
 
-def bounded(peak: Tensor, bound: Tensor | float, managed: bool) -> Tensor:
-    """By how much the inputs are turned down so that no output exceeds the converter's range.
+def quantile_of(x: Tensor, quantile: float) -> Tensor:
+    """The least of the numbers that so large a share of them does not exceed; all of them are looked at.
 
     Args:
-        peak: (..., 1), the largest output of a vector.
-        bound: the range.
-        managed: whether the read is repeated at half, a quarter, ... of the input (bound management).
+        x: (...), of any size.
+        quantile: the share.
 
     Returns:
-        (..., 1): 1 or a power of two by which the result is to be multiplied.
+        ().
     """
-    if not managed:
-        return torch.ones_like(peak)
-    return torch.exp2((peak / bound).clamp_min(1e-9).log2().ceil().clamp(0, _DOUBLINGS))
+    flat = x.flatten()
+    return flat.kthvalue(min(max(math.ceil(quantile * flat.numel()), 1), flat.numel())).values

@@ -22,11 +22,12 @@ class PCM(Device):
 
     With the target relative to the largest, x = g_T / g_max:
 
-    - programming: normal, standard deviation max(-1.1731 x^2 + 1.9650 x + 0.2635, 0) uS, cut off below zero;
+    - programming: normal, standard deviation max(-1.1731 x^2 + 1.9650 x + 0.2635, 0) uS times g_max / 25 uS, cut off
+      below zero;
     - drift: g(t) = g ((t + t0) / t0)^-nu with t0 = 20 s; nu is normal with mean clip(-0.0155 ln x + 0.0244, 0.049, 0.1)
       and standard deviation clip(-0.0125 ln x - 0.0059, 0.008, 0.045), drawn once per device, not negative;
-    - read noise (1/f): standard deviation g Q sqrt(ln((t + t_r) / (2 t_r))), Q = min(0.0088 / x^0.65, 0.2),
-      t_r = 250 ns.
+    - read noise (1/f): standard deviation g Q sqrt(ln((t + t0 + t_r) / (2 t_r))), Q = min(0.0088 / x^0.65, 0.2),
+      t_r = 250 ns; t counts from the end of programming, t0 before which the devices were written.
 
     Valid for g_T from 0 to 25 uS and times from about a second to a year; fitted to a million devices of a 90 nm chip.
     Not modelled: temperature, dependence on earlier pulses, correlation of the 1/f noise between reads (every read
@@ -55,7 +56,8 @@ class PCM(Device):
     def program(self, target_us: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         self.check_target(target_us)
         x = target_us / self.g_max_us
-        g_us = (target_us + self.program_scale * program_std_us(x) * normal(target_us, generator)).clamp_min(0)
+        scale = self.program_scale * self.g_max_us / FITTED_G_MAX_US
+        g_us = (target_us + scale * program_std_us(x) * normal(target_us, generator)).clamp_min(0)
         mean, std = drift_moments(x)
         nu = (mean + std * normal(target_us, generator)).clamp_min(0) * self.drift_scale
         return {"g_us": g_us, "nu": nu, "q": noise_factor(x) * self.read_scale}
@@ -64,28 +66,29 @@ class PCM(Device):
         return state["g_us"] * torch.exp(-state["nu"] * math.log((t_seconds + T0_SECONDS) / T0_SECONDS))
 
     def read_std(self, state: Mapping[str, Tensor], g_us: Tensor, t_seconds: float) -> Tensor | None:
-        growth = math.log((t_seconds + T_READ_SECONDS) / (2 * T_READ_SECONDS))
-        return g_us * state["q"] * math.sqrt(growth) if growth > 0 and self.read_scale else None
+        growth = math.log((t_seconds + T0_SECONDS + T_READ_SECONDS) / (2 * T_READ_SECONDS))
+        return g_us * state["q"] * math.sqrt(growth) if self.read_scale else None
 
     def moments(self, target_us: float, t_seconds: float) -> Moments:
         x = max(target_us / self.g_max_us, 1e-7)
-        spread = max(-1.1731 * x**2 + 1.9650 * x + 0.2635, 0.0) * self.program_scale
+        spread = max(-1.1731 * x**2 + 1.9650 * x + 0.2635, 0.0) * self.program_scale * self.g_max_us / 25
         nu_mean, nu_std = clipped_moments(
             min(max(-0.0155 * math.log(x) + 0.0244, 0.049), 0.1), min(max(-0.0125 * math.log(x) - 0.0059, 0.008), 0.045)
         )
         decades = math.log((t_seconds + 20) / 20) * self.drift_scale
-        read = target_us * min(0.0088 / x**0.65, 0.2) * math.sqrt(max(math.log((t_seconds + 250e-9) / 500e-9), 0.0))
+        read = target_us * min(0.0088 / x**0.65, 0.2) * math.sqrt(math.log((t_seconds + 20 + 250e-9) / 500e-9))
         return Moments(
             *clipped_moments(target_us, spread), -nu_mean * decades, nu_std * decades, read * self.read_scale
         )
 
 
 T0_SECONDS = 20.0
+FITTED_G_MAX_US = 25.0  # of the devices that the model was fitted to
 T_READ_SECONDS = 250e-9
 
 
 def program_std_us(x: Tensor) -> Tensor:
-    """Standard deviation of programming, in uS, at the relative target x."""
+    """Standard deviation of programming, in uS, at the relative target x of a device of 25 uS."""
     return (-1.1731 * x.square() + 1.9650 * x + 0.2635).clamp_min(0)
 
 
