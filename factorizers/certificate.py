@@ -23,10 +23,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from .chance import flattened
+
 if TYPE_CHECKING:
     from .problem import Problem
 
-__all__ = ["Certificate", "block_certificate", "cosine_certificate", "in_range"]
+__all__ = ["Certificate", "block_certificate", "blocks_needed", "cosine_certificate", "in_range"]
 
 EXPECTED_FALSE = 1e-3
 EQUAL = 1 - 1e-4  # the cosine of a query with the product that it is, computed in float32 in another order
@@ -45,6 +47,7 @@ class Certificate:
         false_expected: (B,), lambda: wrong combinations expected to reach tau by chance; NaN where chance is unknown.
         norms: (B,), Euclidean norms of the queries, or what a query's own phases or signs read; None for block codes.
         flat: whether products are compared by their phases or signs.
+        lengths: (B,), Euclidean norms of the queries; None for block codes.
     """
 
     problem: Problem
@@ -53,6 +56,7 @@ class Certificate:
     false_expected: Tensor
     norms: Tensor | None = None
     flat: bool = False
+    lengths: Tensor | None = None
 
     def similarity(self, rows: Tensor, indices: Tensor) -> Tensor:
         """Similarity of queries to re-bound products.
@@ -81,7 +85,7 @@ class Certificate:
 
     def _compare(self, rows: Tensor, indices: Tensor, flat: bool) -> Tensor:
         queries = self.queries[rows]
-        if self.norms is None:
+        if self.norms is None or self.lengths is None:
             return _agreement(self.problem, queries, indices)
         parts = [atoms[indices[:, f]] for f, atoms in enumerate(self.problem.atoms)]
         if self.problem.algebra.laws.signs and parts[0].dtype == torch.int8:
@@ -92,10 +96,10 @@ class Certificate:
             return inner / (self.norms[rows] * math.sqrt(product.shape[-1]))
         product = self.problem.product(indices)
         if flat:
-            return (queries * self.problem.flattened(product).to(queries.dtype)).sum(-1) / self.norms[rows]
+            return (queries * flattened(self.problem, product).to(queries.dtype)).sum(-1) / self.norms[rows]
         product = self.problem.algebra.embed(product).to(queries.dtype)
         length = product.square().sum(-1).sqrt().clamp_min(torch.finfo(product.dtype).tiny)
-        return (queries * product).sum(-1) / (self.norms[rows] * length)
+        return (queries * product).sum(-1) / (self.lengths[rows] * length)
 
     def valid(self, rows: Tensor, similarity: Tensor) -> Tensor:
         """(R,): whether similarities reach tau, and are numbers."""
@@ -117,7 +121,7 @@ def cosine_certificate(problem: Problem, queries: Tensor) -> Certificate:
     compared = in_range(problem.as_signs(queries) if algebra.laws.signs else algebra.embed(queries), problem.perfect)
     compared = compared.float() if compared.dtype in (torch.float16, torch.bfloat16) else compared
     width = algebra.embedding.width
-    norms = compared.to(torch.float32).square().sum(-1).sqrt()
+    lengths = norms = compared.to(torch.float32).square().sum(-1).sqrt()
     # The cosine of independent vectors with E independent real parts has variance 1/E, phasors 1/(2D) = 1/E too.
     # From the lower tail: 1 minus a share below 1e-16 would be 1.
     z = -NormalDist().inv_cdf(min(EXPECTED_FALSE / problem.combinations, 0.5)) if problem.combinations > 1 else 0.0
@@ -125,17 +129,17 @@ def cosine_certificate(problem: Problem, queries: Tensor) -> Certificate:
     known = problem.spread
     if known == "unknown":
         tau, false = (torch.full_like(norms, value) for value in (EQUAL, math.nan))
-        return Certificate(problem, compared, tau, false, norms)
+        return Certificate(problem, compared, tau, false, norms, lengths=lengths)
     flat = problem.factors > 1 and known == "flattened"
     if flat:
-        own = problem.flattened(algebra.unembed(compared))
+        own = flattened(problem, algebra.unembed(compared))
         read = (compared * own).sum(-1)
         spread = (norms * own.square().sum(-1).sqrt() / (read * math.sqrt(width))).to(norms)
         norms = read
     tau = (z * spread).clamp_max(1.0)
     reached = (tau / spread).double() / math.sqrt(2)
     false = (problem.combinations * 0.5 * torch.special.erfc(reached)).to(tau)
-    return Certificate(problem, compared, tau, false, norms, flat)
+    return Certificate(problem, compared, tau, false, norms, flat, lengths)
 
 
 def in_range(embedded: Tensor, perfect: float, vectors: Tensor | None = None, *, half: bool = False) -> Tensor:
@@ -199,7 +203,7 @@ def block_certificate(problem: Problem, queries: Tensor) -> Certificate:
     false = torch.zeros(rows, device=queries.device)
     for blocks, most in torch.stack((informative, peaks), -1).unique(dim=0).tolist():
         here = (informative == blocks) & (peaks == most)
-        needed, chance = _blocks_needed(problem.combinations, blocks, most / length)
+        needed, chance = blocks_needed(problem.combinations, blocks, most / length)
         tau[here] = needed / blocks if blocks else 1.0
         false[here] = problem.combinations * chance
     return Certificate(problem, queries, tau, false)
@@ -211,7 +215,7 @@ def _peaks(queries: Tensor, length: int) -> Tensor:
     return split >= 0.5 * split.amax(-1, keepdim=True)
 
 
-def _blocks_needed(combinations: int, blocks: int, agree: float) -> tuple[int, float]:
+def blocks_needed(combinations: int, blocks: int, agree: float) -> tuple[int, float]:
     """The fewest agreeing blocks that chance reaches less than 1e-3 times in all; all blocks where none does."""
     chance = 0.0
     for needed in range(blocks, 0, -1):

@@ -10,7 +10,7 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,12 +19,13 @@ import vsa
 from vsa import Algebra, Codebook, DtypeError, ShapeError, UnsupportedError, VSAError
 
 from .certificate import Certificate, block_certificate, cosine_certificate, in_range
+from .chance import Spread, spread
+from .likeness import Likeness
 from .needs import ASSOCIATIVE, COMMUTATIVE, broken_law, first_missing
 
 __all__ = ["Problem"]
 
 _ROUNDING = 1e-3  # by which a sign may be off that was computed
-_SHIFT = 0.5  # standard deviations by which chance may be shifted
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,47 +147,14 @@ class Problem:
         )
 
     @cached_property
-    def spread(self) -> Literal["normal", "flattened", "unknown"]:
-        """What is known of the cosine of unrelated products of these atoms: ``laws.products``, judged by their values.
+    def spread(self) -> Spread:
+        """What is known of the cosine of unrelated products of these atoms: ``laws.products``, judged by values."""
+        return spread(self)
 
-        Normal is claimed for vectors that the algebra could have drawn; atoms that are not their own ``quantize`` are
-        as good as any once flattened. Where all atoms lean to one side, so do unrelated products, and nothing is known.
-        """
-        declared = self.algebra.laws.products
-        if declared == "unknown" or self.block_length is not None:
-            return declared
-        if declared == "normal" and not self.nearly_signs and any(not self._drawn(book.atoms) for book in self.books):
-            declared = "flattened" if self.algebra.laws.reason("quantize") is None else "unknown"
-        return "unknown" if declared != "unknown" and self._leans(declared == "flattened") else declared
-
-    def flattened(self, x: Tensor) -> Tensor:
-        """(..., D') -> (..., E): magnitudes taken away, so that products of atoms spread evenly by chance."""
-        algebra = self.algebra
-        canonical = algebra.unembed(algebra.embed(x))
-        known = algebra.laws.products == "flattened"
-        return algebra.embed(algebra.flatten(canonical) if known else algebra.quantize(canonical))
-
-    def _drawn(self, atoms: Tensor) -> bool:
-        """Whether the algebra could have drawn these vectors, but for rounding."""
-        if not _inexact(atoms) or self.algebra.laws.reason("quantize") is not None:
-            return True
-        off = self.algebra.embed(self.algebra.quantize(atoms)) - self.algebra.embed(atoms)
-        rounding = max(_ROUNDING, 4 * torch.finfo(off.dtype).eps)
-        return bool((off.abs() <= rounding).all())
-
-    def _leans(self, flat: bool) -> bool:
-        """Whether unrelated products of such atoms would resemble each other, for all lean to the identity."""
-        if self.algebra.laws.reason("identity") is not None:
-            return False
-        width = self.algebra.embedding.width
-        one = self.algebra.embed(self.algebra.identity(dtype=self.books[0].atoms.dtype, device=self.device)).float()
-        lean = 1.0
-        for factor, book in enumerate(self.books):
-            atoms = book.atoms[: len(book) - (factor in self.optional) or None]
-            unit = _directions(self.flattened(atoms) if flat else self.algebra.embed(atoms))
-            lean *= abs(float((unit @ one).mean())) / float(one.square().sum().sqrt())
-        # An unrelated product leans as much: similarities are shifted by lean^2, of a standard deviation 1 / sqrt(E).
-        return lean > 5 / math.sqrt(width) and lean**2 > _SHIFT / math.sqrt(width)
+    @cached_property
+    def likeness(self) -> Likeness:
+        """How alike the atoms are, and what to do about it."""
+        return Likeness(self)
 
     def as_signs(self, queries: Tensor) -> Tensor:
         """Queries as signs: int8, or real where they are in a float form.
@@ -300,12 +268,6 @@ class Problem:
         if self.block_length is not None:
             return block_certificate(self, queries)
         return cosine_certificate(self, queries)
-
-
-def _directions(x: Tensor) -> Tensor:
-    """(..., E) -> float32 of length one; zeros stay."""
-    x = x.float()
-    return x / x.square().sum(-1, keepdim=True).sqrt().clamp_min(torch.finfo(x.dtype).tiny)
 
 
 def _inexact(x: Tensor) -> bool:

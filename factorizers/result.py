@@ -92,6 +92,7 @@ class Factorization:
     method: str
     trace: Trace | None = None
     sweeps: bool = False
+    interchangeable: tuple[tuple[int, ...], ...] = ()
 
     @property
     def labels(self) -> Any:
