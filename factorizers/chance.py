@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
+from vsa import UnsupportedError
+
 if TYPE_CHECKING:
     from .problem import Problem
 
@@ -22,8 +24,8 @@ _SHIFT = 0.5  # standard deviations by which chance may be shifted
 def spread(problem: Problem) -> Spread:
     """What is known of the cosine of unrelated products of these atoms: ``laws.products``, judged by their values.
 
-    Normal is claimed for vectors that the algebra could have drawn; atoms that are not their own ``quantize`` are as
-    good as any once flattened. Where all atoms lean to one side, so do unrelated products, and nothing is known.
+    Normal is claimed for vectors that the algebra could have drawn, whose entries have magnitude one; others are as good
+    once flattened. Where all atoms lean to one side, so do unrelated products, and nothing is known.
 
     Args:
         problem: the codebooks.
@@ -47,17 +49,20 @@ def flattened(problem: Problem, x: Tensor) -> Tensor:
         (..., E).
     """
     algebra = problem.algebra
-    canonical = algebra.unembed(algebra.embed(x))
-    declared = algebra.laws.products == "flattened"
-    return algebra.embed(algebra.flatten(canonical) if declared else algebra.quantize(canonical))
+    embedded = algebra.embed(x)
+    if algebra.laws.signs:
+        return torch.where(embedded < 0, -1.0, 1.0).to(embedded)
+    return algebra.embed(algebra.flatten(algebra.unembed(embedded)))
 
 
 def _drawn(problem: Problem, atoms: Tensor) -> bool:
     """Whether the algebra could have drawn these vectors, but for rounding."""
-    algebra = problem.algebra
-    if not (atoms.is_floating_point() or atoms.is_complex()) or algebra.laws.reason("quantize") is not None:
+    if not (atoms.is_floating_point() or atoms.is_complex()):
         return True
-    off = algebra.embed(algebra.quantize(atoms)) - algebra.embed(atoms)
+    try:
+        off = flattened(problem, atoms) - problem.algebra.embed(atoms)
+    except UnsupportedError:  # an algebra whose author did not say what a flat vector is: taken at its word
+        return True
     return bool((off.abs() <= max(_ROUNDING, 4 * torch.finfo(off.dtype).eps)).all())
 
 
