@@ -4,10 +4,11 @@ The loop keeps a pool of rows busy: a query whose answer is certified leaves, an
 so a batch costs what its queries need and not what its slowest needs.
 """
 
+import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -25,6 +26,7 @@ from .result import Factorization, Trace, concatenate
 
 __all__ = ["Dynamics", "Factorizer", "Iterative", "Outcome", "Pool", "Watch"]
 
+log = logging.getLogger(__name__)
 _BUSY = 128  # slots kept busy with copies of the last queries: fewer rows cost hardly less time per iteration
 Pool = dict[str, Tensor]  # the state of R rows: every tensor has R as its first axis
 
@@ -83,6 +85,9 @@ class Factorizer(ABC):
                 expected=missing.words,
                 hint=f"use {others}" if others else "",
             )
+        warning = self.problem.likeness.warning
+        if warning is not None:
+            log.warning("%s", warning)
 
     @classmethod
     def takes(cls, algebra: vsa.Algebra) -> bool:
@@ -110,15 +115,18 @@ class Factorizer(ABC):
             VSAError: a query that cannot be factorized (wrong shape, dtype or device, NaN, zeros).
         """
         queries, lead = self.problem.check_query(query)
-        if not len(queries):
-            return self._nothing(lead)
         certificate = self.problem.certificate(queries)
         generator = vsa.validation.make_generator(self.name, generator, self.seed if generator is None else None)
         with torch.no_grad():
-            outcome = self._solve(queries, certificate, generator, trace)
+            if len(queries):
+                outcome = self._solve(queries, certificate, generator, trace)
+            else:
+                outcome = _nothing(self.problem, trace)
+            outcome = self._told_apart(outcome, certificate)
             every = torch.arange(len(queries), device=queries.device)
             similarity = certificate.similarity(every, outcome.indices)
             valid = certificate.valid(every, similarity)
+            false = self._false_expected(outcome, certificate, valid)
         return Factorization(
             indices=outcome.indices.reshape(*lead, self.problem.factors),
             similarities=outcome.similarities.reshape(*lead, self.problem.factors),
@@ -127,38 +135,58 @@ class Factorizer(ABC):
             converged=outcome.converged.reshape(lead),
             valid=valid.reshape(lead),
             tau=certificate.tau.reshape(lead),
-            false_expected=certificate.false_expected.reshape(lead),
+            false_expected=false.reshape(lead),
             macs=outcome.macs.reshape(lead),
             exhaustive_macs=self.problem.exhaustive_macs,
             names=self.problem.labels,
             method=self.name,
             trace=outcome.trace,
             sweeps=self.sweeps,
+            interchangeable=self.problem.likeness.shared,
         )
 
-    def _nothing(self, lead: tuple[int, ...]) -> Factorization:
-        """The answer to no query."""
-        device, factors = self.problem.device, self.problem.factors
-        whole, real = (torch.zeros(lead, dtype=dtype, device=device) for dtype in (torch.int64, torch.float32))
-        return Factorization(
-            indices=whole.unsqueeze(-1).expand(*lead, factors),
-            similarities=real.unsqueeze(-1).expand(*lead, factors),
-            product_similarity=real,
-            iterations=whole,
-            converged=whole.bool(),
-            valid=whole.bool(),
-            tau=real,
-            false_expected=real,
-            macs=whole,
-            exhaustive_macs=self.problem.exhaustive_macs,
-            names=self.problem.labels,
-            method=self.name,
-            sweeps=self.sweeps,
-        )
+    @property
+    def _climbs(self) -> bool:
+        """Whether answers are improved among atoms that are alike: not where the best of all was looked for."""
+        return True
+
+    def _told_apart(self, outcome: Outcome, certificate: Certificate) -> Outcome:
+        """The best of answers that are alike, and one of those that are the same."""
+        likeness = self.problem.likeness
+        indices, similarities, macs = outcome.indices, outcome.similarities, outcome.macs
+        if self._climbs and likeness.alike and len(indices):
+            every = torch.arange(len(indices), device=indices.device)
+            climbed, close, spent = likeness.climb(certificate, every, indices)
+            before = certificate.valid(every, certificate.similarity(every, indices))
+            keep = ~before | certificate.valid(every, certificate.similarity(every, climbed))
+            climbed = torch.where(keep.unsqueeze(-1), climbed, indices)
+            similarities = torch.where(climbed == indices, similarities, close.to(similarities).unsqueeze(-1))
+            indices, macs = climbed, macs + spent
+        if likeness.shared:
+            indices, similarities = likeness.ordered(indices, similarities)
+        return replace(outcome, indices=indices, similarities=similarities, macs=macs)
+
+    def _false_expected(self, outcome: Outcome, certificate: Certificate, valid: Tensor) -> Tensor:
+        """Lambda, with the neighbours and equals of what was found; (B,)."""
+        likeness, false = self.problem.likeness, certificate.false_expected.clone()
+        rows = valid.nonzero().squeeze(-1)
+        if len(rows) and likeness.alike:
+            false[rows] += likeness.neighbours(certificate, rows, outcome.indices[rows]).to(false)
+        if len(rows) and likeness.ambiguous:
+            false[rows] += likeness.equals(outcome.indices[rows]).to(false)
+        return false
 
     @abstractmethod
     def _solve(self, queries: Tensor, certificate: Certificate, generator: torch.Generator, trace: bool) -> Outcome:
         """(B, D) -> answers."""
+
+
+def _nothing(problem: Problem, trace: bool) -> Outcome:
+    """The answers to no query."""
+    empty = torch.zeros(0, problem.factors, device=problem.device)
+    count = torch.zeros(0, dtype=torch.int64, device=problem.device)
+    kept = concatenate([], problem.factors) if trace else None
+    return Outcome(empty.long(), empty, count, count.bool(), count, kept)
 
 
 class Watch:
@@ -266,6 +294,10 @@ class Iterative(Factorizer):
     def iterations(self) -> int:
         """The budget in force."""
         return self.budget if self.budget is not None else self._default_budget()
+
+    @property
+    def _climbs(self) -> bool:
+        return self.stop == "certified"
 
     @abstractmethod
     def _dynamics(self, queries: Tensor, certificate: Certificate, generator: torch.Generator) -> Dynamics: ...

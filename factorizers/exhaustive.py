@@ -65,6 +65,10 @@ class Exhaustive(Factorizer):
                 hint="without it products are bound out and no array is read",
             )
 
+    @property
+    def _climbs(self) -> bool:
+        return False
+
     @cached_property
     def _last(self) -> int:
         return widest(self.problem)

@@ -18,14 +18,14 @@ from torch import Tensor
 import vsa
 from vsa import Algebra, Codebook, DtypeError, ShapeError, UnsupportedError, VSAError
 
-from .certificate import Certificate, block_certificate, cosine_certificate
+from .certificate import Certificate, block_certificate, cosine_certificate, in_range
+from .chance import Spread, spread
+from .likeness import Likeness
 from .needs import ASSOCIATIVE, COMMUTATIVE, broken_law, first_missing
 
 __all__ = ["Problem"]
 
 _ROUNDING = 1e-3  # by which a sign may be off that was computed
-_EXTREME = 2.0**24  # entries beyond it, or below its inverse, are brought to an atom's size
-_UNEVEN = 6.0  # standard deviations by which the signs of an atom may lean to one side
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +146,16 @@ class Problem:
             bool(((self.algebra.embed(atoms).abs() - 1).abs() <= _ROUNDING).all()) for atoms in self.atoms
         )
 
+    @cached_property
+    def spread(self) -> Spread:
+        """What is known of the cosine of unrelated products of these atoms: ``laws.products``, judged by values."""
+        return spread(self)
+
+    @cached_property
+    def likeness(self) -> Likeness:
+        """How alike the atoms are, and what to do about it."""
+        return Likeness(self)
+
     def as_signs(self, queries: Tensor) -> Tensor:
         """Queries as signs: int8, or real where they are in a float form.
 
@@ -201,10 +211,10 @@ class Problem:
     # ------------------------------------------------------------------ queries
 
     def check_query(self, query: Tensor) -> tuple[Tensor, tuple[int, ...]]:
-        """Refuse what cannot be factorized.
+        """Refuse what cannot be factorized, and scale what is too small or too large to compute with.
 
         Args:
-            query: (..., D) in any form of the algebra.
+            query: (..., D) in any form of the algebra; B may be 0.
 
         Returns:
             (B, D) in the same form, and the leading axes.
@@ -220,7 +230,7 @@ class Problem:
                 expected=f"{self.device}, where the codebooks are",
                 hint="move one of them with .to(device)",
             )
-        flat = query.reshape(math.prod(query.shape[:-1]), query.shape[-1])
+        flat = query.reshape(-1, query.shape[-1])
         if _inexact(query):
             empty = int((flat == 0).all(-1).sum())
             if empty:
@@ -230,29 +240,9 @@ class Problem:
                     expected="products, exact or noisy",
                     hint="a bundle that cancels out holds nothing to factorize",
                 )
-            flat = self._of_plain_size(flat)
+            half = self.books[0].atoms.dtype == torch.float16
+            flat = in_range(self.algebra.embed(flat), self.perfect, flat, half=half)
         return flat, tuple(query.shape[:-1])
-
-    def _of_plain_size(self, queries: Tensor) -> Tensor:
-        """Queries so small or large that squares would be lost, scaled by a power of two to an atom's size."""
-        magnitudes = queries.abs()
-        peaks = magnitudes.amax(-1, keepdim=True)
-        if vsa.arithmetic.within(peaks, 1 / _EXTREME, _EXTREME):
-            return queries
-        atoms = self.books[0].atoms
-        usual = float(atoms.abs().amax()) if _inexact(atoms) else 1.0
-        exponents = torch.log2(peaks.double() / usual).round()
-        scale = torch.where(exponents.abs() > math.log2(_EXTREME), torch.exp2(-exponents), 1.0)
-        return (queries * scale.sqrt().to(peaks.dtype)) * scale.sqrt().to(peaks.dtype)
-
-    @cached_property
-    def balanced_signs(self) -> bool:
-        """Whether the signs of all atoms are as even as chance makes them: then signs of products spread evenly."""
-        for book in self.books:
-            embedded = self.algebra.embed(book.atoms)
-            if float(embedded.sign().mean(-1).abs().max()) > _UNEVEN / math.sqrt(embedded.shape[-1]):
-                return False
-        return True
 
     # ------------------------------------------------------------------ answers
 

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Factorization", "Trace"]
 
 _PER_QUERY = (
-    "indices", "similarities", "product_similarity", "iterations", "converged", "valid", "tau", "false_expected",
-    "macs",
+    "indices", "similarities", "product_similarity", "iterations", "converged", "valid", "tau", "false_expected", "macs"
 )  # fmt: skip
 SWEEP_SHARE = 0.25  # of exhaustive search: a method that spends more is a sweep, whatever it is called
 
@@ -63,7 +62,7 @@ class Factorization:
     """The factors of a batch of queries.
 
     Args:
-        indices: (..., F), int64, the row of each factor's atom.
+        indices: (..., F), int64, the row of each factor's atom; -1 throughout: no product (:func:`explain_away`).
         similarities: (..., F), read-out of the winning atom of each factor.
         product_similarity: (...), of the query to the product of these atoms, bound again: the cosine, or the share of
             agreeing blocks, or, where the algebra says so (``laws.products``), the agreement of phases and signs.
@@ -72,14 +71,20 @@ class Factorization:
         valid: (...), bool, whether the product certifies the answer: its similarity reaches ``tau``. Where this is
             false, the indices are a best guess.
         tau: (...), the certificate's bar.
-        false_expected: (...), lambda: how many wrong combinations are expected to pass it by chance; NaN where the
-            algebra does not declare how products spread (``laws.products``), and only equal ones are certified.
+        false_expected: (...), lambda: how many wrong combinations are expected to pass for the answer: unrelated ones
+            that reach tau by chance; those of atoms that are alike, which noise may lift above the right one; those of
+            other atoms that equal the answer. Counted of products that differ in at most two factors, taking what the
+            answer leaves of the query for noise. NaN where it is not known how products spread (``laws.products``,
+            atoms that lean to one side), and only equal ones are certified.
         macs: (...), multiply-accumulates spent.
         exhaustive_macs: those of a comparison with every product.
         names: labels of each factor's atoms.
         method: name of the factorizer.
         trace: what happened, if it was asked for.
         sweeps: whether the method goes through the search space by its nature.
+        interchangeable: groups of factors whose codebooks share atoms. A product does not tell which of these factors
+            an atom came from: the answer is right up to their order, and its atoms are in the order in which the
+            codebooks first hold them.
     """
 
     indices: Tensor
@@ -96,22 +101,33 @@ class Factorization:
     method: str
     trace: Trace | None = None
     sweeps: bool = False
+    interchangeable: tuple[tuple[int, ...], ...] = ()
 
     @property
     def labels(self) -> Any:
-        """The factors by name: a tuple for one query, lists of tuples nested like the leading axes for more."""
+        """The factors by name: a tuple for one query, lists of tuples nested like the leading axes for more.
+
+        None stands for no product.
+        """
 
         def look_up(rows: Any) -> Any:
-            if rows and isinstance(rows[0], list):
+            if not rows or isinstance(rows[0], list):
                 return [look_up(row) for row in rows]
+            if rows[0] < 0:
+                return None
             return tuple(self.names[f][row] for f, row in enumerate(rows))
 
-        return look_up(self.indices.tolist()) if self.indices.numel() else []
+        return look_up(self.indices.tolist())
+
+    @property
+    def certified(self) -> Any:
+        """The labels of what is certified; None where nothing is."""
+        return replace(self, indices=torch.where(self.valid.unsqueeze(-1), self.indices, -1)).labels
 
     @property
     def exhaustive_share(self) -> float:
         """Mean multiply-accumulates per query as a share of those of exhaustive search."""
-        return float(self.macs.double().mean()) / self.exhaustive_macs
+        return float(self.macs.double().mean()) / self.exhaustive_macs if self.macs.numel() else 0.0
 
     @property
     def sweep(self) -> bool:
@@ -121,31 +137,37 @@ class Factorization:
     def __len__(self) -> int:
         return int(self.indices.shape[0]) if self.indices.ndim > 1 else 1
 
-    def __getitem__(self, query: int | slice | tuple[int | slice, ...]) -> Factorization:
-        """The answers to some of the queries, without the trace.
+    def __getitem__(self, index: Any) -> Factorization:
+        """The answers to some of the queries.
 
         Args:
-            query: which, along the leading axes.
+            index: of the leading axes, as of a tensor: a number, a slice, a mask, several in a tuple.
 
         Raises:
-            VSAError: there are no such queries.
+            VSAError: the answer to one query has no leading axes, or there are no such queries.
         """
-        lead = self.valid.ndim
-        try:
-            if not lead or (isinstance(query, tuple) and len(query) > lead):
-                raise IndexError
-            chosen = {name: getattr(self, name)[query] for name in _PER_QUERY}
-        except (IndexError, TypeError):
+        if self.valid.ndim == 0:
             raise VSAError(
-                "Factorization",
-                received=f"query {query!r}",
-                expected=f"indices into leading axes of shape {tuple(self.valid.shape)}",
+                "Factorization[...]", received="the answer to one query", expected="a batch, which has leading axes"
+            )
+        every = torch.arange(self.valid.numel(), device=self.valid.device).reshape(self.valid.shape)
+        try:
+            number = every[index]
+        except (IndexError, TypeError, ValueError):
+            raise VSAError(
+                "Factorization[...]",
+                received=f"index {index!r}",
+                expected=f"one into leading axes of shape {tuple(self.valid.shape)}",
             ) from None
-        return replace(self, **chosen, trace=None)
+        parts = {name: getattr(self, name) for name in _PER_QUERY}
+        lead = self.valid.ndim
+        picked = {name: part.flatten(0, lead - 1)[number] for name, part in parts.items()}
+        trace = None if self.trace is None else _renumbered(self.trace, number.reshape(-1))
+        return replace(self, trace=trace, **picked)
 
     def __iter__(self) -> Iterator[Factorization]:
-        """The answers one by one, along the first axis; a single answer gives itself."""
-        return iter([self[n] for n in range(len(self))] if self.valid.ndim else [self])
+        """One query after another, of the first axis."""
+        return (self[i] for i in range(len(self))) if self.valid.ndim else iter((self,))
 
     def __str__(self) -> str:
         return "\n".join((self._headline(), *self._table(limit=10)))
@@ -155,19 +177,21 @@ class Factorization:
 
     def _headline(self) -> str:
         count = self.valid.numel()
-        if not count:
-            return f"{self.method}: no queries"
         certified = int(self.valid.sum())
         work = f"{self.exhaustive_share:.2g} of exhaustive search's operations"
+        if not count:
+            return f"{self.method}: no queries"
         false = float(self.false_expected.max())
         doubt = f"; {false:.2g} wrong combinations pass by chance" if false >= 1e-2 else ""
         doubt = "; how many wrong combinations pass by chance is not known" if math.isnan(false) else doubt
         bars = sorted({round(value, 3) for value in self.tau.reshape(-1).tolist()})
         tau = f"{bars[0]:g}" if len(bars) == 1 else f"{bars[0]:g} to {bars[-1]:g}"
         what = "query" if count == 1 else "queries"
+        groups = " and of ".join(", ".join(map(str, members)) for members in self.interchangeable)
+        order = f"; right up to the order of factors {groups}, which share atoms" if groups else ""
         return (
             f"{self.method}: {certified} of {count} {what} certified (tau {tau}{doubt}), "
-            f"{float(self.iterations.double().mean()):.1f} iterations, {work}{', a sweep' if self.sweep else ''}"
+            f"{float(self.iterations.double().mean()):.1f} iterations, {work}{', a sweep' if self.sweep else ''}{order}"
         )
 
     def _table(self, limit: int) -> list[str]:
@@ -176,8 +200,9 @@ class Factorization:
         head = ["query", *(f"factor {f}" for f in range(factors)), "similarity", "iterations", ""]
         lines = [head]
         for row in range(min(limit, len(indices))):
-            names = [str(self.names[f][int(index)]) for f, index in enumerate(indices[row])]
-            mark = "certified" if bool(self.valid.reshape(-1)[row]) else "best guess"
+            absent = int(indices[row, 0]) < 0
+            names = ["none" if absent else str(self.names[f][int(index)]) for f, index in enumerate(indices[row])]
+            mark = "certified" if bool(self.valid.reshape(-1)[row]) else "no product" if absent else "best guess"
             similarity = f"{float(self.product_similarity.reshape(-1)[row]):.3f}"
             lines.append([str(row), *names, similarity, str(int(self.iterations.reshape(-1)[row])), mark])
         widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
@@ -232,6 +257,16 @@ class Factorization:
         axes.set_title(f"{self.method}, query {query}: {verdict}")
         axes.legend(loc="best", fontsize="small")
         return axes
+
+
+def _renumbered(trace: Trace, queries: Tensor) -> Trace:
+    """The lines of some queries, numbered from 0."""
+    parts = [trace.of(int(query)) for query in queries]
+    if not parts:
+        return concatenate([], trace.similarities.shape[-1])
+    names = ("iteration", "similarities", "entropies", "energy")
+    number = torch.cat([torch.full_like(part.query, i) for i, part in enumerate(parts)])
+    return Trace(number, *(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
 
 def concatenate(parts: list[dict[str, Tensor]], width: int) -> Trace:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,31 +16,41 @@ from .result import Factorization
 
 __all__ = ["explain_away"]
 
+_NOTHING = 1e-4  # length of a rest, as a share of the query's, that is rounding
+
 
 def explain_away(
-    factorizer: Factorizer, query: Tensor, products: int, *, rounds: int = 2, generator: torch.Generator | None = None
+    factorizer: Factorizer,
+    query: Tensor,
+    products: int | None = None,
+    *,
+    rounds: int = 2,
+    generator: torch.Generator | None = None,
 ) -> Factorization:
-    """Factorize a query that superposes several products.
+    """Factorize a query that superposes several products, known or unknown in number.
 
-    Each product found is taken out of the query with the weight of its projection, of block codes with an n-th of the
-    mass. In further rounds every product is looked for again with all others taken out, so that early mistakes are
-    mended.
+    Each product found is taken out of the query; how much of each it holds is fitted to all of them at once (least
+    squares). In further rounds every product is looked for again with all others taken out, so that early mistakes are
+    mended. No product is found twice: a query that holds it twice holds it with twice the weight.
 
     Args:
         factorizer: of any method that takes queries of real numbers.
         query: (..., D): a sum of products, for block codes their mean. Not quantised: a sign keeps less.
-        products: n, how many the query holds.
+        products: n, how many to look for. Default: as many as are certified, which may be none.
         rounds: how often each product is looked for, at least 1.
         generator: of what is random. Default: a new one from the factorizer's seed.
 
     Returns:
-        A factorization with an axis of n products behind the leading axes, in the order in which they were found. Its
-        similarities, and what they certify, are those of each product to what the others leave of the query.
+        A factorization with an axis of n products behind the leading axes, in the order in which they were found;
+        ``valid.sum(-1)`` counts the certified ones. Where a query holds fewer, the rest of the axis is none: indices of
+        -1, the label None, not valid. Similarities, and what they certify, are those of each product to what the others
+        leave of the query.
 
     Raises:
         UnsupportedError: an algebra whose vectors cannot hold a sum: ``laws.linear`` is false.
     """
-    vsa.validation.check_count("explain_away", "products", products)
+    if products is not None:
+        vsa.validation.check_count("explain_away", "products", products)
     vsa.validation.check_count("explain_away", "rounds", rounds)
     algebra = factorizer.problem.algebra
     if not algebra.laws.linear:
@@ -50,77 +61,165 @@ def explain_away(
             hint=algebra.room_for_sums,
         )
     generator = vsa.validation.make_generator("explain_away", generator, factorizer.seed if generator is None else None)
-    whole = algebra.embed(query)
-    taken = [torch.zeros_like(whole) for _ in range(products)]
-    answers: list[Factorization | None] = [None] * products
-    work = torch.zeros(products, *query.shape[:-1], dtype=torch.int64, device=query.device)
-    steps = torch.zeros_like(work)
+    flat, lead = factorizer.problem.check_query(query)
+    search = _Search(factorizer, algebra.embed(flat), generator)
     for turn in range(rounds):
-        for number in range(products):
-            others = sum((part for i, part in enumerate(taken) if i != number), torch.zeros_like(whole))
-            rest = whole - others
-            if algebra.block_length is not None:
-                rest = rest.clamp_min(0)
-                rest = rest / rest.unflatten(-1, (-1, algebra.block_length)).sum(-1).amax(-1, keepdim=True).clamp_min(
-                    1e-9
-                )
-            rest = torch.where((rest == 0).all(-1, keepdim=True), whole, rest)  # nothing left: look at the whole again
-            answer = factorizer(algebra.unembed(rest), generator=generator)
-            before = answers[number]
-            if before is not None:  # a second look counts where it explains more
-                keep = before.product_similarity > answer.product_similarity
-                answer = _choose(keep, before, answer)
-            answers[number] = answer
-            work[number] += answer.macs
-            steps[number] += answer.iterations
-            product = algebra.embed(factorizer.problem.product(answer.indices)).to(whole.dtype)
-            weight = (rest * product).sum(-1, keepdim=True) / product.square().sum(-1, keepdim=True).clamp_min(1e-12)
-            if algebra.block_length is not None:
-                weight = torch.full_like(weight, 1 / products)
-            taken[number] = weight * product
-        if all(answer is not None and bool(answer.valid.all()) for answer in answers) and turn:
+        if products is None:
+            while search.another():
+                pass
+        elif not turn:
+            for _ in range(products):
+                search.look(search.add())
+        if turn and search.sure:
             break
-    found = _without_repeats([answer for answer in answers if answer is not None])
-    axis = query.ndim - 1
-    return replace(
-        found[0],
-        indices=torch.stack([answer.indices for answer in found], axis),
-        similarities=torch.stack([answer.similarities for answer in found], axis),
-        product_similarity=torch.stack([answer.product_similarity for answer in found], axis),
-        iterations=steps.movedim(0, -1),
-        converged=torch.stack([answer.converged for answer in found], axis),
-        valid=torch.stack([answer.valid for answer in found], axis),
-        tau=torch.stack([answer.tau for answer in found], axis),
-        false_expected=torch.stack([answer.false_expected for answer in found], axis),
-        macs=work.movedim(0, -1),
-        trace=None,
-    )
+        for slot in range(len(search.slots) if turn or products is None else 0):
+            search.look(slot)
+    return search.result(lead, certified=products is None)
 
 
-def _without_repeats(found: list[Factorization]) -> list[Factorization]:
-    """A product found again certifies nothing: the query holds fewer than were asked for."""
-    kept: list[Factorization] = []
-    for answer in found:
-        again = torch.zeros_like(answer.valid)
-        for before in kept:
-            again |= (before.indices == answer.indices).all(-1) & before.valid
-        kept.append(replace(answer, valid=answer.valid & ~again))
-    return kept
+@dataclass
+class _Slot:
+    """One product of each query; indices of -1: none."""
+
+    indices: Tensor
+    similarities: Tensor
+    product_similarity: Tensor
+    iterations: Tensor
+    converged: Tensor
+    valid: Tensor
+    tau: Tensor
+    false_expected: Tensor
+    macs: Tensor
+
+    FIELDS = ("indices", "similarities", "product_similarity", "converged", "valid", "tau", "false_expected")
+
+    def put(self, rows: Tensor, answer: Factorization) -> None:
+        """Take the answers to some queries; their work is counted already."""
+        for name in self.FIELDS:
+            mine = getattr(self, name)
+            mine[rows] = getattr(answer, name).to(mine)
+
+    def clear(self, rows: Tensor) -> None:
+        """None is what some queries hold here."""
+        self.indices[rows] = -1
+        for name in ("similarities", "product_similarity", "valid"):
+            getattr(self, name)[rows] = 0
 
 
-def _choose(keep: Tensor, before: Factorization, now: Factorization) -> Factorization:
-    """Row by row the one or the other; the work is that of now."""
+class _Search:
+    """The products found in (B, E) queries so far."""
 
-    def pick(old: Tensor, new: Tensor) -> Tensor:
-        return torch.where(keep.unsqueeze(-1) if old.ndim > keep.ndim else keep, old, new)
+    def __init__(self, factorizer: Factorizer, whole: Tensor, generator: torch.Generator) -> None:
+        self.factorizer, self.problem, self.generator = factorizer, factorizer.problem, generator
+        self.algebra = self.problem.algebra
+        self.whole = whole
+        self._wide = whole.to(torch.promote_types(whole.dtype, torch.float32))
+        self._least = _NOTHING * self._wide.square().sum(-1).sqrt()
+        self.slots: list[_Slot] = []
+        self._empty = factorizer(self.algebra.unembed(whole)[:0], generator=generator)
+        certificate = self.problem.certificate(self.algebra.unembed(whole))
+        self._bars = certificate.tau, certificate.false_expected
 
-    return replace(
-        now,
-        indices=pick(before.indices, now.indices),
-        similarities=pick(before.similarities, now.similarities),
-        product_similarity=pick(before.product_similarity, now.product_similarity),
-        converged=pick(before.converged, now.converged),
-        valid=pick(before.valid, now.valid),
-        tau=pick(before.tau, now.tau),
-        false_expected=pick(before.false_expected, now.false_expected),
-    )
+    def add(self) -> int:
+        """A slot that holds none; its number."""
+        count, device = len(self.whole), self.whole.device
+        zeros = torch.zeros(count, device=device)
+        work = torch.zeros(count, dtype=torch.int64, device=device)
+        indices = torch.full((count, self.problem.factors), -1, device=device)
+        tau, false = (bar.clone() for bar in self._bars)
+        self.slots.append(
+            _Slot(indices, zeros.unsqueeze(-1).expand(-1, self.problem.factors).clone(), zeros, work,
+                  torch.ones_like(zeros, dtype=torch.bool), torch.zeros_like(zeros, dtype=torch.bool), tau, false,
+                  work.clone())
+        )  # fmt: skip
+        return len(self.slots) - 1
+
+    def another(self) -> bool:
+        """Look for one more product in each query; whether any has one that is certified."""
+        slot = self.slots[self.add()]
+        self.look(len(self.slots) - 1)
+        slot.clear((~slot.valid).nonzero().squeeze(-1))
+        if bool(slot.valid.any()):
+            return True
+        self.slots.pop()
+        return False
+
+    @property
+    def sure(self) -> bool:
+        """Whether every product is certified, or none."""
+        return all(bool((slot.valid | (slot.indices[:, 0] < 0)).all()) for slot in self.slots)
+
+    def look(self, number: int) -> None:
+        """Look for one product in what the others leave of each query."""
+        rest = self._rest(number)
+        rows = (rest.square().sum(-1).sqrt() > self._least).nonzero().squeeze(-1)
+        slot = self.slots[number]
+        if not len(rows):
+            return
+        queries = self.algebra.unembed(rest[rows].to(self.whole.dtype))
+        answer = self.factorizer(queries, generator=self.generator)
+        slot.macs[rows] += answer.macs
+        slot.iterations[rows] += answer.iterations
+        before = slot.indices[rows]
+        had = before[:, 0] >= 0
+        certificate = self.problem.certificate(self.problem.check_query(queries)[0])
+        every = torch.arange(len(rows), device=rows.device)
+        again = certificate.similarity(every, before.clamp_min(0)).to(answer.product_similarity)
+        double = self._elsewhere(number, rows, answer.indices)
+        keep = had & (double | (again >= answer.product_similarity))  # a second look counts where it explains more
+        kept = keep.nonzero().squeeze(-1)
+        slot.product_similarity[rows[kept]] = again[kept].to(slot.product_similarity)
+        slot.valid[rows[kept]] = certificate.valid(kept, again[kept])
+        slot.tau[rows[kept]] = certificate.tau[kept].to(slot.tau)
+        new = (~keep & ~double).nonzero().squeeze(-1)
+        slot.put(rows[new], answer[new])
+
+    def result(self, lead: tuple[int, ...], *, certified: bool) -> Factorization:
+        """All slots behind the leading axes; where only certified products count, others become none."""
+        if certified:
+            for slot in self.slots:
+                slot.clear((~slot.valid).nonzero().squeeze(-1))
+            self.slots = [slot for slot in self.slots if bool(slot.valid.any())]
+
+        def stack(name: str) -> Tensor:
+            empty = getattr(self._empty, name)
+            if not self.slots:
+                return empty.new_zeros(*lead, 0, *empty.shape[1:])
+            parts = torch.stack([getattr(slot, name) for slot in self.slots], 1)
+            return parts.reshape(*lead, *parts.shape[1:])
+
+        columns: dict[str, Any] = {name: stack(name) for name in (*_Slot.FIELDS, "iterations", "macs")}
+        return replace(self._empty, trace=None, **columns)
+
+    # ------------------------------------------------------------------ helpers
+
+    def _elsewhere(self, number: int, rows: Tensor, indices: Tensor) -> Tensor:
+        """(R,): whether another slot holds the product already."""
+        found = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
+        for other, slot in enumerate(self.slots):
+            if other != number:
+                found |= (slot.indices[rows] == indices).all(-1)
+        return found
+
+    def _rest(self, number: int) -> Tensor:
+        """(B, E): the queries without all products but one."""
+        others = [slot for i, slot in enumerate(self.slots) if i != number and bool((slot.indices >= 0).any())]
+        mine = self.slots[number]
+        if not others:
+            return self._wide
+        slots = [*others, mine]
+        parts = torch.stack([self._product(slot) for slot in slots], 1)  # (B, n, E)
+        gram = parts @ parts.mT
+        absent = torch.stack([slot.indices[:, 0] < 0 for slot in slots], -1)
+        length = self.problem.perfect
+        # An absent product is all zeros; products that are nearly the same share their weight.
+        gram = gram + torch.diag_embed(absent.to(gram) * length + 1e-6 * length)
+        weights = torch.linalg.solve(gram, parts @ self._wide.unsqueeze(-1)).squeeze(-1)
+        weights[:, -1] = 0
+        rest = self._wide - (weights.unsqueeze(-1) * parts).sum(1)
+        return rest if self.algebra.block_length is None else rest.clamp_min(0)  # blocks hold shares
+
+    def _product(self, slot: _Slot) -> Tensor:
+        """(B, E); zeros where there is none."""
+        made = self.algebra.embed(self.problem.product(slot.indices.clamp_min(0))).to(self._wide)
+        return made * (slot.indices[:, :1] >= 0)

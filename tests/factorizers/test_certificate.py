@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import vsa
-from factorizers.certificate import EXPECTED_FALSE, _blocks_needed
+from factorizers.certificate import EXPECTED_FALSE, blocks_needed
 from factorizers.problem import Problem
 
 
@@ -103,7 +103,7 @@ def test_lambda_counts_the_wrong_products_that_pass(blocks: int, length: int, si
 
 
 def test_fewer_blocks_suffice_where_chance_is_ruled_out() -> None:
-    needed, chance = _blocks_needed(combinations=10**4, blocks=8, agree=1 / 64)
+    needed, chance = blocks_needed(combinations=10**4, blocks=8, agree=1 / 64)
     exact = sum(math.comb(8, j) * 64.0**-j * (63 / 64) ** (8 - j) for j in range(needed, 9))
     one_less = exact + math.comb(8, needed - 1) * 64.0 ** -(needed - 1) * (63 / 64) ** (9 - needed)
     assert needed < 8

@@ -87,7 +87,7 @@ def test_no_query_is_answered_by_no_factors(method: str, algebra: str) -> None:
         found = solve(queries[:0].expand(0, 512).reshape(*shape, 512))
         assert found.indices.shape == (*shape, 3)
         assert found.valid.shape == shape
-        assert found.labels == []
+        assert found.labels == torch.zeros(shape).tolist()
         assert str(found).startswith(f"{method}: no queries")
 
 
@@ -99,7 +99,7 @@ def test_answers_one_by_one() -> None:
     assert [part.labels for part in found[0]] == [tuple(row) for row in indices[:2].tolist()]
     assert len(found[:1]) == 1
     for wrong in (2, "x", (0, 0, 0)):
-        with pytest.raises(vsa.VSAError, match="indices into leading axes"):
+        with pytest.raises(vsa.VSAError, match="leading axes"):
             found[wrong]  # type: ignore[index]
-    with pytest.raises(vsa.VSAError, match="indices into leading axes"):
+    with pytest.raises(vsa.VSAError, match="leading axes"):
         found[0, 0][0]
