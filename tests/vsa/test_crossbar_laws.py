@@ -13,8 +13,11 @@ import torch
 from torch.autograd import forward_ad
 from torch.utils.data import DataLoader, Dataset
 
+import datasets
 import factorizers.cells
+import reasoning
 import vsa
+from datasets.loaders import PuzzleDataset
 from factorizers.damage import quantize_atoms
 from factorizers.in_memory import _random_columns
 from vsa.backends import array_seed, array_seeds, get
@@ -333,29 +336,53 @@ def test_derived_books_have_errors_of_their_own():
     )
 
 
-def test_capacity_does_not_depend_on_what_was_programmed_before():
+def law_capacity_depends_on_its_seed_alone():
+    """Whatever this process programmed before: so on any number of workers."""
     cell = factorizers.cells.Cell(
         factorizer="in_memory",
-        options=(),
+        options=(("noise", 0.5), ("noise_from", "columns")),
         algebra="map",
-        dim=64,
+        dim=32,
         blocks=None,
         factors=2,
-        size=8,
-        queries=8,
+        size=12,
+        queries=40,
         draws=2,
         seed=3,
-        noise=0.0,
+        noise=0.1,
         damage="flips",
         threads=1,
-        backend=factorizers.cells.as_pairs({"name": "crossbar_gaussian"}),
+        backend=factorizers.cells.as_pairs(
+            {"name": "crossbar_gaussian", "device": {"name": "gaussian", "program_std_us": 5.0}}
+        ),
     )
     results = []
     for _ in range(2):
         line = factorizers.cells.compute(cell)
-        results.append({key: value for key, value in line.items() if "second" not in key and "memory" not in key})
+        results.append({key: value for key, value in line.items() if "ms_per" not in key and "mb" not in key})
         get("crossbar_gaussian").store(torch.ones(2, 3))  # another array in this process
     assert results[0] == results[1]
+
+
+def test_capacity_is_repeated_by_its_seed(monkeypatch):
+    law_capacity_depends_on_its_seed_alone()
+    on = vsa.Codebook.on
+    monkeypatch.setattr(vsa.Codebook, "on", lambda self, backend, seed=None: on(self, backend))
+    breaks(law_capacity_depends_on_its_seed_alone)
+
+
+@pytest.mark.parametrize("decoder", [None, "codebook", "in_memory"])
+def test_reasoning_is_repeated_by_its_seed(decoder):
+    """Scores of a learner on arrays, in whatever state the process is: the arrays are those of the run."""
+    batch = next(PuzzleDataset(datasets.generate("iraven", "center_single", n=8, seed=1)).batches(8))
+    scores = []
+    for _ in range(2):
+        options = [] if decoder is None else [f"decoder={decoder}"]
+        solver = reasoning.make_solver("arlc", "backend=crossbar_pcm", "model.mode=programmed", "seed=2", *options)
+        get("crossbar_gaussian").store(torch.ones(2, 3))
+        with torch.no_grad():
+            scores.append(solver.solve(batch).scores)
+    assert torch.equal(*scores)
 
 
 class Similarities(Dataset):
