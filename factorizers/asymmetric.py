@@ -22,6 +22,7 @@ from .base import Dynamics, Iterative
 from .certificate import Certificate
 from .in_memory import chance_threshold
 from .needs import SIGNS, Need
+from .problem import drawn_seed
 from .resonator import ResonatorDynamics, Update, check_similarity, check_update, examine_from
 from .spaces import Signs, Vectors, for_problem
 
@@ -89,8 +90,8 @@ class Asymmetric(Iterative):
             generator: the source of randomness.
         """
         books = self.problem.books
-        readers = [flip(book, self.rate, self.flips, generator, "readers") for book in books]
-        return readers, [flip(book, self.rebuild_rate, self.flips, generator, "writers") for book in books]
+        readers = [flip(book, self.rate, self.flips, generator) for book in books]
+        return readers, [flip(book, self.rebuild_rate, self.flips, generator) for book in books]
 
 
 class _Asymmetric(ResonatorDynamics):
@@ -121,7 +122,7 @@ class _Asymmetric(ResonatorDynamics):
         return hard_threshold(similarities, threshold) / self.space.unit
 
 
-def flip(book: Codebook, rate: float, flips: Flips, generator: torch.Generator, role: str = "") -> Codebook:
+def flip(book: Codebook, rate: float, flips: Flips, generator: torch.Generator) -> Codebook:
     """A codebook with a share of its entries flipped.
 
     Args:
@@ -129,7 +130,6 @@ def flip(book: Codebook, rate: float, flips: Flips, generator: torch.Generator, 
         rate: r, the probability that an entry flips.
         flips: ``"sign"`` or ``"zero_two"``.
         generator: the source of randomness.
-        role: of the new array; another role has other errors.
 
     Returns:
         A codebook of map on the same backend: int8 signs, or floats that contain 0 and 2.
@@ -141,14 +141,7 @@ def flip(book: Codebook, rate: float, flips: Flips, generator: torch.Generator, 
         atoms = torch.where(drawn, -signs, signs).to(torch.int8)
     else:
         atoms = torch.where(drawn, 1 - signs, signs)
-    return Codebook(
-        algebra,
-        atoms,
-        labels=book.labels,
-        backend=book.backend,
-        seed=vsa.child_seed(book.seed, "flips", role),
-        unrelated=False,
-    )
+    return Codebook(algebra, atoms, labels=book.labels, backend=book.backend, seed=drawn_seed(book, generator), unrelated=False)
 
 
 def as_queries(books: Sequence[Codebook], indices: Tensor) -> Tensor:

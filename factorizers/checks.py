@@ -75,7 +75,10 @@ class _Case:
         self.answer = self._ask(self.queries)
 
     def _book(self, size: int) -> Codebook:
-        return Codebook.random(self.algebra, size, generator=self.generator, backend=self.backend)
+        book = Codebook.random(self.algebra, size, generator=self.generator)
+        if self.backend is None or self.backend.exact:
+            return book if self.backend is None else book.on(self.backend)
+        return book.on(self.backend, seed=int(torch.randint(2**62, (), generator=self.generator)))
 
     def _ask(self, queries: Tensor) -> Factorization:
         return self.factorizer(queries, generator=torch.Generator().manual_seed(self.seed))

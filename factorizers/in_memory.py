@@ -23,7 +23,7 @@ from .activations import hard_threshold, int8_threshold_
 from .base import Dynamics, Iterative, Pool, Watch
 from .certificate import Certificate
 from .needs import ADJOINT, SUMS, Need
-from .problem import Problem
+from .problem import Problem, drawn_seed
 from .resonator import ResonatorDynamics, Update, check_similarity, check_update, examine_from
 from .spaces import NoisePool, Signs, Vectors, for_problem
 
@@ -297,6 +297,4 @@ def _random_columns(problem: Problem, factor: int, generator: torch.Generator) -
     """As many atoms as a codebook has, unrelated to it."""
     book = problem.books[factor]
     atoms = problem.algebra.random(len(book), generator=generator, dtype=book.atoms.dtype, device=problem.device)
-    return Codebook(
-        problem.algebra, atoms, backend=book.backend, seed=vsa.child_seed(book.seed, "columns"), unrelated=False
-    )
+    return Codebook(problem.algebra, atoms, backend=book.backend, seed=drawn_seed(book, generator), unrelated=False)

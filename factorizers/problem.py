@@ -290,6 +290,19 @@ def _check_book(book: object, factor: int) -> Codebook:
     return book
 
 
+def drawn_seed(book: Codebook, generator: torch.Generator) -> int:
+    """The seed of an array that is programmed beside a book's: another one at every call, where arrays have errors.
+
+    Args:
+        book: on whose backend.
+        generator: the source of randomness; an exact backend draws nothing.
+    """
+    if book.backend.exact:
+        return book.seed
+    drawn = torch.randint(2**62, (), generator=generator, device=generator.device)
+    return vsa.child_seed(book.seed, "drawn", int(drawn))
+
+
 def _with_identity(book: Codebook) -> Codebook:
     if None in book.labels:
         raise VSAError("factorizer optional", received="a codebook with the label None", expected="that label free")

@@ -20,6 +20,7 @@ from .backends.device import MemoryDevice
 from .codebook import Codebook
 from .errors import UnknownNameError, UnsupportedError, VSAError
 from .law_suite import ALGEBRA_LAWS, Case, LawError, Skipped, difference
+from .seeding import child_seed
 from .validation import default_dtype, real_dtype
 
 __all__ = ["ALGEBRA_LAWS", "LawError", "LawResult", "check_algebra", "check_backend", "check_device", "check_law"]
@@ -106,11 +107,12 @@ def check_backend(
     """
     generator = torch.Generator().manual_seed(seed)
     results = []
-    for form in algebra.forms:
+    for number, form in enumerate(algebra.forms):
         dtype = default_dtype(form)
         # Few atoms, a stack, and more atoms than dimensions: a backend may read each in another way.
         for shape in ((11,), (2, 11), (algebra.embedding.width + 1,)):
-            book = Codebook(algebra, algebra.random(*shape, generator=generator, dtype=dtype), backend=backend)
+            atoms = algebra.random(*shape, generator=generator, dtype=dtype)
+            book = Codebook(algebra, atoms, backend=backend, seed=child_seed(seed, "array", number, *shape))
             for lead in ((), (3,), (40,), (2, 0)):
                 results += _check_reads(book, shape[:-1], lead, generator, tolerance)
     return tuple(results)

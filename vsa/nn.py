@@ -154,7 +154,7 @@ class Linear(nn.Module):
                 state_dict.setdefault(f"{prefix}range", self.range)
         array = self._restored(held, state_dict.get(f"{prefix}weight"))  # refuses before anything changes
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-        self._programmed = int(held.get("programmed", 0))
+        self._programmed = max(self._programmed, int(held.get("programmed", 0)))
         self._array = array
 
     def _restored(self, held: dict[str, Tensor], weight: Tensor | None) -> StoredMatrix | None:
@@ -162,7 +162,7 @@ class Linear(nn.Module):
         atoms = held.get("weight")
         if atoms is None or weight is None or weight.shape != self.weight.shape:
             return None
-        array = self.backend.store(atoms.to(self.weight.device).clone(), seed=self.seed)
+        array = self.backend.store(atoms.detach().to(self.weight).clone(), seed=self.seed)
         state = {key.removeprefix("device."): value for key, value in held.items() if key.startswith("device.")}
         array.handle.load_state_dict(state)
         return array
@@ -171,8 +171,9 @@ class Linear(nn.Module):
         before = self.weight.device, self.weight.dtype
         super()._apply(*args, **kwargs)
         if (self.weight.device, self.weight.dtype) != before and self._array is not None:
-            self._array = None
-            if not self.backend.exact:
+            if self.backend.exact:
+                self._array = None
+            else:
                 raise VSAError(
                     "Linear.to",
                     received=f"a move of an array programmed on {self.backend.name}",

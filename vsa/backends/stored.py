@@ -14,6 +14,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from ..errors import DtypeError, ShapeError, UnsupportedError
 from ..validation import check_count, describe
@@ -200,8 +201,10 @@ class StoredMatrix(ABC):
         return common if common is None or common.device == self.device else None
 
     def _lends_gradient(self, x: Tensor, answer: Tensor) -> bool:
-        wanted = x.requires_grad and torch.is_grad_enabled() and not answer.requires_grad
-        return wanted and self._stored_as is not None
+        if self._stored_as is None:
+            return False
+        backward = x.requires_grad and torch.is_grad_enabled() and not answer.requires_grad
+        return backward or (x.is_floating_point() and forward_ad.unpack_dual(x).tangent is not None)
 
     def _twin(self) -> StoredMatrix:
         """The same atoms, exact and differentiable."""

@@ -227,7 +227,7 @@ class Array(Programmed):
         return z * gain + offset
 
     def _manages(self, side: str) -> bool:
-        """Whether reads beyond the range are repeated: there is a range, and it does not follow the read."""
+        """Whether reads beyond the converters' range are repeated: there is a range that does not follow the read."""
         s = self.settings
         fixed = s.adc_range != "per_input" or (side == "out" and self.ranges is not None)
         return s.bound_management and s.adc_bits is not None and fixed
