@@ -4,8 +4,8 @@ The loop keeps a pool of rows busy: a query whose answer is certified leaves, an
 so a batch costs what its queries need and not what its slowest needs.
 """
 
+import logging
 import math
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +26,7 @@ from .result import Factorization, Trace, concatenate
 
 __all__ = ["Dynamics", "Factorizer", "Iterative", "Outcome", "Pool", "Watch"]
 
+_log = logging.getLogger(__name__)
 _BUSY = 128  # slots kept busy with copies of the last queries: fewer rows cost hardly less time per iteration
 Pool = dict[str, Tensor]  # the state of R rows: every tensor has R as its first axis
 
@@ -86,7 +87,7 @@ class Factorizer(ABC):
             )
         warning = self.problem.likeness.warning
         if warning is not None:
-            warnings.warn(warning, stacklevel=3)
+            _log.warning(warning)
 
     @classmethod
     def takes(cls, algebra: vsa.Algebra) -> bool:
@@ -172,7 +173,8 @@ class Factorizer(ABC):
         if len(rows) and likeness.alike:
             false[rows] += likeness.neighbours(certificate, rows, outcome.indices[rows]).to(false)
         if len(rows) and likeness.ambiguous:
-            false[rows] += likeness.equals(outcome.indices[rows]).to(false)
+            equals = likeness.equals(outcome.indices[rows]).to(false)  # chance may have counted them already
+            false[rows] = torch.where(equals > 0, torch.fmax(false[rows], equals), false[rows])
         return false
 
     @abstractmethod

@@ -171,11 +171,6 @@ WRONG: list[tuple[Callable[[], Any], type[VSAError], str]] = [
         "nothing to factorize",
     ),
     (
-        lambda: Resonator(BOOKS)(QUERY.expand(3, 64)[:0]),
-        ShapeError,
-        "factorize: received (0, 64) of int8; expected at least one query",
-    ),
-    (
         lambda: InMemory(BOOKS)(QUERY * 2),
         VSAError,
         "map factorize: received int8 entries from -2 to 2; expected +1 and -1 only; keep sums in a float "
