@@ -141,7 +141,9 @@ def flip(book: Codebook, rate: float, flips: Flips, generator: torch.Generator) 
         atoms = torch.where(drawn, -signs, signs).to(torch.int8)
     else:
         atoms = torch.where(drawn, 1 - signs, signs)
-    return Codebook(algebra, atoms, labels=book.labels, backend=book.backend, seed=drawn_seed(book, generator), unrelated=False)
+    return Codebook(
+        algebra, atoms, labels=book.labels, backend=book.backend, seed=drawn_seed(book, generator), unrelated=False
+    )
 
 
 def as_queries(books: Sequence[Codebook], indices: Tensor) -> Tensor:

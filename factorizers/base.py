@@ -173,7 +173,8 @@ class Factorizer(ABC):
         if len(rows) and likeness.alike:
             false[rows] += likeness.neighbours(certificate, rows, outcome.indices[rows]).to(false)
         if len(rows) and likeness.ambiguous:
-            false[rows] += likeness.equals(outcome.indices[rows]).to(false)
+            equals = likeness.equals(outcome.indices[rows]).to(false)  # chance may have counted them already
+            false[rows] = torch.where(equals > 0, torch.fmax(false[rows], equals), false[rows])
         return false
 
     @abstractmethod

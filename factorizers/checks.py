@@ -53,6 +53,10 @@ def check_factorizer(
         "counts its work": case.counts,
         "one factor is clean-up": case.one_factor,
         "refuses NaN, zeros and other shapes": case.refuses,
+        "answers queries of any length": case.scales,
+        "answers a batch of none": case.empty,
+        "tells atoms apart that are alike": case.alike,
+        "says where codebooks share atoms": case.shared,
     }
     results = []
     for law, check in laws.items():
@@ -144,9 +148,14 @@ class _Case:
 
     def refuses(self) -> str:
         wrong = {"another width": self.queries[..., :-1]}
-        if self.queries.is_floating_point() or self.queries.is_complex():
-            wrong["NaN"] = torch.full_like(self.queries, float("nan"))
-            wrong["zeros"] = torch.zeros_like(self.queries)
+        real = self._real(self.queries)
+        if real is not None:
+            wrong["NaN"] = torch.full_like(real, float("nan"))
+            wrong["one NaN among products"] = real.clone()
+            wrong["one NaN among products"][0, 0, 0] = float("nan")
+            wrong["zeros"] = torch.zeros_like(real)
+            wrong["zeros among products"] = real.clone()
+            wrong["zeros among products"][0, 0] = 0
         for what, queries in wrong.items():
             try:
                 self._ask(queries)
@@ -154,6 +163,68 @@ class _Case:
                 continue
             self._need(False, f"an answer to {what}", "a VSAError")
         return ", ".join(wrong)
+
+    def scales(self) -> str:
+        real = self._real(self.queries)
+        if real is None:
+            return "skipped: vectors that have no length"
+        noise = self.algebra.random(16, generator=self.generator, dtype=real.dtype)
+        for scale in (1e-25, 1e20):
+            answer = self._ask(real * scale)
+            wrong = int((answer.indices != self.indices).any(-1).sum() + (~answer.valid).sum())
+            self._need(wrong == 0, f"{wrong} products times {scale} lost", "the answers to the products themselves")
+            self._need(not bool(self._ask(noise * scale).valid.any()), f"a certificate for noise times {scale}", "none")
+        return "the same times 1e-25 and 1e20"
+
+    def empty(self) -> str:
+        answer = self._ask(self.queries[:0])
+        expected = (0, *self.indices.shape[1:])
+        self._need(tuple(answer.indices.shape) == expected, tuple(answer.indices.shape), expected)
+        self._need(answer.labels == [], answer.labels, "no labels")
+        return "no answers"
+
+    def alike(self) -> str:
+        try:
+            books = [self._ramp() for _ in self.books]
+        except VSAError as error:
+            return f"skipped: no vectors between two others ({error})"
+        indices = torch.stack([torch.randint(len(book), (100,), generator=self.generator) for book in books], -1)
+        factorizer = self.make(books)
+        queries = factorizer.problem.product(indices)
+        answer = factorizer(queries, generator=torch.Generator().manual_seed(self.seed))
+        every = torch.arange(len(queries), device=queries.device)
+        right = factorizer.problem.certificate(queries).similarity(every, indices.to(queries.device))
+        worse = int((answer.valid & (answer.product_similarity < right - 1e-5)).sum())
+        self._need(worse == 0, f"{worse} certificates for neighbours of the right product", "none")
+        return f"{int(answer.valid.sum())} of {len(queries)} certified, all as similar as the right product"
+
+    def _ramp(self) -> Codebook:
+        """Atoms that change from one into another a few entries at a time."""
+        dtype = self.books[0].atoms.dtype
+        first, last = self.algebra.random(2, generator=self.generator, dtype=dtype)
+        width = len(first)
+        steps = min(30, width + 1)
+        cut = (torch.arange(steps) * width / (steps - 1)).round().unsqueeze(-1)
+        atoms = torch.where(torch.randperm(width, generator=self.generator) < cut, last, first)
+        return Codebook(self.algebra, atoms, backend=self.backend)
+
+    def shared(self) -> str:
+        book = self.books[0]
+        factorizer = self.make([book, book])
+        rows = torch.arange(len(book))
+        indices = torch.cartesian_prod(rows, rows)
+        queries = factorizer.problem.product(indices)
+        answer = factorizer(queries, generator=torch.Generator().manual_seed(self.seed))
+        self._need(answer.interchangeable == ((0, 1),), answer.interchangeable, "factors 0 and 1, interchangeable")
+        other = (answer.indices.cpu().sort(-1).values != indices.sort(-1).values).any(-1)
+        silent = int((other & answer.valid.cpu() & (answer.false_expected.cpu() < 0.5)).sum())
+        self._need(silent == 0, f"{silent} certificates for other atoms", "the right ones in any order, or a count")
+        return "right up to their order"
+
+    def _real(self, queries: Tensor) -> Tensor | None:
+        """Queries in the canonical form, where that is one of real or complex numbers."""
+        real = self.algebra.unembed(self.algebra.embed(queries))
+        return real if real.is_floating_point() or real.is_complex() else None
 
     def _need(self, held: bool, received: object, expected: object) -> None:
         if not held:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 import factorizers
 import vsa
 from factorizers.needs import first_missing
+from factorizers.problem import Problem
 
 NAMES = factorizers.FACTORIZERS.names()
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -35,7 +37,10 @@ def test_factorizers_keep_their_laws(name: str, algebra_name: str) -> None:
         return factorizers.get(name, books, **OPTIONS.get(name, {}))
 
     results = factorizers.check_factorizer(make, vsa.get(algebra_name, dim=1024))
-    assert {result.status for result in results} == {"held"}
+    statuses = {result.law: result.status for result in results}
+    bits = algebra.unembed(algebra.embed(algebra.identity(1))).dtype in (torch.bool, torch.int64)
+    assert statuses.pop("answers queries of any length") == ("skipped" if bits else "held")
+    assert set(statuses.values()) == {"held"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -58,6 +63,85 @@ def test_a_broken_factorizer_is_caught() -> None:
 
     with pytest.raises(vsa.checks.LawError, match="1 of 12 wrong; expected all factors of all products"):
         factorizers.check_factorizer(Hasty, vsa.get("map", dim=512))
+
+
+class Unscaled(factorizers.InMemory):
+    """Computes with queries as they come."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+
+        class Raw(Problem):
+            def check_query(self, query: torch.Tensor) -> tuple[torch.Tensor, tuple[int, ...]]:
+                super().check_query(query)
+                return query.reshape(-1, query.shape[-1]), tuple(query.shape[:-1])
+
+        self.problem = Raw(self.problem.books)
+
+
+class Infinite(factorizers.InMemory):
+    """Divides by a squared norm that underflows, and takes infinity for a large similarity."""
+
+    def __call__(self, query: torch.Tensor, **options: Any) -> factorizers.Factorization:
+        answer = super().__call__(query, **options)
+        if not query.is_floating_point():
+            return answer
+        return replace(answer, valid=answer.valid | (query.square().sum(-1) == 0))
+
+
+class NoBatch(factorizers.InMemory):
+    """Needs at least one query."""
+
+    def __call__(self, query: torch.Tensor, **options: Any) -> factorizers.Factorization:
+        answer = super().__call__(query, **options)
+        return answer if query.numel() else replace(answer, indices=torch.zeros(1, 3, dtype=torch.int64))
+
+
+class First(factorizers.InMemory):
+    """Takes the first product over tau, whatever is beside it."""
+
+    @property
+    def _climbs(self) -> bool:
+        return False
+
+
+class Silent(factorizers.InMemory):
+    """Does not say what cannot be told."""
+
+    def __call__(self, query: torch.Tensor, **options: Any) -> factorizers.Factorization:
+        return replace(super().__call__(query, **options), interchangeable=())
+
+
+class Sure(factorizers.InMemory):
+    """Says which factors share atoms, but not that other atoms make the same product."""
+
+    def _false_expected(self, *arguments: Any) -> torch.Tensor:
+        return super()._false_expected(*arguments).clamp_max(1e-3)
+
+
+class Tolerant(factorizers.InMemory):
+    """Answers zeros."""
+
+    def __call__(self, query: torch.Tensor, **options: Any) -> factorizers.Factorization:
+        empty = query.is_floating_point() and bool((query == 0).all(-1).any())
+        return super().__call__(query + 1 if empty else query, **options)
+
+
+@pytest.mark.parametrize(
+    "cls,sentence",
+    [
+        (Unscaled, "products times .* lost"),
+        (Infinite, "a certificate for noise times 1e-25"),
+        (NoBatch, r"\(1, 3\); expected \(0, 6, 3\)"),
+        (First, "certificates for neighbours of the right product"),
+        (Silent, "factors 0 and 1, interchangeable"),
+        (Sure, "certificates for other atoms"),
+        (Tolerant, "an answer to zeros"),
+    ],
+)
+def test_each_law_catches_its_sabotage(cls: type[factorizers.Factorizer], sentence: str) -> None:
+    with pytest.raises(vsa.checks.LawError, match=sentence):
+        factorizers.check_factorizer(cls, vsa.get("map", dim=512))
 
 
 def test_what_each_method_takes_of_our_algebras() -> None:
