@@ -151,11 +151,14 @@ def _claim(folder: Path, solver: Solver, sets: Sequence[PuzzleDataset], plan: Pl
     from reasoning.evaluation.cells import data_hash
     from reasoning.records import runs
     from reasoning.setup import schema
+    from vsa.nn import without_arrays
 
     recipe = solver.recipe
     mark = {
         "recipe": runs.fingerprint(None if recipe is None else recipe.header()),
-        "weights before": runs.fingerprint({name: tensor.tolist() for name, tensor in solver.state_dict().items()}),
+        "weights before": runs.fingerprint(
+            {name: tensor.tolist() for name, tensor in without_arrays(solver.state_dict()).items()}
+        ),
         "puzzles": [data_hash(part.arrays) for part in sets],
         "plan": schema.plain(plan),
     }

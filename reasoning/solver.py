@@ -18,6 +18,7 @@ from reasoning.perception.base import Perception
 from reasoning.scene import Scene
 from vsa import StoredMatrix
 from vsa.errors import DtypeError, SettingsError
+from vsa.nn import without_arrays
 
 if TYPE_CHECKING:
     from datasets.arrays import PuzzleArrays
@@ -86,7 +87,7 @@ class Solver(nn.Module):
             raise SettingsError(
                 f"save {path}", received="a Solver put together by hand", expected="one of reasoning.make_solver or fit"
             )
-        self.recipe.save(Path(path), self.state_dict(), protocol)
+        self.recipe.save(Path(path), without_arrays(self.state_dict()), protocol)
 
     @torch.no_grad()
     def explain(self, puzzles: Puzzle | PuzzleArrays | PuzzleBatch | PuzzleDataset, item: int = 0) -> Explanation:

@@ -9,6 +9,7 @@ torch.Size([2, 4])
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -20,9 +21,18 @@ from .errors import VSAError
 from .seeding import child_seed
 from .validation import check_count
 
-__all__ = ["Linear"]
+__all__ = ["Linear", "without_arrays"]
 
-_ARRAY = "array."  # prefix, in the state dict, of the programmed weights and of the state of their devices
+_ARRAY = "programmed_array."  # prefix, in the state dict, of the programmed weights and of the state of their devices
+
+
+def without_arrays(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a state dict, without the arrays that its layers happen to be programmed on.
+
+    Args:
+        state: of any module.
+    """
+    return {name: value for name, value in state.items() if f".{_ARRAY}" not in f".{name}"}
 
 
 class Linear(nn.Module):

@@ -22,6 +22,7 @@ from torch.nn.parameter import is_lazy
 from reasoning.records.runs import prepare_folder
 from vsa.commands.files import sweep, write_whole
 from vsa.errors import CorruptFileError, SettingsError
+from vsa.nn import without_arrays
 
 __all__ = [
     "Checkpoint",
@@ -121,7 +122,7 @@ def load_weights(learner: torch.nn.Module, weights: dict[str, Tensor], operation
     Raises:
         CorruptFileError: names or shapes are another model's.
     """
-    own = learner.state_dict()
+    own, weights = without_arrays(learner.state_dict()), without_arrays(weights)
     known = {name: tuple(tensor.shape) for name, tensor in own.items() if not is_lazy(tensor)}  # lazy: any shape
     wrong = sorted(set(own) ^ set(weights)) or [name for name in known if known[name] != weights[name].shape]
     if wrong:

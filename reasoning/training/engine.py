@@ -30,6 +30,7 @@ from reasoning.training.plan import Plan, learning_rate
 from vsa.backends.stored import read_noise
 from vsa.commands import StoppedError
 from vsa.errors import CorruptFileError, SettingsError, VSAError
+from vsa.nn import without_arrays
 from vsa.seeding import child_seed
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class Trainer:
         )
         self.generator = torch.Generator().manual_seed(child_seed(plan.seed, "training"))
         # Entries made later (codebooks on first use) follow from the seed and need not be stored.
-        self._stored = tuple(solver.state_dict())
+        self._stored = tuple(without_arrays(solver.state_dict()))
         self.batches_per_epoch = math.ceil(len(puzzles) / plan.batch_size)
         self.epoch = self.batch = self.step = 0
         self.finished = self._asked_to_stop = False

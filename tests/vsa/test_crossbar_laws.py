@@ -20,6 +20,7 @@ import vsa
 from datasets.loaders import PuzzleDataset
 from factorizers.damage import quantize_atoms
 from factorizers.in_memory import _random_columns
+from reasoning.records.checkpoints import load_weights
 from vsa.backends import array_seed, array_seeds, get
 from vsa.backends.crossbar import DEVICES, HERMES_CORE, Crossbar
 from vsa.backends.crossbar import backend as backend_module
@@ -528,6 +529,19 @@ def test_a_layer_is_saved_with_its_array_and_age(name):
     if name != "digital":
         with pytest.raises(VSAError, match=r"Linear\.to"):
             net.double()
+
+
+def test_weights_are_told_from_arrays():
+    """A solver that was evaluated before it is saved or trained: its weights are those of a fresh one."""
+    made = [torch.nn.Sequential(vsa.nn.Linear(8, 4, backend=get("crossbar_pcm"), seed=seed)) for seed in (1, 2)]
+    used, fresh = made
+    used[0].program()
+    assert set(vsa.nn.without_arrays(used.state_dict())) == set(fresh.state_dict()) < set(used.state_dict())
+    load_weights(fresh, used.state_dict(), "test")
+    assert torch.equal(fresh[0].weight, used[0].weight)
+    load_weights(used, fresh.state_dict(), "test")
+    with pytest.raises(VSAError, match="call program"):
+        _ = used[0].stored
 
 
 def torch_layer(inputs, outputs, bias=True):
