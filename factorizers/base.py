@@ -73,6 +73,7 @@ class Factorizer(ABC):
     def __post_init__(self) -> None:
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise DtypeError(f"{self.name} seed", received=repr(self.seed), expected="an integer")
+        self._warned = False
         self.problem = Problem(as_books(self.name, self.books), tuple(self.optional))
         self.books = self.problem.books
         algebra = self.problem.algebra
@@ -85,9 +86,6 @@ class Factorizer(ABC):
                 expected=missing.words,
                 hint=f"use {others}" if others else "",
             )
-        warning = self.problem.likeness.warning
-        if warning is not None:
-            log.warning("%s", warning)
 
     @classmethod
     def takes(cls, algebra: vsa.Algebra) -> bool:
@@ -115,6 +113,7 @@ class Factorizer(ABC):
             VSAError: a query that cannot be factorized (wrong shape, dtype or device, NaN, zeros).
         """
         queries, lead = self.problem.check_query(query)
+        self._warn()
         certificate = self.problem.certificate(queries)
         generator = vsa.validation.make_generator(self.name, generator, self.seed if generator is None else None)
         with torch.no_grad():
@@ -144,6 +143,12 @@ class Factorizer(ABC):
             sweeps=self.sweeps,
             interchangeable=self.problem.likeness.shared,
         )
+
+    def _warn(self) -> None:
+        """Say once what no answer can tell."""
+        if not self._warned and self.problem.likeness.warning is not None:
+            log.warning("%s", self.problem.likeness.warning)
+        self._warned = True
 
     @property
     def _climbs(self) -> bool:

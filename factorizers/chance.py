@@ -18,6 +18,7 @@ __all__ = ["Spread", "flattened", "spread"]
 Spread = Literal["normal", "flattened", "unknown"]
 
 _ROUNDING = 1e-3  # by which an entry may be off that was computed
+_LOOKED_AT = 512  # atoms of a codebook, at least, in whose mean a lean is looked for
 _SHIFT = 0.5  # standard deviations by which chance may be shifted
 
 
@@ -77,10 +78,16 @@ def _leans(problem: Problem, flat: bool) -> bool:
     lean = 1.0
     for factor, book in enumerate(problem.books):
         atoms = book.atoms[:-1] if factor in problem.optional and len(book) > 1 else book.atoms
+        atoms = atoms[:: max(1, len(atoms) // _LOOKED_AT)]
         mean = one.new_zeros(width)
         for part in atoms.split(max(1, 2**22 // width)):
             made = (flattened(problem, part) if flat else algebra.embed(part)).float()
-            mean += (made / made.square().sum(-1, keepdim=True).sqrt().clamp_min(torch.finfo(made.dtype).tiny)).sum(0)
-        lean *= abs(float(mean @ one)) / len(atoms) / float(one.square().sum().sqrt())
+            if atoms.is_floating_point() or atoms.is_complex():
+                made = made / made.square().sum(-1, keepdim=True).sqrt().clamp_min(torch.finfo(made.dtype).tiny)
+            mean += made.sum(0)
+        length = 1.0 if atoms.is_floating_point() or atoms.is_complex() else math.sqrt(problem.perfect)
+        lean *= abs(float(mean @ one)) / (len(atoms) * length * float(one.square().sum().sqrt()))
+        if lean <= 5 / math.sqrt(width):
+            return False
     # An unrelated product leans as much: similarities are shifted by lean^2, of a standard deviation 1 / sqrt(E).
-    return lean > 5 / math.sqrt(width) and lean**2 > _SHIFT / math.sqrt(width)
+    return lean**2 > _SHIFT / math.sqrt(width)

@@ -26,9 +26,10 @@ __all__ = ["Likeness"]
 
 _SWEEPS = 8  # of coordinate ascent, at most: most answers stand still after two
 _ELEMENTS = 2**22  # entries of products, and similarities, held at once
-_WORK = 2**31  # multiply-accumulates of a look at a codebook's pairs; of larger ones some rows are looked at
+_WORK = 2**31  # multiply-accumulates of a count of equal products; beyond, some rows are counted for all
+_LOOK = 2**27  # those of a look at the pairs of a codebook; of larger ones some rows are looked at
 _NEAREST = 16  # neighbours of each of two factors that are changed at once
-_TARGETS, _TRIED = 6, 8  # products whose equals are looked for, and atoms that are tried in each
+_TARGETS, _TRIED, _PARTNERS = 6, 8, 256  # products whose equals are looked for, and atoms tried of two factors
 
 
 class Likeness:
@@ -51,15 +52,24 @@ class Likeness:
     @cached_property
     def ids(self) -> tuple[Tensor, ...]:
         """(N,) for each factor, int64: the same number for the same atom, in whichever codebook."""
-        width = self.problem.algebra.embedding.width
-        ruler = torch.randn(width, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        ruler = torch.randn(self.problem.algebra.embedding.width, generator=torch.Generator().manual_seed(0))
         ruler = ruler.to(self.problem.device)
-        keys = torch.cat([torch.cat([p.double() @ ruler for p in self._embedded(f)]) for f in self._factors])
-        ordered, order = keys.sort()
-        new = torch.ones_like(order)
-        new[1:] = (ordered[1:] - ordered[:-1]) > 1e-9 * ordered.abs().max()
-        ids = torch.empty_like(order)
-        ids[order] = new.cumsum(0) - 1
+        keys = torch.cat([part.float() @ ruler for f in self._factors for part in self._embedded(f)])
+        close = _runs(keys, 1e-5)
+        ids = torch.arange(len(keys), device=keys.device)
+        if len(close):  # measured once more, so finely that only the same atom has the same key
+            every = torch.cat([ids.new_full((n,), f) for f, n in enumerate(self.problem.sizes)])
+            start = torch.tensor([0, *self.problem.sizes], device=ids.device).cumsum(0)
+            fine = torch.empty(len(close), dtype=torch.float64, device=keys.device)
+            for f in self._factors:
+                here = every[close] == f
+                atoms = self.problem.books[f].atoms[close[here] - start[f]]
+                fine[here] = self.problem.algebra.embed(atoms).double() @ ruler.double()
+            ordered, order = fine.sort(stable=True)
+            new = torch.ones_like(order)
+            new[1:] = (ordered[1:] - ordered[:-1]) > 1e-9 * keys.abs().max()
+            first = torch.full_like(order, len(keys)).scatter_reduce(0, new.cumsum(0) - 1, close[order], "amin")
+            ids[close[order]] = first[new.cumsum(0) - 1]
         return ids.split(self.problem.sizes)
 
     @cached_property
@@ -85,10 +95,13 @@ class Likeness:
                 twins = (self.ids[f].unsqueeze(1) == self.ids[g]).nonzero()[:2].cpu() if self._share(f, g) else None
                 if twins is not None:  # an atom with itself: the identity, where every atom is its own inverse
                     first[: len(twins)], second[: len(twins)] = twins[:, 0], twins[:, 1]
-                tried = torch.randperm(self.problem.sizes[f], generator=draw)[:_TRIED]
+                # Rows beside each other, where powers of a base lie, and some at random.
+                tried = _around(first[-2:], self.problem.sizes[f], _TRIED, draw)
+                partners = _around(second[-2:], self.problem.sizes[g], _PARTNERS, draw)
                 rows = torch.zeros(_TARGETS, self.problem.factors, dtype=torch.int64)
                 rows[:, f], rows[:, g] = first, second
-                if bool((self._equal(rows.to(self.problem.device), f, g, tried.to(self.problem.device)) > 0).any()):
+                device = self.problem.device
+                if bool(self._equal(rows.to(device), f, g, tried.to(device), partners.to(device)).any()):
                     found.append((g, f))
         return tuple(found)
 
@@ -190,7 +203,8 @@ class Likeness:
             some = min(size, max(_TRIED, _WORK // each))
             draw = torch.Generator().manual_seed(2)
             tried = torch.arange(size) if some == size else torch.randperm(size, generator=draw)[:some]
-            total += self._equal(indices, f, g, tried.to(indices.device)) * (size / some)
+            partners = torch.arange(self.problem.sizes[g], device=indices.device)
+            total += self._equal(indices, f, g, tried.to(indices.device), partners) * (size / some)
         return total
 
     def ordered(self, indices: Tensor, similarities: Tensor) -> tuple[Tensor, Tensor]:
@@ -240,18 +254,28 @@ class Likeness:
 
     def _likeness(self, factor: int) -> float:
         """The largest cosine of two atoms; of large codebooks some atoms are compared with all."""
-        atoms = self._directions(factor)
-        size, width = atoms.shape
+        size, width = self.problem.sizes[factor], self.problem.algebra.embedding.width
         if size < 2:
             return 0.0
-        count = min(size, max(1, _WORK // (size * width)))
-        some = torch.randperm(size, generator=torch.Generator().manual_seed(0))[:count].to(atoms.device)
-        most = 0.0
-        for part in some.split(max(1, _ELEMENTS // size)):
-            cosines = atoms[part] @ atoms.mT
-            cosines.scatter_(1, part.unsqueeze(1), -1.0)
-            most = max(most, float(cosines.max()))
-        return most
+        count = min(size, max(16, _LOOK // (size * width)))
+        some = torch.randperm(size, generator=torch.Generator().manual_seed(0))[:count].to(self.problem.device)
+        looked = _directions(self.problem.algebra.embed(self.problem.books[factor].atoms[some]))
+        most = looked.new_tensor(-1.0)
+        start = 0
+        for part in self._embedded(factor):
+            cosines = (looked @ part.float().mT) / self._lengths(factor, part)
+            own = (some >= start) & (some < start + len(part))
+            cosines[own.nonzero().squeeze(-1), some[own] - start] = -1.0
+            most = torch.maximum(most, cosines.max())
+            start += len(part)
+        return float(most)
+
+    def _lengths(self, factor: int, embedded: Tensor) -> Tensor | float:
+        """Euclidean norms of atoms: one and the same for those that are no real numbers."""
+        atoms = self.problem.books[factor].atoms
+        if not (atoms.is_floating_point() or atoms.is_complex()):
+            return math.sqrt(self.problem.perfect)
+        return torch.linalg.vector_norm(embedded.float(), dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
 
     def _bar(self, size: int) -> float:
         """The cosine that one pair of random atoms in a thousand codebooks of this size reaches."""
@@ -280,23 +304,39 @@ class Likeness:
         margin = read.unsqueeze(-1) * ((1 - likeness) * width / 2).sqrt() / noise.clamp_min(1e-6)
         return 0.5 * torch.special.erfc(margin / math.sqrt(2)) * (noise > 1e-3)
 
-    def _equal(self, indices: Tensor, f: int, g: int, tried: Tensor) -> Tensor:
-        """(R,): of the products of some atoms of factor f with all of g, those that equal the answers' but differ."""
+    def _equal(self, indices: Tensor, f: int, g: int, tried: Tensor, partners: Tensor) -> Tensor:
+        """(R,): products of some atoms of f and some of g that equal the answers' and are not made of the same."""
         algebra, books = self.problem.algebra, self.problem.books
-        targets = _directions(algebra.embed(algebra.bind(books[f].atoms[indices[:, f]], books[g].atoms[indices[:, g]])))
+        target = algebra.bind(books[f].atoms[indices[:, f]], books[g].atoms[indices[:, g]])
+        targets = algebra.embed(target).float()
+        perfect = targets.square().sum(-1)
         own = torch.stack((self.ids[f][indices[:, f]], self.ids[g][indices[:, g]]), -1).sort(-1).values
         count = torch.zeros(len(indices), device=indices.device)
-        size = self.problem.sizes[g]
-        partner = self.ids[g].unsqueeze(0)
-        for part in tried.split(max(1, _ELEMENTS // (size * algebra.embedding.width))):
-            bound = algebra.bind(books[f].atoms[part].unsqueeze(1), books[g].atoms).flatten(0, 1)
-            cosines = targets @ _directions(algebra.embed(bound)).mT
-            row, pair = (cosines >= EQUAL).nonzero(as_tuple=True)
-            first = self.ids[f][part].unsqueeze(1).expand(-1, size).flatten()[pair]
-            second = partner.expand(len(part), -1).flatten()[pair]
-            other = torch.stack((first, second), -1).sort(-1).values
+        second = books[g].atoms[partners]
+        for part in tried.split(max(1, _ELEMENTS // (len(partners) * algebra.embedding.width))):
+            bound = algebra.embed(algebra.bind(books[f].atoms[part].unsqueeze(1), second).flatten(0, 1)).float()
+            row, pair = (targets @ bound.mT >= EQUAL * perfect.unsqueeze(-1)).nonzero(as_tuple=True)
+            same = (targets[row] - bound[pair]).square().sum(-1) <= 2 * (1 - EQUAL) * perfect[row]
+            row, pair = row[same], pair[same]
+            made = (self.ids[f][part[pair // len(partners)]], self.ids[g][partners[pair % len(partners)]])
+            other = torch.stack(made, -1).sort(-1).values
             count += torch.bincount(row[(other != own[row]).any(-1)], minlength=len(indices))
         return count
+
+
+def _around(rows: Tensor, size: int, count: int, draw: torch.Generator) -> Tensor:
+    """At most so many rows of a codebook: those beside some, and others at random; all where there are no more."""
+    if size <= count:
+        return torch.arange(size)
+    beside = (rows.unsqueeze(-1) + torch.tensor([-1, 1])).flatten()
+    return torch.cat((beside.clamp(0, size - 1), torch.randint(size, (count - len(beside),), generator=draw))).unique()
+
+
+def _runs(keys: Tensor, gap: float) -> Tensor:
+    """Which keys lie within a gap of another, as a share of the largest."""
+    ordered, order = keys.sort()
+    near = (ordered[1:] - ordered[:-1]) <= gap * keys.abs().max()
+    return order[torch.nn.functional.pad(near, (0, 1)) | torch.nn.functional.pad(near, (1, 0))]
 
 
 def _directions(x: Tensor) -> Tensor:
