@@ -470,7 +470,7 @@ def test_codebooks_on_both_backends(cls: type[vsa.Algebra]) -> None:
     algebra = of(cls, 256)
     for backend in (vsa.backends.get("digital"), vsa.backends.get("crossbar", device="ideal")):
         results = vsa.check_backend(backend, algebra, tolerance=1e-5)
-        assert {result.status for result in results} == {"held"}
+        assert {result.status for result in results} <= {"held", "skipped"}
     vsa.check_backend(vsa.backends.get("crossbar", device="pcm"), algebra, tolerance=None)
     book = vsa.Codebook.random(algebra, ["a", "b", "c", "d"], seed=0)
     product = algebra.bind(book["b"], algebra.random(generator=torch.Generator().manual_seed(1)))
@@ -488,7 +488,7 @@ def test_every_factorizer_is_right_or_refuses(cls: type[vsa.Algebra], method: st
             make(method, books)
         return
     results = factorizers.check_factorizer(lambda books: make(method, list(books)), algebra)
-    assert {result.status for result in results} == {"held"}
+    assert {result.status for result in results} <= {"held", "skipped"}
     factorizer = make(method, books)
     indices = torch.randint(12, (100, 3), generator=torch.Generator().manual_seed(2))
     answer = factorizer(factorizer.problem.product(indices))

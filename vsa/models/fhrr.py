@@ -157,7 +157,7 @@ class FHRR(Algebra):
     def _flatten(self, x: Tensor) -> Tensor:
         """Every entry to magnitude one; 0 becomes 1."""
         size = x.abs()
-        return torch.where(size > 0, x / torch.where(size > 0, size, 1.0), torch.ones_like(x))
+        return torch.where(size == 0, 1.0, x / torch.where(size == 0, 1.0, size))
 
     def _is_valid(self, x: Tensor, tolerance: float) -> Tensor:
         return ((x.abs() - 1).abs() <= tolerance).all(-1)
