@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .backends import array_seed, get
 from .backends.base import Backend, StoredMatrix
-from .errors import VSAError
+from .errors import ShapeError, VSAError
 from .seeding import child_seed
 from .validation import check_count
 
@@ -44,8 +44,8 @@ class Linear(nn.Module):
     array passes the gradient straight through to its argument, as if by the weights that were programmed; the weights
     themselves get none then, unless the backend is exact. The bias is digital.
 
-    ``state_dict`` keeps the array with its age, for a layer with the same backend. The state of a ``torch.nn.Linear``
-    loads.
+    ``state_dict`` keeps the array with its age, for a layer with the same backend; :func:`without_arrays` leaves it out
+    for others. The state of a ``torch.nn.Linear`` loads.
 
     Args:
         inputs: length of the input.
@@ -172,6 +172,12 @@ class Linear(nn.Module):
         atoms = held.get("weight")
         if atoms is None or weight is None or weight.shape != self.weight.shape:
             return None
+        if atoms.shape != self.weight.shape:
+            raise ShapeError(
+                "Linear.load_state_dict",
+                received=f"an array of weights {tuple(atoms.shape)}",
+                expected=f"one of {tuple(self.weight.shape)}",
+            )
         array = self.backend.store(atoms.detach().to(self.weight).clone(), seed=self.seed)
         state = {key.removeprefix("device."): value for key, value in held.items() if key.startswith("device.")}
         array.handle.load_state_dict(state)
