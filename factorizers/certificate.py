@@ -103,7 +103,7 @@ class Certificate:
 
     def valid(self, rows: Tensor, similarity: Tensor) -> Tensor:
         """(R,): whether similarities reach tau, and are numbers."""
-        return (similarity >= self.tau[rows] - 1e-6) & similarity.isfinite()
+        return (similarity >= self.tau[rows] - 1e-6) & (similarity < math.inf)
 
 
 def cosine_certificate(problem: Problem, queries: Tensor) -> Certificate:
@@ -171,9 +171,9 @@ def in_range(embedded: Tensor, perfect: float, vectors: Tensor | None = None, *,
     peak = torch.where(peak > 0, peak, 1.0)
     length = (x / peak.unsqueeze(-1)).square().sum(-1).sqrt()
     exponent = (math.log2(usual) - peak.log2() - torch.where(length > 0, length, 1.0).log2()).round()
-    half = (exponent / 2).floor()  # twice half of it: 2^1074 itself is no number
+    part = (exponent / 2).floor()  # in two steps: 2^1074 itself is no number
     scaled = vectors[off].to(torch.promote_types(vectors.dtype, torch.float64))
-    scaled = scaled * half.exp2().unsqueeze(-1) * (exponent - half).exp2().unsqueeze(-1)
+    scaled = scaled * part.exp2().unsqueeze(-1) * (exponent - part).exp2().unsqueeze(-1)
     whole = vectors.clone()
     whole[off] = scaled.to(vectors.dtype)
     return whole

@@ -29,7 +29,7 @@ _ELEMENTS = 2**22  # entries of products, and similarities, held at once
 _WORK = 2**31  # multiply-accumulates of a count of equal products; beyond, some rows are counted for all
 _LOOK = 2**27  # those of a look at the pairs of a codebook; of larger ones some rows are looked at
 _NEAREST = 16  # neighbours of each of two factors that are changed at once
-_TARGETS, _TRIED, _PARTNERS = 6, 8, 256  # products whose equals are looked for, and atoms tried of two factors
+_TARGETS, _TRIED, _PARTNERS = 6, 8, 128  # products whose equals are looked for, and atoms tried of two factors
 
 
 class Likeness:
@@ -305,7 +305,7 @@ class Likeness:
         return 0.5 * torch.special.erfc(margin / math.sqrt(2)) * (noise > 1e-3)
 
     def _equal(self, indices: Tensor, f: int, g: int, tried: Tensor, partners: Tensor) -> Tensor:
-        """(R,): products of some atoms of f and some of g that equal the answers' and are not made of the same atoms."""
+        """(R,): products of some atoms of f and of g that equal the answers', of the same atoms in another order aside."""
         algebra, books = self.problem.algebra, self.problem.books
         target = algebra.bind(books[f].atoms[indices[:, f]], books[g].atoms[indices[:, g]])
         targets = algebra.embed(target).float()

@@ -188,7 +188,7 @@ class _Search:
             return parts.reshape(*lead, *parts.shape[1:])
 
         names = (*_Slot.FIELDS, "iterations", "macs")
-        return replace(self._empty, trace=None, **{name: stack(name) for name in names})
+        return replace(self._empty, trace=None, **{name: stack(name) for name in names})  # type: ignore[arg-type]
 
     # ------------------------------------------------------------------ helpers
 

@@ -97,8 +97,7 @@ CASES: list[tuple[str, Draw, str]] = [
 def test_chance_is_certified_as_rarely_as_claimed(name: str, draw: Draw, kind: str) -> None:
     count, expected = certified(vsa.get(name, dim=DIM), draw, kind)
     # The claim bounds the expectation: 2 of 2,000, more for blocks of few outcomes. Kept to 4 standard errors.
-    print(f"{name} {draw.__name__} {kind}: {count} certified, {expected:.2f} expected")
-    assert count <= expected + 4 * math.sqrt(expected + 0.25)
+    assert count <= expected + 4 * math.sqrt(expected + 0.25), f"{count} certified, {expected:.2f} expected"
 
 
 def test_more_than_claimed_is_seen() -> None:
