@@ -25,8 +25,8 @@ _SHIFT = 0.5  # standard deviations by which chance may be shifted
 def spread(problem: Problem) -> Spread:
     """What is known of the cosine of unrelated products of these atoms: ``laws.products``, judged by their values.
 
-    Normal is claimed for vectors that the algebra could have drawn, whose entries have magnitude one; others are as good
-    once flattened. Where all atoms lean to one side, so do unrelated products, and nothing is known.
+    Normal is claimed for vectors that the algebra could have drawn, whose entries have magnitude one; others are as
+    good once flattened. Where all atoms lean to one side, so do unrelated products, and nothing is known.
 
     Args:
         problem: the codebooks.

@@ -305,7 +305,7 @@ class Likeness:
         return 0.5 * torch.special.erfc(margin / math.sqrt(2)) * (noise > 1e-3)
 
     def _equal(self, indices: Tensor, f: int, g: int, tried: Tensor, partners: Tensor) -> Tensor:
-        """(R,): products of some atoms of f and of g that equal the answers', of the same atoms in another order aside."""
+        """(R,): products of some atoms of f and g that equal the answers', those of the same atoms left out."""
         algebra, books = self.problem.algebra, self.problem.books
         target = algebra.bind(books[f].atoms[indices[:, f]], books[g].atoms[indices[:, g]])
         targets = algebra.embed(target).float()
