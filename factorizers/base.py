@@ -158,6 +158,8 @@ class Factorizer(ABC):
     def _told_apart(self, outcome: Outcome, certificate: Certificate) -> Outcome:
         """The best of answers that are alike, and one of those that are the same."""
         likeness = self.problem.likeness
+        if not (likeness.alike or likeness.shared):
+            return outcome
         indices, similarities, macs = outcome.indices, outcome.similarities, outcome.macs
         if self._climbs and likeness.alike and len(indices):
             every = torch.arange(len(indices), device=indices.device)
@@ -173,7 +175,10 @@ class Factorizer(ABC):
 
     def _false_expected(self, outcome: Outcome, certificate: Certificate, valid: Tensor) -> Tensor:
         """Lambda, with the neighbours and equals of what was found; (B,)."""
-        likeness, false = self.problem.likeness, certificate.false_expected.clone()
+        likeness, false = self.problem.likeness, certificate.false_expected
+        if not (likeness.alike or likeness.ambiguous):
+            return false
+        false = false.clone()
         rows = valid.nonzero().squeeze(-1)
         if len(rows) and likeness.alike:
             false[rows] += likeness.neighbours(certificate, rows, outcome.indices[rows]).to(false)

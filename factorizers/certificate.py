@@ -103,7 +103,7 @@ class Certificate:
 
     def valid(self, rows: Tensor, similarity: Tensor) -> Tensor:
         """(R,): whether similarities reach tau, and are numbers."""
-        return (similarity >= self.tau[rows] - 1e-6) & similarity.isfinite()
+        return (similarity >= self.tau[rows] - 1e-6) & (similarity < math.inf)
 
 
 def cosine_certificate(problem: Problem, queries: Tensor) -> Certificate:

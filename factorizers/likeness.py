@@ -29,7 +29,7 @@ _ELEMENTS = 2**22  # entries of products, and similarities, held at once
 _WORK = 2**31  # multiply-accumulates of a count of equal products; beyond, some rows are counted for all
 _LOOK = 2**27  # those of a look at the pairs of a codebook; of larger ones some rows are looked at
 _NEAREST = 16  # neighbours of each of two factors that are changed at once
-_TARGETS, _TRIED, _PARTNERS = 6, 8, 256  # products whose equals are looked for, and atoms tried of two factors
+_TARGETS, _TRIED, _PARTNERS = 6, 8, 128  # products whose equals are looked for, and atoms tried of two factors
 
 
 class Likeness:

@@ -170,7 +170,7 @@ class Factorization:
         return (self[i] for i in range(len(self))) if self.valid.ndim else iter((self,))
 
     def __str__(self) -> str:
-        return "\n".join((self._headline(), *self._table(limit=10)))
+        return "\n".join((self._headline(), *(self._table(limit=10) if self.valid.numel() else ())))
 
     def __repr__(self) -> str:
         return str(self)
