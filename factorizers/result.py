@@ -15,12 +15,16 @@ from vsa import VSAError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Factorization", "Trace"]
+__all__ = ["AnswerIndexError", "Factorization", "Trace"]
 
 _PER_QUERY = (
     "indices", "similarities", "product_similarity", "iterations", "converged", "valid", "tau", "false_expected", "macs"
 )  # fmt: skip
 SWEEP_SHARE = 0.25  # of exhaustive search: a method that spends more is a sweep, whatever it is called
+
+
+class AnswerIndexError(VSAError, IndexError):
+    """There is no such query among the answers."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,7 @@ class Factorization:
         try:
             number = every[index]
         except (IndexError, TypeError, ValueError):
-            raise VSAError(
+            raise AnswerIndexError(
                 "Factorization[...]",
                 received=f"index {index!r}",
                 expected=f"one into leading axes of shape {tuple(self.valid.shape)}",
