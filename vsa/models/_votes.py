@@ -36,9 +36,12 @@ def coins(tallies: Tensor, leading: Tensor) -> Tensor:
 
 
 def _fair(places: int, device: torch.device) -> Tensor:
-    if torch.compiler.is_compiling():
-        return _draw_fair(places, device)
     return _kept_fair(places, device)
+
+
+# Inductor reckons with an arange as an index, not modulo 2^64, so compiled code takes these as a constant. The mark is
+# what torch.compiler.assume_constant_result leaves, which would load all of dynamo at every import.
+_fair.__dict__["_dynamo_marked_constant"] = True
 
 
 def _draw_fair(places: int, device: torch.device) -> Tensor:
