@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal
@@ -20,10 +20,24 @@ from ..errors import DtypeError, ShapeError, UnsupportedError
 from ..validation import check_count, describe
 from .device import DeviceHandle
 
-__all__ = ["Kind", "StoredMatrix", "read_noise"]
+__all__ = ["Kind", "StoredMatrix", "all_of", "read_noise", "stands_for_many"]
 
 Kind = Literal["dense", "bipolar", "onehot_blocks"]
 _NOISE: ContextVar[torch.Generator | None] = ContextVar("noise of reads", default=None)
+
+# Whether a tensor stands for many, inside vmap: torch has no public name for the question.
+stands_for_many: Callable[[Tensor], bool] = getattr(torch._C._functorch, "is_batchedtensor", lambda x: False)
+
+
+def all_of(x: Tensor) -> Tensor:
+    """The tensor that holds all those for which one stands inside vmap.
+
+    Args:
+        x: (...), any.
+    """
+    while stands_for_many(x):
+        x = torch._C._functorch.get_unwrapped(x)
+    return x
 
 
 @contextmanager
@@ -214,6 +228,7 @@ class StoredMatrix(ABC):
             from . import BACKENDS
 
             atoms, kind, block_length = self._stored_as
+            atoms = atoms.clone() if atoms.is_inference() else atoms  # which autograd could not save
             exact = BACKENDS.get("digital")()
             self._lent = exact.store(atoms, kind, block_length=block_length, check_values=False)
         return self._lent

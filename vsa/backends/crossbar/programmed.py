@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import get_worker_info
 
 from ...seeding import child_seed
+from ..places import worker_seed
 from .conductance import scales, slice_shares, slice_weights, targets, wire_share
 from .state import belonging, written
 
@@ -54,7 +54,7 @@ class Programmed:
         self.reads = 0  # vectors
         self.repeats = 0.0  # reads beyond the range, in reads of the whole array: what they cost in energy
         self.rounds = 0  # the same, where tiles work at the same time: what they cost in time
-        self._worker: int | None = None
+        self._worker = worker_seed()  # of the worker of a DataLoader that it was made in
         self.ranges: Tensor | None = None  # of inputs and outputs, once calibrated
         self.state: dict[str, Tensor] = {}
         self.program()
@@ -75,19 +75,20 @@ class Programmed:
     def program(self) -> None:
         """Write all devices anew; time starts again."""
         s = self.settings
-        state = s.cell.program(self.target_us, self.generator)
+        generator = self._own()
+        state = s.cell.program(self.target_us, generator)
         for _ in range(s.verify_rounds):
             seen = state["g_us"]
             std = s.cell.read_std(state, seen, s.age_seconds)
             if std is not None:
                 seen = seen + std * self._normal(seen)
             wrong = (seen - self.target_us).abs() > s.verify_tolerance_us
-            again = s.cell.program(self.target_us, self.generator)
+            again = s.cell.program(self.target_us, generator)
             state = {name: torch.where(wrong, again[name], value) for name, value in state.items()}
             self.pulses += int((wrong & self._real).sum())
         self.pulses += int(self._real.expand_as(self.target_us).sum())
         if s.stuck_share or s.dead_share:
-            chance = torch.rand(self.target_us.shape, generator=self.generator, device=self.target_us.device)
+            chance = torch.rand(self.target_us.shape, generator=generator, device=self.target_us.device)
             state["stuck"] = (chance < s.stuck_share).to(torch.int8)
             state["dead"] = ((chance >= s.stuck_share) & (chance < s.stuck_share + s.dead_share)).to(torch.int8)
         for name, width in (("out", self.outputs), ("back", self.inputs)):
@@ -164,10 +165,10 @@ class Programmed:
 
     def _own(self) -> torch.Generator:
         """The array's generator. A worker of a DataLoader has a copy of the array: it goes on with noise of its own."""
-        worker = get_worker_info()
-        if worker is not None and worker.seed != self._worker:
-            self._worker = worker.seed
-            self.generator.manual_seed(child_seed(worker.seed, "array", self.generator.initial_seed()))
+        worker = worker_seed()
+        if worker is not None and worker != self._worker:
+            self._worker = worker
+            self.generator.manual_seed(child_seed(worker, "array", self.generator.initial_seed()))
         return self.generator
 
     def _normal(self, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
