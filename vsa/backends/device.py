@@ -91,7 +91,10 @@ class Cost:
 class DeviceHandle:
     """The state behind a stored matrix. This one has none: time passes without effect and reads cost nothing."""
 
-    t_seconds = 0.0
+    @property
+    def t_seconds(self) -> float:
+        """Time since programming."""
+        return 0.0
 
     def advance(self, seconds: SupportsFloat) -> None:
         """Let time pass, so that devices drift.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal
@@ -25,8 +25,19 @@ __all__ = ["Kind", "StoredMatrix", "all_of", "read_noise", "stands_for_many"]
 Kind = Literal["dense", "bipolar", "onehot_blocks"]
 _NOISE: ContextVar[torch.Generator | None] = ContextVar("noise of reads", default=None)
 
-# Whether a tensor stands for many, inside vmap: torch has no public name for the question.
-stands_for_many: Callable[[Tensor], bool] = getattr(torch._C._functorch, "is_batchedtensor", lambda x: False)
+# Inside vmap a tensor stands for many, perhaps behind those of derivatives: torch has no public names for it.
+_FUNC = torch._C._functorch
+
+
+def stands_for_many(x: Tensor) -> bool:
+    """Whether a tensor is one of many inside vmap, so that nothing may depend on its values.
+
+    Args:
+        x: (...), any.
+    """
+    while _FUNC.is_gradtrackingtensor(x):
+        x = _FUNC.get_unwrapped(x)
+    return _FUNC.is_batchedtensor(x)
 
 
 def all_of(x: Tensor) -> Tensor:
@@ -35,8 +46,8 @@ def all_of(x: Tensor) -> Tensor:
     Args:
         x: (...), any.
     """
-    while stands_for_many(x):
-        x = torch._C._functorch.get_unwrapped(x)
+    while _FUNC.is_batchedtensor(x) or _FUNC.is_gradtrackingtensor(x):
+        x = _FUNC.get_unwrapped(x)
     return x
 
 

@@ -182,7 +182,6 @@ class CrossbarHandle(DeviceHandle):
 
     @property
     def t_seconds(self) -> float:
-        """Time since programming."""
         return next(iter(self.arrays.values())).t_seconds
 
     def _pass(self, seconds: float) -> None:

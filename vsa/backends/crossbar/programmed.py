@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ...errors import VSAError
 from ...seeding import child_seed
 from ..places import worker_seed
 from .conductance import scales, slice_shares, slice_weights, targets, wire_share
@@ -162,6 +163,14 @@ class Programmed:
         self.matrix = matrix * self._real  # (slices, G, T, e, O)
         self.variance = None if variance is None else variance * self._real / s.averages
         self._whole: tuple[Tensor, Tensor | None, Tensor | None] | None = None
+        for what, values in (("conductances", self.matrix), ("read noise", self.variance)):
+            if values is not None and not math.isfinite(float(values.sum())):
+                raise VSAError(
+                    f"array of {s.cell}",
+                    received=f"{what} that are not finite after {self.t_seconds:g} s",
+                    expected="finite ones",
+                    hint="give the device smaller parameters",
+                )
 
     def _own(self) -> torch.Generator:
         """The array's generator. A worker of a DataLoader has a copy of the array: it goes on with noise of its own."""

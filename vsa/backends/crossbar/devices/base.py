@@ -26,6 +26,8 @@ DEVICES: Registry[type[Device]] = Registry(
     "device", package="vsa.backends.crossbar.devices", entry_points="vsa_reasoning.devices", base=f"{__name__}:Device"
 )
 
+_FINITE = 1e30  # what float32 still holds, in any parameter
+
 
 @dataclass(frozen=True)
 class Device(ABC):
@@ -52,6 +54,11 @@ class Device(ABC):
             value = getattr(self, entry.name)
             if entry.type in ("float", float) and (isinstance(value, bool) or not isinstance(value, int | float)):
                 raise DtypeError(f"device {self.name} {entry.name}", received=repr(value), expected="a number")
+            if entry.type in ("float", float):
+                if not abs(value) <= _FINITE:
+                    received = f"{value!r:.40}"
+                    raise VSAError(f"device {self.name} {entry.name}", received=received, expected="a finite number")
+                object.__setattr__(self, entry.name, float(value))  # 50 and 50.0 are the same device
         if not (0 <= self.g_min_us < self.g_max_us <= LARGEST and self.g_max_us - self.g_min_us >= 1e-6):
             raise VSAError(
                 f"device {self.name}",
