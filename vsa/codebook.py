@@ -330,17 +330,18 @@ class Codebook(nn.Module):
         return self.backend.store(wanted.atoms, wanted.kind, block_length=wanted.block_length, seed=self.seed)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Codebook:
-        moved = fn(self.atoms[..., :0, :])
-        stays = (moved.device, moved.dtype) == (self.atoms.device, self.atoms.dtype)
-        if not stays and not self.backend.exact:
-            raise VSAError(
-                "Codebook.to",
-                received=f"a move of an array programmed on {self.backend.name}",
-                expected="an array that stays where it was programmed",
-                hint="move the codebook first, then call .on(backend)",
-            )
+        before = (self.atoms.device, self.atoms.dtype)
+        if not self.backend.exact:
+            moved = fn(self.atoms[..., :0, :])
+            if (moved.device, moved.dtype) != before:
+                raise VSAError(
+                    "Codebook.to",
+                    received=f"a move of an array programmed on {self.backend.name}",
+                    expected="an array that stays where it was programmed",
+                    hint="move the codebook first, then call .on(backend)",
+                )
         super()._apply(fn, recurse)
-        if not stays:
+        if (self.atoms.device, self.atoms.dtype) != before:
             self._stored = self._store()
         return self
 

@@ -448,7 +448,6 @@ CHIPS = {
     "by_column": {"device": "pcm", "compensation": "column"},
     "faults": {"device": "pcm", "stuck_share": 0.1},
     "gains": {"device": "pcm", "adc_gain_std": 0.1},
-    "wires": {"device": "pcm", "wire_ohm": 2.0},
 }
 SHAPES = {"taller": (8, 6), "wider": (6, 9), "stack": (2, 6, 8)}
 

@@ -143,6 +143,22 @@ def test_a_refused_move_changes_nothing(kind):
     assert torch.equal(read(x), before)
 
 
+@pytest.mark.parametrize("compensation", ["global", "column"])
+@pytest.mark.parametrize("wires", [(20.0, 0.0), (0.0, 100.0)])
+def test_devices_are_compensated_behind_the_wires_they_are_read_through(compensation, wires):
+    """The same devices in an array of other wires: as if they had been there from the first."""
+    atoms, x = torch.randn(20, 64, generator=rng(1)), torch.randn(8, 64, generator=rng(2))
+    device = {"name": "gaussian", "read_std_us": 0.0, "drift_nu": 0.05}
+    saved, loading, there = (
+        get("crossbar", device=device, compensation=compensation, wire_ohm=ohm).store(atoms, seed=seed)
+        for ohm, seed in ((wires[0], 1), (wires[1], 2), (wires[1], 1))
+    )
+    for stored in (saved, there):
+        stored.handle.advance(1e7)
+    loading.handle.load_state_dict(saved.handle.state_dict())
+    assert torch.equal(loading.matvec(x), there.matvec(x))
+
+
 def test_a_learned_book_goes_on_with_the_noise_of_its_view():
     def book():
         atoms = torch.randn(4, 16, generator=rng(1))

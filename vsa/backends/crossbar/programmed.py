@@ -150,7 +150,7 @@ class Programmed:
             total = self._total(g_us)
             if self._reference is None:
                 # Compared with a read soon after programming, however late the first read of data comes.
-                early = min(self.t_seconds, _REFERENCE_SECONDS)
+                early = min(s.age_seconds, _REFERENCE_SECONDS)
                 self._reference = total if early == self.t_seconds else self._total(self._seen(early)[0])
             lost = self._reference / total.clamp_min(1e-12)
             g_us, std = g_us * lost, None if std is None else std * lost  # before an offset is taken off
@@ -189,7 +189,6 @@ class Programmed:
     def state_dict(self) -> dict[str, Tensor]:
         """All that continues exactly, and what it belongs to."""
         own = {
-            "reference": self._reference,
             "ranges": self.ranges,
             "time": torch.tensor(self.t_seconds, dtype=torch.float64),
             "counts": torch.tensor([self.pulses, self.reads, self.rounds], dtype=torch.int64),
@@ -206,7 +205,7 @@ class Programmed:
         """Take over a state that :func:`~vsa.backends.crossbar.state.check` has passed."""
         device = self.target_us.device
         self.state = {name[6:]: value.to(device) for name, value in state.items() if name.startswith("state.")}
-        self._reference = state["reference"].to(device) if "reference" in state else None
+        self._reference = None  # read anew, through the wires that are here
         self.t_seconds = float(state["time"])
         self.pulses, self.reads, self.rounds = (int(count) for count in state["counts"])
         self.repeats = float(state["repeats"])

@@ -26,7 +26,6 @@ _SETTINGS = (
     "tile_columns",
     "share_devices",
     "compensation",
-    "wire_ohm",
 )
 
 
