@@ -331,15 +331,17 @@ class Codebook(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Codebook:
         before = (self.atoms.device, self.atoms.dtype)
-        super()._apply(fn, recurse)
-        if (self.atoms.device, self.atoms.dtype) != before:
-            if not self.backend.exact:
+        if not self.backend.exact:
+            moved = fn(self.atoms[..., :0, :])
+            if (moved.device, moved.dtype) != before:
                 raise VSAError(
                     "Codebook.to",
                     received=f"a move of an array programmed on {self.backend.name}",
                     expected="an array that stays where it was programmed",
                     hint="move the codebook first, then call .on(backend)",
                 )
+        super()._apply(fn, recurse)
+        if (self.atoms.device, self.atoms.dtype) != before:
             self._stored = self._store()
         return self
 

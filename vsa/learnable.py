@@ -17,6 +17,8 @@ from .seeding import child_seed
 
 __all__ = ["Constraint", "LearnableCodebook"]
 
+_REFRESHED = "refreshed"  # in the state dict: how often the noise of the view has been drawn anew
+
 Constraint = Literal["free", "normalized", "quantized"]
 
 
@@ -133,7 +135,13 @@ class LearnableCodebook(Codebook):
     def _handle(self) -> DeviceHandle:
         return DeviceHandle()  # a train view lasts for a batch
 
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self.view is not None:
+            destination[prefix + _REFRESHED] = torch.tensor(self._batch)
+
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any, **kwargs: Any) -> None:
+        self._batch = int(state_dict.pop(prefix + _REFRESHED, self._batch))
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         self.__dict__.pop("_stored", None)
 

@@ -9,7 +9,7 @@ torch.Size([2, 4])
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -183,20 +183,19 @@ class Linear(nn.Module):
         array.handle.load_state_dict(state)
         return array
 
-    def _apply(self, *args: Any, **kwargs: Any) -> Linear:
-        before = self.weight.device, self.weight.dtype
-        super()._apply(*args, **kwargs)
-        if (self.weight.device, self.weight.dtype) != before and self._array is not None:
-            if self.backend.exact:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Linear:
+        if self._array is not None:
+            moved = fn(self.weight.detach()[:0])
+            if (moved.device, moved.dtype) != (self.weight.device, self.weight.dtype):
+                if not self.backend.exact:
+                    raise VSAError(
+                        "Linear.to",
+                        received=f"a move of an array programmed on {self.backend.name}",
+                        expected="an array that stays where it was programmed",
+                        hint="move the layer first, then call program(); train() lets go of the array",
+                    )
                 self._array = None
-            else:
-                raise VSAError(
-                    "Linear.to",
-                    received=f"a move of an array programmed on {self.backend.name}",
-                    expected="an array that stays where it was programmed",
-                    hint="move the layer first, then call program(); train() lets go of the array",
-                )
-        return self
+        return super()._apply(fn, recurse)
 
     def __getstate__(self) -> dict[str, Any]:
         # An exact backend's matrix shares memory with the weights: it is made again.

@@ -76,6 +76,18 @@ def _uncomputable(operation: str, x: object) -> DtypeError:
     return DtypeError(operation, received=f"{kind} tensor", expected="a dense one, with its entries")
 
 
+LARGEST = 1e12  # of a quantity: beyond it, squares and their sums leave float32
+
+
+def check_quantity(owner: str, field: str, value: object, *, positive: bool = False) -> None:
+    """Refuse what is not a number from 0 on, or above it, up to ``LARGEST``."""
+    check_number(owner, field, value)
+    if not 0 <= value <= LARGEST or (positive and value == 0):  # type: ignore[operator]  # a number by now
+        shown = repr(value) if len(repr(value)) < 40 else "a longer number"
+        kind = "positive" if positive else "not negative"
+        raise VSAError(f"{owner} {field}", received=shown, expected=f"a number, {kind}, up to {LARGEST:g}")
+
+
 def form_of(owner: str, operation: str, x: object, forms: Sequence[Form]) -> Form:
     """The form that a tensor is in; refuse one that is in none."""
     if not isinstance(x, Tensor) or x.layout is not torch.strided or x.is_meta:

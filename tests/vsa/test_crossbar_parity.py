@@ -174,6 +174,16 @@ def test_verify_faults_calibration_and_costs(device):
     assert found[1] == pytest.approx(found[0], rel=0.2, abs=0.02)
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # of torch, for what it maps one by one
+@pytest.mark.parametrize("read", ["matvec", "rmatvec"])
+@pytest.mark.parametrize("options", QUIET, ids=str)
+def test_vmap(read, options, device):
+    atoms = torch.randn(11, 32, generator=rng(1))
+    here, there = (get("crossbar", **options).store(a, seed=1) for a in (atoms, atoms.to(device)))
+    x = questions(read, 11, 32, torch.float32)
+    close(torch.func.vmap(getattr(there, read))(x.to(device)), getattr(here, read)(x), 2e-3)
+
+
 @pytest.mark.parametrize("name", ["digital", *CROSSBARS])
 def test_gradients_and_layers(name, device):
     """Train view and programmed array: the gradient of the exact matrix, wherever it is."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, SupportsFloat
 
 import torch
 from torch import Tensor
 
-from ..errors import VSAError
+from ..errors import DtypeError, VSAError
+from ..validation import LARGEST, describe
 
 __all__ = ["Cost", "DeviceHandle", "MemoryDevice", "Moments"]
 
@@ -91,14 +91,26 @@ class Cost:
 class DeviceHandle:
     """The state behind a stored matrix. This one has none: time passes without effect and reads cost nothing."""
 
-    def advance(self, seconds: float) -> None:
+    @property
+    def t_seconds(self) -> float:
+        """Time since programming."""
+        return 0.0
+
+    def advance(self, seconds: SupportsFloat) -> None:
         """Let time pass, so that devices drift.
 
         Args:
-            seconds: how long, not negative.
+            seconds: how long, a number, not negative; numpy's and torch's are numbers, too.
+
+        Raises:
+            VSAError: it is none.
         """
-        if not 0 <= seconds < math.inf:
-            raise VSAError("advance", received=f"{seconds!r} seconds", expected="a finite time, not negative")
+        self._pass(_number("advance", "seconds", seconds))
+
+    def _pass(self, seconds: float) -> None:
+        if not (seconds >= 0 and self.t_seconds + seconds <= LARGEST):
+            expected = f"a finite time, not negative, up to {LARGEST:g} since programming"
+            raise VSAError("advance", received=f"{seconds!r} seconds", expected=expected)
 
     def cost(self) -> Cost | None:
         """Cost of the reads so far; None where no hardware is modelled."""
@@ -125,6 +137,7 @@ class DeviceHandle:
         Args:
             state: the same.
         """
+        check_entries(state)
         if state:
             raise VSAError(
                 "load_state_dict",
@@ -132,3 +145,24 @@ class DeviceHandle:
                 expected="no entries: this device has no state",
                 hint="load it into the backend that it was saved from",
             )
+
+
+def check_entries(state: object) -> None:
+    """Refuse what is not tensors by name."""
+    if not isinstance(state, Mapping):
+        raise DtypeError("load_state_dict", received=describe(state), expected="what state_dict returned")
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            received = f"an entry {name!r:.40}: {describe(value)}"
+            raise DtypeError("load_state_dict", received=received, expected="tensors by name")
+
+
+def _number(operation: str, field: str, value: SupportsFloat) -> float:
+    """A Python number of what is one number in Python, numpy or torch; refuse what is not."""
+    if not isinstance(value, bool | str | bytes):
+        try:
+            return float(value)
+        except (TypeError, ValueError, RuntimeError, OverflowError):
+            pass
+    shown = describe(value) if not isinstance(value, str | bytes | int) else f"{value!r:.20}"
+    raise DtypeError(f"{operation} {field}", received=shown, expected="one finite number")

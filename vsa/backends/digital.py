@@ -6,7 +6,6 @@ needs N * D multiplications. All reads have gradients with respect to their argu
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 
@@ -17,6 +16,7 @@ from torch.nn import functional
 from ..validation import check_count
 from . import BACKENDS
 from .base import Backend, DeviceHandle, Kind, StoredMatrix
+from .stored import stands_for_many
 
 __all__ = ["Digital"]
 
@@ -26,9 +26,6 @@ _CACHED_BYTES = 2**28  # largest float copy that a bipolar matrix keeps; beyond 
 # Up to this many int8 vectors are read one by one from a transposed matrix of at least so many entries (measured).
 _ONE_BY_ONE = 4
 _TURNED_FROM = 2**19
-
-# Whether a tensor stands for many, inside vmap: torch has no public name for the question.
-_stands_for_many: Callable[[Tensor], bool] = getattr(torch._C._functorch, "is_batchedtensor", lambda x: False)
 
 # A superposition of a large codebook that names few atoms (a PMF over a wide range) gathers them instead of
 # multiplying: measured 2x to 4x faster at N = 101 and 15x to 20x at N = 1001 with 1 to 6 of them named, slower from
@@ -320,7 +317,7 @@ def _int8_is_faster(x: Tensor, count: int) -> bool:
     Not in compiled code, whose strides torch chooses (see _int8_product); not under vmap, where torch takes the vectors
     one by one; on the CPU not for vectors of one entry.
     """
-    if torch.compiler.is_compiling() or _stands_for_many(x):
+    if torch.compiler.is_compiling() or stands_for_many(x):
         return False
     batch, width = x.shape[0], x.shape[-1]
     if x.device.type == "cuda":

@@ -20,10 +20,35 @@ from ..errors import DtypeError, ShapeError, UnsupportedError
 from ..validation import check_count, describe
 from .device import DeviceHandle
 
-__all__ = ["Kind", "StoredMatrix", "read_noise"]
+__all__ = ["Kind", "StoredMatrix", "all_of", "read_noise", "stands_for_many"]
 
 Kind = Literal["dense", "bipolar", "onehot_blocks"]
 _NOISE: ContextVar[torch.Generator | None] = ContextVar("noise of reads", default=None)
+
+# Inside vmap a tensor stands for many, perhaps behind those of derivatives: torch has no public names for it.
+_FUNC = torch._C._functorch
+
+
+def stands_for_many(x: Tensor) -> bool:
+    """Whether a tensor is one of many inside vmap, so that nothing may depend on its values.
+
+    Args:
+        x: (...), any.
+    """
+    while _FUNC.is_gradtrackingtensor(x):
+        x = _FUNC.get_unwrapped(x)
+    return _FUNC.is_batchedtensor(x)
+
+
+def all_of(x: Tensor) -> Tensor:
+    """The tensor that holds all those for which one stands inside vmap.
+
+    Args:
+        x: (...), any.
+    """
+    while _FUNC.is_batchedtensor(x) or _FUNC.is_gradtrackingtensor(x):
+        x = _FUNC.get_unwrapped(x)
+    return x
 
 
 @contextmanager
@@ -214,6 +239,7 @@ class StoredMatrix(ABC):
             from . import BACKENDS
 
             atoms, kind, block_length = self._stored_as
+            atoms = atoms.clone() if atoms.is_inference() else atoms  # which autograd could not save
             exact = BACKENDS.get("digital")()
             self._lent = exact.store(atoms, kind, block_length=block_length, check_values=False)
         return self._lent

@@ -17,6 +17,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ..stored import all_of, stands_for_many
 from .periphery import input_scale, quantile_of, quantize
 from .programmed import Programmed
 
@@ -70,7 +71,7 @@ class Array(Programmed):
         scale = input_scale(x, limit)
         asked = x / scale
         u = self._driven(asked, generator, limit is not None)
-        self.reads += x.shape[0] * x.shape[1]
+        self.reads += all_of(x).numel() // x.shape[-1]
         if not self.converts and not by_block:
             return (self._straight(u, generator) * scale).transpose(0, 1)
         tiles = self._tiled(u).transpose(1, 2)  # (G, T, B, e)
@@ -105,7 +106,7 @@ class Array(Programmed):
         scale = input_scale(x, limit)
         asked = x / scale
         u = self._driven(asked, generator, limit is not None)
-        self.reads += x.shape[0] * x.shape[1]
+        self.reads += all_of(x).numel() // x.shape[-1]
         width = self.settings.tile_columns or self.outputs
         total, halved, shares = self.matrix.new_zeros(()), [], []
         for number, share in enumerate(self.shares):
@@ -208,13 +209,15 @@ class Array(Programmed):
         halved, fixed = torch.zeros_like(z[..., :1]), bound[..., :1, :]
         for attempt in range(1, _HALVINGS + 1):
             over = z.abs().amax(-1, keepdim=True) > 1
-            rows = over.flatten(0, -3).any(0).squeeze(-1).nonzero().squeeze(-1)
-            if not len(rows):
-                break
+            rows: Tensor | slice = slice(None)  # all, inside vmap, where no choice can depend on values
+            if not stands_for_many(z):
+                rows = over.flatten(0, -3).any(0).squeeze(-1).nonzero().squeeze(-1)
+                if not len(rows):
+                    break
             u = self._driven(asked[..., rows, :] * 0.5**attempt, generator, self._limit(side) is not None)
             again = self._at_converters(product(u) / fixed, number, side)
             z[..., rows, :] = torch.where(over[..., rows, :], again, z[..., rows, :])
-            halved += over
+            halved = halved + over
         return quantize(z, s.adc_bits) * (fixed * halved.exp2()), halved
 
     def _at_converters(self, z: Tensor, number: int, side: str) -> Tensor:
@@ -241,8 +244,8 @@ class Array(Programmed):
         """
         again = [(each, share) for each, share in zip(halved, shares, strict=True) if each is not None]
         if again:
-            self.repeats += sum(float(each.sum()) * share for each, share in again)
-            self.rounds += int(torch.stack([each.amax(1) for each, _ in again]).amax(0).sum())
+            self.repeats += sum(float(all_of(each).sum()) * share for each, share in again)
+            self.rounds += int(all_of(torch.stack([each.amax(1) for each, _ in again]).amax(0)).sum())
 
     def _bound(self, y: Tensor, matrix: Tensor, side: str) -> Tensor:
         """Range of the converters, broadcastable to (..., B, 1)."""

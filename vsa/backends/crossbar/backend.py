@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...errors import SettingsError, ShapeError, UnknownNameError, VSAError
+from ...errors import DtypeError, SettingsError, ShapeError, UnknownNameError, VSAError
 from ...seeding import child_seed
+from ...validation import LARGEST, check_number, describe
 from .. import BACKENDS
 from ..base import Backend, Kind, StoredMatrix
-from ..device import Cost, DeviceHandle
+from ..device import Cost, DeviceHandle, check_entries
 from .arrays import Array
 from .conductance import MAPPINGS, SCALINGS
 from .cost import DIGITAL_JOULES_PER_MAC, CostModel
@@ -129,12 +130,12 @@ class Crossbar(Backend):
             value = getattr(self, name)
             if not (value is None and optional) and not (type(value) is int and least <= value <= most):
                 wanted = f"an integer from {least} to {most}{', or null' if optional else ''}"
-                shown = repr(value) if len(repr(value)) < 40 else "a longer number"
-                raise SettingsError(f"{self.name} {name}", received=shown, expected=wanted)
+                raise SettingsError(f"{self.name} {name}", received=_shown(value), expected=wanted)
         for name in _NOT_NEGATIVE:
             value = getattr(self, name)
-            if not (value == 0 and not isinstance(value, bool)) and not _positive(value):
-                raise SettingsError(f"{self.name} {name}", received=repr(value), expected="a number, not negative")
+            if not _within(value, 0.0):
+                wanted = f"a number, not negative, up to {LARGEST:g}"
+                raise SettingsError(f"{self.name} {name}", received=_shown(value), expected=wanted)
         if self.stuck_share + self.dead_share > 1:
             raise SettingsError(f"{self.name} stuck_share and dead_share", received="more than all devices")
         if self.slices > 1 and self.slice_bits is None:
@@ -147,12 +148,17 @@ class Crossbar(Backend):
                 received=f"{self.slices} slices of {self.slice_bits} bits",
                 expected=f"at most {_SLICED_BITS} bits in all",
             )
-        if not (self.adc_range in ("full", "per_input") or _positive(self.adc_range)):
+        for name, fits, wanted in (
+            ("adc_range", self.adc_range in ("full", "per_input") or _within(self.adc_range), "full, per_input or "),
+            ("input_range", self.input_range is None or _within(self.input_range), "null or "),
+        ):
+            if not fits:
+                wanted += f"a positive number, {1 / LARGEST:g} to {LARGEST:g}"
+                raise SettingsError(f"{self.name} {name}", received=_shown(getattr(self, name)), expected=wanted)
+        if not isinstance(self.cost_model, CostModel | None):
             raise SettingsError(
-                f"{self.name} adc_range", received=repr(self.adc_range), expected="full, per_input or a positive number"
+                f"{self.name} cost_model", received=_shown(self.cost_model), expected="a CostModel, or null"
             )
-        if self.input_range is not None and not _positive(self.input_range):
-            raise SettingsError(f"{self.name} input_range", received=self.input_range, expected="a positive number")
 
     @property
     def cell(self) -> Device:
@@ -176,12 +182,10 @@ class CrossbarHandle(DeviceHandle):
 
     @property
     def t_seconds(self) -> float:
-        """Time since programming."""
         return next(iter(self.arrays.values())).t_seconds
 
-    def advance(self, seconds: float) -> None:
-        super().advance(seconds)
-        super().advance(self.t_seconds + seconds)  # which must be a time, too
+    def _pass(self, seconds: float) -> None:
+        super()._pass(seconds)
         for array in self.arrays.values():
             array.advance(seconds)
 
@@ -198,14 +202,19 @@ class CrossbarHandle(DeviceHandle):
             quantile: share of magnitudes that fit into the ranges; what is larger saturates.
         """
         array = self.arrays["forward"]
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            raise DtypeError("calibrate", received=describe(x), expected=f"a float tensor (B, {array.inputs})")
         if x.ndim != 2 or x.shape[-1] != array.inputs or array.groups != 1 or not len(x):
             raise ShapeError(
                 "calibrate",
                 received=f"shape {tuple(x.shape)} for {array.groups} arrays",
                 expected=f"(B, {array.inputs})",
             )
+        check_number("calibrate", "quantile", quantile)
         if not 0 < quantile <= 1:
             raise VSAError("calibrate", received=f"quantile {quantile}", expected="above 0, up to 1")
+        if not bool(torch.isfinite(x).all()) or not bool(x.any()):
+            raise VSAError("calibrate", received="vectors of zeros, or not finite", expected="finite vectors")
         array.calibrate(x.unsqueeze(1).to(array.matrix), quantile)
 
     def cost(self) -> Cost | None:
@@ -239,6 +248,7 @@ class CrossbarHandle(DeviceHandle):
         return {f"{place}.{name}": value for place, part in parts.items() for name, value in part.items()}
 
     def check_state(self, state: Mapping[str, Tensor]) -> None:
+        check_entries(state)
         for place, array in self.arrays.items():
             check(place, array, _part(state, place))
         foreign = [name for name in state if name.partition(".")[0] not in self.arrays]
@@ -318,5 +328,9 @@ def _as_weights(atoms: Tensor, kind: Kind, block_length: int | None) -> Tensor:
     return weights if weights.dtype in (torch.float32, torch.float64) else weights.float()
 
 
-def _positive(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+def _shown(value: Any) -> str:
+    return repr(value) if len(repr(value)) < 40 else f"a longer {type(value).__name__}"
+
+
+def _within(value: Any, least: float = 1 / LARGEST) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= LARGEST

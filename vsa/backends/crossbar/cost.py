@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...errors import VSAError
+from ...validation import check_quantity
 
 __all__ = ["DIGITAL_JOULES_PER_MAC", "HERMES_CORE", "CostModel"]
 
@@ -40,9 +40,8 @@ class CostModel:
     source: str
 
     def __post_init__(self) -> None:
-        for field in ("rows", "columns", "read_joules", "read_seconds", "area_mm2"):
-            if not 0 < getattr(self, field) < float("inf"):
-                raise VSAError(f"cost model {self.name} {field}", received=getattr(self, field), expected="positive")
+        for field in ("rows", "columns", "read_joules", "read_seconds", "area_mm2", "pulse_joules", "pulse_seconds"):
+            check_quantity(f"cost model {self.name}", field, getattr(self, field), positive="pulse" not in field)
 
 
 HERMES_CORE = CostModel(

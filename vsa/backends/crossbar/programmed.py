@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import get_worker_info
 
+from ...errors import VSAError
 from ...seeding import child_seed
+from ..places import worker_seed
 from .conductance import scales, slice_shares, slice_weights, targets, wire_share
 from .state import belonging, written
 
@@ -54,7 +55,7 @@ class Programmed:
         self.reads = 0  # vectors
         self.repeats = 0.0  # reads beyond the range, in reads of the whole array: what they cost in energy
         self.rounds = 0  # the same, where tiles work at the same time: what they cost in time
-        self._worker: int | None = None
+        self._worker = worker_seed()  # of the worker of a DataLoader that it was made in
         self.ranges: Tensor | None = None  # of inputs and outputs, once calibrated
         self.state: dict[str, Tensor] = {}
         self.program()
@@ -75,19 +76,20 @@ class Programmed:
     def program(self) -> None:
         """Write all devices anew; time starts again."""
         s = self.settings
-        state = s.cell.program(self.target_us, self.generator)
+        generator = self._own()
+        state = s.cell.program(self.target_us, generator)
         for _ in range(s.verify_rounds):
             seen = state["g_us"]
             std = s.cell.read_std(state, seen, s.age_seconds)
             if std is not None:
                 seen = seen + std * self._normal(seen)
             wrong = (seen - self.target_us).abs() > s.verify_tolerance_us
-            again = s.cell.program(self.target_us, self.generator)
+            again = s.cell.program(self.target_us, generator)
             state = {name: torch.where(wrong, again[name], value) for name, value in state.items()}
             self.pulses += int((wrong & self._real).sum())
         self.pulses += int(self._real.expand_as(self.target_us).sum())
         if s.stuck_share or s.dead_share:
-            chance = torch.rand(self.target_us.shape, generator=self.generator, device=self.target_us.device)
+            chance = torch.rand(self.target_us.shape, generator=generator, device=self.target_us.device)
             state["stuck"] = (chance < s.stuck_share).to(torch.int8)
             state["dead"] = ((chance >= s.stuck_share) & (chance < s.stuck_share + s.dead_share)).to(torch.int8)
         for name, width in (("out", self.outputs), ("back", self.inputs)):
@@ -148,7 +150,7 @@ class Programmed:
             total = self._total(g_us)
             if self._reference is None:
                 # Compared with a read soon after programming, however late the first read of data comes.
-                early = min(self.t_seconds, _REFERENCE_SECONDS)
+                early = min(s.age_seconds, _REFERENCE_SECONDS)
                 self._reference = total if early == self.t_seconds else self._total(self._seen(early)[0])
             lost = self._reference / total.clamp_min(1e-12)
             g_us, std = g_us * lost, None if std is None else std * lost  # before an offset is taken off
@@ -161,13 +163,21 @@ class Programmed:
         self.matrix = matrix * self._real  # (slices, G, T, e, O)
         self.variance = None if variance is None else variance * self._real / s.averages
         self._whole: tuple[Tensor, Tensor | None, Tensor | None] | None = None
+        for what, values in (("conductances", self.matrix), ("read noise", self.variance)):
+            if values is not None and not math.isfinite(float(values.sum())):
+                raise VSAError(
+                    f"array of {s.cell}",
+                    received=f"{what} that are not finite after {self.t_seconds:g} s",
+                    expected="finite ones",
+                    hint="give the device smaller parameters",
+                )
 
     def _own(self) -> torch.Generator:
         """The array's generator. A worker of a DataLoader has a copy of the array: it goes on with noise of its own."""
-        worker = get_worker_info()
-        if worker is not None and worker.seed != self._worker:
-            self._worker = worker.seed
-            self.generator.manual_seed(child_seed(worker.seed, "array", self.generator.initial_seed()))
+        worker = worker_seed()
+        if worker is not None and worker != self._worker:
+            self._worker = worker
+            self.generator.manual_seed(child_seed(worker, "array", self.generator.initial_seed()))
         return self.generator
 
     def _normal(self, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -179,7 +189,6 @@ class Programmed:
     def state_dict(self) -> dict[str, Tensor]:
         """All that continues exactly, and what it belongs to."""
         own = {
-            "reference": self._reference,
             "ranges": self.ranges,
             "time": torch.tensor(self.t_seconds, dtype=torch.float64),
             "counts": torch.tensor([self.pulses, self.reads, self.rounds], dtype=torch.int64),
@@ -196,7 +205,7 @@ class Programmed:
         """Take over a state that :func:`~vsa.backends.crossbar.state.check` has passed."""
         device = self.target_us.device
         self.state = {name[6:]: value.to(device) for name, value in state.items() if name.startswith("state.")}
-        self._reference = state["reference"].to(device) if "reference" in state else None
+        self._reference = None  # read anew, through the wires that are here
         self.t_seconds = float(state["time"])
         self.pulses, self.reads, self.rounds = (int(count) for count in state["counts"])
         self.repeats = float(state["repeats"])

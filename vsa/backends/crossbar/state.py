@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 
 __all__ = ["belonging", "check", "written"]
 
-_SETTINGS = ("mapping", "scaling", "slices", "slice_bits", "tile_rows", "tile_columns", "share_devices", "compensation")
+_SETTINGS = (
+    "mapping",
+    "scaling",
+    "slices",
+    "slice_bits",
+    "tile_rows",
+    "tile_columns",
+    "share_devices",
+    "compensation",
+)
 
 
 def belonging(array: Programmed) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ....errors import DtypeError, VSAError
 from ....registry import Registry
+from ....validation import LARGEST, check_quantity
 from ...device import Moments
 
 __all__ = ["DEVICES", "Device", "Moments", "clipped_moments", "normal"]
@@ -24,6 +25,8 @@ __all__ = ["DEVICES", "Device", "Moments", "clipped_moments", "normal"]
 DEVICES: Registry[type[Device]] = Registry(
     "device", package="vsa.backends.crossbar.devices", entry_points="vsa_reasoning.devices", base=f"{__name__}:Device"
 )
+
+_FINITE = 1e30  # what float32 still holds, in any parameter
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,16 @@ class Device(ABC):
             value = getattr(self, entry.name)
             if entry.type in ("float", float) and (isinstance(value, bool) or not isinstance(value, int | float)):
                 raise DtypeError(f"device {self.name} {entry.name}", received=repr(value), expected="a number")
-        if not 0 <= self.g_min_us < self.g_max_us < float("inf"):
+            if entry.type in ("float", float):
+                if not abs(value) <= _FINITE:
+                    received = f"{value!r:.40}"
+                    raise VSAError(f"device {self.name} {entry.name}", received=received, expected="a finite number")
+                object.__setattr__(self, entry.name, float(value))  # 50 and 50.0 are the same device
+        if not (0 <= self.g_min_us < self.g_max_us <= LARGEST and self.g_max_us - self.g_min_us >= 1e-6):
             raise VSAError(
                 f"device {self.name}",
-                received=f"g_min_us={self.g_min_us}, g_max_us={self.g_max_us}",
-                expected="0 <= g_min_us < g_max_us",
+                received=f"g_min_us={self.g_min_us!r:.40}, g_max_us={self.g_max_us!r:.40}",
+                expected=f"0 <= g_min_us < g_max_us, a range of 1e-6 to {LARGEST:g} uS",
             )
 
     def check_not_negative(self, *names: str) -> None:
@@ -65,11 +73,10 @@ class Device(ABC):
             names: of the parameters.
 
         Raises:
-            VSAError: one is negative or not finite.
+            VSAError: one is negative, or too large to compute with.
         """
         for name in names:
-            if not 0 <= getattr(self, name) < math.inf:
-                raise VSAError(f"device {self.name} {name}", received=getattr(self, name), expected="not negative")
+            check_quantity(f"device {self.name}", name, getattr(self, name))
 
     def __str__(self) -> str:
         """The name, and what differs from the defaults."""
