@@ -12,6 +12,7 @@ import sys
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses import fake_tensor
 from torch.utils.data import DataLoader, Dataset
 
 import vsa
@@ -66,6 +67,19 @@ def test_vmap_of_every_operation(algebra_name: str) -> None:
         x, atoms = algebra.random(8, generator=generator(), dtype=dtype).split((5, 3))
         compared = torch.vmap(algebra.similarity_to_set, in_dims=(0, None))(x, atoms)
         torch.testing.assert_close(compared, algebra.similarity_to_set(x, atoms))
+
+
+def test_tracing_leaves_nothing_behind(algebra_name: str) -> None:
+    algebra = vsa.get(algebra_name, dim=2 * DIM)  # no other test has kept anything for this many places
+    x, y = algebra.random(2, 4, generator=generator())
+    pairs, ones = operations(algebra)
+    calls = [*(lambda x, y, f=f: f(x, y) for f in pairs), *(lambda x, y, f=f: f(x) for f in (*ones, algebra.bundle))]
+    for traced in (fake_tensor.FakeTensorMode(), torch.inference_mode()):
+        for call in calls:
+            with traced:
+                inside = call(*(traced.from_tensor(v) if hasattr(traced, "from_tensor") else v for v in (x, y)))
+            outside = call(x, y)
+            assert (type(outside), outside.shape, outside.dtype) == (Tensor, inside.shape, inside.dtype)
 
 
 # In a process of its own, for here every function carries a check of its annotations.

@@ -9,6 +9,7 @@ over a vote exactly where there is no tie, and in what they resemble where there
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 __all__ = ["HASH_BITS", "LEAST", "coins", "hashes", "tallied"]
 
 _ODD = (0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35, 0x27D4EB2F)  # Knuth's and Murmur's multipliers
+_MODULUS = 1 << 64
 LEAST = torch.iinfo(torch.int64).min
 HASH_BITS = 40  # two positions have the same hash once in 2 ** 40 times
 
@@ -32,23 +34,38 @@ def coins(tallies: Tensor, leading: Tensor) -> Tensor:
         (..., D), bool.
     """
     odd = (tallies & 1).bool().roll(-1, -1)
-    return odd ^ leading.roll(-2, -1) ^ _fair(tallies.shape[-1], tallies.device)
+    return odd ^ leading.roll(-2, -1) ^ _places(_fair, tallies.shape[-1], tallies)
 
 
-def _fair(places: int, device: torch.device) -> Tensor:
-    return _kept_fair(places, device)
+def _places(draw: Callable[[int], list], places: int, like: Tensor) -> Tensor:
+    """What is drawn for each place, (K,), on the device of ``like``; for a fake tensor nothing is kept."""
+    return (_kept if type(like) is Tensor else _drawn)(draw, places, like.device)
 
 
-# Inductor reckons with an arange as an index, not modulo 2^64, so compiled code takes these as a constant. The mark is
+def _drawn(draw: Callable[[int], list], places: int, device: torch.device) -> Tensor:
+    return torch.tensor(draw(places), device=device)
+
+
+def _kept(draw: Callable[[int], list], places: int, device: torch.device) -> Tensor:
+    return _cached(draw, places, device)
+
+
+_cached = lru_cache(maxsize=16)(_drawn)  # as many places as the vectors of a program have, by and large
+
+# Compiled code takes these as constants: inductor reckons with an arange as an index, not modulo 2^64. The mark is
 # what torch.compiler.assume_constant_result leaves, which would load all of dynamo at every import.
-_fair.__dict__["_dynamo_marked_constant"] = True
+_kept.__dict__["_dynamo_marked_constant"] = True
 
 
-def _draw_fair(places: int, device: torch.device) -> Tensor:
-    return ((_mix(torch.arange(1, places + 1, device=device)) >> 20) & 1).bool()
+def _fair(places: int) -> list[bool]:
+    """A fair coin for each place, the same in every bundle: the 21st bit of its hash, as :func:`_mix` reckons it."""
+    first = [place * (_ODD[0] << 31 | _ODD[1]) & _MODULUS - 1 for place in range(1, places + 1)]
+    return [bool((number ^ number >> 32) * (_ODD[2] << 31 | _ODD[3]) >> 20 & 1) for number in first]
 
 
-_kept_fair = lru_cache(maxsize=16)(_draw_fair)  # as many places as the vectors of a program have, by and large
+def _stamps(places: int) -> list[int]:
+    """A number for each place."""
+    return [place * _ODD[3] for place in range(1, places + 1)]
 
 
 def _mix(numbers: Tensor) -> Tensor:
@@ -70,8 +87,7 @@ def tallied(positions: Tensor, votes: Tensor | None) -> Tensor:
     """
     squares = (positions + 1).square()
     counted = (squares if votes is None else squares * votes).sum(-1, keepdim=True).roll(-1, -2)
-    places = torch.arange(1, positions.shape[-2] + 1, device=positions.device).unsqueeze(-1)
-    return _mix(counted + places * _ODD[3])
+    return _mix(counted + _places(_stamps, positions.shape[-2], positions).unsqueeze(-1))
 
 
 def hashes(positions: Tensor, counted: Tensor) -> Tensor:
