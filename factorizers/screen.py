@@ -56,25 +56,24 @@ def show(results: list[dict[str, Any]]) -> None:
     Args:
         results: of the cells.
     """
-    from rich.table import Table
-
     known = peers()
-    heads = ["factorizer", "D", "K", "F", "N", "noise", "right %", "95 %", "valid %", "ceiling %", "iterations",
+    heads = ["D", "K", "F", "N", "noise", "right %", "95 %", "valid %", "ceiling %", "iterations",
              "ms/query", "brute force ms", "share of its work"]  # fmt: skip
-    table = Table(*heads)
+    table = vsa.commands.Grid("", heads)
     notes = []
     for cell in results:
         low, high = cell["right_interval"]
         share = 100 * cell["right"] / cell["queries"]
         name = cell["factorizer"] + (" (published)" if cell["options"].get("published") else "")
-        table.add_row(
-            name, str(cell["dim"]), str(cell["blocks"] or ""), str(cell["factors"]), str(cell["size"]),
+        cells = (
+            str(cell["dim"]), str(cell["blocks"] or ""), str(cell["factors"]), str(cell["size"]),
             f"{cell['noise']:g} {cell['damage']}" if cell["noise"] else "", f"{share:.2f}",
             f"{100 * low:.1f}-{100 * high:.1f}", f"{100 * cell['valid'] / cell['queries']:.2f}",
             "" if cell["ceiling"] is None else f"{100 * cell['ceiling']:.2f}", f"{cell['iterations_mean']:.1f}",
             f"{cell['ms_per_query']:.3g}", _time_of_brute_force(cell),
             f"{cell['exhaustive_share']:.2g}{' (a sweep)' if cell['sweep'] else ''}",
         )  # fmt: skip
+        table.add(name, cells)
         for peer in known:
             if all(cell.get(key) == value for key, value in peer["setting"].items()):
                 where = f"D {cell['dim']} F {cell['factors']} N {cell['size']}"

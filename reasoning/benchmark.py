@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-from reasoning.setup import build, commands, schema
+from reasoning.setup import build, commands, schema, sweeps
 from reasoning.setup.restoring import adopt_rows, completed
 from reasoning.setup.settings import NO_DECODER, BenchmarkSettings
 from vsa.commands import named_keys
 from vsa.errors import SettingsError
 from vsa.executors import check
 
-__all__ = ["main", "parse"]
+__all__ = ["main", "parse", "parse_sweep"]
 
 MODULE = "reasoning.benchmark"
 USAGE = """python -m reasoning.benchmark +model=NAME [key=value ...]
@@ -31,6 +32,8 @@ results.json, rules.json and run.json.
   answers=FILE.jsonl                 a language model's answers to python -m reasoning.prompts; with compare, beside it:
   answers={NAME:FILE} prompts=FILE   several, and the prompts where they do not lie beside the answers
   decoder=[none,codebook,factorizer] answers decoded from predicted product vectors: out/NAME-DECODER/SEED
+  backend.age_seconds='[1,86400]'    a sweep: lists for single values of model, backend, perception, algebra,
+                                     dataset and their settings: out/NAME-age_seconds=1/SEED, one table, one plot
   executor=processes workers=2       cells side by side
   plot=FILE.png                      answers and rules as a picture
   out=DIR overwrite=true             where results go, and whether others may be replaced
@@ -49,14 +52,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, 2 for a mistake of the user, 130 when interrupted.
     """
-    return commands.run_command(_run, arguments, USAGE, parse)
+    return commands.run_command(_run, arguments, USAGE, _shown)
 
 
 def _run(overrides: list[str]) -> None:
-    settings = parse(overrides)
+    asked = parse_sweep(overrides)
     from reasoning import benchmarking  # loads torch
 
-    benchmarking.begin(settings, overrides)
+    benchmarking.begin(asked, overrides)
+
+
+def _shown(overrides: list[str]) -> dict[str, Any]:
+    """The settings, with all values of what is swept."""
+    asked = parse_sweep(overrides)
+    shown: dict[str, Any] = schema.plain(asked[0][1])
+    for key in asked[0][0].values:
+        *sections, name = key.split(".")
+        place = shown
+        for section in sections:
+            place = place[section].get("options", {}) if name not in place[section] else place[section]
+        place[name] = list(dict.fromkeys(point.values[key] for point, _ in asked))
+    return shown
+
+
+def parse_sweep(arguments: Sequence[str]) -> list[tuple[sweeps.Point, BenchmarkSettings]]:
+    """Settings from a command line that may give lists for single values.
+
+    Args:
+        arguments: overrides.
+
+    Returns:
+        Each point of the sweep with its validated settings; one where nothing is swept.
+
+    Raises:
+        VSAError: as :func:`parse`, of any point.
+    """
+    return [(point, parse(point.arguments)) for point in sweeps.points("benchmark", arguments)]
 
 
 def parse(arguments: Sequence[str]) -> BenchmarkSettings:

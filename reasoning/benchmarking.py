@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,35 +15,56 @@ from reasoning.records import runs
 from reasoning.setup import build, schema
 from reasoning.setup.jobs import Job, make_jobs
 from reasoning.setup.settings import BenchmarkSettings, DatasetSettings
+from reasoning.setup.sweeps import Point
 from reasoning.tables import comparison
 from reasoning.tables import plots as benchmark_plot
 from reasoning.tables import tables as report
+from reasoning.tables.curves import Mark
 from vsa.commands import alone, screen, sweep
 from vsa.executors import execute
 
 if TYPE_CHECKING:
     from datasets.loaders import PuzzleDataset
 
-__all__ = ["MODULE", "PuzzleSets", "begin", "run"]
+__all__ = ["MODULE", "PuzzleSets", "Task", "begin", "run"]
 
 MODULE = "reasoning.benchmark"
+Key = tuple[str, int]  # model, seed
 
 
-def begin(settings: BenchmarkSettings, overrides: Sequence[str]) -> None:
+def begin(asked: Sequence[tuple[Point, BenchmarkSettings]], overrides: Sequence[str]) -> None:
     """Settle on models, weights and folder, and run.
 
     Args:
-        settings: of the command.
-        overrides: the command line, which tells what the user set from what the files say.
+        asked: the points of a sweep, each with its settings; one where nothing is swept.
+        overrides: the command line.
 
     Raises:
         VSAError: whatever is wrong with models, weights, puzzles or folders.
     """
+    settings = asked[0][1]
     sets = PuzzleSets(settings)
-    jobs = make_jobs(settings, overrides, lambda: build.columns(sets(settings.dataset)))
-    name = jobs[0].name if settings.compare is None and len(jobs) == 1 else "compare"
-    out = Path(settings.out) if settings.out else runs.default_out(name, jobs[0].seed)
-    run(out, settings, jobs, overrides, sets)
+    tasks = []
+    for point, at_point in asked:
+        jobs = make_jobs(at_point, point.arguments, lambda at_point=at_point: build.columns(sets(at_point.dataset)))
+        tasks += [Task(replace(job, point=point.name), at_point, point.values) for job in jobs]
+    name = tasks[0].job.name if settings.compare is None and len(tasks) == 1 else "compare"
+    out = Path(settings.out) if settings.out else runs.default_out(name, tasks[0].job.seed)
+    run(out, settings, tasks, overrides, sets)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job with the settings of its point of a sweep, and what was swept."""
+
+    job: Job
+    settings: BenchmarkSettings
+    swept: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> Key:
+        """Its place in the results."""
+        return (self.job.name, self.job.seed)
 
 
 class PuzzleSets:
@@ -65,7 +86,7 @@ class PuzzleSets:
 def run(
     out: Path,
     settings: BenchmarkSettings,
-    jobs: Sequence[Job],
+    tasks: Sequence[Task],
     arguments: Sequence[str],
     sets: PuzzleSets | None = None,
 ) -> dict[Key, dict[str, cells.CellResult]]:
@@ -73,8 +94,8 @@ def run(
 
     Args:
         out: folder; several jobs have ``out/<model>/<seed>`` each.
-        settings: of the command.
-        jobs: models and seeds.
+        settings: of the command, of its first point.
+        tasks: models, seeds and points of a sweep.
         arguments: the command line, for run.json.
         sets: the puzzles, where some have been read already.
 
@@ -85,17 +106,14 @@ def run(
         fresh = not out.is_dir()
         if not fresh:
             held.enter_context(alone(out))
-        work = _check(out, settings, jobs, sets or PuzzleSets(settings))
+        work = _check(out, settings, tasks, sets or PuzzleSets(settings))
         for folder in {out, *(folder.parent for folder in work.folders.values())} - {out.parent}:
             runs.prepare_folder(folder, inner=folder != out)
         if fresh:
             held.enter_context(alone(out))
         sweep(out)
-        _begin(settings, jobs, arguments, work)
-        return _compute(out, settings, jobs, work)
-
-
-Key = tuple[str, int]  # model, seed
+        _begin(tasks, arguments, work)
+        return _compute(out, settings, tasks, work)
 
 
 @dataclass(frozen=True)
@@ -117,29 +135,30 @@ class Work:
     done: dict[Key, dict[str, cells.CellResult]]
 
 
-def _check(out: Path, settings: BenchmarkSettings, jobs: Sequence[Job], sets: PuzzleSets) -> Work:
+def _check(out: Path, settings: BenchmarkSettings, tasks: Sequence[Task], sets: PuzzleSets) -> Work:
     """Everything that can be wrong is found here, before anything is written."""
-    several = settings.compare is not None or settings.seeds is not None or len(jobs) > 1
+    several = settings.compare is not None or settings.seeds is not None or len(tasks) > 1
     if several and out.is_dir() and not settings.overwrite:
         comparison.check_folder(out)
     folders: dict[Key, Path] = {}
     wanted: dict[Key, Sequence[cells.Evaluation]] = {}
     marks: dict[Key, dict[str, dict[str, str]]] = {}
     done: dict[Key, dict[str, cells.CellResult]] = {}
-    for job in jobs:
-        key = (job.name, job.seed)
+    for task in tasks:
+        key, job = task.key, task.job
         folders[key] = out / job.name / str(job.seed) if several else out
-        wanted[key] = _cells(settings, job, sets)
+        wanted[key] = _cells(task.settings, job, sets)
         marks[key] = {cell.name: cell.marks() for cell in wanted[key]}
         done[key] = cells.CellStore(folders[key], settings.overwrite).match(marks[key])
     return Work(several, folders, wanted, marks, done)
 
 
-def _begin(settings: BenchmarkSettings, jobs: Sequence[Job], arguments: Sequence[str], work: Work) -> None:
+def _begin(tasks: Sequence[Task], arguments: Sequence[str], work: Work) -> None:
     """Make the folders, each with its settings and its record."""
-    for job in jobs:
-        job.say_differences()
-        key = (job.name, job.seed)
+    said: set[str] = set()
+    for task in tasks:
+        key, job, settings = task.key, task.job, task.settings
+        job.say_differences(said)
         runs.prepare_folder(work.folders[key], inner=work.several)
         cells.CellStore(work.folders[key], settings.overwrite).clear(keep=work.done[key])
         answered = {} if job.answers is None else {"answered": answer_files.counts(work.wanted[key])}
@@ -153,6 +172,7 @@ def _begin(settings: BenchmarkSettings, jobs: Sequence[Job], arguments: Sequence
             "recipe": job.header(),
             "protocol": _protocol(settings, job),
             "backend": build.backend_words(job.backend),
+            **({"swept": dict(task.swept)} if task.swept else {}),
             **({} if job.answers is None else {"answers": job.answers, **answered}),
             **runs.environment(arguments, MODULE, _plugins(work.wanted[key])),
         }
@@ -160,7 +180,7 @@ def _begin(settings: BenchmarkSettings, jobs: Sequence[Job], arguments: Sequence
 
 
 def _compute(
-    out: Path, settings: BenchmarkSettings, jobs: Sequence[Job], work: Work
+    out: Path, settings: BenchmarkSettings, tasks: Sequence[Task], work: Work
 ) -> dict[Key, dict[str, cells.CellResult]]:
     """Compute what is missing, write and show everything."""
     folders, wanted, marks, done = work.folders, work.wanted, work.marks, work.done
@@ -178,17 +198,16 @@ def _compute(
             cells.CellStore(folders[key], settings.overwrite).save(cell.name, marks[key][cell.name], result)
             done[key][cell.name] = result
             bar(1, f"{key[0]} {report.short_name(cell.name)}")
-    for job in jobs:
-        key = (job.name, job.seed)
+    for key, job in ((task.key, task.job) for task in tasks):
         order = [cell.name for cell in wanted[key]]
         done[key] = {name: done[key][name] for name in (*order, *sorted(set(done[key]) - set(order)))}
         _write(folders[key], job, done[key])
-    _show(out, settings, jobs, done)
+    _show(settings, tasks, done)
     if work.several:
         metrics = {key: {name: result.metrics for name, result in part.items()} for key, part in done.items()}
-        solved = [(job.name, job.seed) for job in jobs if job.answers is None]
+        solved = [task.key for task in tasks if task.job.answers is None]
         costs = {key: {name: _cost(result) for name, result in done[key].items()} for key in solved}
-        comparison.write_tables(out, metrics, costs)
+        comparison.write_tables(out, metrics, costs, {task.key: task.swept for task in tasks if task.job.point})
     screen.say(f"\nresults in {out}")
     return done
 
@@ -233,54 +252,58 @@ def _write(folder: Path, job: Job, results: Mapping[str, cells.CellResult]) -> N
     runs.finish_record(folder, contents, **changes)
 
 
-def _show(
-    out: Path, settings: BenchmarkSettings, jobs: Sequence[Job], done: Mapping[tuple[str, int], Mapping[str, Any]]
-) -> None:
-    rows = {}
-    for job in jobs:
-        part = done[job.name, job.seed]
-        label = f"{job.name}, {job.mode}" + (f", seed {job.seed}" if settings.seeds else "")
-        rows[label] = {name: result.metrics for name, result in part.items()}
+def _show(settings: BenchmarkSettings, tasks: Sequence[Task], done: Mapping[Key, Mapping[str, Any]]) -> None:
+    swept = any(task.job.point for task in tasks)
+    labels = {task.key: task.job.label if swept else f"{task.job.name}, {task.job.mode}" for task in tasks}
+    if settings.seeds:
+        labels = {key: f"{label}, seed {key[1]}" for key, label in labels.items()}
+    rows = {label: {name: result.metrics for name, result in done[key].items()} for key, label in labels.items()}
+    screen.say()
+    screen.show(report.answers_table(rows, [] if swept else _beside(settings, [task.job for task in tasks])))
+    if settings.plot is not None:
+        marks = [Mark(task.job.model.name, task.swept) for task in tasks]
+        benchmark_plot.write_plot(settings.plot, rows, marks if swept else None)
+    ours = {labels[task.key]: task for task in tasks if task.job.answers is None}
+    if ours:
+        screen.say()
+        results = {label: done[task.key] for label, task in ours.items()}
+        took = {label: {name: one.seconds_per_1000 for name, one in part.items()} for label, part in results.items()}
+        memory = {label: max(one.memory_mb for one in part.values()) for label, part in results.items()}
+        screen.show(report.costs_table(took, memory))
+        for label, task in ours.items():
+            backend = build.backend_words(task.job.backend)
+            words = report.hardware_words(label, backend, results[label].values())
+            if words:
+                screen.say(f"\n{words}")
+    if swept:
+        screen.say()
+        screen.show(report.rules_by_set_table({label: rows[label] for label in ours}))
+    else:
+        for label, task in ours.items():
+            if task.job.decoder is None or len(tasks) == 1:  # decoding changes answers, not rules
+                screen.say()
+                title = f"Rules named, % (and not excluded by the context, %): {label}"
+                screen.show(report.rules_table(rows[label], title))
+    first: dict[str, Task] = {}
+    for task in ours.values():
+        first.setdefault(task.job.model.name, task)
+    for model, task in first.items():
+        described = next(iter(done[task.key].values())).described
+        screen.say("\n" + report.rules_in_words(f"The rules of {model}", described))
+    for task in (task for task in tasks if task.job.answers):
+        screen.say(f"\nThe answers of {task.job.model.name}:")
+        for name, result in done[task.key].items():
+            screen.say(f"  {report.short_name(name)}: {' '.join(result.described)}")
+
+
+def _beside(settings: BenchmarkSettings, jobs: Sequence[Job]) -> list[report.Reference]:
+    """Figures of others for these models and puzzles."""
     beside = {
         reference.name: reference
         for job in jobs
         for reference in report.references("language_model" if job.answers else job.model.name, settings.dataset.name)
     }
-    shown = report.at_setting(list(beside.values()), settings.dataset, jobs[0].perception.perception.options)
-    screen.say()
-    screen.show(report.answers_table(rows, shown))
-    if settings.plot is not None:
-        benchmark_plot.write_plot(settings.plot, rows)
-    ours = {label: job for label, job in zip(rows, jobs, strict=True) if job.answers is None}
-    if ours:
-        screen.say()
-        took = {
-            label: {name: result.seconds_per_1000 for name, result in done[job.name, job.seed].items()}
-            for label, job in ours.items()
-        }
-        memory = {
-            label: max(result.memory_mb for result in done[job.name, job.seed].values()) for label, job in ours.items()
-        }
-        screen.show(report.costs_table(took, memory))
-        for label, job in ours.items():
-            words = report.hardware_words(label, build.backend_words(job.backend), done[job.name, job.seed].values())
-            if words:
-                screen.say(f"\n{words}")
-    for label, job in ours.items():
-        if job.decoder is None or len(jobs) == 1:  # decoding changes answers, not rules
-            screen.say()
-            title = f"Rules named, % (and not excluded by the context, %): {label}"
-            screen.show(report.rules_table(rows[label], title))
-    first: dict[str, Job] = {}
-    for job in ours.values():
-        first.setdefault(job.model.name, job)
-    for job in first.values():
-        described = next(iter(done[job.name, job.seed].values())).described
-        screen.say("\n" + report.rules_in_words(f"The rules of {job.model.name}", described))
-    for job in (job for job in jobs if job.answers):
-        screen.say(f"\nThe answers of {job.model.name}:")
-        for name, result in done[job.name, job.seed].items():
-            screen.say(f"  {report.short_name(name)}: {' '.join(result.described)}")
+    return report.at_setting(list(beside.values()), settings.dataset, jobs[0].perception.perception.options)
 
 
 def _protocol(settings: BenchmarkSettings, job: Job) -> str:

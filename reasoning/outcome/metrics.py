@@ -137,6 +137,11 @@ class Metrics:
         order = ("Type", "Size", "Color", "Number/Position")
         return {slot: slots[slot] for slot in sorted(slots, key=lambda slot: (order.index(slot), slot))}
 
+    @property
+    def rule(self) -> RuleTally:
+        """All rules together: components, attributes and rules summed."""
+        return sum(self.rules.values(), RuleTally())
+
     def results(self) -> dict[str, Any]:
         """The entry of ``results.json``."""
         rules = {

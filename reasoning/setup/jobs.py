@@ -42,6 +42,7 @@ class Job:
         answers: a language model's file of answers; None for a model of ours.
         differs: what the user said otherwise than the weights' header, one phrase each.
         variant: the mode, where ``compare`` names it (``arlc-programmed``).
+        point: of a sweep, by name; empty where nothing is swept.
     """
 
     model: ModelSettings
@@ -55,11 +56,17 @@ class Job:
     answers: str | None = None
     differs: tuple[str, ...] = ()
     variant: str | None = None
+    point: str = ""
 
     @property
     def name(self) -> str:
         """Of its folder and its rows."""
-        return "-".join(filter(None, (self.model.name, self.variant, self.decoder)))
+        return "-".join(filter(None, (self.model.name, self.variant, self.decoder, self.point)))
+
+    @property
+    def label(self) -> str:
+        """Of its row in a sweep, in words that can be wrapped."""
+        return ", ".join([replace(self, point="").name, *self.point.split(",")])
 
     @property
     def mode(self) -> str:
@@ -78,11 +85,18 @@ class Job:
             "differs": list(self.differs),
         }
 
-    def say_differences(self) -> None:
-        """Say aloud what the user said otherwise than the header of the weights; once it is known to make sense."""
-        if self.differs:
-            origin = self.weights or self.perception.weights
-            log.warning("%s: applied as the command line says: %s", origin, "; ".join(self.differs))
+    def say_differences(self, said: set[str] | None = None) -> None:
+        """Say aloud what the user said otherwise than the header of the weights; once it is known to make sense.
+
+        Args:
+            said: what other jobs have said already, and need not be said again; it is added to.
+        """
+        sentence = f"{self.weights or self.perception.weights}: applied as the command line says: "
+        sentence += "; ".join(self.differs)
+        if self.differs and sentence not in (said or ()):
+            log.warning("%s", sentence)
+        if said is not None:
+            said.add(sentence)
 
     def recipe(self, layout: Layout) -> Recipe:
         """All that its solver is made of.

@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import factorizers
 from reasoning.outcome.metrics import Metrics
 from reasoning.records import runs
 from reasoning.tables import tables as report
 from vsa.commands import is_stray, write_whole
 from vsa.errors import SettingsError
 
-__all__ = ["TABLES", "check_folder", "summary", "write_tables"]
+__all__ = ["TABLES", "check_folder", "measures", "summary", "write_tables"]
 
+ANSWERS = "answers"
 TABLES = ("table.json", "table.csv", "table.tex")
 
 Runs = Mapping[tuple[str, int], Mapping[str, Metrics]]
@@ -40,6 +42,25 @@ def check_folder(out: Path) -> None:
             )
 
 
+def measures(metrics: Metrics) -> dict[str, float | None]:
+    """What is compared of one puzzle set, in percent.
+
+    Args:
+        metrics: of the set.
+
+    Returns:
+        Answers right with the ends of their 95 % interval (Wilson's); rules named, and rules not excluded by the
+        context, of all attributes and of each.
+    """
+    low, high = factorizers.theory.wilson(metrics.answers.correct, metrics.answers.total or 1)
+    found = {ANSWERS: metrics.answers.percent, "answers, low": 100 * low, "answers, high": 100 * high}
+    for name, tally in {"rules": metrics.rule, **metrics.by_slot()}.items():
+        if tally.total:
+            found[f"{name} named"] = 100 * tally.named / tally.total
+            found[f"{name} consistent"] = 100 * tally.consistent / tally.total
+    return found
+
+
 def summary(results: Runs) -> list[dict[str, Any]]:
     """Mean and standard deviation over the seeds of each model, in percent.
 
@@ -48,60 +69,54 @@ def summary(results: Runs) -> list[dict[str, Any]]:
 
     Returns:
         One entry per model: seeds, and for each puzzle set and their average the mean and the sample standard
-        deviation (None with one seed, or where a set is missing).
+        deviation of answers right (None with one seed, or where a set is missing); ``measures``: the same of every
+        other measure.
     """
     entries = []
+    every = {key: {name: measures(metrics) for name, metrics in part.items()} for key, part in results.items()}
+    sets = _sets(results)
     for model in dict.fromkeys(name for name, _ in results):
-        parts = {seed: part for (name, seed), part in results.items() if name == model}
-        columns: dict[str, list[float | None]] = {
-            name: [part[name].answers.percent if name in part else None for part in parts.values()]
-            for name in _sets(results)
-        }
-        columns[report.AVERAGE] = [_average(part, _sets(results)) for part in parts.values()]
-        entry: dict[str, Any] = {"model": model, "seeds": list(parts), "mean": {}, "std": {}}
-        for name, values in columns.items():
-            known = [value for value in values if value is not None]
-            whole = len(known) == len(values)
-            entry["mean"][name] = statistics.fmean(known) if whole else None
-            entry["std"][name] = statistics.stdev(known) if whole and len(known) > 1 else None
-        entries.append(entry)
+        parts = [part for (name, _), part in every.items() if name == model]
+        kinds = dict.fromkeys(kind for part in parts for found in part.values() for kind in found)
+        spread = {kind: _over_seeds([_columns(part, sets, kind) for part in parts]) for kind in kinds}
+        answers = spread.pop(ANSWERS, _over_seeds([_columns(part, sets, ANSWERS) for part in parts]))
+        seeds = [seed for name, seed in results if name == model]
+        entries.append({"model": model, "seeds": seeds, **answers, "measures": spread})
     return entries
 
 
-def write_tables(out: Path, results: Runs, costs: Mapping[tuple[str, int], Mapping[str, Any]] | None = None) -> None:
-    """Write the comparison as JSON (counts), CSV and LaTeX (percent).
+def write_tables(
+    out: Path,
+    results: Runs,
+    costs: Mapping[tuple[str, int], Mapping[str, Any]] | None = None,
+    swept: Mapping[tuple[str, int], Mapping[str, Any]] | None = None,
+) -> None:
+    """Write the comparison as JSON (counts), CSV (percent) and LaTeX (answers right in percent).
 
     Args:
         out: the folder.
         results: (model, seed) -> puzzle set -> metrics.
         costs: (model, seed) -> puzzle set -> what its evaluation took; goes into the JSON as it is.
+        swept: (model, seed) -> swept key -> value; goes into the JSON, and into columns of the CSV.
 
     Raises:
         WriteError: a file could not be written.
     """
     sets = _sets(results)
     entries = summary(results)
+    swept = swept or {}
     rows = [
         {
             "model": model,
             "seed": seed,
+            **({"swept": dict(swept[model, seed])} if swept.get((model, seed)) else {}),
             "results": {name: entry.results() for name, entry in part.items()},
             "costs": (costs or {}).get((model, seed), {}),
         }
         for (model, seed), part in results.items()
     ]
     runs.write_json(out / "table.json", {"puzzles": sets, "runs": rows, "summary": entries})
-
-    header = ["model", "seed", *sets, report.AVERAGE]
-    table: list[list[Any]] = []
-    for (model, seed), part in results.items():
-        values = [part[name].answers.percent if name in part else None for name in sets]
-        table.append([model, seed, *values, _average(part, sets)])
-    for entry in entries:
-        for kind in ("mean", "std"):
-            table.append([entry["model"], kind, *(entry[kind][name] for name in (*sets, report.AVERAGE))])
-    rounded = [[round(cell, 4) if isinstance(cell, float) else cell for cell in row] for row in table]
-    write_whole(out / "table.csv", report.to_csv(header, rounded).encode())
+    write_whole(out / "table.csv", _csv(results, sets, entries, swept).encode())
 
     short = ["", *map(report.short_name, sets), report.AVERAGE]
     lines = []
@@ -113,6 +128,48 @@ def write_tables(out: Path, results: Runs, costs: Mapping[tuple[str, int], Mappi
     write_whole(out / "table.tex", report.to_latex(short, lines, caption).encode())
 
 
+def _csv(
+    results: Runs,
+    sets: Sequence[str],
+    entries: Sequence[Mapping[str, Any]],
+    swept: Mapping[tuple[str, int], Mapping[str, Any]],
+) -> str:
+    """A line for each model, seed and measure, then their means and deviations."""
+    keys = list(dict.fromkeys(key for values in swept.values() for key in values if key != "model"))
+    at = {model: [swept.get((model, seed), {}).get(key) for key in keys] for model, seed in results}
+    lines: list[list[Any]] = []
+    for (model, seed), part in results.items():
+        found = {name: measures(metrics) for name, metrics in part.items()}
+        for kind in dict.fromkeys(kind for one in found.values() for kind in one):
+            lines.append([model, *at[model], seed, kind, *_columns(found, sets, kind).values()])
+    for entry in entries:
+        model = entry["model"]
+        for over in ("mean", "std"):
+            spread = {ANSWERS: entry, **entry["measures"]}
+            lines += [[model, *at[model], over, kind, *one[over].values()] for kind, one in spread.items()]
+    rounded = [[round(cell, 4) if isinstance(cell, float) else cell for cell in line] for line in lines]
+    return report.to_csv(["model", *keys, "seed", "measure", *sets, report.AVERAGE], rounded)
+
+
+def _columns(part: Mapping[str, Mapping[str, float | None]], sets: Sequence[str], kind: str) -> dict[str, float | None]:
+    """One measure of each puzzle set and its average, which ends of intervals have none of."""
+    values = {name: part[name].get(kind) if name in part else None for name in sets}
+    known = [value for value in values.values() if value is not None]
+    whole = bool(known) and len(known) == len(values) and not kind.startswith(f"{ANSWERS}, ")
+    return {**values, report.AVERAGE: statistics.fmean(known) if whole else None}
+
+
+def _over_seeds(parts: Sequence[Mapping[str, float | None]]) -> dict[str, dict[str, float | None]]:
+    """Mean and deviation of each column; None where a seed has no value, and a deviation needs two."""
+    found: dict[str, dict[str, float | None]] = {"mean": {}, "std": {}}
+    for name in parts[0]:
+        known = [value for part in parts if (value := part[name]) is not None]
+        whole = bool(known) and len(known) == len(parts)
+        found["mean"][name] = statistics.fmean(known) if whole else None
+        found["std"][name] = statistics.stdev(known) if whole and len(known) > 1 else None
+    return found
+
+
 def _spread(mean: float | None, std: float | None) -> str | None:
     if mean is None:
         return None
@@ -121,9 +178,3 @@ def _spread(mean: float | None, std: float | None) -> str | None:
 
 def _sets(results: Runs) -> list[str]:
     return list(dict.fromkeys(name for part in results.values() for name in part))
-
-
-def _average(part: Mapping[str, Metrics], sets: Sequence[str]) -> float | None:
-    values = [part[name].answers.percent if name in part else None for name in sets]
-    known = [value for value in values if value is not None]
-    return statistics.fmean(known) if known and len(known) == len(values) else None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import factorizers
 from reasoning.outcome.metrics import Metrics, total
+from reasoning.tables import curves
 from reasoning.tables import tables as report
 from vsa.commands import write_whole
 from vsa.errors import SettingsError, VSAError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_plot", "draw", "write_plot"]
 
+CHANCE = 12.5  # % of answers right by guessing among eight
 PICTURES = (".png", ".pdf", ".svg")
 
 
@@ -40,19 +42,23 @@ def check_plot(path: str) -> None:
     _figure()
 
 
-def write_plot(path: str, rows: Mapping[str, Mapping[str, Metrics]]) -> None:
+def write_plot(
+    path: str, rows: Mapping[str, Mapping[str, Metrics]], marks: Sequence[curves.Mark] | None = None
+) -> None:
     """Draw and write.
 
     Args:
         path: of the picture.
         rows: label -> puzzle set -> metrics.
+        marks: of a sweep, one for each row: curves over the swept value.
 
     Raises:
         WriteError: it could not be written.
     """
     place = Path(path).expanduser()
     content = io.BytesIO()
-    draw(rows).savefig(content, format=place.suffix[1:].lower(), dpi=110)
+    figure = curves.draw_curves(_figure(), rows, marks, CHANCE) if marks else None
+    (figure or draw(rows)).savefig(content, format=place.suffix[1:].lower(), dpi=110)
     write_whole(place, content.getvalue())
 
 
@@ -88,7 +94,7 @@ def _bars(axes: Any, rows: Mapping[str, Mapping[str, Metrics]], sets: list[str])
                 errors.append(_interval(tally.correct, tally.total))
         low, high = [error[0] for error in errors], [error[1] for error in errors]
         axes.bar(places, heights, width, yerr=[low, high], label=label, error_kw={"linewidth": 0.8})
-    axes.axhline(12.5, color="gray", linewidth=0.8, linestyle=":")
+    axes.axhline(CHANCE, color="gray", linewidth=0.8, linestyle=":")
     axes.set_xticks(range(len(sets)), [report.short_name(name) for name in sets], rotation=20, ha="right")
     axes.set(ylabel="answers right, %", ylim=(0, 105))
     axes.legend(fontsize=7, loc="lower left")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from rich.markup import escape
-from rich.table import Table
 
-from reasoning.outcome.metrics import Metrics, total
-from vsa.commands import reference_file
+import factorizers
+from reasoning.outcome.metrics import Metrics, RuleTally, Tally, total
+from vsa.commands import Grid, reference_file
 from vsa.errors import CorruptFileError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = [
     "costs_table",
     "hardware_words",
     "references",
+    "rules_by_set_table",
     "rules_in_words",
     "rules_table",
     "short_name",
@@ -37,7 +39,6 @@ __all__ = [
 ]
 
 AVERAGE = "average"
-_LONG_NAME = 16
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,10 @@ def short_name(puzzle_set: str) -> str:
 
 
 def answers_table(
-    rows: Mapping[str, Mapping[str, Metrics]], beside: Sequence[Reference], title: str = "Answers right, %"
-) -> Table:
+    rows: Mapping[str, Mapping[str, Metrics]],
+    beside: Sequence[Reference],
+    title: str = "Answers right, % (± half of the 95 % interval)",
+) -> Grid:
     """Answers right per puzzle set, ours and others'.
 
     Args:
@@ -126,37 +129,28 @@ def answers_table(
         title: above the table.
 
     Returns:
-        A table with one line per model and the mean over the puzzle sets in the last column; where sets have long
-        names, with one line per set.
+        A table with a line for each model, and the mean over the puzzle sets as its last column.
     """
     sets = list(dict.fromkeys(name for row in rows.values() for name in row))
-    lines: list[tuple[str, list[str], str | None]] = []
+    grid = Grid(title, [*map(short_name, sets), *([AVERAGE] if len(sets) > 1 else [])], emphasis=[AVERAGE])
     for label, row in rows.items():
-        values = [row[name].answers.percent if name in row else None for name in sets]
-        lines.append((escape(label), _cells(values, len(sets) > 1), "green"))
+        tallies = [row[name].answers if name in row else None for name in sets]
+        cells = [_with_half_width(tally) for tally in tallies]
+        if len(sets) > 1:
+            cells.append(_average(tallies))
+        grid.add(label, cells, "green")
     for reference in beside:
         values = [reference.answers.get(name) for name in sets]
-        if any(value is not None for value in values):
-            lines.append((escape(reference.name), _cells(values, len(sets) > 1), None))
-    names = [short_name(name) for name in sets] + ([AVERAGE] if len(sets) > 1 else [])
-    table = Table(title=title, title_justify="left", caption_justify="left", header_style="bold")
-    table.add_column("", overflow="fold")
-    if max(map(len, names), default=0) > _LONG_NAME:  # names of files: they need a line each
-        for label, _, _ in lines:
-            table.add_column(label, justify="right", overflow="fold")
-        for index, name in enumerate(names):
-            table.add_row(escape(name), *(cells[index] for _, cells, _ in lines))
-        return table
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True, style="bold" if name == AVERAGE else None)
-    for label, cells, style in lines:
-        table.add_row(label, *cells, style=style)
-    return table
+        known = [value for value in values if value is not None]
+        if known:
+            mean = [statistics.fmean(known) if len(known) == len(values) else None] if len(sets) > 1 else []
+            grid.add(reference.name, ["-" if value is None else f"{value:.2f}" for value in (*values, *mean)])
+    return grid
 
 
 def costs_table(
     seconds: Mapping[str, Mapping[str, float]], memory: Mapping[str, float], title: str = "Seconds for 1,000 puzzles"
-) -> Table:
+) -> Grid:
     """What answering took.
 
     Args:
@@ -165,27 +159,15 @@ def costs_table(
         title: above the table.
 
     Returns:
-        A table with one line per row, or one per puzzle set where sets have long names.
+        A table with a line for each row.
     """
     sets = list(dict.fromkeys(name for row in seconds.values() for name in row))
     names = [short_name(name) for name in sets]
-    cells = {
-        label: [f"{row[name]:.3g}" if name in row else "-" for name in sets] + [f"{memory[label]:.0f} MB"]
-        for label, row in seconds.items()
-    }
-    table = Table(title=title, title_justify="left", header_style="bold")
-    table.add_column("", overflow="fold")
-    if max(map(len, names), default=0) > _LONG_NAME:
-        for label in cells:
-            table.add_column(escape(label), justify="right", overflow="fold")
-        for index, name in enumerate([*names, "peak memory"]):
-            table.add_row(escape(name), *(row[index] for row in cells.values()))
-        return table
-    for name in [*names, "peak memory"]:
-        table.add_column(name, justify="right", no_wrap=True)
-    for label, row in cells.items():
-        table.add_row(escape(label), *row)
-    return table
+    grid = Grid(title, [*names, "peak memory"])
+    for label, row in seconds.items():
+        took = [f"{row[name]:.3g}" if name in row else "-" for name in sets]
+        grid.add(label, [*took, f"{memory[label]:.0f} MB"])
+    return grid
 
 
 def rules_in_words(title: str, described: Sequence[str]) -> str:
@@ -232,7 +214,7 @@ def hardware_words(label: str, backend: str, results: Iterable[CellResult]) -> s
 
 def rules_table(
     metrics: Mapping[str, Metrics], title: str = "Rules named, % (and not excluded by the context, %)"
-) -> Table:
+) -> Grid:
     """Rule accuracy per puzzle set and attribute.
 
     Args:
@@ -243,20 +225,30 @@ def rules_table(
         A table; "99.0 (100.0)" is: the generator's rule named in 99.0 %, a rule that fits the context in 100.0 %.
     """
     slots = list(total(metrics.values()).by_slot())
-    table = Table(title=title, title_justify="left", header_style="bold")
-    table.add_column("")
-    for slot in slots:
-        table.add_column(slot, justify="right", no_wrap=True)
+    grid = Grid(title, slots)
     for name, entry in metrics.items():
-        by_slot = entry.by_slot()
-        cells = []
-        for slot in slots:
-            tally = by_slot.get(slot)
-            cells.append(
-                f"{100 * tally.named / tally.total:.1f} ({100 * tally.consistent / tally.total:.1f})" if tally else "-"
-            )
-        table.add_row(short_name(name), *cells)
-    return table
+        found = entry.by_slot()
+        grid.add(short_name(name), [_named(found.get(slot)) for slot in slots])
+    return grid
+
+
+def rules_by_set_table(
+    rows: Mapping[str, Mapping[str, Metrics]], title: str = "Rules named, % (and not excluded by the context, %)"
+) -> Grid:
+    """Rule accuracy per puzzle set, all attributes together.
+
+    Args:
+        rows: label -> puzzle set -> metrics.
+        title: above the table.
+
+    Returns:
+        A table with a line for each row.
+    """
+    sets = list(dict.fromkeys(name for row in rows.values() for name in row))
+    grid = Grid(title, list(map(short_name, sets)))
+    for label, row in rows.items():
+        grid.add(label, [_named(row[name].rule) if name in row else "-" for name in sets])
+    return grid
 
 
 def to_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -310,9 +302,25 @@ def to_latex(header: Sequence[str], rows: Sequence[Sequence[Any]], caption: str)
     return "\n".join(lines) + "\n"
 
 
-def _cells(values: Sequence[float | None], average: bool) -> list[str]:
-    cells = ["-" if value is None else f"{value:.2f}" for value in values]
-    if average:
-        known = [value for value in values if value is not None]
-        cells.append(f"{sum(known) / len(known):.2f}" if len(known) == len(values) else "-")
-    return cells
+def _named(tally: RuleTally | None) -> str:
+    if tally is None or not tally.total:
+        return "-"
+    return f"{100 * tally.named / tally.total:.1f} ({100 * tally.consistent / tally.total:.1f})"
+
+
+def _with_half_width(tally: Tally | None) -> str:
+    """A share in percent, and below it half of its 95 % interval (Wilson's)."""
+    if tally is None or tally.percent is None:
+        return "-"
+    low, high = factorizers.theory.wilson(tally.correct, tally.total)
+    return f"{tally.percent:.2f}\n±{50 * (high - low):.2f}"
+
+
+def _average(tallies: Sequence[Tally | None]) -> str:
+    """The mean of all shares, and below it half of its 95 % interval: halves add up as independent errors do."""
+    known = [tally for tally in tallies if tally is not None and tally.total]
+    if len(known) < len(tallies):
+        return "-"
+    ends = [factorizers.theory.wilson(tally.correct, tally.total) for tally in known]
+    half = math.sqrt(sum((high - low) ** 2 for low, high in ends)) / (2 * len(ends))
+    return f"{statistics.fmean(tally.percent or 0.0 for tally in known):.2f}\n±{100 * half:.2f}"

@@ -170,7 +170,7 @@ def test_compare_models_and_seeds(command, tmp_path):
     table = json.loads((out / "table.json").read_text())
     assert [(row["model"], row["seed"]) for row in table["runs"]] == [("arlc", 0), ("arlc", 3)]
     assert table["summary"][0]["std"]["average"] is not None
-    assert (out / "table.csv").read_text().startswith("model,seed,center_single,")
+    assert (out / "table.csv").read_text().startswith("model,seed,measure,center_single,")
     assert r"\toprule" in (out / "table.tex").read_text()
     seeds = [json.loads((out / "arlc" / s / "cells" / "center_single.json").read_text())["marks"] for s in "03"]
     assert seeds[0]["data"] != seeds[1]["data"], "every seed has its own puzzles"

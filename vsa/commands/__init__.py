@@ -7,6 +7,7 @@ from .arguments import named_keys, parse, value_of
 from .composing import compose, composing, constructor_defaults, flatten, resolved, settle
 from .files import WriteError, alone, is_stray, sweep, write_whole
 from .folders import OURS, conf_files, conf_folder, reference_file
+from .grids import Grid
 from .parts import compose_with_parts
 from .running import INTERRUPTED, MISTAKE, TERMINATED, StoppedError, run_command
 from .screen import Bar, complain, configure_logging, progress, say, show, silence
@@ -17,6 +18,7 @@ __all__ = [
     "OURS",
     "TERMINATED",
     "Bar",
+    "Grid",
     "StoppedError",
     "WriteError",
     "alone",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from .grids import Grid
+
 __all__ = ["Bar", "complain", "configure_logging", "progress", "say", "show", "silence"]
 
 _WIDTH = 110
@@ -52,7 +54,7 @@ def say(text: str = "") -> None:
         _console().print(escape(text))
 
 
-def show(table: Table, width: int = _WIDTH) -> None:
+def show(table: Table | Grid, width: int = _WIDTH) -> None:
     """A table on stdout.
 
     Args:
