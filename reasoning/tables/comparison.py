@@ -17,6 +17,7 @@ from vsa.errors import SettingsError
 __all__ = ["TABLES", "check_folder", "measures", "summary", "write_tables"]
 
 ANSWERS = "answers"
+_ENDS = ("answers, low", "answers, high")  # which have no average
 TABLES = ("table.json", "table.csv", "table.tex")
 
 Runs = Mapping[tuple[str, int], Mapping[str, Metrics]]
@@ -49,11 +50,13 @@ def measures(metrics: Metrics) -> dict[str, float | None]:
         metrics: of the set.
 
     Returns:
-        Answers right with the ends of their 95 % interval (Wilson's); rules named, and rules not excluded by the
+        Answers right with the ends of their 95 % interval (Wilson's), right answers to the puzzles of which one answer
+        alone can be defended, answers that tie with another; rules named, and rules not excluded by the
         context, of all attributes and of each.
     """
     low, high = factorizers.theory.wilson(metrics.answers.correct, metrics.answers.total or 1)
-    found = {ANSWERS: metrics.answers.percent, "answers, low": 100 * low, "answers, high": 100 * high}
+    found = {ANSWERS: metrics.answers.percent, _ENDS[0]: 100 * low, _ENDS[1]: 100 * high}
+    found |= {"answers, one defensible": metrics.unambiguous.percent, "answers tied": metrics.tied.percent}
     for name, tally in {"rules": metrics.rule, **metrics.by_slot()}.items():
         if tally.total:
             found[f"{name} named"] = 100 * tally.named / tally.total
@@ -155,7 +158,7 @@ def _columns(part: Mapping[str, Mapping[str, float | None]], sets: Sequence[str]
     """One measure of each puzzle set and its average, which ends of intervals have none of."""
     values = {name: part[name].get(kind) if name in part else None for name in sets}
     known = [value for value in values.values() if value is not None]
-    whole = bool(known) and len(known) == len(values) and not kind.startswith(f"{ANSWERS}, ")
+    whole = bool(known) and len(known) == len(values) and kind not in _ENDS
     return {**values, report.AVERAGE: statistics.fmean(known) if whole else None}
 
 

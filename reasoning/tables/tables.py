@@ -129,7 +129,9 @@ def answers_table(
         title: above the table.
 
     Returns:
-        A table with a line for each model, and the mean over the puzzle sets as its last column.
+        A table with a line for each model, and the mean over the puzzle sets as its last column. Where answers tie, or
+        a second answer can be defended, further lines tell the share of ties, the answers right where one alone can be
+        defended, and how many puzzles are not of that kind.
     """
     sets = list(dict.fromkeys(name for row in rows.values() for name in row))
     grid = Grid(title, [*map(short_name, sets), *([AVERAGE] if len(sets) > 1 else [])], emphasis=[AVERAGE])
@@ -139,6 +141,19 @@ def answers_table(
         if len(sets) > 1:
             cells.append(_average(tallies))
         grid.add(label, cells, "green")
+        for words, kind, shown in (
+            ("- tied with another", "tied", any(metrics.tied.correct for metrics in row.values())),
+            ("- of one defensible answer", "unambiguous", any(metrics.ambiguous for metrics in row.values())),
+        ):
+            if shown:
+                tallies = [getattr(row[name], kind) if name in row else None for name in sets]
+                means = [_average(tallies)] if len(sets) > 1 else []
+                grid.add(words, [cell.partition("\n")[0] for cell in (*map(_with_half_width, tallies), *means)], "dim")
+    doubtful = {name: metrics.ambiguous for row in rows.values() for name, metrics in row.items()}
+    if any(doubtful.values()):
+        counts = [str(doubtful[name]) for name in sets]
+        together = [str(sum(doubtful.values()))] if len(sets) > 1 else []
+        grid.add("puzzles with a second defensible answer", [*counts, *together], "dim")
     for reference in beside:
         values = [reference.answers.get(name) for name in sets]
         known = [value for value in values if value is not None]
