@@ -14,8 +14,9 @@ from .algebra import Algebra
 from .backends import get as get_backend
 from .backends.base import Backend, DeviceHandle, StoredMatrix
 from .codebook_labels import Cleanup, check_labels, label_names, warn_of_alike
+from .codebook_reads import Question, ask
 from .errors import CorruptFileError, DtypeError, ShapeError, UnknownNameError, VSAError
-from .validation import check_device, check_float, check_number, describe, make_generator, refuse_nan
+from .validation import check_device, check_float, check_kind, check_number, describe, make_generator, refuse_nan
 
 __all__ = ["Cleanup", "Codebook"]
 
@@ -53,10 +54,9 @@ class Codebook(nn.Module):
         unrelated: bool = True,
     ) -> None:
         super().__init__()
-        if not isinstance(algebra, Algebra):
-            raise DtypeError("Codebook", received=describe(algebra), expected="an algebra", hint="see vsa.get")
-        if backend is not None and not isinstance(backend, Backend):
-            raise DtypeError("Codebook", received=describe(backend), expected="a backend", hint="see vsa.backends.get")
+        check_kind("Codebook", algebra, Algebra, "an algebra", "see vsa.get")
+        if backend is not None:
+            check_kind("Codebook", backend, Backend, "a backend", "see vsa.backends.get")
         algebra.check_values("Codebook", atoms)
         if atoms.ndim < 2 or atoms.shape[-2] == 0:
             raise ShapeError("Codebook", received=f"atoms {describe(atoms)}", expected="(..., N, D), N at least 1")
@@ -96,9 +96,10 @@ class Codebook(nn.Module):
         Returns:
             The codebook.
         """
+        check_kind("Codebook.random", algebra, Algebra, "an algebra", "see vsa.get")
         source = make_generator("Codebook.random", generator, seed)
         names = label_names("Codebook.random", labels)
-        atoms = algebra.random(len(names), generator=source, dtype=dtype or algebra.compact_dtype)
+        atoms = algebra.random(len(names), generator=source, dtype=algebra.compact_dtype if dtype is None else dtype)
         return cls(algebra, atoms, labels=names, backend=backend, unrelated=False)
 
     @classmethod
@@ -134,6 +135,7 @@ class Codebook(nn.Module):
         Raises:
             VSAError: atoms coincide and ``allow_repeats`` is false.
         """
+        check_kind("Codebook.fractional_power", algebra, Algebra, "an algebra", "see vsa.get")
         names = label_names("Codebook.fractional_power", labels)
         if base is None:
             base = algebra.power_base(generator=make_generator("Codebook.fractional_power", generator, seed))
@@ -147,6 +149,8 @@ class Codebook(nn.Module):
                 expected=f"at most {period} atoms, else atom v + {period} equals atom v",
                 hint="use longer blocks (a larger dim or fewer blocks), or allow_repeats=True",
             )
+        if base.ndim != 1:
+            raise ShapeError("Codebook.fractional_power", received=f"a base {describe(base)}", expected="one vector")
         atoms = algebra.power(base, torch.arange(len(names), device=base.device))
         return cls(algebra, atoms, labels=names, backend=backend, unrelated=False)
 
@@ -161,7 +165,8 @@ class Codebook(nn.Module):
         Returns:
             (..., N); (..., *stack, N) for a stack.
         """
-        return self._affine(self.stored.matvec(self._query("similarity", x)))
+        asked = self._asked("similarity", x)
+        return asked.answer(self._affine(asked.products(asked.stored.matvec(asked.query))))
 
     def block_similarity(self, x: Tensor) -> Tensor:
         """Inner product of vectors with every atom, block by block (block codes).
@@ -172,7 +177,10 @@ class Codebook(nn.Module):
         Returns:
             (..., N, K).
         """
-        return self.stored.block_matvec(self._query("block_similarity", x))
+        asked = self._asked("block_similarity", x)
+        found = asked.stored.block_matvec(asked.query)
+        products = asked.products(found.flatten(-2))
+        return asked.answer(products.unflatten(-1, found.shape[-2:]))
 
     def linf_similarity(self, x: Tensor) -> Tensor:
         """The least block similarity: the L-infinity similarity to one-hot atoms (block codes).
@@ -183,10 +191,11 @@ class Codebook(nn.Module):
         Returns:
             (..., N).
         """
-        return self.stored.block_min(self._query("linf_similarity", x))
+        asked = self._asked("linf_similarity", x)
+        return asked.answer(asked.products(asked.stored.block_min(asked.query)))
 
     def superpose(self, weights: Tensor) -> Tensor:
-        """Weighted superposition of the atoms; a PMF over values becomes a vector.
+        """Weighted superposition of the atoms; a PMF over values becomes a vector. Where bundling is a vote, the same.
 
         Args:
             weights: (..., N); (..., *stack, N) for a stack.
@@ -195,7 +204,25 @@ class Codebook(nn.Module):
             (..., D), in the algebra's canonical form.
         """
         check_float("Codebook.superpose", weights, len(self))
-        return self.algebra.unembed(self.stored.rmatvec(weights))
+        if self.algebra.laws.linear:
+            return self.algebra.unembed(self.stored.rmatvec(weights))
+        return self._vote(weights)
+
+    def _vote(self, weights: Tensor) -> Tensor:
+        """The vote that ``bundle`` would take of the atoms."""
+        refuse_nan("Codebook.superpose", weights - weights)  # a vote would hide it
+        algebra, stored, weights = self.algebra, self.stored, arithmetic.widened(weights)
+        if arithmetic.all_equal(weights):
+            counted = torch.ones_like(weights)
+        else:
+            if algebra.settles:
+                settled = algebra._settled(stored.rmatvec(weights), arithmetic.vote_margin(weights))
+                if settled is not None:
+                    return settled
+            counted = arithmetic.integral_weights(weights)
+        tally = stored.rmatvec(counted)
+        # What a noisy backend answers is no integer.
+        return algebra._from_tally(tally.round() if algebra.settles else tally, counted.sum(-1))
 
     def topk(self, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """The k most similar atoms, most similar first, in bounded memory.
@@ -207,8 +234,9 @@ class Codebook(nn.Module):
         Returns:
             Similarities (..., k) and rows (..., k), int64.
         """
-        values, rows = self.stored.topk(self._query("topk", x), k)
-        return self._affine(values), rows
+        asked = self._asked("topk", x)
+        values, rows = asked.stored.topk(asked.query, k)
+        return asked.answer(self._affine(asked.products(values))), rows
 
     def cosine(self, x: Tensor) -> Tensor:
         """Cosine of the angle between embedded vectors and every atom: what long and short atoms are compared by.
@@ -219,13 +247,13 @@ class Codebook(nn.Module):
         Returns:
             (..., N); 0 for a vector of zeros.
         """
-        query, embedding = self._query("cosine", x), self.algebra.embedding
-        inner = (self.similarity(x) - embedding.offset) / embedding.scale
-        atoms = self.algebra._embed(self.atoms, inner.dtype)
-        sizes = (arithmetic.widened(part).norm(dim=-1) for part in (query.to(inner.dtype), atoms))
-        own, theirs = sizes
-        norms = own.unsqueeze(-1) * theirs
-        return torch.where(norms == 0, 0.0, inner / torch.where(norms == 0, 1.0, norms))
+        asked = self._asked("cosine", x)
+        query, size = arithmetic.sized(asked.query)
+        found = arithmetic.widened(asked.stored.matvec(query))
+        sizes = arithmetic.norms(self.algebra._embed(self.atoms, found.dtype)).squeeze(-1)
+        for norms in (size, sizes):
+            found = torch.where(norms == 0, 0.0, found / torch.where(norms == 0, 1.0, norms))
+        return asked.answer(found)
 
     def cleanup(
         self, x: Tensor, *, threshold: float | None = None, measure: Literal["similarity", "cosine"] = "similarity"
@@ -287,8 +315,13 @@ class Codebook(nn.Module):
             label: one label, which gives (..., D); a list of labels, or a slice or an integer tensor (N,) of rows,
                 which give (..., N, D).
         """
+        atoms = self._vectors()
         if isinstance(label, slice):
-            return self.atoms[..., label, :]
+            try:
+                rows = range(*label.indices(len(self)))
+            except (TypeError, ValueError):
+                raise DtypeError("Codebook", received=f"rows {label!r}"[:80], expected="a slice of integers") from None
+            return atoms[..., rows.start : rows.stop : rows.step, :] if rows.step > 0 else atoms[..., list(rows), :]
         if isinstance(label, Tensor):
             if label.ndim != 1 or label.is_floating_point() or label.is_complex() or label.dtype == torch.bool:
                 raise DtypeError("Codebook", received=f"rows {describe(label)}", expected="integers (N,), or a label")
@@ -298,10 +331,14 @@ class Codebook(nn.Module):
                     received=f"rows from {int(label.min())} to {int(label.max())}",
                     expected=f"rows from 0 to {len(self) - 1}",
                 )
-            return self.atoms.index_select(-2, label.to(self.atoms.device))
+            return atoms.index_select(-2, label.to(atoms.device))
         if isinstance(label, list):
-            return self.atoms[..., [self.row(one) for one in label], :]
-        return self.atoms[..., self.row(label), :]
+            return atoms[..., [self.row(one) for one in label], :]
+        return atoms[..., self.row(label), :]
+
+    def _vectors(self) -> Tensor:
+        """The atoms as they are handed out."""
+        return self.atoms
 
     def __len__(self) -> int:
         return int(self.atoms.shape[-2])
@@ -430,14 +467,15 @@ class Codebook(nn.Module):
 
     # ------------------------------------------------------------------ helpers
 
-    def _query(self, operation: str, x: Tensor) -> Tensor:
+    def _asked(self, operation: str, x: Tensor) -> Question:
         stored = self.stored
         self.algebra._check(operation, x)
         check_device("Codebook", operation, x, self.atoms)
         integers = stored.kind == "bipolar" and self.backend.exact and operation in ("similarity", "topk")
         if integers and not (x.is_floating_point() or x.is_complex()):
-            return self.algebra._embed(x, torch.int8)  # read as integers: exact, and faster where the processor can
-        return self.algebra._embed(x, stored.dtype)
+            # Read as integers: exact, and faster where the processor can.
+            return ask(stored, self.algebra._embed(x, torch.int8), x)
+        return ask(stored, self.algebra._embed(x, stored.dtype), x)
 
     def _affine(self, products: Tensor) -> Tensor:
         embedding = self.algebra.embedding

@@ -10,14 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
 from ..errors import DtypeError, ShapeError, UnsupportedError
-from ..validation import check_count, describe
+from ..validation import check_computable, check_count, describe
 from .device import DeviceHandle
 
 __all__ = ["Kind", "StoredMatrix", "all_of", "read_noise", "stands_for_many"]
@@ -68,6 +68,8 @@ def read_noise(generator: torch.Generator) -> Iterator[None]:
 class StoredMatrix(ABC):
     """Atoms that a backend holds: (*stack, N, E). Reads broadcast over leading axes in front of the stack axes.
 
+    ``exact`` says that reads are products and nothing else, so that a scaled argument gets the scaled answer.
+
     Args:
         stack: the leading axes of the atoms; one matrix each.
         count: N.
@@ -78,6 +80,8 @@ class StoredMatrix(ABC):
         dtype: the only float dtype it reads; None where it reads any.
         handle: the device state behind it.
     """
+
+    exact: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -260,10 +264,9 @@ class StoredMatrix(ABC):
             )
         return self.width // self.block_length
 
-    def _check(self, operation: str, x: object, width: int) -> tuple[int, ...]:
+    def _check(self, operation: str, x: Tensor, width: int) -> tuple[int, ...]:
         """Refuse what does not fit; return the leading axes."""
-        if not isinstance(x, Tensor):
-            raise DtypeError(operation, received=describe(x), expected="a tensor")
+        check_computable(operation, x)
         integer = x.dtype == torch.int8 and self.kind == "bipolar" and operation in ("matvec", "rmatvec", "topk")
         if not x.is_floating_point() and not integer:
             raise DtypeError(operation, received=describe(x), expected=f"a float tensor (..., {width})")
