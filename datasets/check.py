@@ -18,19 +18,22 @@ from .files.faults import Fault
 from .files.images import images_of
 from .files.manifest import broken, differing, is_ours, read_manifest
 from .files.read import read_with_faults
+from .judging.defensible import ambiguous
 from .judging.possible import faults as faults_of
 from .pixels.render import render
 
 __all__ = ["check", "main", "move_aside"]
 
 FAULTY = 1  # exit code where something is wrong
+_LISTED = 10  # numbers of puzzles in a line
 _CHUNK = 64  # puzzles whose pixels are held at a time
 
 USAGE = """python -m datasets.check DIR [pixels=true] [move_aside=true] [maxval=1000]
 
 Reads every puzzle of a folder (npz + xml, JSON or shards) or of a file and lists what is wrong: damage, answers that do
 not follow from their rules, files of different puzzles side by side, hashes that are not the manifest's, and with
-pixels, pictures that are not those of their labels.
+pixels, pictures that are not those of their labels. Puzzles with a second answer that can be defended are listed, too:
+that is no fault, some rules just fit the panels as well as those that were meant.
 
   pixels=false       leave pictures alone; other drawings than the published ones are no fault then
   move_aside=true    move the files that are named, with the other half of a pair, to DIR.aside
@@ -53,11 +56,16 @@ def check(path: str | PathLike[str], *, pixels: bool = True, maxval: int | None 
     Raises:
         VSAError: there is nothing at the path.
     """
-    path = Path(path)
+    sound, faults, _ = _judge(Path(path), pixels, maxval)
+    return sound, faults
+
+
+def _judge(path: Path, pixels: bool, maxval: int | None) -> tuple[int, list[Fault], dict[str, list[int]]]:
+    """As :func:`check`; and of every set the sound puzzles, by number, that have a second defensible answer."""
     sets, faults = read_with_faults(path, maxval=maxval)
     changed = _changed(path, {fault.path for fault in faults})
     faults += changed
-    sound = 0
+    sound, doubtful = 0, {}
     for name, arrays in sets.items():
         files = {fault.path for fault in changed}
         good = np.array([_place(path, name, arrays, i) not in files for i in range(len(arrays))])
@@ -69,7 +77,8 @@ def check(path: str | PathLike[str], *, pixels: bool = True, maxval: int | None 
                     Fault(place, CorruptFileError(f"check {place}, puzzle {arrays.index[i]}", received=words))
                 )
         sound += int(good.sum())
-    return sound, faults
+        doubtful[name] = arrays.index[good & ambiguous(arrays)].tolist()
+    return sound, faults, {name: numbers for name, numbers in doubtful.items() if numbers}
 
 
 def _changed(path: Path, known: set[Path]) -> list[Fault]:
@@ -183,12 +192,15 @@ def _run(given: list[str]) -> int:
     if len(paths) != 1:
         raise SettingsError("check puzzles", received=f"{len(paths)} folders", expected="one", hint="see --help")
     path = paths[0].resolve()
-    sound, faults = check(path, pixels=options["pixels"], maxval=options["maxval"])
+    sound, faults, doubtful = _judge(path, options["pixels"], options["maxval"])
     for fault in faults:
         say(str(fault.error))
     if options["move_aside"]:
         for place in move_aside(path, faults):
             say(f"moved to {str(place)!r}")
+    for name, numbers in doubtful.items():
+        listed = ", ".join(map(str, numbers[:_LISTED])) + (", ..." if len(numbers) > _LISTED else "")
+        say(f"{name}: {len(numbers)} have a second answer that can be defended, which is no fault: puzzles {listed}")
     say(f"{sound} puzzles are sound, {len(faults)} faults")
     return FAULTY if faults else 0
 

@@ -5,6 +5,8 @@ For tests of our own puzzles, and of anybody's files against the published gramm
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from ..arrays import CANDIDATES, GOVERNED, RULE_SLOTS, PuzzleArrays
@@ -16,7 +18,7 @@ from ..rules.consistency import panel_sets, panel_values
 from ..rules.domains import Bools, Domain, SlotSets, Values
 from .answer_faults import doubled, far, no_tree, repeated, unmarked
 
-__all__ = ["contradictions", "faults", "follows", "possible"]
+__all__ = ["contradictions", "entity_codes", "faults", "follows", "possible"]
 
 
 def possible(puzzles: PuzzleArrays) -> Bools:
@@ -167,7 +169,7 @@ def _moves(puzzles: PuzzleArrays, c: int) -> Bools:
     Entities are compared in their constant attributes and their Angle, which moves along.
     """
     arrays, n, columns = puzzles.components[c], puzzles.context, puzzles.columns
-    code = _entity_codes(puzzles, c)
+    code = _labelled_codes(puzzles, c)
     pairs = np.array([k for k in range(1, n) if k % columns])
     same = np.zeros((len(puzzles), CANDIDATES), dtype=np.bool_)
     for rule in puzzles.grammar:
@@ -183,17 +185,32 @@ def _moves(puzzles: PuzzleArrays, c: int) -> Bools:
     return same
 
 
-def _entity_codes(puzzles: PuzzleArrays, c: int) -> np.ndarray:
-    """int64 (N, P, S): an entity's constant attributes and Angle in one number; -1 where no entity is."""
+def _labelled_codes(puzzles: PuzzleArrays, c: int) -> np.ndarray:
+    """:func:`entity_codes` of the attributes that are constant by their labels."""
+    rules = puzzles.components[c].rules
+    kept = {attribute.name: declares(rules[:, k], "keeps_values") for k, attribute in enumerate(ENTITY_ATTRIBUTES, 1)}
+    return entity_codes(puzzles, c, kept)
+
+
+def entity_codes(puzzles: PuzzleArrays, c: int, kept: Mapping[str, Bools] | Sequence[str]) -> np.ndarray:
+    """What tells an entity apart, in one number: its attributes that stay, and its Angle, which moves along.
+
+    Args:
+        puzzles: N puzzles.
+        c: which component.
+        kept: the attributes that stay; or for each of them bool (N,), in which puzzles it does.
+
+    Returns:
+        int64 (N, P, S); -1 where no entity is.
+    """
     arrays = puzzles.components[c]
     code = np.zeros(arrays.exists.shape, dtype=np.int64)
     for name in ("Type", "Size", "Color", *(("Angle",) if puzzles.maxval is None else ())):
-        if name not in arrays.attributes:  # files may say nothing about angles
+        if name not in arrays.attributes or (name != "Angle" and name not in kept):  # files may not have angles
             continue
         levels = arrays.attributes[name].astype(np.int64)
-        if name in RULE_SLOTS:
-            constant = declares(arrays.rules[:, RULE_SLOTS.index(name)], "keeps_values")
-            levels = np.where(constant[:, None, None], levels, 0)
+        if name != "Angle" and isinstance(kept, Mapping):
+            levels = np.where(kept[name][:, None, None], levels, 0)
         code = code * ((puzzles.maxval or 10) + 1) + np.maximum(levels, 0)
     return np.where(arrays.exists, code, -1)
 
@@ -269,7 +286,7 @@ def _restless(puzzles: PuzzleArrays, c: int) -> Bools:
     full = puzzles.complete()
     arrays, columns = full.components[c], puzzles.columns
     keeps = keeps_entities(arrays.rules, arrays.governed)
-    code = _entity_codes(full, c).reshape(len(puzzles), columns, columns, -1)
+    code = _labelled_codes(full, c).reshape(len(puzzles), columns, columns, -1)
     ordered = np.sort(code, axis=-1)
     moved = (ordered != ordered[:, :, :1]).any(axis=(1, 2, 3))
     top = code.max(axis=-1, keepdims=True)

@@ -245,7 +245,7 @@ class CellStore:
         """
         content = {
             "marks": dict(marks),
-            "answers": result.metrics.answers.as_dict(),
+            **result.metrics.counts(),
             "rules": result.metrics.detail(),
             "described": list(result.described),
             "seconds": result.seconds,
@@ -270,7 +270,7 @@ class CellStore:
     @staticmethod
     def _result(path: Path, stored: Mapping[str, Any]) -> CellResult:
         try:
-            metrics = Metrics.from_json(stored["answers"], stored["rules"])
+            metrics = Metrics.from_json(stored, stored["rules"])
             described = tuple(map(str, stored["described"]))
             seconds, memory_mb = float(stored["seconds"]), float(stored["memory_mb"])
             return CellResult(metrics, described, seconds, memory_mb, stored.get("hardware"))

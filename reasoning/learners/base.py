@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,9 @@ from reasoning.arrays import stored_arrays
 from reasoning.scene import AttributeKey, Scene
 from vsa import StoredMatrix
 
-_EXPLAINED = 0.95  # confidence above which rules count as explaining the complete rows
+EXPLAINED = 0.95  # from which on a confidence counts as explaining the complete rows, and a panel as showing one value
+_ROUNDING = 1e-5  # of a score of one or above, in single precision
+_LIKELY = 0.5  # mass of "the entities differ" from which on they do
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,13 @@ class Prediction:
     def answers(self) -> Tensor:
         """long (B,): the chosen candidate."""
         return self.scores.argmax(-1)
+
+    @property
+    def best(self) -> Tensor:
+        """bool (B, 8): the candidates whose scores are the highest but for rounding; where they are several, they tie."""
+        highest = self.scores.amax(-1, keepdim=True)
+        slack = _ROUNDING * highest.abs().clamp(1.0, torch.finfo(highest.dtype).max)
+        return (self.scores >= highest - slack) | (self.scores == highest)
 
 
 def join(parts: Sequence[Prediction]) -> Prediction:
@@ -124,12 +133,40 @@ def constant_code(grammar: Iterable[str] = PUBLISHED) -> int:
     return next((rule.code for rule in rules_named(grammar) if rule.constant), UNKNOWN)
 
 
-def component_rules(prediction: Prediction, component: int, grammar: Iterable[str] = PUBLISHED) -> Mapping[str, Tensor]:
-    """Families of one component by rule slot, in the terms of RAVEN's grammar.
+def claim_constant(prediction: Prediction, scene: Scene, mixed: str, grammar: Iterable[str] = PUBLISHED) -> Prediction:
+    """Name the constant rule where a learner sees that none other can be at work.
 
-    In grids, entities of a panel may differ freely in an attribute, which the grammar calls Constant: so is named
-    there what no rule explains. Number and Position share one rule: that of Position if it explains the rows, since
-    it implies the numbers, else that of whichever is better explained.
+    In grids the entities of a panel may differ freely in an attribute, which RAVEN's grammar calls Constant: every
+    other rule gives a panel one value. A learner that means it claims it; nobody does so in its place.
+
+    Args:
+        prediction: of B puzzles.
+        scene: those puzzles.
+        mixed: how the scene shows entities that differ, as the learner asks for it (``Learner.mixed``): mass that is
+            "missing" says so itself; "shares" of values may be uncertainty as well, so rules must fail, too.
+        grammar: names of the rules that may be at work.
+
+    Returns:
+        The prediction with those families named.
+    """
+    families, grids = prediction.families.clone(), {key.component for key in scene.sets}
+    for column, key in enumerate(prediction.keys):
+        if key.component not in grids or key.name in ("Number", "Position"):
+            continue
+        context = scene.pmfs[key][:, : scene.context_panels]
+        if mixed == "missing":
+            free = ((1 - context.sum(-1)) > _LIKELY).any(-1)
+        else:
+            free = (context.amax(-1) < EXPLAINED).any(-1) & (prediction.confidence[:, column] < EXPLAINED)
+        families[:, column] = families[:, column].masked_fill(free, constant_code(grammar))
+    return replace(prediction, families=families)
+
+
+def component_rules(prediction: Prediction, component: int, grammar: Iterable[str] = PUBLISHED) -> Mapping[str, Tensor]:
+    """Families of one component by rule slot, in the terms of RAVEN's grammar; what is unknown stays so.
+
+    Number and Position share one rule: that of Position if it explains the rows, since it implies the numbers, else that
+    of whichever is better explained.
 
     Args:
         prediction: of B puzzles.
@@ -141,28 +178,23 @@ def component_rules(prediction: Prediction, component: int, grammar: Iterable[st
         Number and Position, "governed" -> int8 (B,) code into ``datasets.GOVERNED``.
     """
     columns = {key.name: index for index, key in enumerate(prediction.keys) if key.component == component}
-    constant = constant_code(grammar)
     result = {name: prediction.families[:, index] for name, index in columns.items()}
     if "Number" in result and "Position" in result:
         number, position = result.pop("Number"), result.pop("Position")
+        constant = constant_code(grammar)
         if prediction.governed is not None:
             governed = prediction.governed[:, component]
-            family = torch.where(governed == POSITION, position, number)
-            result["Number/Position"] = torch.where(governed == BOTH, torch.full_like(family, constant), family)
-            result["governed"] = governed
-            return result
-        for name in result:
-            free = prediction.confidence[:, columns[name]] < _EXPLAINED
-            result[name] = torch.where(free, torch.full_like(number, constant), result[name])
-        placed = prediction.confidence[:, columns["Position"]]
-        by_position = (placed > _EXPLAINED) | (placed > prediction.confidence[:, columns["Number"]])
-        family = torch.where(by_position, position, number)
-        governed = torch.where(by_position, POSITION, NUMBER).to(torch.int8)
-        # A constant position implies a constant number: one rule, governing both.
-        still = (position == constant) & (number == constant)
-        result["Number/Position"] = family
-        result["governed"] = torch.where(still, torch.full_like(governed, BOTH), governed)
+            family = torch.where(governed == NUMBER, number, position)
+        else:
+            placed = prediction.confidence[:, columns["Position"]]
+            by_position = (placed > EXPLAINED) | (placed > prediction.confidence[:, columns["Number"]])
+            family = torch.where(by_position, position, number)
+            # A constant position implies a constant number: one rule, governing both.
+            still = (position == constant) & (number == constant)
+            governed = torch.where(by_position, POSITION, NUMBER).to(torch.int8)
+            governed = torch.where(still, torch.full_like(governed, BOTH), governed)
+        result["Number/Position"], result["governed"] = family, governed
     return result
 
 
-__all__ = ["AttributeKey", "Learner", "Prediction", "component_rules"]
+__all__ = ["EXPLAINED", "AttributeKey", "Learner", "Prediction", "claim_constant", "component_rules", "join"]

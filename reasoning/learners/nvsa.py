@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from datasets.arrays import BOTH, NUMBER, POSITION, UNKNOWN
 from datasets.rules.base import PUBLISHED
-from reasoning.learners.base import Learner, Prediction, join
+from reasoning.learners.base import Learner, Prediction, claim_constant, join
 from reasoning.learners.registry import LEARNERS
 from reasoning.learners.vector_rules.abduction import Abduction, abduce, choose
 from reasoning.learners.vector_rules.codes import Names, Powers
@@ -40,7 +40,7 @@ _CHOICES = {
     "weighting": ("explained", "none"),
 }
 _ELEMENTS = 2**22  # probabilities of panels, over all attributes, that are worked on at a time
-_EXPLAINED = 0.5  # confidence below which no rule explains an attribute
+_FULL = 0.5  # confidence from which on an attribute of a grid counts fully in the answer
 _IMPOSSIBLE = -100.0  # log probability that stands for zero in a likelihood
 
 
@@ -102,7 +102,8 @@ class NVSA(Learner):
         widths = [value.shape[-1] for value in (*scene.pmfs.values(), *scene.sets.values())]
         piece = max(1, _ELEMENTS // (scene.panels * len(widths) * max(widths)))
         parts = [self._solve(scene[start : start + piece]) for start in range(0, max(len(scene), 1), piece)]
-        return parts[0] if len(parts) == 1 else join(parts)
+        prediction = parts[0] if len(parts) == 1 else join(parts)
+        return claim_constant(prediction, scene, self.mixed, dict.fromkeys(self.grammar.families))
 
     def expected(self, scene: Scene) -> dict[AttributeKey, Tensor]:
         # Where Number governs, all slots are equally likely occupied; where Position governs, the number follows.
@@ -217,10 +218,7 @@ class NVSA(Learner):
         index = found.log_probability.argmax(-1)
         confidence = found.confidence.gather(-1, index.unsqueeze(-1)).squeeze(-1)
         families = torch.tensor(self.grammar.codes, dtype=torch.int8, device=scene.device)[index]
-        # Entities may differ freely, which the grammar calls Constant: what no rule explains is named so.
-        free = _gridded(panels, scene.device) & (confidence < _EXPLAINED)
         constant = self.grammar.constant
-        families = torch.where(free, torch.full_like(families, constant), families)
         components = 1 + max(key.component for key in scene.keys)
         governed = torch.zeros(len(scene), components, dtype=torch.int8, device=scene.device)
         chosen = choose(found.log_probability, panels)
@@ -254,7 +252,7 @@ class NVSA(Learner):
             agreements.append(1 - slots.mean(-1).unsqueeze(1) / math.log(2))
         importance = share = weights.sum(-1)
         if self.weighting == "explained" and any(panels.gridded):
-            explained = ((found.within(weights) * found.confidence).sum(-1) / _EXPLAINED).clamp_max(1.0).square()
+            explained = ((found.within(weights) * found.confidence).sum(-1) / _FULL).clamp_max(1.0).square()
             importance = torch.where(_gridded(panels, importance.device), importance * explained, importance)
         # Of Number and Position, the one that does not govern says nothing about a candidate.
         agreement = 0.5 + share.detach().unsqueeze(-1) * (torch.cat(agreements, dim=1) - 0.5)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Metrics", "RuleKey", "RuleTally", "Tally", "observe", "total"]
 
+_COUNTS = ("answers", "tied", "unambiguous")  # the Tallies of Metrics
 _NOT_GOVERNED = -1  # an attribute whose rule governs nothing but itself
 
 
@@ -77,8 +78,8 @@ class RuleTally:
 
     Attributes:
         named: the rule named is the generator's.
-        consistent: the rule named is one that the eight context panels do not exclude. The generator's rule is one
-            of those, so ``named <= consistent``.
+        consistent: the rule named is one that the eight context panels do not exclude. A label that they exclude, as
+            files may have it, is named and yet not consistent.
         answers: the answer to the puzzle is right.
         total: puzzles with this rule.
         ambiguous: puzzles whose context panels more than one family of rules fits.
@@ -91,11 +92,9 @@ class RuleTally:
     ambiguous: int = 0
 
     def __post_init__(self) -> None:
-        parts = (self.answers, self.ambiguous)
-        if not (0 <= self.named <= self.consistent <= self.total and all(0 <= part <= self.total for part in parts)):
-            raise VSAError(
-                "RuleTally", received=str(self), expected="0 <= named <= consistent <= total >= answers, ambiguous >= 0"
-            )
+        parts = (self.named, self.consistent, self.answers, self.ambiguous)
+        if not all(0 <= part <= self.total for part in parts):
+            raise VSAError("RuleTally", received=str(self), expected="0 <= named, consistent, answers, ambiguous <= total")
 
     def __add__(self, other: RuleTally) -> RuleTally:
         return RuleTally(
@@ -118,16 +117,27 @@ class Metrics:
     Attributes:
         answers: right answers.
         rules: the detailed table.
+        tied: answers whose score another candidate has too, but for rounding: chance decided. Nothing of nothing where
+            nobody scores candidates.
+        unambiguous: right answers to the puzzles that have no second answer which can be defended.
     """
 
     answers: Tally = Tally()
     rules: Mapping[RuleKey, RuleTally] = field(default_factory=dict)
+    tied: Tally = Tally()
+    unambiguous: Tally = Tally()
 
     def __add__(self, other: Metrics) -> Metrics:
         rules = dict(self.rules)
         for key, tally in other.rules.items():
             rules[key] = rules.get(key, RuleTally()) + tally
-        return Metrics(self.answers + other.answers, rules)
+        tied, unambiguous = self.tied + other.tied, self.unambiguous + other.unambiguous
+        return Metrics(self.answers + other.answers, rules, tied, unambiguous)
+
+    @property
+    def ambiguous(self) -> int:
+        """Puzzles with a second answer that can be defended."""
+        return self.answers.total - self.unambiguous.total
 
     def by_slot(self) -> dict[str, RuleTally]:
         """Rules by Number/Position, Type, Size, Color: components and rules summed; absent attributes are absent."""
@@ -143,18 +153,22 @@ class Metrics:
             slot: {"correct": tally.named, "total": tally.total, "consistent": tally.consistent}
             for slot, tally in self.by_slot().items()
         }
-        return {"answers": self.answers.as_dict(), "rules": rules}
+        return {**self.counts(), "rules": rules}
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """The counts of answers: right, tied, right where one answer alone can be defended."""
+        return {name: getattr(self, name).as_dict() for name in _COUNTS}
 
     def detail(self) -> list[dict[str, Any]]:
         """The entry of ``rules.json``: one row per component, attribute and rule."""
         return [{**key._asdict(), **self.rules[key].as_dict()} for key in sorted(self.rules)]
 
     @staticmethod
-    def from_json(answers: Mapping[str, int], detail: Iterable[Mapping[str, Any]]) -> Metrics:
-        """Back from the forms of :meth:`results` (its ``answers``) and :meth:`detail`.
+    def from_json(counts: Mapping[str, Any], detail: Iterable[Mapping[str, Any]]) -> Metrics:
+        """Back from the forms of :meth:`counts` and :meth:`detail`.
 
         Args:
-            answers: ``{"correct": ..., "total": ...}``.
+            counts: ``{"answers": {"correct": ..., "total": ...}, ...}``; :meth:`results` has them, too.
             detail: rows of :meth:`detail`.
 
         Returns:
@@ -170,7 +184,8 @@ class Metrics:
                 )
                 for row in detail
             }
-            return Metrics(Tally(int(answers["correct"]), int(answers["total"])), rules)
+            tallies = {name: Tally(int(counts[name]["correct"]), int(counts[name]["total"])) for name in _COUNTS}
+            return Metrics(rules=rules, **tallies)
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptFileError("read metrics", received=f"{type(error).__name__}: {error}") from error
 
@@ -197,6 +212,7 @@ def observe(arrays: PuzzleArrays, prediction: Prediction) -> Metrics:
         ShapeError: puzzles and predictions differ in number.
     """
     from datasets.arrays import GOVERNED, NUMBER, RULE_SLOTS
+    from datasets.judging.defensible import ambiguous as ambiguous_puzzles
     from datasets.rules import rule_name
     from datasets.rules.consistency import consistent_families, consistent_in
     from reasoning.learners.base import component_rules
@@ -210,7 +226,7 @@ def observe(arrays: PuzzleArrays, prediction: Prediction) -> Metrics:
     rules: dict[RuleKey, RuleTally] = {}
     grammar = arrays.grammar
     codes = [rule.code for rule in grammar]
-    still = [rule.code for rule in grammar if RULE_SLOTS[0] in rule.governs]
+    still = [rule.code for rule in grammar if RULE_SLOTS[0] in rule.governs]  # these show on Position
     for number, component in enumerate(arrays.components):
         found = component_rules(prediction, number, [rule.name for rule in grammar])
         predicted = {slot: codes.cpu().numpy() for slot, codes in found.items()}
@@ -226,26 +242,25 @@ def observe(arrays: PuzzleArrays, prediction: Prediction) -> Metrics:
                 # A constant rule governs number and position alike, so what it is said to govern says nothing.
                 named &= np.isin(label, still) | (guessed == governed)
                 fits = np.where(
-                    guessed == NUMBER,
+                    (guessed == NUMBER) & ~np.isin(family, still),
                     _fits(possible["Number"], codes, family),
                     _fits(possible["Position"], codes, family),
                 )
             else:
                 governed, fits = np.full(len(arrays), _NOT_GOVERNED), _fits(possible[slot], codes, family)
-            # The generator's own rule fits by construction.
-            consistent = named | fits
             for code in np.unique(governed):
                 attribute = slot if code == _NOT_GOVERNED else GOVERNED[code]
                 for rule in np.unique(label[governed == code]):
                     chosen = (governed == code) & (label == rule)
                     rules[RuleKey(number, attribute, rule_name(int(rule)))] = RuleTally(
                         int(named[chosen].sum()),
-                        int(consistent[chosen].sum()),
+                        int(fits[chosen].sum()),
                         int(right[chosen].sum()),
                         int(chosen.sum()),
                         int(ambiguous[chosen].sum()),
                     )
-    return Metrics(Tally.of(right), rules)
+    tied = prediction.best.cpu().numpy().sum(axis=1) > 1
+    return Metrics(Tally.of(right), rules, Tally.of(tied), Tally.of(right[~ambiguous_puzzles(arrays)]))
 
 
 def _fits(possible: NDArray[np.bool_], codes: list[int], family: NDArray[np.int8]) -> NDArray[np.bool_]:

@@ -167,6 +167,9 @@ class AnswerSet:
 
     def compute(self) -> CellResult:
         """Right answers as the benchmark counts them; a language model names no rules."""
+        from datasets.judging.defensible import ambiguous
+
         marked = self.mark()
-        metrics = Metrics(Tally.of(np.array(marked.right, dtype=np.bool_)))
+        right = np.array(marked.right, dtype=np.bool_)
+        metrics = Metrics(Tally.of(right), unambiguous=Tally.of(right[~ambiguous(self.arrays)]))
         return CellResult(metrics, (marked.sentence(),), 0.0, 0.0)

@@ -92,14 +92,16 @@ def write_tables(out: Path, results: Runs, costs: Mapping[tuple[str, int], Mappi
     ]
     runs.write_json(out / "table.json", {"puzzles": sets, "runs": rows, "summary": entries})
 
-    header = ["model", "seed", *sets, report.AVERAGE]
+    more = {"tied": "tied", "unambiguous": "one defensible answer"}
+    header = ["model", "seed", *sets, report.AVERAGE, *(f"{name}, {words}" for words in more.values() for name in sets)]
     table: list[list[Any]] = []
     for (model, seed), part in results.items():
         values = [part[name].answers.percent if name in part else None for name in sets]
-        table.append([model, seed, *values, _average(part, sets)])
+        further = [getattr(part[name], kind).percent if name in part else None for kind in more for name in sets]
+        table.append([model, seed, *values, _average(part, sets), *further])
     for entry in entries:
         for kind in ("mean", "std"):
-            table.append([entry["model"], kind, *(entry[kind][name] for name in (*sets, report.AVERAGE))])
+            table.append([entry["model"], kind, *(entry[kind][name] for name in (*sets, report.AVERAGE)), *[None] * (len(more) * len(sets))])
     rounded = [[round(cell, 4) if isinstance(cell, float) else cell for cell in row] for row in table]
     write_whole(out / "table.csv", report.to_csv(header, rounded).encode())
 

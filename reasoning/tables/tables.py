@@ -127,13 +127,25 @@ def answers_table(
 
     Returns:
         A table with one line per model and the mean over the puzzle sets in the last column; where sets have long
-        names, with one line per set.
+        names, with one line per set. Where answers tie, or a second answer can be defended, further lines tell the
+        share of ties, the answers right where one alone can be defended, and how many puzzles are not of that kind.
     """
     sets = list(dict.fromkeys(name for row in rows.values() for name in row))
     lines: list[tuple[str, list[str], str | None]] = []
     for label, row in rows.items():
         values = [row[name].answers.percent if name in row else None for name in sets]
         lines.append((escape(label), _cells(values, len(sets) > 1), "green"))
+        for words, name, show in (
+            ("  of these tied, %", "tied", any(metrics.tied.correct for metrics in row.values())),
+            ("  one defensible answer", "unambiguous", any(metrics.ambiguous for metrics in row.values())),
+        ):
+            if show:
+                values = [getattr(row[name_of_set], name).percent if name_of_set in row else None for name_of_set in sets]
+                lines.append((words, _cells(values, len(sets) > 1), "dim"))
+    doubtful = {name: metrics.ambiguous for row in rows.values() for name, metrics in row.items()}
+    if any(doubtful.values()):
+        counts = [str(doubtful[name]) for name in sets]
+        lines.append(("puzzles with a second", counts + [str(sum(doubtful.values()))] * (len(sets) > 1), "dim"))
     for reference in beside:
         values = [reference.answers.get(name) for name in sets]
         if any(value is not None for value in values):

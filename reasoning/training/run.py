@@ -309,7 +309,7 @@ def read_metrics(folder: Path) -> dict[str, Metrics]:
 
     results, rules = runs.read_result(folder, "results.json"), runs.read_result(folder, "rules.json")
     try:
-        return {name: Metrics.from_json(entry["answers"], rules["puzzles"][name]) for name, entry in results.items()}
+        return {name: Metrics.from_json(entry, rules["puzzles"][name]) for name, entry in results.items()}
     except (KeyError, TypeError) as error:
         raise CorruptFileError(f"read the results in {folder}", received=f"no {error}") from error
 

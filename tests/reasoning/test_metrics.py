@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -11,7 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import datasets
+import datasets.puzzle
+import reasoning
+import reasoning.learners
 from datasets.arrays import BOTH, NUMBER, POSITION, RULE_NAMES, RULE_SLOTS, UNKNOWN
+from datasets.puzzle_arrays import arrays_of
 from datasets.rules import rule_code
 from datasets.rules.consistency import consistent_families
 from reasoning.learners.base import Prediction
@@ -25,8 +30,8 @@ tallies = st.integers(0, 50).flatmap(lambda n: st.builds(Tally, st.integers(0, n
 @st.composite
 def rule_tallies(draw):
     n = draw(st.integers(0, 50))
-    consistent = draw(st.integers(0, n))
-    return RuleTally(draw(st.integers(0, consistent)), consistent, draw(st.integers(0, n)), n, draw(st.integers(0, n)))
+    named, consistent, answers, ambiguous = (draw(st.integers(0, n)) for _ in range(4))
+    return RuleTally(named, consistent, answers, n, ambiguous)
 
 
 keys = st.builds(
@@ -35,7 +40,7 @@ keys = st.builds(
     st.sampled_from(["Type", "Size", "Color", "Number", "Position", "Number/Position"]),
     st.sampled_from(RULE_NAMES),
 )
-metrics = st.builds(Metrics, tallies, st.dictionaries(keys, rule_tallies(), max_size=6))
+metrics = st.builds(Metrics, tallies, st.dictionaries(keys, rule_tallies(), max_size=6), tallies, tallies)
 
 
 @given(metrics, metrics, metrics)
@@ -53,18 +58,19 @@ def test_merging_is_addition(a, b, c):
 @given(metrics)
 def test_json_round_trip(a):
     detail = json.loads(json.dumps(a.detail()))
-    assert Metrics.from_json(json.loads(json.dumps(a.answers.as_dict())), detail) == a
+    assert Metrics.from_json(json.loads(json.dumps(a.counts())), detail) == a
+    assert Metrics.from_json(a.results(), detail) == a
 
 
 @given(metrics)
 def test_results_schema(a):
     results = a.results()
-    assert list(results) == ["answers", "rules"]
-    assert set(results["answers"]) == {"correct", "total"}
+    assert list(results) == ["answers", "tied", "unambiguous", "rules"]
+    assert all(set(results[name]) == {"correct", "total"} for name in ("answers", "tied", "unambiguous"))
     assert set(results["rules"]) <= {"Type", "Size", "Color", "Number/Position"}
     for entry in results["rules"].values():
         assert set(entry) == {"correct", "total", "consistent"}
-        assert 0 <= entry["correct"] <= entry["consistent"] <= entry["total"]
+        assert 0 <= entry["correct"] <= entry["total"] >= entry["consistent"] >= 0
     assert sum(e["total"] for e in results["rules"].values()) == sum(t.total for t in a.rules.values())
 
 
@@ -80,15 +86,20 @@ def test_impossible_counts(values):
         Tally(*values)
 
 
-def test_named_beyond_consistent_is_impossible():
-    with pytest.raises(VSAError, match="named <= consistent"):
-        RuleTally(named=2, consistent=1, answers=0, total=3)
+@pytest.mark.parametrize("name", ["named", "consistent", "answers", "ambiguous"])
+def test_more_than_all_is_impossible(name):
+    with pytest.raises(VSAError, match=r"0 <= named, consistent, answers, ambiguous <= total"):
+        RuleTally(**{name: 4}, total=3)
 
 
 @pytest.mark.parametrize("answers", [{}, {"correct": 3, "total": 2}, {"correct": "x", "total": 2}])
 def test_corrupt_json(answers):
+    whole = Metrics().counts()
+    assert Metrics.from_json(whole, []) == Metrics()
     with pytest.raises(CorruptFileError, match="read metrics"):
-        Metrics.from_json(answers, [])
+        Metrics.from_json({**whole, "answers": answers}, [])
+    with pytest.raises(CorruptFileError, match="read metrics"):
+        Metrics.from_json({"answers": whole["answers"]}, [])
 
 
 def predict(arrays, family_of, answers, number_first=None):
@@ -216,3 +227,123 @@ def test_ambiguous_puzzles_are_counted():
     assert slots["Type"].ambiguous == 0
     assert 0.034 - 0.013 < slots["Size"].ambiguous / 2000 < 0.044 + 0.013  # three standard errors
     assert 0 < slots["Color"].ambiguous / 2000 < 0.013 + 0.007
+
+
+# -- nothing is credited that nobody said, over every learner --------------------------------------------------------
+
+GRIDS = ["center", "2x2", "3x3", "out_in_grid"]
+
+
+def said(arrays, prediction):
+    """Independently of ``observe``: how often a learner's own words are the labels of Type, Size and Color."""
+    result = dict.fromkeys(RULE_SLOTS[1:], 0)
+    for column, key in enumerate(prediction.keys):
+        if key.name in result:
+            label = arrays.components[key.component].rules[:, RULE_SLOTS.index(key.name)]
+            result[key.name] += int((prediction.families[:, column].numpy() == label).sum())
+    return result
+
+
+def speaking(prediction, family, confidence):
+    """The prediction of a learner that says the same of everything; that decides what is governed, and that does not."""
+    same = dataclasses.replace(
+        prediction,
+        families=torch.full_like(prediction.families, family),
+        confidence=torch.full_like(prediction.confidence, confidence),
+        governed=None,
+    )
+    components = 1 + max(key.component for key in prediction.keys)
+    for governed in (None, *range(3)):
+        codes = torch.full((len(prediction.scores), components), governed or 0, dtype=torch.int8)
+        yield dataclasses.replace(same, governed=None if governed is None else codes)
+
+
+@pytest.mark.parametrize("model", reasoning.learners.names())
+@pytest.mark.parametrize("constellation", GRIDS)
+def test_only_what_is_said_is_counted(model, constellation):
+    """The learner's own claims; one that names nothing, one that calls everything Constant, one that is always wrong."""
+    arrays = datasets.generate("iraven", constellation, n=60, seed=9)
+    prediction = reasoning.make_solver(model).solve(datasets.PuzzleBatch.of(arrays))
+    slots = observe(arrays, prediction).by_slot()
+    assert {name: slots[name].named for name in RULE_SLOTS[1:]} == said(arrays, prediction)
+    for confidence in (0.0, 0.5, 0.94, 1.0):
+        for silent in speaking(prediction, UNKNOWN, confidence):
+            assert all(tally.named == tally.consistent == 0 for tally in observe(arrays, silent).rules.values())
+        for constant in speaking(prediction, rule_code("Constant"), confidence):
+            for key, tally in observe(arrays, constant).rules.items():
+                assert tally.named == (tally.total if key.rule == "Constant" else 0)
+                assert tally.consistent == tally.total if key.rule == "Constant" else tally.consistent <= tally.ambiguous
+    wrong = (prediction.families + 1) % len(RULE_NAMES)
+    mistaken = observe(arrays, dataclasses.replace(prediction, families=wrong))
+    assert sum(tally.named for tally in mistaken.rules.values()) < sum(tally.named for tally in slots.values()) / 4
+
+
+def by_hand(sizes, candidates, rule="Progression", target=0):
+    """A center puzzle of which all but Size stays the same."""
+
+    def panel(size):
+        return datasets.puzzle.Panel(((datasets.puzzle.Entity(0, 3, size, 4, 0),),), (3,))
+
+    rules = ("Constant", "Constant", rule, "Constant")
+    governed = ("Number/Position", "Type", "Size", "Color")
+    made = datasets.Puzzle(
+        "iraven", "center_single", 3, tuple(map(panel, sizes)), tuple(map(panel, candidates)), target,
+        tuple(datasets.puzzle.RuleInstance(0, name, given) for name, given in zip(governed, rules, strict=True)),
+    )  # fmt: skip
+    return arrays_of(made)
+
+
+ONE = by_hand([0, 1, 2, 2, 3, 4, 3, 4], [5, 0, 1, 2, 3, 4, 0, 1])  # a step of one, and nothing else
+TWO = by_hand([1, 3, 5, 1, 3, 5, 0, 2], [4, 3, 0, 1, 2, 5, 0, 1])  # steps of two give 4, a sum 1 + 3 = 4 gives size 3
+FALSE = by_hand([0, 1, 2, 2, 3, 4, 3, 4], [5, 0, 1, 2, 3, 4, 0, 1], rule="Constant")  # a label that is no rule of it
+
+
+@pytest.mark.parametrize(
+    ("puzzle", "family", "named", "consistent", "ambiguous", "second"),
+    [
+        (ONE, "Progression", 1, 1, 0, 0),
+        (ONE, "Constant", 0, 0, 0, 0),
+        (ONE, None, 0, 0, 0, 0),
+        (TWO, "Progression", 1, 1, 1, 1),
+        (TWO, "Arithmetic", 0, 1, 1, 1),
+        (TWO, "Distribute_Three", 0, 0, 1, 1),
+        (FALSE, "Constant", 1, 0, 0, 0),
+        (FALSE, "Progression", 0, 1, 0, 0),
+    ],
+)
+def test_puzzles_by_hand(puzzle, family, named, consistent, ambiguous, second):
+    code = UNKNOWN if family is None else rule_code(family)
+    result = observe(puzzle, predict(puzzle, lambda c, name: [code if name == "Size" else 0], [0]))
+    size = result.by_slot()["Size"]
+    assert (size.named, size.consistent, size.ambiguous) == (named, consistent, ambiguous)
+    assert result.ambiguous == second
+    assert result.answers == Tally(1, 1) and result.unambiguous == Tally(1 - second, 1 - second)
+
+
+def test_numbers_alone_are_no_constant_rule():
+    """Entities that move keep their number: the grammar's Constant, of number and places, is excluded all the same."""
+    arrays = datasets.generate("iraven", "2x2", n=400, seed=3)
+    moving = arrays[np.flatnonzero(arrays.components[0].rules[:, 0] * (arrays.components[0].governed == POSITION) == 1)]
+    assert len(moving) > 20
+    result = observe(moving, predict(moving, lambda c, n: np.zeros(len(moving)), moving.target, np.ones(len(moving))))
+    assert result.by_slot()["Number/Position"].consistent == 0
+
+
+@pytest.mark.parametrize(
+    ("scores", "tied"),
+    [
+        ([1.0, 0, 0, 0, 0, 0, 0, 0], 0),
+        ([1.0, 1, 0, 0, 0, 0, 0, 0], 1),
+        ([1.0, 0.9999, 0, 0, 0, 0, 0, 0], 0),
+        ([300.0, 300.0001, 0, 0, 0, 0, 0, 0], 1),
+        ([-300.0, -300.0001, -400, -400, -400, -400, -400, -400], 1),
+        ([0.0] * 8, 1),
+        ([float("-inf")] * 8, 1),
+        ([float("inf")] + [0.0] * 7, 0),
+        ([1e-9, 0, 0, 0, 0, 0, 0, 0], 1),
+    ],
+)
+def test_ties(scores, tied):
+    prediction = dataclasses.replace(predict(ONE, lambda c, n: [0], [0]), scores=torch.tensor([scores]))
+    assert observe(ONE, prediction).tied == Tally(tied, 1)
+    assert prediction.best[0, prediction.answers[0]]
