@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +15,8 @@ import numpy as np
 
 from reasoning.evaluation.cells import CellResult, data_hash
 from reasoning.outcome.metrics import Metrics, Tally
+from reasoning.prompting.choices import choice
+from reasoning.prompting.number_lists import numbers
 from reasoning.prompting.text import Form, answer_values
 from reasoning.records import runs
 
@@ -25,67 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["AnswerSet", "Marked", "choice", "ids", "numbers"]
 
 _LISTED = 3  # ids in a sentence
-_MARK = re.compile(r"\banswer\b[\s*_:=]*(?:is\b)?[\s*_:=]*", re.IGNORECASE)
-_CHOICE = re.compile(
-    r"[\s*_`\"'$({\[\\#:=]*(?:boxed\{|text\{)*(?:(?:candidate|option|choice|panel|number)\b[\s*_`:#]*)?"
-    r"[(\[]?([1-8A-Ha-h])(?![0-9A-Za-z])(?!\.\d)(.*)",
-    re.IGNORECASE | re.DOTALL,
-)
-_AND = re.compile(r"[\s)\]*]*(?:or|and|/|,|&|\|)\s*[(\[]?[1-8A-Ha-h](?![0-9A-Za-z])", re.IGNORECASE)
-_NUMBER = re.compile(r"[+-]?\d{1,9}")
-_UNSURE = ("?", "-", "_", "none", "noise", "null", "n/a", "x", "*")
-
-
-def choice(text: str) -> int | None:
-    """The candidate that an answer in the discriminative form names.
-
-    Args:
-        text: free text; what stands behind the last "answer", else all of it, else its last line.
-
-    Returns:
-        0 to 7, for 1 to 8 or A to H; None: none, several, or nothing that could be understood.
-    """
-    for part in _parts(text):
-        found = _CHOICE.match(part)
-        if not found:
-            continue
-        sign, rest = found.group(1), found.group(2)
-        if _AND.match(rest) or (sign.islower() and re.search(r"\w", rest.partition("\n")[0])):
-            return None  # two of them, or an article ("a panel")
-        return int(sign) - 1 if sign.isdigit() else ord(sign.upper()) - ord("A")
-    return None
-
-
-def numbers(text: str, count: int) -> list[int | None] | None:
-    """The numbers that an answer in the predictive form gives.
-
-    Args:
-        text: free text; what stands behind the last "answer", else all of it, else its last line.
-        count: how many numbers are wanted.
-
-    Returns:
-        As many numbers, None for a place left open ("?"); None: not as many, or nothing that could be understood.
-    """
-    for part in _parts(text):
-        line = next((line for line in part.splitlines() if re.search(r"[\w?]", line)), "")
-        groups = re.findall(r"[(\[]([^()\[\]]*)[)\]]", line)
-        for words in map(_words, ([groups[0], " ".join(groups)] if groups else [line])):
-            if len(words) == count and all(_NUMBER.fullmatch(word) or word.lower() in _UNSURE for word in words):
-                return [int(word) if _NUMBER.fullmatch(word) else None for word in words]
-    return None
-
-
-def _words(text: str) -> list[str]:
-    return re.split(r"[\s,;/|]+", text.strip(" \t*`$.:=\"'"))
-
-
-def _parts(text: str) -> list[str]:
-    """Where an answer may stand: behind the mark; without one, the whole text or its last line."""
-    marks = list(_MARK.finditer(text))
-    if marks:
-        return [text[marks[-1].end() :]]
-    lines = [line for line in text.splitlines() if line.strip()]
-    return [line for line in lines[-1:] if len(line) <= 200]
 
 
 def ids(name: str, arrays: PuzzleArrays) -> list[str]:
