@@ -26,6 +26,7 @@ answers can be made again. Without that file the prompts tell nobody the answers
   dataset=iraven constellation=[center,left_right]
   form=discriminative                choose one of eight candidates; form=predictive: say the numbers
   dataset.confounders=10             properties without a rule
+  rules=true                         ask for the rules, too
   order=shuffled                     properties in another order in each puzzle
   perception.stress=published perception.p_left=0.51    values with probabilities
   out=FILE.jsonl overwrite=true      where to, and whether a file may be replaced

@@ -345,7 +345,7 @@ def test_vsa_works_with_torch_and_einops_alone() -> None:
 FLOORS = (
     "_rooms", "records", "arrays", "scene", "learners", "perception", "outcome", "solver", "setup", "tables",
     "training", "evaluation", "prompting", "page", "__init__", "benchmarking", "train", "benchmark",
-    "explain", "prompts",
+    "explain", "prompts", "language_models", "inspect_registry",
 )  # fmt: skip
 MOST = 16  # modules in a folder: a larger one asks for a room inside it
 LARGE = ("factorizers", "vsa")  # whose members all belong side by side

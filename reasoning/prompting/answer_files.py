@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reasoning.evaluation.cells import Evaluation
+from reasoning.prompting import inspect_logs
 from reasoning.prompting.answers import AnswerSet, ids
 from reasoning.prompting.files import PromptSettings, read_sidecar
 from reasoning.setup.settings import BenchmarkSettings, PerceptionSettings
@@ -69,6 +70,9 @@ def find_prompts(settings: BenchmarkSettings) -> Path:
         return Path(settings.prompts).expanduser()
     given = settings.answers or {}
     files = [given] if isinstance(given, str) else list(given.values())
+    logs = [Path(file).expanduser() for file in files if inspect_logs.is_log(Path(file))]
+    if logs:
+        return logs[0]
     found = sorted({path for file in files for path in Path(file).expanduser().parent.glob("*.settings.json")})
     if len(found) != 1:
         raise SettingsError(
@@ -110,17 +114,23 @@ def counts(sets: Sequence[Evaluation]) -> dict[str, dict[str, int]]:
         sets: those of :func:`answer_sets`.
 
     Returns:
-        puzzle set -> prompts, missing, unreadable.
+        puzzle set -> prompts; how many were understood, and right; missing; not understood.
     """
     marked = {part.name: part.mark() for part in sets if isinstance(part, AnswerSet)}
     return {
-        name: {"prompts": len(part.right), "missing": len(part.missing), "unreadable": len(part.unreadable)}
+        name: {
+            "prompts": len(part.right),
+            "understood": part.understood,
+            "right": sum(part.right),
+            "missing": len(part.missing),
+            "unreadable": len(part.unreadable),
+        }
         for name, part in marked.items()
     }
 
 
 def read_answers(path: Path, known: Sequence[str]) -> dict[str, str]:
-    """A file of answers: one JSON object a line, with ``id`` and ``answer``.
+    """A file of answers: one JSON object a line, with ``id`` and ``answer``; or a log of Inspect.
 
     Args:
         path: the file.
@@ -133,6 +143,8 @@ def read_answers(path: Path, known: Sequence[str]) -> dict[str, str]:
         SettingsError: no such file.
         CorruptFileError: a line that is no such object, an id that no prompt has, or two answers to one prompt.
     """
+    if inspect_logs.is_log(path):
+        return inspect_logs.answers(path, known)
     try:
         content = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:

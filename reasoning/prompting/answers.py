@@ -7,90 +7,60 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reasoning.evaluation.cells import CellResult, data_hash
-from reasoning.outcome.metrics import Metrics, Tally
+from reasoning.outcome.metrics import Metrics, RuleKey, RuleTally, Tally
+from reasoning.prompting.choices import choice
+from reasoning.prompting.named_rules import count_rules
+from reasoning.prompting.number_lists import numbers
 from reasoning.prompting.text import Form, answer_values
 from reasoning.records import runs
 
 if TYPE_CHECKING:
     from datasets.arrays import PuzzleArrays
 
-__all__ = ["AnswerSet", "Marked", "choice", "ids", "numbers"]
+__all__ = ["AnswerSet", "Marked", "agrees", "choice", "ids", "numbers", "read", "truths"]
 
 _LISTED = 3  # ids in a sentence
-_MARK = re.compile(r"\banswer\b[\s*_:=]*(?:is\b)?[\s*_:=]*", re.IGNORECASE)
-_CHOICE = re.compile(
-    r"[\s*_`\"'$({\[\\#:=]*(?:boxed\{|text\{)*(?:(?:candidate|option|choice|panel|number)\b[\s*_`:#]*)?"
-    r"[(\[]?([1-8A-Ha-h])(?![0-9A-Za-z])(?!\.\d)(.*)",
-    re.IGNORECASE | re.DOTALL,
-)
-_AND = re.compile(r"[\s)\]*]*(?:or|and|/|,|&|\|)\s*[(\[]?[1-8A-Ha-h](?![0-9A-Za-z])", re.IGNORECASE)
-_NUMBER = re.compile(r"[+-]?\d{1,9}")
-_UNSURE = ("?", "-", "_", "none", "noise", "null", "n/a", "x", "*")
-
-
-def choice(text: str) -> int | None:
-    """The candidate that an answer in the discriminative form names.
-
-    Args:
-        text: free text; what stands behind the last "answer", else all of it, else its last line.
-
-    Returns:
-        0 to 7, for 1 to 8 or A to H; None: none, several, or nothing that could be understood.
-    """
-    for part in _parts(text):
-        found = _CHOICE.match(part)
-        if not found:
-            continue
-        sign, rest = found.group(1), found.group(2)
-        if _AND.match(rest) or (sign.islower() and re.search(r"\w", rest.partition("\n")[0])):
-            return None  # two of them, or an article ("a panel")
-        return int(sign) - 1 if sign.isdigit() else ord(sign.upper()) - ord("A")
-    return None
-
-
-def numbers(text: str, count: int) -> list[int | None] | None:
-    """The numbers that an answer in the predictive form gives.
-
-    Args:
-        text: free text; what stands behind the last "answer", else all of it, else its last line.
-        count: how many numbers are wanted.
-
-    Returns:
-        As many numbers, None for a place left open ("?"); None: not as many, or nothing that could be understood.
-    """
-    for part in _parts(text):
-        line = next((line for line in part.splitlines() if re.search(r"[\w?]", line)), "")
-        groups = re.findall(r"[(\[]([^()\[\]]*)[)\]]", line)
-        for words in map(_words, ([groups[0], " ".join(groups)] if groups else [line])):
-            if len(words) == count and all(_NUMBER.fullmatch(word) or word.lower() in _UNSURE for word in words):
-                return [int(word) if _NUMBER.fullmatch(word) else None for word in words]
-    return None
-
-
-def _words(text: str) -> list[str]:
-    return re.split(r"[\s,;/|]+", text.strip(" \t*`$.:=\"'"))
-
-
-def _parts(text: str) -> list[str]:
-    """Where an answer may stand: behind the mark; without one, the whole text or its last line."""
-    marks = list(_MARK.finditer(text))
-    if marks:
-        return [text[marks[-1].end() :]]
-    lines = [line for line in text.splitlines() if line.strip()]
-    return [line for line in lines[-1:] if len(line) <= 200]
 
 
 def ids(name: str, arrays: PuzzleArrays) -> list[str]:
     """The ids of a set's prompts, in order."""
     return [f"{name}-{number}" for number in arrays.index]
+
+
+def read(text: str, form: Form, count: int) -> list[int | None] | None:
+    """What an answer says.
+
+    Args:
+        text: free text.
+        form: of the prompt.
+        count: of the numbers of a panel.
+
+    Returns:
+        The candidate (0 to 7) alone, or the numbers; None: not understood.
+    """
+    if form.form == "predictive":
+        return numbers(text, count)
+    chosen = choice(text)
+    return None if chosen is None else [chosen]
+
+
+def truths(arrays: PuzzleArrays, form: Form) -> list[list[int | None]]:
+    """What :func:`read` should find: the target, or the numbers of the panel, None where any will do."""
+    if form.form == "predictive":
+        return answer_values(arrays, form)
+    return [[int(target)] for target in arrays.target]
+
+
+def agrees(given: Sequence[int | None], truth: Sequence[int | None]) -> bool:
+    """Whether what was read is right."""
+    return all(want is None or want == got for want, got in zip(truth, given, strict=True))
 
 
 @dataclass(frozen=True)
@@ -107,10 +77,16 @@ class Marked:
     missing: tuple[str, ...]
     unreadable: tuple[str, ...]
 
+    @property
+    def understood(self) -> int:
+        """How many answers were."""
+        return len(self.right) - len(self.missing) - len(self.unreadable)
+
     def sentence(self) -> str:
         """What was and was not answered."""
-        total = len(self.right)
-        parts = [f"{total - len(self.missing) - len(self.unreadable)} of {total} answers understood"]
+        parts = [f"{self.understood} of {len(self.right)} answers understood"]
+        if 0 < self.understood < len(self.right):
+            parts[0] += f" ({sum(self.right)} of these right, {100 * sum(self.right) / self.understood:.1f} %)"
         for what, which in (("missing", self.missing), ("not understood", self.unreadable)):
             if which:
                 more = ", ..." if len(which) > _LISTED else ""
@@ -142,22 +118,17 @@ class AnswerSet:
             What is right, missing, unreadable. In the predictive form an answer is right when the numbers of all
             properties that follow a rule are.
         """
-        predictive = self.form.form == "predictive"
-        targets: list[list[int | None]] = [[int(target)] for target in self.arrays.target]
-        truths = answer_values(self.arrays, self.form) if predictive else targets
         right, missing, unreadable = [], [], []
-        for name, truth in zip(ids(self.name, self.arrays), truths, strict=True):
+        for name, truth in zip(ids(self.name, self.arrays), truths(self.arrays, self.form), strict=True):
             right.append(False)
             if name not in self.answers:
                 missing.append(name)
                 continue
-            text = self.answers[name]
-            chosen = None if predictive else choice(text)
-            given = numbers(text, len(truth)) if predictive else None if chosen is None else [chosen]
+            given = read(self.answers[name], self.form, len(truth))
             if given is None:
                 unreadable.append(name)
             else:
-                right[-1] = all(want is None or want == got for want, got in zip(truth, given, strict=True))
+                right[-1] = agrees(given, truth)
         return Marked(tuple(right), tuple(missing), tuple(unreadable))
 
     def marks(self) -> dict[str, str]:
@@ -166,10 +137,14 @@ class AnswerSet:
         return {"settings": settings, "code": runs.code_version(), "data": data_hash(self.arrays)}
 
     def compute(self) -> CellResult:
-        """Right answers as the benchmark counts them; a language model names no rules."""
+        """Right answers as the benchmark counts them, and rules where the prompts ask for them."""
         from datasets.judging.defensible import ambiguous
 
         marked = self.mark()
         right = np.array(marked.right, dtype=np.bool_)
-        metrics = Metrics(Tally.of(right), unambiguous=Tally.of(right[~ambiguous(self.arrays)]))
+        rules: Mapping[RuleKey, RuleTally] = {}
+        if self.form.rules:
+            texts = [self.answers.get(name) for name in ids(self.name, self.arrays)]
+            rules = count_rules(self.arrays, self.form, texts, marked.right)
+        metrics = Metrics(Tally.of(right), rules, unambiguous=Tally.of(right[~ambiguous(self.arrays)]))
         return CellResult(metrics, (marked.sentence(),), 0.0, 0.0)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reasoning.evaluation.cells import data_hash
+from reasoning.prompting import inspect_logs
 from reasoning.prompting.text import Form, prompts
 from reasoning.records import runs
 from reasoning.setup import build, schema
@@ -18,7 +20,7 @@ from vsa.errors import CorruptFileError, SettingsError
 if TYPE_CHECKING:
     from datasets.loaders import PuzzleDataset
 
-__all__ = ["PromptSettings", "export", "puzzle_sets", "read_sidecar", "sidecar"]
+__all__ = ["PromptSettings", "export", "puzzle_sets", "read_sidecar", "record_of", "sidecar"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class PromptSettings:
     form: str
     order: str
     digits: int
+    rules: bool = False
     out: str | None = None
     overwrite: bool = False
 
@@ -58,7 +61,7 @@ class PromptSettings:
                 hint="prompts hold the labels, exact or under stress",
             )
         options["stress_seed"] = options.pop("seed", self.seed)
-        supplied = {"form": self.form, "order": self.order, "digits": self.digits, "seed": self.seed}
+        supplied = {"form": self.form, "order": self.order, "digits": self.digits, "rules": self.rules, "seed": self.seed}
         return schema.call(Form, "perception", options, supplied, "prompts")
 
 
@@ -84,15 +87,27 @@ def export(settings: PromptSettings, out: Path) -> int:
         for prompt in prompts(name, puzzles.arrays, form):
             lines.append(json.dumps({"id": prompt.id, "form": form.form, "prompt": prompt.text}, ensure_ascii=False))
     runs.prepare_folder(out.parent)
-    content = {
+    with alone(out):
+        write_whole(out, "".join(f"{line}\n" for line in lines).encode())
+        runs.write_record(sidecar(out), record_of(settings, sets))
+    return len(lines)
+
+
+def record_of(settings: PromptSettings, sets: Mapping[str, PuzzleDataset]) -> dict[str, Any]:
+    """What lies beside prompts, so that their puzzles can be made again.
+
+    Args:
+        settings: of the prompts.
+        sets: those of :func:`puzzle_sets`.
+
+    Returns:
+        What :func:`read_sidecar` reads.
+    """
+    return {
         "settings": {**schema.plain(settings), "out": None, "overwrite": False},
         "sets": {name: {"puzzles": len(puzzles), "data": data_hash(puzzles.arrays)} for name, puzzles in sets.items()},
         "code": runs.code_version(),
     }
-    with alone(out):
-        write_whole(out, "".join(f"{line}\n" for line in lines).encode())
-        runs.write_record(sidecar(out), content)
-    return len(lines)
 
 
 def puzzle_sets(settings: PromptSettings) -> dict[str, PuzzleDataset]:
@@ -117,7 +132,7 @@ def read_sidecar(path: Path) -> tuple[PromptSettings, dict[str, PuzzleDataset]]:
     """The settings and puzzles of a file of prompts, made again.
 
     Args:
-        path: the prompts, or the settings themselves.
+        path: the prompts, or the settings themselves, or a log of Inspect.
 
     Returns:
         Settings, and puzzle set -> puzzles.
@@ -126,8 +141,11 @@ def read_sidecar(path: Path) -> tuple[PromptSettings, dict[str, PuzzleDataset]]:
         SettingsError: there is no such file, or its puzzles are others now.
         CorruptFileError: it is no settings of prompts.
     """
-    where = path if path.name.endswith(".settings.json") else sidecar(path)
-    content = runs.read_record(where)
+    if inspect_logs.is_log(path):
+        where, content = path, inspect_logs.record(path)
+    else:
+        where = path if path.name.endswith(".settings.json") else sidecar(path)
+        content = runs.read_record(where)
     asked, made = content.get("settings"), content.get("sets")
     if not isinstance(asked, dict) or not isinstance(made, dict):
         raise CorruptFileError(

@@ -23,7 +23,7 @@ from vsa.seeding import child_seed
 if TYPE_CHECKING:
     from datasets.arrays import PuzzleArrays
 
-__all__ = ["FORMS", "ORDERS", "Form", "Prompt", "answer_values", "prompts"]
+__all__ = ["FORMS", "ORDERS", "Form", "Prompt", "answer_values", "prompts", "written_places"]
 
 FORMS = ("predictive", "discriminative")
 ORDERS = ("given", "shuffled")
@@ -41,6 +41,15 @@ _DOUBT = (
 _CHOOSE = (
     "Exactly one candidate belongs in the hidden panel. Think as long as you like. Your last line must be the word "
     "answer, a colon and the number of that candidate, for example\nanswer: 8"
+)
+_SEVERAL = (
+    "More than one candidate can be defended, since more than one rule fits the panels that are shown. Choose the one that "
+    "you find most convincing. Think as long as you like. Your last line must be the word answer, a colon and the number "
+    "of that candidate, for example\nanswer: 8"
+)
+_RULES = (
+    "Name the rules, too: the line before the last must be the word rules, a colon and {count} names of rules, separated by "
+    "commas, {places}. The rules that there are: {names}. Write unknown where you find none{noise}."
 )
 _PREDICT = (
     "Which {count} numbers belong in the hidden panel? Think as long as you like. Your last line must be the word "
@@ -61,6 +70,7 @@ class Form:
         p_left: lowest probability that stress leaves at the centre value.
         stress_seed: of the uncertainty.
         digits: of probabilities, behind the point.
+        rules: whether the rules are asked for, too.
     """
 
     form: str = "discriminative"
@@ -71,6 +81,7 @@ class Form:
     p_left: float = 1.0
     stress_seed: int = 0
     digits: int = 2
+    rules: bool = False
 
     def __post_init__(self) -> None:
         for name, known in (("form", FORMS), ("order", ORDERS)):
@@ -174,6 +185,24 @@ def answer_values(arrays: PuzzleArrays, form: Form) -> list[list[int | None]]:
     return answers
 
 
+def written_places(arrays: PuzzleArrays, form: Form, item: int) -> list[tuple[int, str]]:
+    """What the rules of one puzzle are asked for, in order.
+
+    Args:
+        arrays: the puzzles.
+        form: how they are written.
+        item: which puzzle.
+
+    Returns:
+        Component and rule slot (or confounder); of a grid its filled places first.
+    """
+    return [
+        (c, name)
+        for c, names in enumerate(_order(arrays, form, item))
+        for name in (*(["Number/Position"] if arrays.components[c].slots > 1 else []), *names)
+    ]
+
+
 def _names(arrays: PuzzleArrays, form: Form) -> list[list[str]]:
     """Of each component the attributes that are written, in the given order."""
     from datasets.panels import attribute_keys
@@ -217,6 +246,11 @@ class _Written:
 
         self.arrays, self.form = arrays, form
         self.first = shown_panels(arrays.columns).start
+        self.several = np.zeros(len(arrays), dtype=np.bool_)
+        if form.form == "discriminative":
+            from datasets.judging.defensible import defensible
+
+            self.several = defensible(arrays).sum(axis=1) > 1
         self.pmfs = None
         if form.doubtful:
             from datasets.pmf import oracle_pmfs
@@ -235,7 +269,7 @@ class _Written:
         if self.form.form == "discriminative":
             lines = [f"{k}: {candidate}" for k, candidate in enumerate(candidates, start=1)]
             parts.append("\n".join(["Candidates for the hidden panel:", *lines]))
-        return "\n\n".join([*parts, self._question(order)])
+        return "\n\n".join([*parts, *self._rules(order), self._question(order, bool(self.several[item]))])
 
     def _preface(self, order: list[list[str]]) -> list[str]:
         arrays, names = self.arrays, [name for part in order for name in part]
@@ -260,9 +294,26 @@ class _Written:
             text.append(_DOUBT)
         return [" ".join(text)]
 
-    def _question(self, order: list[list[str]]) -> str:
+    def _rules(self, order: list[list[str]]) -> list[str]:
+        """What is asked about rules."""
+        if not self.form.rules:
+            return []
+        grids = [component.slots > 1 for component in self.arrays.components]
+        count = sum(map(len, order)) + sum(grids)
+        places = "one for each place of the list" + ("s, part after part" if len(order) > 1 else "")
+        if any(grids):
+            places += (
+                ", and in front of those of a grid one for its filled places, with the word number or position, as in "
+                "number progression"
+            )
+        noise = any(name.startswith("Confounder") for part in order for name in part)
+        names = ", ".join(rule.name.replace("_", " ").lower() for rule in self.arrays.grammar)
+        remark = ", and noise for a property that follows no rule" if noise else ""
+        return [_RULES.format(count=count, places=places, names=names, noise=remark)]
+
+    def _question(self, order: list[list[str]], several: bool) -> str:
         if self.form.form == "discriminative":
-            return _CHOOSE
+            return _SEVERAL if several else _CHOOSE
         names = [name for part in order for name in part]
         count, noise = len(names), any(name.startswith("Confounder") for name in names)
         example = ", ".join(f"n{k}" for k in range(1, count + 1)) if count <= 6 else f"n1, n2, ..., n{count}"
