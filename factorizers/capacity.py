@@ -9,11 +9,25 @@ from typing import Any
 
 import vsa
 from vsa import SettingsError, UnknownNameError
+from vsa.commands.files import taking_apart
 
 from . import FACTORIZERS
 
 __all__ = ["compose_settings", "main"]
 
+# What a cell is made of; what the files say of it is right already.
+_SHAPING = (
+    "factorizer",
+    "experiment",
+    "algebra",
+    "algebra_name",
+    "algebra_options",
+    "backend",
+    "dim",
+    "factors",
+    "size",
+)
+_SHAPING += ("blocks", "noise", "damage")
 MODULE_LINE = "python -m factorizers.capacity"
 
 USAGE = """python -m factorizers.capacity +factorizer=NAME [key=value ...]
@@ -26,7 +40,7 @@ certifies, iterations, time, and brute force beside it. A query is a product of 
   experiment=NAME                    a published setting, in conf/experiment; brings its factorizer
   algebra=map                        any registered algebra; the method's customary one unless named
   algebra.OPTION=VALUE               options of that algebra's constructor beside dim and blocks
-  dim=256 factors=3 size=[46,100,256] blocks=4 queries=1000 draws=10 seed=7
+  dim=256 factors=3 'size=[46,100,256]' blocks=4 queries=1000 draws=10 seed=7
   noise=0.1 damage=flips|gaussian|blocks|missing
   backend=NAME backend.KEY=VALUE     where codebooks are stored: a file of conf/backend; digital is exact
   backend.device.name=NAME backend.device.OPTION=VALUE   what simulated arrays consist of
@@ -34,6 +48,7 @@ certifies, iterations, time, and brute force beside it. A query is a product of 
   out=FILE.json plot=FILE.png overwrite=true
   --cfg                              print the settings and stop
   --debug                            tracebacks for mistakes too
+  --version                          print the version and stop
 
 Lists make a cell of every combination. An interrupted command goes on where it stopped. All settings are in
 conf/capacity.yaml."""
@@ -123,20 +138,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _run,
         arguments,
         USAGE,
-        settings=lambda overrides: compose_settings(overrides),
+        settings=_checked,
         members=("algebras", "backends", "factorizers"),
         after_interruption="with out=FILE.json the same command goes on where it stopped",
     )
 
 
-def _run(overrides: list[str]) -> None:
+def _checked(overrides: list[str]) -> dict[str, Any]:
+    """Settings for ``--cfg``, after trying out the cells that the user describes."""
+    from .wanted import check_settings
+
     settings = compose_settings(overrides)
+    checked = check_settings(settings)
+    vsa.executors.check(checked["executor"])
+    if any(key.partition(".")[0] in _SHAPING for key in vsa.commands.named_keys(overrides) if key != "factorizer"):
+        from . import measuring  # loads torch
+
+        measuring.checked_cells(settings)
+    return checked
+
+
+def _run(overrides: list[str]) -> None:
+    from .wanted import check_settings
+
+    settings = check_settings(compose_settings(overrides))
     from . import measuring, screen  # load torch
 
     results = measuring.run(settings)
-    screen.show(results)
-    if settings["plot"]:
-        screen.plot(results, Path(settings["plot"]))
+    with taking_apart(settings["out"] or "the results"):  # a line there may claim to be of these settings
+        screen.show(results)
+        if settings["plot"]:
+            screen.plot(results, Path(settings["plot"]))
     if settings["out"]:
         vsa.commands.say(f"results in {settings['out']}")
 

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from reasoning.setup import build, commands, schema, sweeps
+from reasoning.setup import build, commands, sweeps
 from reasoning.setup.restoring import adopt_rows, completed
 from reasoning.setup.settings import NO_DECODER, BenchmarkSettings
-from vsa.commands import named_keys
+from vsa.commands import named_keys, schema
 from vsa.errors import SettingsError
 from vsa.executors import check
 
@@ -17,7 +17,7 @@ __all__ = ["main", "parse", "parse_sweep"]
 
 MODULE = "reasoning.benchmark"
 USAGE = """python -m reasoning.benchmark +model=NAME [key=value ...]
-python -m reasoning.benchmark compare=[NAME,NAME] seeds=[0,1] out=DIR
+python -m reasoning.benchmark 'compare=[NAME,NAME]' 'seeds=[0,1]' out=DIR
 
 Evaluates a reasoner on all seven constellations (2,000 generated test puzzles each), or on your files, and writes
 results.json, rules.json and run.json.
@@ -27,18 +27,19 @@ results.json, rules.json and run.json.
   model.mode=programmed              learned, programmed, programmed_then_learned, pretrained
   dataset=iraven dataset.n=2000 constellation=all
   dataset=files dataset.path=DIR     a tree of npz + xml, or a folder of JSON files; every puzzle
-  compare=[NAME,NAME] seeds=[0,1]    several models and seeds: out/NAME/SEED/results.json, out/table.{json,csv,tex};
+  'compare=[NAME,NAME]' 'seeds=[0,1]' several models and seeds: out/NAME/SEED/results.json, out/table.{json,csv,tex};
                                      arlc-programmed names the mode, too
   answers=FILE.jsonl                 a language model's answers to python -m reasoning.prompts; with compare, beside it:
-  answers={NAME:FILE} prompts=FILE   several, and the prompts where they do not lie beside the answers
-  decoder=[none,codebook,factorizer] answers decoded from predicted product vectors: out/NAME-DECODER/SEED
-  backend.age_seconds='[1,86400]'    a sweep: lists for single values of model, backend, perception, algebra,
+  'answers={NAME:FILE}' prompts=FILE several, and the prompts where they do not lie beside the answers
+  'decoder=[none,codebook,factorizer]' answers decoded from predicted product vectors: out/NAME-DECODER/SEED
+  'backend.age_seconds=[1,86400]'    a sweep: lists for single values of model, backend, perception, algebra,
                                      dataset and their settings: out/NAME-age_seconds=1/SEED, one table, one plot
   executor=processes workers=2       cells side by side
   plot=FILE.png                      answers and rules as a picture
   out=DIR overwrite=true             where results go, and whether others may be replaced
   --cfg                              print the settings and stop
   --debug                            tracebacks for mistakes too
+  --version                          print the version and stop
 
 Every setting is in conf/benchmark.yaml and the folders beside it."""
 
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, 2 for a mistake of the user, 130 when interrupted.
     """
-    return commands.run_command(_run, arguments, USAGE, _shown)
+    return commands.run_command(_run, arguments, USAGE, _checked)
 
 
 def _run(overrides: list[str]) -> None:
@@ -62,9 +63,15 @@ def _run(overrides: list[str]) -> None:
     benchmarking.begin(asked, overrides)
 
 
-def _shown(overrides: list[str]) -> dict[str, Any]:
-    """The settings, with all values of what is swept."""
+def _checked(overrides: list[str]) -> dict[str, Any]:
+    """Settings for ``--cfg``, with all values of what is swept, after trying out what the user says of their parts."""
     asked = parse_sweep(overrides)
+    for point, settings in asked:
+        if commands.names_options(point.arguments) and settings.answers is None:
+            from reasoning.setup import jobs
+
+            for job in jobs.make_jobs(settings, point.arguments):
+                job.recipe(build.layout(settings.dataset, settings.constellation)).solver()
     shown: dict[str, Any] = schema.plain(asked[0][1])
     for key in asked[0][0].values:
         *sections, name = key.split(".")

@@ -172,11 +172,12 @@ def marked(form: str, rules: bool) -> Scorer:
         if rules:
             wanted = [Named(*label) for label in about["rules"]]
             found = read_rules(text, len(wanted), about["names"]) or [None] * len(wanted)
-            pairs = [(one, label) for one, label in zip(found, wanted, strict=True) if label.code in about["names"].values()]
+            pairs = [
+                (one, label) for one, label in zip(found, wanted, strict=True) if label.code in about["names"].values()
+            ]
             detail[ASKED] = len(pairs)
             detail[NAMED] = sum(one is not None and right(one, label, about["still"]) for one, label in pairs)
         shown = None if given is None else str(given[0] + 1 if form != "predictive" and given[0] is not None else given)
         return Score(value=value, answer=shown, metadata=detail)
 
     return score
-

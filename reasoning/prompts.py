@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reasoning.prompting.files import PromptSettings, export, sidecar
-from reasoning.setup import build, commands, schema
-from vsa.commands import screen
+from reasoning.setup import build, commands
+from vsa.commands import schema, screen
 from vsa.errors import SettingsError
 
 __all__ = ["main", "parse"]
@@ -23,7 +23,7 @@ Writes puzzles as text, one JSON object a line with id, form and prompt, and FIL
 answers can be made again. Without that file the prompts tell nobody the answers.
 
   dataset=iraven_x dataset.n=200 dataset.columns=10 dataset.maxval=1000
-  dataset=iraven constellation=[center,left_right]
+  dataset=iraven 'constellation=[center,left_right]'
   form=discriminative                choose one of eight candidates; form=predictive: say the numbers
   dataset.confounders=10             properties without a rule
   rules=true                         ask for the rules, too
@@ -32,6 +32,7 @@ answers can be made again. Without that file the prompts tell nobody the answers
   out=FILE.jsonl overwrite=true      where to, and whether a file may be replaced
   --cfg                              print the settings and stop
   --debug                            tracebacks for mistakes too
+  --version                          print the version and stop
 
 Answers, one JSON object a line with id and answer, are scored by
   python -m reasoning.benchmark answers=ANSWERS.jsonl prompts=FILE.jsonl out=DIR

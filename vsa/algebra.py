@@ -281,7 +281,9 @@ class Algebra(Operations):
         if not isinstance(exponents, Tensor):
             validation.check_number(f"{self.name} power", "exponents", exponents)
             if isinstance(exponents, int) and abs(exponents) >= _FAR:
-                raise VSAError(f"{self.name} power", received="an exponent of more than 62 bits", expected="a smaller one")
+                raise VSAError(
+                    f"{self.name} power", received="an exponent of more than 62 bits", expected="a smaller one"
+                )
             inexact = base.is_floating_point() or base.is_complex()
             wide = torch.float64 if inexact and isinstance(exponents, float) else None
             exponents = torch.as_tensor(exponents, dtype=wide, device=base.device)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vsa.errors import CorruptFileError, ShapeError, VSAError
+from vsa.commands.files import taking_apart
+from vsa.errors import ShapeError, VSAError
 
 if TYPE_CHECKING:
     from datasets.arrays import PuzzleArrays
@@ -184,7 +185,7 @@ class Metrics:
         Raises:
             CorruptFileError: a field is missing or impossible.
         """
-        try:
+        with taking_apart("metrics"):
             rules = {
                 RuleKey(int(row["component"]), str(row["attribute"]), str(row["rule"])): RuleTally(
                     *(int(row[name]) for name in RuleTally.__dataclass_fields__)
@@ -193,8 +194,6 @@ class Metrics:
             }
             tallies = {name: Tally(int(counts[name]["correct"]), int(counts[name]["total"])) for name in _COUNTS}
             return Metrics(rules=rules, **tallies)
-        except (KeyError, TypeError, ValueError) as error:
-            raise CorruptFileError("read metrics", received=f"{type(error).__name__}: {error}") from error
 
 
 def total(parts: Iterable[Metrics]) -> Metrics:

@@ -65,7 +65,10 @@ _OTHER = (
     rf"(?:possibly|maybe|perhaps|also|even|less likely|alternatively|else)?[\s,]*(?:{_NOUN}\s*)?[(\[\"'*]*"
     rf"(?:[1-8](?![\w.]*\w)|[A-H](?!\w)(?=\s*(?:$|\n|[.,;)!?\]]|or\b|and\b))|(?:{_COUNTED})\b(?=\s*(?:$|[.,;)!?])))"
 )
-_ALSO = re.compile(rf"[\s)\]}}*_`\"'$]*(?:or|and|to|through|oder|ou|o|y|und|et|e|или|и|或|和|と|,|/|&|\||-|–|—|;|\.\.+)\s*{_OTHER}", re.IGNORECASE)
+_ALSO = re.compile(
+    rf"[\s)\]}}*_`\"'$]*(?:or|and|to|through|oder|ou|o|y|und|et|e|или|и|或|和|と|,|/|&|\||-|–|—|;|\.\.+)\s*{_OTHER}",
+    re.IGNORECASE,
+)
 _ALSO_UPPER = re.compile(r"[\s)\]}*_`\"'$]*[,/&|;\s]\s*[(\[]?[A-H](?=[\s)\].]*(?:$|\n|,|or\b|and\b))")
 _OR = re.compile(rf"\b(?:or|oder|ou|или|或)\b[^.\n]*?{_OTHER}", re.IGNORECASE)
 _TWO = re.compile(r"[\s)\]*]*\s[(\[]?[1-8](?![\w.]*\w)(?!\s*(?:of|out)\b)")
@@ -92,7 +95,9 @@ _RIGHT = re.compile(
     r"|belongs\b|must belong|wins\b|it is\b)",
     re.IGNORECASE,
 )
-_FITS = re.compile(r"^[\s*_`)]*(?:\w+ly\s+|alone\s+|also\s+)?(?:fits|matches|completes|satisfies|works|follows|obeys)\b", re.IGNORECASE)
+_FITS = re.compile(
+    r"^[\s*_`)]*(?:\w+ly\s+|alone\s+|also\s+)?(?:fits|matches|completes|satisfies|works|follows|obeys)\b", re.IGNORECASE
+)
 _WHOLLY = re.compile(
     r"\b(?:only|alone|all|every|perfectly|exactly|(?:hidden|missing) panel|the (?:matrix|table|pattern|puzzle|third row|last row)|each (?:rule|property)|everything)\b",
     re.IGNORECASE,
@@ -148,7 +153,10 @@ def _named(found: re.Match[str], content: str) -> int | None:
     """A candidate at the head of a statement, unless what follows makes it none."""
     sign, rest = found.group("turned") or found.group("sign"), content[found.end() :]
     sentence = re.split(r"[.!;](?=\s)|\n", rest)[0]
-    if not (found.group("turned") or (_WORD_ENDS if len(sign) > 3 or sign.lower() in ("one", "two", "six") else _FOLLOWS).match(rest)):
+    if not (
+        found.group("turned")
+        or (_WORD_ENDS if len(sign) > 3 or sign.lower() in ("one", "two", "six") else _FOLLOWS).match(rest)
+    ):
         return None
     rest = re.sub(rf"^[\s*_`]*[(\[]{_number(sign) + 1}[)\]]", "", rest)  # "five (5)"
     if sign in "Aabcdefgh" and not found.group("noun") and _ARTICLE.match(rest):
@@ -158,12 +166,20 @@ def _named(found: re.Match[str], content: str) -> int | None:
     listed = rest.lstrip(" )]*_`").startswith((",", ":", "(", "=", "-")) and _TUPLE.match(rest.lstrip(" )]*_`,:=-"))
     if not listed and (_ALSO.match(rest) or _ALSO_UPPER.match(rest) or _TWO.match(rest)):
         return None  # two of them
-    if found.group("noun") is None and content[: found.start("sign")].count("(") > 0 and re.match(r"\s*,\s*\??[\d?]", rest):
+    if (
+        found.group("noun") is None
+        and content[: found.start("sign")].count("(") > 0
+        and re.match(r"\s*,\s*\??[\d?]", rest)
+    ):
         return None  # the panel itself
     rejected = re.split(r"\bnot\b|\brather than\b|\binstead of\b|\bunlike\b|\(", sentence)[0]
     if _OR.search(rejected) or _OR.search(sentence) or DOUBT.search(sentence) or re.match(r"[\s*)]*\?", rest):
         return None
-    if re.match(r"[\s*_`)]*(?:,\s*which\s+)?(?:is|was)\s+(?:\w+\s+)?(?:wrong|incorrect|not|ruled out|tempting|false)\b", rest, re.IGNORECASE):
+    if re.match(
+        r"[\s*_`)]*(?:,\s*which\s+)?(?:is|was)\s+(?:\w+\s+)?(?:wrong|incorrect|not|ruled out|tempting|false)\b",
+        rest,
+        re.IGNORECASE,
+    ):
         return None
     return _number(sign)
 
@@ -191,7 +207,9 @@ def _claims(sentence: str, start: int, text: str) -> Iterator[Statement[int]]:
         following = segments[k + 1][1] if k + 1 < len(segments) else ""
         if opening in _SETS_ASIDE or REJECTED.search(segment) or REFUSAL.search(segment):
             continue
-        if following == "not" and re.search(r"\b(?:does|do|is|can|could|would|will|should|has|was|did)\s*$", segment, re.IGNORECASE):
+        if following == "not" and re.search(
+            r"\b(?:does|do|is|can|could|would|will|should|has|was|did)\s*$", segment, re.IGNORECASE
+        ):
             continue
         pick = _PICK.search(segment)
         within = [pick] if pick else list(_MENTION.finditer(segment))
@@ -203,7 +221,9 @@ def _claims(sentence: str, start: int, text: str) -> Iterator[Statement[int]]:
         if re.match(r"\s*(?:or|/|&|-)\s*[(]?[1-8A-H]\b", after) or (following == "and" and _bare_sign(segments, k)):
             continue
         rest = after + sentence[place + len(segment) :]
-        concluded = opening in _CONCLUDES or any(one[1] in _CONCLUDES and not one[2].strip() for one in segments[k - 1 : k])
+        concluded = opening in _CONCLUDES or any(
+            one[1] in _CONCLUDES and not one[2].strip() for one in segments[k - 1 : k]
+        )
         strong = (
             pick is not None
             or _BEFORE.search(before)
@@ -218,7 +238,13 @@ def _claims(sentence: str, start: int, text: str) -> Iterator[Statement[int]]:
 
 
 def _is_final(sentence: str) -> bool:
-    return bool(re.search(r"\b(?:final(?:ly)?|in conclusion|therefore|hence|thus|consequently|overall|ultimately)\b", sentence, re.IGNORECASE))
+    return bool(
+        re.search(
+            r"\b(?:final(?:ly)?|in conclusion|therefore|hence|thus|consequently|overall|ultimately)\b",
+            sentence,
+            re.IGNORECASE,
+        )
+    )
 
 
 def _bare_sign(segments: list[tuple[int, str, str]], k: int) -> bool:
@@ -241,13 +267,22 @@ def _alone(sentence: str, start: int, text: str) -> Statement[int] | None:
     if found is None or len(sentence) > 80 or "=" in sentence or ">" in sentence[: found.start("sign")]:
         return None
     before, rest = sentence[: found.end()], sentence[found.end() :]
-    if not re.fullmatch(r"[\s).\]*_`\"'$}\\!>]*(?:(?:candidate|option|choice|one|panel)\b)?(?:,? (?:i think|i believe|i'd say|probably|definitely|clearly|please|of course|final answer))?[\s).\]*_`\"'$}\\!>]*", rest, re.IGNORECASE):
+    if not re.fullmatch(
+        r"[\s).\]*_`\"'$}\\!>]*(?:(?:candidate|option|choice|one|panel)\b)?(?:,? (?:i think|i believe|i'd say|probably|definitely|clearly|please|of course|final answer))?[\s).\]*_`\"'$}\\!>]*",
+        rest,
+        re.IGNORECASE,
+    ):
         return None
     sign = found.group("turned") or found.group("sign")
     line_start = text.rfind("\n", 0, start) + 1
     line = text[line_start : (text + "\n").index("\n", start + len(sentence.rstrip("\n")))].strip()
     plain = found.group("noun") is None
-    if plain and re.search(r"\b(?:it|this|that)(?:'s| is| must| has| would)", before, re.IGNORECASE) and sign.lower() not in "bcdefgh" and not found.group("turned"):
+    if (
+        plain
+        and re.search(r"\b(?:it|this|that)(?:'s| is| must| has| would)", before, re.IGNORECASE)
+        and sign.lower() not in "bcdefgh"
+        and not found.group("turned")
+    ):
         return None  # "so it must be 5" speaks of a value
     whole = line == sentence.strip()
     if not whole and plain and text[line_start:start].strip(" *_#>-") == "" and re.match(r"[)\]]*\.", rest):
@@ -255,7 +290,18 @@ def _alone(sentence: str, start: int, text: str) -> Statement[int] | None:
     if sign in "Aa" and plain and not whole:
         return None
     edge = not text[:start].strip() or not text[start + len(sentence) :].strip()
-    if plain and not edge and re.search(r"[.)]\s*$", sentence) and not re.search(r"[(\[]", sentence) and sign.isdigit() and whole:
+    if (
+        plain
+        and not edge
+        and re.search(r"[.)]\s*$", sentence)
+        and not re.search(r"[(\[]", sentence)
+        and sign.isdigit()
+        and whole
+    ):
         return None  # the number of a list
     value = _named(found, sentence)
-    return None if value is None else Statement(start, start + len(sentence), Rank.CLAIM if edge or not plain else Rank.WEAK, value)
+    return (
+        None
+        if value is None
+        else Statement(start, start + len(sentence), Rank.CLAIM if edge or not plain else Rank.WEAK, value)
+    )

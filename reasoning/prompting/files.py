@@ -12,9 +12,9 @@ from reasoning.evaluation.cells import data_hash
 from reasoning.prompting import inspect_logs
 from reasoning.prompting.text import Form, prompts
 from reasoning.records import runs
-from reasoning.setup import build, schema
+from reasoning.setup import build
 from reasoning.setup.settings import DatasetSettings, Named
-from vsa.commands import alone, write_whole
+from vsa.commands import alone, schema, write_whole
 from vsa.errors import CorruptFileError, SettingsError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ __all__ = ["PromptSettings", "export", "puzzle_sets", "read_sidecar", "record_of
 class PromptSettings:
     """``python -m reasoning.prompts``."""
 
-    seed: int  # puzzles, order and stress descend from it
+    seed: schema.Seed  # puzzles, order and stress descend from it
     dataset: DatasetSettings
     perception: Named
     constellation: str | tuple[str, ...]
@@ -61,7 +61,13 @@ class PromptSettings:
                 hint="prompts hold the labels, exact or under stress",
             )
         options["stress_seed"] = options.pop("seed", self.seed)
-        supplied = {"form": self.form, "order": self.order, "digits": self.digits, "rules": self.rules, "seed": self.seed}
+        supplied = {
+            "form": self.form,
+            "order": self.order,
+            "digits": self.digits,
+            "rules": self.rules,
+            "seed": self.seed,
+        }
         return schema.call(Form, "perception", options, supplied, "prompts")
 
 

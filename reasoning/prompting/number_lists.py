@@ -16,7 +16,9 @@ _NAMED = re.compile(r"[A-Za-z]\w{0,20}\s*[=:]\s*")  # "n1 = 5"
 _UNSURE = ("?", "-", "_", "none", "noise", "null", "n/a", "x", "*")
 _GROUP = re.compile(r"[(\[{<]([^()\[\]{}<>\n]*)[)\]}>]")
 _WORD = r"(?:[+-]?\d{1,9}(?:\.0{1,9})?|\?)"
-_LISTED = re.compile(rf"[\s*_`\"'$\\:=]*((?:{_WORD}[\s,;/|]+(?:and\s+)?)+{_WORD})(?![\w%]|\.\d|\s*[-+*/]\s*\d|[\s,;]+\d)")
+_LISTED = re.compile(
+    rf"[\s*_`\"'$\\:=]*((?:{_WORD}[\s,;/|]+(?:and\s+)?)+{_WORD})(?![\w%]|\.\d|\s*[-+*/]\s*\d|[\s,;]+\d)"
+)
 _JOINED = re.compile(r"[\s/,;|&*_`$]*(?:and)?[\s/,;|&*_`$]*")
 
 
@@ -63,7 +65,9 @@ def _read(content: str, count: int) -> Values | None:
     if whole is not None and len(joined) > 1:
         return whole
     found = [(group, value) for group in groups if (value := _values(group.group(1), count)) is not None]
-    if not found or len({value for _, value in found}) > 1 and not _set_aside(line, found[0][0].end(), found[1][0].start()):
+    if not found or (
+        len({value for _, value in found}) > 1 and not _set_aside(line, found[0][0].end(), found[1][0].start())
+    ):
         return None
     first = found[0][0]
     between = line[groups[0].end() : first.start()] if first is not groups[0] else ""
@@ -72,7 +76,9 @@ def _read(content: str, count: int) -> Values | None:
 
 def _set_aside(line: str, start: int, end: int) -> bool:
     """Whether a second panel is named to be rejected."""
-    return bool(re.search(r"\b(?:not|rather than|instead of|unlike|while|whereas|since|because|from)\b", line[start:end]))
+    return bool(
+        re.search(r"\b(?:not|rather than|instead of|unlike|while|whereas|since|because|from)\b", line[start:end])
+    )
 
 
 def _values(text: str, count: int) -> Values | None:

@@ -25,7 +25,19 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Generic, TypeVar
 
-__all__ = ["DOUBT", "LONGEST", "REFUSAL", "REJECTED", "Rank", "Statement", "clean", "explicit", "sentences", "settle", "supposed"]
+__all__ = [
+    "DOUBT",
+    "LONGEST",
+    "REFUSAL",
+    "REJECTED",
+    "Rank",
+    "Statement",
+    "clean",
+    "explicit",
+    "sentences",
+    "settle",
+    "supposed",
+]
 
 T = TypeVar("T")
 
@@ -39,7 +51,9 @@ _THOUGHT = re.compile(rf"<({_THOUGHTS})\b[^<>]*>.*?(?:</\1\s*>|\Z)", re.IGNORECA
 _THOUGHT_END = re.compile(rf"</{_THOUGHTS}\s*>", re.IGNORECASE)
 _FINAL_CHANNEL = re.compile(r"<\|channel\|>\s*final\s*<\|message\|>")
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~).*$", re.MULTILINE)
-_FONTS = re.compile(r"\\(?:text|math|bf|it|rm|sf|tt|large|operatorname|left|right|big|displaystyle)[a-z]*(?![a-z])", re.IGNORECASE)
+_FONTS = re.compile(
+    r"\\(?:text|math|bf|it|rm|sf|tt|large|operatorname|left|right|big|displaystyle)[a-z]*(?![a-z])", re.IGNORECASE
+)
 _HTML = re.compile(r"</?(?:b|i|u|p|br|em|strong|div|span|code|center|pre|h\d|li|ul|ol)\b[^<>]{0,200}>", re.IGNORECASE)
 _SPACES = re.compile(r"\\[,;:!> ]|\\q?quad\b|~|\u3000")
 _POLITE = re.compile(
@@ -69,7 +83,10 @@ _ASKED = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _COPULA = r"(?:must be|has to be|should be|would be|will be|can only be|is|was|be|equals|ist|lautet|은|는|est|es|è|é|är|er|是|は|为|為|:|=>?|->|→|⇒)"
-_KEY = re.compile(rf"[\"'](?:final_?|selected_?|chosen_?)?(?:answer|choice|candidate|option|selection|prediction)(?:_number|_index)?[\"']\s*:", re.IGNORECASE)
+_KEY = re.compile(
+    r"[\"'](?:final_?|selected_?|chosen_?)?(?:answer|choice|candidate|option|selection|prediction)(?:_number|_index)?[\"']\s*:",
+    re.IGNORECASE,
+)
 _INLINE = re.compile(
     rf"(?<![^\W_一-龥ぁ-ヿ가-힣]){_ANSWER}(?![a-z]){_DECORATION}(?:to (?:this|the) (?:puzzle|question|problem|matrix)\s+)?"
     rf"(?:{_COPULA}(?![a-z'])(?:\s+(?:therefore|thus|then|clearly|hence|indeed|probably|likely|most likely|definitely))?|(?=[(]?[1-8](?:[\s).*]*(?:\n|$))))",
@@ -106,7 +123,10 @@ _CORRECTED = re.compile(
     re.IGNORECASE,
 )
 _TURNED = re.compile(r"\b(?:actually|instead|rather|revised?|corrected|updated)\b", re.IGNORECASE)
-_FINAL = re.compile(r"\b(?:final(?:ly)?|in conclusion|to conclude|ultimately|hence|therefore|thus|consequently|overall)\b", re.IGNORECASE)
+_FINAL = re.compile(
+    r"\b(?:final(?:ly)?|in conclusion|to conclude|ultimately|hence|therefore|thus|consequently|overall)\b",
+    re.IGNORECASE,
+)
 
 
 _THING = re.compile(r"candidate|option|choice|selection", re.IGNORECASE)  # no mark within a sentence
@@ -176,9 +196,20 @@ def _plain(sign: str) -> str:
         return str(unicodedata.decimal(sign))
     if kind in ("Cf", "Cs", "Me") or sign in "\ufe0f\ufe0e":
         return ""
-    return {"’": "'", "‘": "'", "“": '"', "”": '"', "«": '"', "»": '"', "：": ":", "。": ". ", "−": "-", "、": ", ", "【": "[", "】": "]"}.get(
-        sign, " " if kind in ("Zs", "Zl", "Zp", "Cc") else sign
-    )
+    return {
+        "’": "'",
+        "‘": "'",
+        "“": '"',
+        "”": '"',
+        "«": '"',
+        "»": '"',
+        "：": ":",
+        "。": ". ",
+        "−": "-",
+        "、": ", ",
+        "【": "[",
+        "】": "]",
+    }.get(sign, " " if kind in ("Zs", "Zl", "Zp", "Cc") else sign)
 
 
 def sentences(text: str) -> Iterator[tuple[int, str]]:
@@ -227,7 +258,9 @@ def explicit(text: str, read: Callable[[str], T | None]) -> list[Statement[T]]:
                 continue
             content, end = _behind(text, mark.end())
             first = _first(content)
-            another = next((one for one in _INLINE.finditer(first) if one.start() and not _THING.match(one.group())), None)
+            another = next(
+                (one for one in _INLINE.finditer(first) if one.start() and not _THING.match(one.group())), None
+            )
             first = first[: another.start()] if another else first
             content, end = first, end - len(content) + len(first)
             if any(end > part.start >= mark.end() for part in held):
@@ -319,7 +352,9 @@ def settle(text: str, statements: Sequence[Statement[T]]) -> T | None:
         The value; None where there is none, or more than one.
     """
     left = sorted(statements, key=lambda statement: (statement.start, -statement.rank))
-    left = [one for k, one in enumerate(left) if not (one.prose and any(other.value is not None for other in left[k + 1 :]))]
+    left = [
+        one for k, one in enumerate(left) if not (one.prose and any(other.value is not None for other in left[k + 1 :]))
+    ]
     for k in range(len(left) - 1, 0, -1):
         between = text[left[k - 1].end : left[k].start]
         if _CORRECTED.search(between) or _TURNED.search(f"{between} {text[left[k].start : left[k].end]}"):

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from reasoning.setup import commands, schema, weights
+from reasoning.setup import commands, weights
 from reasoning.setup.front_end import FrontEnd
 from reasoning.setup.recipe import Recipe
 from reasoning.setup.restoring import Wanted, front_end, settled, settled_model, without_weights
 from reasoning.setup.settings import NO_DECODER, BenchmarkSettings, Mode, ModelSettings, Named
-from vsa.commands import named_keys
+from vsa.commands import named_keys, schema
 from vsa.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _answer_jobs(settings: BenchmarkSettings, taken: Sequence[str]) -> list[Job]
                 f"setting answers={{{name}: ...}}",
                 received="a name that is a model of ours, or no name of a folder",
                 expected="letters, digits, points and dashes",
-                hint="write answers={NAME: FILE}",
+                hint="write 'answers={NAME: FILE}'",
             )
     seen = FrontEnd(without_weights(settings.perception), settings.algebra, settings.backend)
     return [
@@ -184,7 +184,7 @@ def _models_and_seeds(
             f"checkpoint={by_model}",
             received="one run for several models",
             expected="a folder for each",
-            hint="write checkpoint={NAME:RUN_DIR}",
+            hint="write 'checkpoint={NAME:RUN_DIR}'",
         )
     schema.refuse_unknown("checkpoint", list(by_model), settings.compare, what="model in")
     jobs = []

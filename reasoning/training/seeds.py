@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reasoning.records import runs
-from reasoning.setup import commands, schema
+from reasoning.setup import commands
 from reasoning.setup.restoring import completed
 from reasoning.setup.settings import TrainSettings, plugins
 from reasoning.tables import comparison
 from reasoning.tables import tables as report
 from reasoning.training import run as training
 from reasoning.training.start import Resumed, train
-from vsa.commands import alone, named_keys, screen, sweep
+from vsa.commands import alone, named_keys, schema, screen, sweep
+from vsa.commands.files import taking_apart
 from vsa.errors import SettingsError
 from vsa.executors import check, execute
 
@@ -95,7 +96,8 @@ def resume(stopped: Resumed) -> None:
     Raises:
         VSAError: whatever is wrong with folders or files.
     """
-    before = named_keys(stopped.record["overrides"])
+    with taking_apart(stopped.folder / runs.RECORD):
+        before = named_keys([str(argument) for argument in stopped.record["overrides"]])
     kept = [argument for key, argument in before.items() if key != "dataset.cache_dir" or key in stopped.named]
     run(stopped.folder, stopped.settings, kept)
 

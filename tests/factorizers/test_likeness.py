@@ -12,8 +12,8 @@ from torch import Tensor
 
 import factorizers
 import vsa
-from factorizers.sameness import Sameness
 from factorizers.problem import Problem
+from factorizers.sameness import Sameness
 
 SMALL: dict[str, dict[str, Any]] = {
     "asymmetric": {"budget": 200, "restart": 20},

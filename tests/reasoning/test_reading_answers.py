@@ -86,7 +86,10 @@ def test_no_text_raises(text):
     assert panel is None or len(panel) == COUNT
 
 
-@pytest.mark.parametrize("piece", [*PIECES, "answer: ", "answer: 5, ", "((", "1, ", "1 ", "candidate 5 ", "not 3 but ", "so it is ", "a" * 50])
+@pytest.mark.parametrize(
+    "piece",
+    [*PIECES, "answer: ", "answer: 5, ", "((", "1, ", "1 ", "candidate 5 ", "not 3 but ", "so it is ", "a" * 50],
+)
 def test_long_texts_take_no_time(piece):
     text = piece * (100_000 // len(piece))
     began = time.process_time()
@@ -121,10 +124,20 @@ def test_rejections_doubts_and_ranges_state_nothing(said):
 
 @pytest.mark.parametrize(
     "said",
-    ["{x}", "answer: {x}", "**Answer:** ({x})", "<answer>{x}</answer>", "\\boxed{{{x}}}", '{{"answer": "{x}"}}', "The answer is {x}.", "答案：{x}", "answer: candidate {x}"],
+    [
+        "{x}",
+        "answer: {x}",
+        "**Answer:** ({x})",
+        "<answer>{x}</answer>",
+        "\\boxed{{{x}}}",
+        '{{"answer": "{x}"}}',
+        "The answer is {x}.",
+        "答案：{x}",
+        "answer: candidate {x}",
+    ],
 )
 def test_every_sign_of_a_candidate_is_read(said):
-    words = "one two three four five six seven eight".split()
+    words = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
     for k in range(8):
         signs = [str(k + 1), "ABCDEFGH"[k], words[k], chr(ord("１") + k), chr(ord("①") + k)]
         assert [choice(said.format(x=sign)) for sign in signs] == [k] * len(signs)
