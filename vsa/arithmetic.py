@@ -14,9 +14,12 @@ __all__ = [
     "STEPS",
     "cosine",
     "integral_weights",
+    "near_one",
     "never",
+    "norms",
     "phasor_power",
     "signs",
+    "sized",
     "to_norm",
     "widened",
     "within",
@@ -72,6 +75,53 @@ def _scaled(x: Tensor) -> tuple[Tensor, Tensor]:
     peak = x.detach().abs().amax(-1, keepdim=True)
     scaled = x / torch.where((peak > 0) & peak.isfinite(), peak, 1.0)
     return scaled, torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
+
+
+def norms(x: Tensor) -> Tensor:
+    """Norms of real vectors, in float32 for half precision; no square under- or overflows.
+
+    Args:
+        x: (..., D), real.
+
+    Returns:
+        (..., 1).
+    """
+    size = torch.linalg.vector_norm(widened(x), dim=-1, keepdim=True)
+    if within(size, *_PLAIN):
+        return size
+    peak = widened(x).detach().abs().amax(-1, keepdim=True)
+    return _scaled(widened(x))[1] * torch.where((peak > 0) & peak.isfinite(), peak, 1.0)
+
+
+def near_one(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Vectors with their norm taken between a half and one, by a power of two, which no entry's digits notice.
+
+    Args:
+        x: (..., D), real.
+
+    Returns:
+        (..., D) of the dtype of ``x``, and the power (..., 1); that of zeros, and of what is not finite, is one.
+    """
+    size = norms(x).detach()
+    sized = (size > 0) & size.isfinite()
+    power = torch.exp2(-torch.where(sized, size, 1.0).log2().ceil().clamp(-126, 126))
+    return (widened(x) * power).to(x.dtype), power
+
+
+def sized(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Vectors, and their norms; tiny and huge ones near norm one instead, whose inner products are numbers.
+
+    Args:
+        x: (..., D), real.
+
+    Returns:
+        (..., D), and norms (..., 1).
+    """
+    size = norms(x)
+    if within(size, *_PLAIN):
+        return x, size
+    x = near_one(x)[0]
+    return x, norms(x)
 
 
 def to_norm(x: Tensor, norm: float) -> Tensor:

@@ -14,6 +14,7 @@ from .algebra import Algebra
 from .backends import get as get_backend
 from .backends.base import Backend, DeviceHandle, StoredMatrix
 from .codebook_labels import Cleanup, check_labels, label_names, warn_of_alike
+from .codebook_reads import Question, ask
 from .errors import CorruptFileError, DtypeError, ShapeError, UnknownNameError, VSAError
 from .validation import check_device, check_float, check_number, describe, make_generator, refuse_nan
 
@@ -161,7 +162,8 @@ class Codebook(nn.Module):
         Returns:
             (..., N); (..., *stack, N) for a stack.
         """
-        return self._affine(self.stored.matvec(self._query("similarity", x)))
+        asked = self._asked("similarity", x)
+        return asked.answer(self._affine(asked.products(asked.stored.matvec(asked.query))))
 
     def block_similarity(self, x: Tensor) -> Tensor:
         """Inner product of vectors with every atom, block by block (block codes).
@@ -172,7 +174,9 @@ class Codebook(nn.Module):
         Returns:
             (..., N, K).
         """
-        return self.stored.block_matvec(self._query("block_similarity", x))
+        asked = self._asked("block_similarity", x)
+        found = asked.stored.block_matvec(asked.query)
+        return asked.answer(asked.products(found.mT).mT)
 
     def linf_similarity(self, x: Tensor) -> Tensor:
         """The least block similarity: the L-infinity similarity to one-hot atoms (block codes).
@@ -183,7 +187,8 @@ class Codebook(nn.Module):
         Returns:
             (..., N).
         """
-        return self.stored.block_min(self._query("linf_similarity", x))
+        asked = self._asked("linf_similarity", x)
+        return asked.answer(asked.products(asked.stored.block_min(asked.query)))
 
     def superpose(self, weights: Tensor) -> Tensor:
         """Weighted superposition of the atoms; a PMF over values becomes a vector.
@@ -207,8 +212,9 @@ class Codebook(nn.Module):
         Returns:
             Similarities (..., k) and rows (..., k), int64.
         """
-        values, rows = self.stored.topk(self._query("topk", x), k)
-        return self._affine(values), rows
+        asked = self._asked("topk", x)
+        values, rows = asked.stored.topk(asked.query, k)
+        return asked.answer(self._affine(asked.products(values))), rows
 
     def cosine(self, x: Tensor) -> Tensor:
         """Cosine of the angle between embedded vectors and every atom: what long and short atoms are compared by.
@@ -219,13 +225,13 @@ class Codebook(nn.Module):
         Returns:
             (..., N); 0 for a vector of zeros.
         """
-        query, embedding = self._query("cosine", x), self.algebra.embedding
-        inner = (self.similarity(x) - embedding.offset) / embedding.scale
-        atoms = self.algebra._embed(self.atoms, inner.dtype)
-        sizes = (arithmetic.widened(part).norm(dim=-1) for part in (query.to(inner.dtype), atoms))
-        own, theirs = sizes
-        norms = own.unsqueeze(-1) * theirs
-        return torch.where(norms == 0, 0.0, inner / torch.where(norms == 0, 1.0, norms))
+        asked = self._asked("cosine", x)
+        query, size = arithmetic.sized(asked.query)
+        found = arithmetic.widened(asked.stored.matvec(query))
+        sizes = arithmetic.norms(self.algebra._embed(self.atoms, found.dtype)).squeeze(-1)
+        for norms in (size, sizes):
+            found = torch.where(norms == 0, 0.0, found / torch.where(norms == 0, 1.0, norms))
+        return asked.answer(found)
 
     def cleanup(
         self, x: Tensor, *, threshold: float | None = None, measure: Literal["similarity", "cosine"] = "similarity"
@@ -430,14 +436,15 @@ class Codebook(nn.Module):
 
     # ------------------------------------------------------------------ helpers
 
-    def _query(self, operation: str, x: Tensor) -> Tensor:
+    def _asked(self, operation: str, x: Tensor) -> Question:
         stored = self.stored
         self.algebra._check(operation, x)
         check_device("Codebook", operation, x, self.atoms)
         integers = stored.kind == "bipolar" and self.backend.exact and operation in ("similarity", "topk")
         if integers and not (x.is_floating_point() or x.is_complex()):
-            return self.algebra._embed(x, torch.int8)  # read as integers: exact, and faster where the processor can
-        return self.algebra._embed(x, stored.dtype)
+            # Read as integers: exact, and faster where the processor can.
+            return ask(stored, self.algebra._embed(x, torch.int8))
+        return ask(stored, self.algebra._embed(x, stored.dtype))
 
     def _affine(self, products: Tensor) -> Tensor:
         embedding = self.algebra.embedding

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..arithmetic import HALVES
 from ..validation import check_count
 from . import BACKENDS
 from .base import Backend, DeviceHandle, Kind, StoredMatrix
@@ -62,6 +63,7 @@ class Digital(Backend):
 class _Chunked(StoredMatrix):
     """Top-k over ranges of rows, so that the (B, G, N) similarities never exist at once."""
 
+    exact = True
     topk_elements: int
 
     def _matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -102,22 +104,26 @@ class _Dense(_Chunked):
         self.topk_elements = topk_elements
         self.atoms = atoms.reshape(-1, self.count, self.width)
 
+    def _like(self, x: Tensor) -> Tensor:
+        """The atoms in the dtype of an argument: in float32, where a noisy array of atoms in half precision asks."""
+        return self.atoms if self.atoms.dtype == x.dtype else self.atoms.to(x.dtype)
+
     def _range(self, x: Tensor, start: int, stop: int) -> Tensor:
-        return _batched(x, self.atoms[:, start:stop].mT)
+        return _batched(x, self._like(x)[:, start:stop].mT)
 
     def _rmatvec(self, weights: Tensor, generator: torch.Generator | None) -> Tensor:
         differentiable = torch.is_grad_enabled() and (weights.requires_grad or self.atoms.requires_grad)
         if len(self.atoms) == 1 and self.count >= _SPARSE_COUNT and not differentiable:
             rows, columns = weights[:, 0].nonzero(as_tuple=True)
             if len(columns) <= weights.numel() * _SPARSE_SHARE:
-                return _sparse_superposition(weights[:, 0], rows, columns, self.atoms[0]).unsqueeze(1)
-        return _batched(weights, self.atoms)
+                return _sparse_superposition(weights[:, 0], rows, columns, self._like(weights)[0]).unsqueeze(1)
+        return _batched(weights, self._like(weights))
 
     def _block_matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        return _block_products(x, self.atoms, self._blocks("block_matvec"))
+        return _block_products(x, self._like(x), self._blocks("block_matvec"))
 
     def _block_min(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        return _least_block(x, self.atoms, self._blocks("block_min"))
+        return _least_block(x, self._like(x), self._blocks("block_min"))
 
 
 class _Bipolar(_Chunked):
@@ -210,6 +216,8 @@ class _OneHotBlocks(_Chunked):
         self._adjoint: tuple[Tensor, Tensor] | None = None
 
     def _range(self, x: Tensor, start: int, stop: int) -> Tensor:
+        if x.dtype in HALVES:  # a sum of so many, one by one, would stand still
+            return self._range(x.float(), start, stop).to(x.dtype)
         flat, whole = x.flatten(1), stop - start == self.count
         columns = self._columns if whole else [self._at[:, start:stop, k].flatten() for k in range(self._at.shape[-1])]
         if not self._by_rows(x):
@@ -225,6 +233,8 @@ class _OneHotBlocks(_Chunked):
         return total.unflatten(-1, (x.shape[1], stop - start))
 
     def _rmatvec(self, weights: Tensor, generator: torch.Generator | None) -> Tensor:
+        if weights.dtype in HALVES:
+            return self._rmatvec(weights.float(), generator).to(weights.dtype)
         flat, groups = weights.flatten(1), weights.shape[1]
         entries = groups * self.width
         if self._by_rows(weights) and not (weights.requires_grad and torch.is_grad_enabled()):

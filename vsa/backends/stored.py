@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -68,6 +68,8 @@ def read_noise(generator: torch.Generator) -> Iterator[None]:
 class StoredMatrix(ABC):
     """Atoms that a backend holds: (*stack, N, E). Reads broadcast over leading axes in front of the stack axes.
 
+    ``exact`` says that reads are products and nothing else, so that a scaled argument gets the scaled answer.
+
     Args:
         stack: the leading axes of the atoms; one matrix each.
         count: N.
@@ -78,6 +80,8 @@ class StoredMatrix(ABC):
         dtype: the only float dtype it reads; None where it reads any.
         handle: the device state behind it.
     """
+
+    exact: ClassVar[bool] = False
 
     def __init__(
         self,

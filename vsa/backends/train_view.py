@@ -30,7 +30,7 @@ class StraightThrough(StoredMatrix):
             block_length=exact.block_length,
             kind=exact.kind,
             device=exact.device,
-            dtype=exact.dtype,
+            dtype=noisy.dtype,
             handle=noisy.handle,
         )
         self._noisy = noisy

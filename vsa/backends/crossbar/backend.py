@@ -291,7 +291,7 @@ class CrossbarMatrix(StoredMatrix):
             block_length=block_length,
             kind=kind,
             device=weights.device,
-            dtype=None if kind != "dense" else atoms.dtype,
+            dtype=weights.dtype if kind == "dense" and weights.dtype == atoms.dtype else None,
             handle=CrossbarHandle(backend, arrays),
         )
         self._arrays, self._dtype = arrays, weights.dtype
