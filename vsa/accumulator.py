@@ -10,9 +10,12 @@ from torch import Tensor
 
 from . import arithmetic, validation
 from .algebra import Algebra
-from .errors import ShapeError, VSAError
+from .errors import DtypeError, ShapeError, VSAError
 
 __all__ = ["Accumulator"]
+
+_STATE = {"tally", "total", "size", "magnitudes", "dtype"}
+_MOST = 64  # different weights that are remembered, for the unit of which all are multiples
 
 
 class Accumulator:
@@ -39,7 +42,8 @@ class Accumulator:
         self.algebra = algebra
         self._tally: Tensor | None = None
         self._total = self._size = torch.zeros((), dtype=torch.float64)
-        self._integral = True
+        self._magnitudes = torch.zeros(0, dtype=torch.float64)  # (..., M), those that weights had
+        self._dtype: torch.dtype | None = None
 
     def __repr__(self) -> str:
         return f"Accumulator({self.algebra}, weight {float(self._size.max()):g})"
@@ -84,7 +88,10 @@ class Accumulator:
         self.algebra._check("bundle", vectors)
         if weights is not None:
             validation.check_weights(self.algebra.name, "bundle", weights, vectors)
-        tally = self.algebra._tally(vectors, weights)
+        # Half precision adds up in float32, votes in float64.
+        if weights is not None:
+            weights = arithmetic.widened(weights) if self.algebra.laws.linear else weights.to(torch.float64)
+        tally = self.algebra._tally(arithmetic.widened(vectors), weights)
         if self._tally is not None and self._tally.shape != tally.shape:
             raise ShapeError(
                 f"{self.algebra.name} accumulate",
@@ -95,10 +102,17 @@ class Accumulator:
             given = torch.ones(vectors.shape[-2], dtype=torch.float64, device=vectors.device)
         else:
             given = weights.to(torch.float64)
-        self._integral &= bool((given == given.round()).all())
-        self._total = self._total.to(given.device) + given.sum(-1)
-        self._size = self._size.to(given.device) + given.abs().sum(-1)
+        self._include(tally, given.sum(-1), given.abs().sum(-1), given.abs(), vectors.dtype)
+
+    def _include(
+        self, tally: Tensor, total: Tensor, size: Tensor, magnitudes: Tensor, dtype: torch.dtype | None
+    ) -> None:
+        self._total = self._total.to(total.device) + total
+        self._size = self._size.to(size.device) + size
+        self._magnitudes = _distinct(self._magnitudes.to(magnitudes.device), magnitudes)
         self._tally = tally if self._tally is None else self._tally + tally
+        known = dtype if self._dtype is None or dtype is None else torch.promote_types(self._dtype, dtype)
+        self._dtype = self._dtype if known is None else known
 
     def merge(self, other: Accumulator) -> None:
         """Add all that another accumulator holds, of another process, say.
@@ -109,42 +123,71 @@ class Accumulator:
         Raises:
             VSAError: it is another algebra's, or of another shape.
         """
+        if not isinstance(other, Accumulator):
+            raise DtypeError("accumulate", received=validation.describe(other), expected="an Accumulator")
         if other.algebra != self.algebra:
             raise VSAError("accumulate", received=f"an accumulator of {other.algebra}", expected=str(self.algebra))
         if other._tally is not None:
-            mine = torch.zeros_like(other._tally) if self._tally is None else self._tally
-            if mine.shape != other._tally.shape:
-                raise ShapeError("accumulate", received=str(tuple(other._tally.shape)), expected=str(tuple(mine.shape)))
-            self._tally = mine + other._tally
-            self._total, self._size = self._total + other._total, self._size + other._size
-            self._integral &= other._integral
+            if self._tally is not None and self._tally.shape != other._tally.shape:
+                received, expected = tuple(other._tally.shape), tuple(self._tally.shape)
+                raise ShapeError("accumulate", received=str(received), expected=str(expected))
+            self._include(other._tally, other._total, other._size, other._magnitudes, other._dtype)
 
     def bundle(self) -> Tensor:
         """The bundle of all that was added.
 
         Returns:
-            (..., D): equal to :meth:`Algebra.bundle` of all at once, for integer weights bit by bit where it is a vote.
+            (..., D): equal to :meth:`Algebra.bundle` of all at once. Where that is a vote, bit by bit for weights that
+            are multiples of a 1/16 of the smallest, or decimals of four digits; of others, ties may fall differently.
 
         Raises:
             ShapeError: nothing was added.
         """
         if self._tally is None:
             raise ShapeError(f"{self.algebra.name} accumulate", received="no vector", expected="at least one")
-        tally, total = self._tally, self._total.expand(self._tally.shape[:-1])
-        if not self.algebra.laws.linear and not self._integral:  # sums of such weights differ in their last bits
-            scale = arithmetic.STEPS / self._size
-            tally, total = (tally * scale.unsqueeze(-1)).round(), (total * scale).round()
-        return self.algebra._from_tally(tally, total)
+        if self.algebra.laws.linear:
+            found = self.algebra._from_tally(self._tally, self._total)
+            return found if self._dtype not in arithmetic.HALVES else found.to(self._dtype)
+        lead = self._tally.shape[:-1]
+        total, size = (x.expand(lead).unsqueeze(-1) for x in (self._total, self._size))
+        known = self._magnitudes
+        if not self.algebra.settles or known.shape[-1] > _MOST:  # of which no unit is known: in small steps
+            known = known[..., :1] * torch.nan
+        counted = arithmetic.in_units(torch.cat((self._tally, total), -1), known.expand(*lead, -1), size)
+        return self.algebra._from_tally(counted[..., :-1], counted[..., -1])
 
     def state_dict(self) -> dict[str, Any]:
         """What it holds, for a checkpoint."""
-        return {"tally": self._tally, "total": self._total, "size": self._size, "integral": self._integral}
+        return {key: getattr(self, f"_{key}") for key in _STATE}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what :meth:`state_dict` kept.
 
         Args:
             state: of an accumulator of the same algebra.
+
+        Raises:
+            VSAError: it is the state of something else.
         """
-        self._tally, self._total, self._size = (state[key] for key in ("tally", "total", "size"))
-        self._integral = bool(state["integral"])
+        if not isinstance(state, Mapping) or not _STATE <= set(state):
+            raise VSAError(
+                "Accumulator.load_state_dict",
+                received=f"entries {', '.join(map(str, state))}" if isinstance(state, Mapping) else repr(state)[:80],
+                expected=f"the entries {', '.join(sorted(_STATE))}",
+            )
+        tally, width = state["tally"], self.algebra.embedding.width
+        if self.algebra.laws.linear:
+            width = self.algebra.forms[0].width
+        if tally is not None and (not isinstance(tally, Tensor) or not tally.ndim or tally.shape[-1] != width):
+            received = validation.describe(tally)
+            raise ShapeError("Accumulator.load_state_dict", received=received, expected=f"sums (..., {width})")
+        for key in _STATE:
+            setattr(self, f"_{key}", state[key])
+
+
+def _distinct(known: Tensor, more: Tensor) -> Tensor:
+    """(..., M), (..., N) -> the numbers in either, in order; of too many the first."""
+    lead = torch.broadcast_shapes(known.shape[:-1], more.shape[:-1])
+    ordered = torch.cat((known.expand(*lead, -1), more.expand(*lead, -1)), -1).sort(-1).values
+    new = (ordered[..., 1:] != ordered[..., :-1]).flatten(0, -2).any(0) if lead else ordered[1:] != ordered[:-1]
+    return ordered[..., torch.cat((new.new_ones(1), new))][..., : _MOST + 1]

@@ -166,8 +166,16 @@ class Algebra(Operations):
         if weights is not None:
             validation.check_weights(self.name, "bundle", weights, stacked)
             if not self.laws.linear:
-                weights = arithmetic.integral_weights(weights)
+                return self._weighted_vote(stacked, weights)
         return self._bundle(stacked, weights)
+
+    def _weighted_vote(self, vectors: Tensor, weights: Tensor) -> Tensor:
+        if arithmetic.all_equal(weights):
+            lead = torch.broadcast_shapes(vectors.shape[:-2], weights.shape[:-1])
+            return self._bundle(vectors.expand(*lead, -1, -1), None)
+        weights = arithmetic.widened(weights)
+        settled = self._settled_bundle(vectors, weights, arithmetic.vote_margin(weights))
+        return self._bundle(vectors, arithmetic.integral_weights(weights)) if settled is None else settled
 
     def _is_second_vector(self, vectors: Tensor, weights: Tensor | None, dim: int) -> bool:
         """Whether ``bundle(a, b)`` is meant: the second argument has the width of a vector, and not N entries."""

@@ -12,7 +12,9 @@ from .errors import VSAError
 __all__ = [
     "HALVES",
     "STEPS",
+    "all_equal",
     "cosine",
+    "in_units",
     "integral_weights",
     "near_one",
     "never",
@@ -21,6 +23,7 @@ __all__ = [
     "signs",
     "sized",
     "to_norm",
+    "vote_margin",
     "widened",
     "within",
 ]
@@ -29,7 +32,8 @@ HALVES = (torch.float16, torch.bfloat16)
 _PLAIN = 1e-15, 1e15  # norms whose squares no float32 loses
 _NEAR = 64.0  # exponents up to which float32 phases are kept as they are
 STEPS = 2**22  # to which the weights of a vote sum: float32 adds them exactly
-_CLOSE = 1e-6  # weights are multiples of the smallest within this: .3 and three times .1 tie in float32, too
+_CLOSE = 1e-6  # weights are multiples within this: .3 and three times .1 tie in float32, too
+_PARTS, _DECIMALS = 16, (1.0, 0.1, 0.01, 1e-3, 1e-4)  # of the smallest weight; of one: units that weights may have
 _FAR = 2.0**40  # exponents beyond which a phase in double precision means nothing
 
 
@@ -207,10 +211,35 @@ def _refuse_far(exponents: Tensor, operation: str) -> None:
         )
 
 
+def vote_margin(weights: Tensor) -> Tensor:
+    """How far apart two sums of these weights must be for :func:`integral_weights` and rounding not to matter.
+
+    Args:
+        weights: (..., N), real.
+
+    Returns:
+        (..., 1).
+    """
+    size = weights.abs().sum(-1, keepdim=True)
+    return size * (4 * _close(weights.dtype) + 2 * weights.shape[-1] / STEPS)
+
+
+def all_equal(weights: Tensor) -> bool:
+    """Whether all are one positive number, so that a vote needs no weights; False where that cannot be asked."""
+    if torch.compiler.is_compiling() or weights.device.type != "cpu" or not weights.numel():
+        return False
+    try:
+        least, most = torch.aminmax(weights)
+        return 0 < least.item() == most.item()
+    except RuntimeError:  # a tensor inside a transform, such as vmap
+        return False
+
+
 def integral_weights(weights: Tensor) -> Tensor:
     """Weights as integers, whose sums are exact in every order: then rounding decides no tie.
 
-    Weights that are multiples of the smallest become these multiples; others are rounded to 2^-22 of their sum.
+    Weights that are multiples of a part of the smallest (1/1 to 1/16), or decimals, become these multiples; others are
+    rounded to 2^-22 of their sum.
 
     Args:
         weights: (..., N), real and finite.
@@ -218,14 +247,35 @@ def integral_weights(weights: Tensor) -> Tensor:
     Returns:
         (..., N), integral, in float64 where the weights are, else in float32.
     """
-    kept = torch.float64 if weights.dtype == torch.float64 else torch.float32
     exact = weights.to(torch.float64)
     size = exact.abs()
-    unit = torch.where(size > 0, size, torch.inf).amin(-1, keepdim=True)
-    unit = torch.where((exact == exact.round()).all(-1, keepdim=True) | unit.isinf(), 1.0, unit)
-    multiples = exact / unit
-    whole = multiples.round()
-    plain = ((multiples - whole).abs() <= _CLOSE * multiples.abs()).all(-1, keepdim=True)
-    plain = plain & (whole.abs().sum(-1, keepdim=True) <= STEPS)
-    steps = (exact * (STEPS / size.sum(-1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny))).round()
-    return torch.where(plain, whole, steps).to(kept)
+    counted = in_units(exact, size, size.sum(-1, keepdim=True), _close(weights.dtype))
+    return counted.to(torch.float64 if weights.dtype == torch.float64 else torch.float32)
+
+
+def in_units(values: Tensor, weights: Tensor, total: Tensor, close: float = _CLOSE) -> Tensor:
+    """Sums of weights as multiples of the largest unit that is tried and fits, else in steps of 2^-22 of the total.
+
+    Args:
+        values: (..., N), float64.
+        weights: (..., M), the magnitudes that must be multiples, of parts of the smallest that is not 0, or decimals.
+        total: (..., 1), the sum of all magnitudes.
+        close: how far a weight may be off, relative to itself.
+
+    Returns:
+        (..., N), integral.
+    """
+    least = torch.where(weights > 0, weights, torch.inf).amin(-1, keepdim=True)
+    parts = torch.arange(1, _PARTS + 1, dtype=torch.float64, device=values.device)
+    decimals = torch.tensor(_DECIMALS, dtype=torch.float64, device=values.device).expand(*least.shape[:-1], -1)
+    units = torch.cat((torch.where(least.isinf(), 1.0, least) / parts, decimals), -1)
+    multiples = weights.unsqueeze(-2) / units.unsqueeze(-1)  # (..., units, M)
+    fits = ((multiples - multiples.round()).abs() <= close * multiples).all(-1) & (total <= STEPS * units)
+    first = fits.to(torch.int8).argmax(-1, keepdim=True)
+    step = (total / STEPS).clamp_min(torch.finfo(torch.float64).tiny)
+    return (values / torch.where(fits.gather(-1, first), units.gather(-1, first), step)).round()
+
+
+def _close(dtype: torch.dtype) -> float:
+    """Weights are multiples within this: .3 and three times .1 tie, in half precision, too."""
+    return max(_CLOSE, torch.finfo(dtype).eps) if dtype in HALVES else _CLOSE

@@ -191,7 +191,7 @@ class Codebook(nn.Module):
         return asked.answer(asked.products(asked.stored.block_min(asked.query)))
 
     def superpose(self, weights: Tensor) -> Tensor:
-        """Weighted superposition of the atoms; a PMF over values becomes a vector.
+        """Weighted superposition of the atoms; a PMF over values becomes a vector. Where bundling is a vote, the same.
 
         Args:
             weights: (..., N); (..., *stack, N) for a stack.
@@ -200,7 +200,25 @@ class Codebook(nn.Module):
             (..., D), in the algebra's canonical form.
         """
         check_float("Codebook.superpose", weights, len(self))
-        return self.algebra.unembed(self.stored.rmatvec(weights))
+        if self.algebra.laws.linear:
+            return self.algebra.unembed(self.stored.rmatvec(weights))
+        return self._vote(weights)
+
+    def _vote(self, weights: Tensor) -> Tensor:
+        """The vote that ``bundle`` would take of the atoms."""
+        refuse_nan("Codebook.superpose", weights - weights)  # a vote would hide it
+        algebra, stored, weights = self.algebra, self.stored, arithmetic.widened(weights)
+        if arithmetic.all_equal(weights):
+            counted = torch.ones_like(weights)
+        else:
+            if algebra.settles:
+                settled = algebra._settled(stored.rmatvec(weights), arithmetic.vote_margin(weights))
+                if settled is not None:
+                    return settled
+            counted = arithmetic.integral_weights(weights)
+        tally = stored.rmatvec(counted)
+        # What a noisy backend answers is no integer.
+        return algebra._from_tally(tally.round() if algebra.settles else tally, counted.sum(-1))
 
     def topk(self, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """The k most similar atoms, most similar first, in bounded memory.

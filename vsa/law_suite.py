@@ -1,6 +1,6 @@
 """The laws, one function each: it returns the largest error, or raises. Run by :mod:`vsa.checks`.
 
-Those of products, by which factorizers go, are in :mod:`vsa.law_products`.
+Those of products, by which factorizers go, are in :mod:`vsa.law_products`, those of reads in :mod:`vsa.law_reads`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from .accumulator import Accumulator
 from .errors import UnsupportedError
 from .law_case import PAIRS, Case, LawError, Skipped, difference
 from .law_products import PRODUCT_LAWS
+from .law_reads import READ_LAWS
 
 __all__ = ["ALGEBRA_LAWS", "Case", "LawError", "Skipped", "difference"]
 
@@ -313,4 +314,4 @@ ALGEBRA_LAWS: dict[str, Callable[[Case], float]] = {
         _votes_carried_along, _negative, _bind_all, _permute, _power, _normalize,
         _quantize, _crosstalk, _broadcasting, _forms, _gradients, _value,
     )
-} | PRODUCT_LAWS  # fmt: skip
+} | PRODUCT_LAWS | READ_LAWS  # fmt: skip

@@ -24,6 +24,7 @@ class Operations(ABC):
 
     name: ClassVar[str]
     mixes_forms: ClassVar[bool] = False  # whether the arguments of one operation may be in different forms
+    settles: ClassVar[bool] = False  # of a vote: whether integral weights have integral tallies; see :meth:`_settled`
 
     # ------------------------------------------------------------------ declarations
 
@@ -134,15 +135,24 @@ class Operations(ABC):
             return vectors.sum(-2)
         return (weights.to(vectors.dtype).unsqueeze(-2) @ vectors).squeeze(-2)
 
+    def _settled_bundle(self, vectors: Tensor, weights: Tensor, margin: Tensor) -> Tensor | None:
+        """A vote whose sums all differ by more than a margin (..., 1), so that the weights need not be integers."""
+        return self._settled(self._tally(vectors, weights), margin) if self.settles else None
+
+    def _settled(self, tally: Tensor, margin: Tensor) -> Tensor | None:
+        """The same of a tally (..., E); None: some do not, or nothing is known."""
+        return None
+
     def _tally(self, vectors: Tensor, weights: Tensor | None) -> Tensor:
-        """(..., N, D), (..., N) -> (..., E): what a bundle is made of, and what adds up from bundle to bundle."""
+        """(..., N, D), (..., N) -> (..., E): the sum that a bundle is made of; of a vote that of the embeddings."""
         if self.laws.linear:
             return self._bundle(vectors, weights)
-        votes = self._embed(vectors).to(torch.float64)
-        return votes.sum(-2) if weights is None else (weights.to(torch.float64).unsqueeze(-2) @ votes).squeeze(-2)
+        if weights is None:
+            return self._embed(vectors).sum(-2, dtype=torch.float64)
+        return (weights.unsqueeze(-2) @ self._embed(vectors).to(weights.dtype)).squeeze(-2)
 
     def _from_tally(self, tally: Tensor, total: Tensor) -> Tensor:
-        """The bundle of a tally: (..., E) and the sum of weights (...) -> (..., D). A vote's tally is integral."""
+        """The bundle of a tally: (..., E) and the sum of weights (...) -> (..., D). If it ``settles``, both integral."""
         return tally if self.laws.linear else self._unembed(tally.to(torch.get_default_dtype()))
 
     def _similarity(self, x: Tensor, y: Tensor) -> Tensor:

@@ -16,7 +16,6 @@ from vsa.models.sbc import SBC
 
 VOTES = ("bsc", "sbc")
 DIM = 10_000
-LAWS = ("bundle_order", "nested_votes", "votes_carried_along")
 
 
 def algebra_of(name: str) -> vsa.Algebra:
@@ -172,7 +171,7 @@ class Rounds(BSC):
         (ByPlace(1024), "bundle_order"),
         (ByPlace(1024), "nested_votes"),
         (ByMask(1024), "bundle_order"),
-        (Rounds(1024), "bundle"),
+        (Rounds(1024), "superposition"),
         (Favours(1024, 16), "bundle_order"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,

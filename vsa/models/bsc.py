@@ -41,6 +41,7 @@ class BSC(Algebra):
     dim: int = 1024
     name: ClassVar[str] = "bsc"
     mixes_forms: ClassVar[bool] = True
+    settles: ClassVar[bool] = True
 
     @property
     def relaxed(self) -> Algebra:
@@ -138,24 +139,21 @@ class BSC(Algebra):
             if voters % 2:
                 return ones > voters // 2
             return self._vote(ones, voters)
-        balance = (weights.unsqueeze(-2) @ (2 * vectors.to(weights.dtype) - 1)).squeeze(-2)
-        return self._from_tally(balance, weights.sum(-1))
+        return self._from_tally(self._tally(vectors, weights), weights.sum(-1))
+
+    def _settled(self, tally: Tensor, margin: Tensor) -> Tensor | None:
+        return tally < 0 if arithmetic.never(tally.abs() <= margin) else None
 
     def _from_tally(self, tally: Tensor, total: Tensor) -> Tensor:
-        tied, leading = tally == 0, tally > 0
+        tied, leading = tally == 0, tally < 0
         if arithmetic.never(tied):
             return leading
-        return torch.where(tied, _votes.coins(((tally + total.unsqueeze(-1)) / 2).long(), leading), leading)
+        return torch.where(tied, _votes.coins(((total.unsqueeze(-1) - tally) / 2).long(), leading), leading)
 
     @staticmethod
     def _vote(ones: Tensor, voters: int) -> Tensor:
         leading = ones > voters // 2
         return torch.where(ones == voters // 2, _votes.coins(ones, leading), leading)
-
-    def _tally(self, vectors: Tensor, weights: Tensor | None) -> Tensor:
-        """Ones minus zeros."""
-        signs = 2 * self.unpack(vectors).to(torch.float64) - 1
-        return signs.sum(-2) if weights is None else (weights.to(torch.float64).unsqueeze(-2) @ signs).squeeze(-2)
 
     def _negative(self, x: Tensor) -> Tensor:
         return ~x if not _is_packed(x) else _bits.pack(~self.unpack(x))

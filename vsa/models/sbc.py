@@ -41,6 +41,7 @@ class SBC(Algebra):
     dim: int = 1024
     blocks: int = 16
     name: ClassVar[str] = "sbc"
+    settles: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -112,23 +113,38 @@ class SBC(Algebra):
     def _bundle(self, vectors: Tensor, weights: Tensor | None) -> Tensor:
         positions = self._wrap(vectors).mT  # (..., K, N)
         if weights is None:
-            votes = torch.ones((), dtype=torch.int32, device=positions.device).expand(positions.shape)
-            totals = votes.new_zeros(*votes.shape[:-1], self.block_length).scatter_add(-1, positions, votes)
+            totals = self._totals(positions, torch.ones((), dtype=torch.int32, device=positions.device))
             order = _votes.hashes(positions, _votes.tallied(positions, None))
             ranked = (totals.gather(-1, positions).long() << (_votes.HASH_BITS + 1)) + order
             first = ranked.argmax(-1, keepdim=True)
             return positions.gather(-1, first).squeeze(-1)
-        weights = weights.unsqueeze(-2)
-        votes = weights.expand(torch.broadcast_shapes(weights.shape, positions.shape))
-        positions = positions.expand(votes.shape)
-        totals = votes.new_zeros(*votes.shape[:-1], self.block_length).scatter_add(-1, positions, votes)
-        votes = totals.gather(-1, positions)
+        return self._from_tally(self._tally(vectors, weights), weights.sum(-1))
+
+    def _tally(self, vectors: Tensor, weights: Tensor | None) -> Tensor:
+        positions = self._wrap(vectors).mT
+        if weights is None:
+            weights = torch.ones((), dtype=torch.float64, device=vectors.device).expand(vectors.shape[-2])
+        return self._totals(positions, weights.unsqueeze(-2)).flatten(-2)
+
+    def _totals(self, positions: Tensor, votes: Tensor) -> Tensor:
+        """(..., K, N), broadcast against each other -> (..., K, L)."""
+        positions, votes = torch.broadcast_tensors(positions, votes)
+        return votes.new_zeros(*votes.shape[:-1], self.block_length).scatter_add(-1, positions, votes)
+
+    def _settled_bundle(self, vectors: Tensor, weights: Tensor, margin: Tensor) -> Tensor | None:
+        positions = self._wrap(vectors).mT
+        votes = _blocks.take(self._totals(positions, weights.unsqueeze(-2)), positions)
         best, first = votes.max(-1, keepdim=True)
-        winners, tied = positions.gather(-1, first), votes == best
-        if not arithmetic.never(tied & (positions != winners)):
-            order = _votes.hashes(positions, _votes.tallied(positions, weights.long()))
-            winners = positions.gather(-1, torch.where(tied, order, _votes.LEAST).argmax(-1, keepdim=True))
-        return winners.squeeze(-1)
+        winners = _blocks.take(positions, first)
+        least = torch.where(best > margin.unsqueeze(-2), best - margin.unsqueeze(-2), -torch.inf)
+        near = (votes >= least) & ((positions != winners) | least.isinf())
+        return winners.squeeze(-1) if arithmetic.never(near) else None
+
+    def _settled(self, tally: Tensor, margin: Tensor) -> Tensor | None:
+        totals = tally.unflatten(-1, (self.blocks, self.block_length))
+        best, first = totals.max(-1, keepdim=True)
+        next_best = totals.scatter(-1, first, 0.0).amax(-1, keepdim=True).clamp_min(0.0)
+        return None if not arithmetic.never(best - next_best <= margin.unsqueeze(-2)) else first.squeeze(-1)
 
     def _from_tally(self, tally: Tensor, total: Tensor) -> Tensor:
         totals = tally.unflatten(-1, (self.blocks, self.block_length))
