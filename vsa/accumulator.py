@@ -145,13 +145,13 @@ class Accumulator:
         """
         if self._tally is None:
             raise ShapeError(f"{self.algebra.name} accumulate", received="no vector", expected="at least one")
-        if self.algebra.laws.linear:
+        known, settles = self._magnitudes, self.algebra.settles
+        if self.algebra.laws.linear or not (settles or bool((known != known.round()).any())):
             found = self.algebra._from_tally(self._tally, self._total)
             return found if self._dtype not in arithmetic.HALVES else found.to(self._dtype)
         lead = self._tally.shape[:-1]
         total, size = (x.expand(lead).unsqueeze(-1) for x in (self._total, self._size))
-        known = self._magnitudes
-        if not self.algebra.settles or known.shape[-1] > _MOST:  # of which no unit is known: in small steps
+        if not settles or known.shape[-1] > _MOST:  # of which no unit is known: in small steps
             known = known[..., :1] * torch.nan
         counted = arithmetic.in_units(torch.cat((self._tally, total), -1), known.expand(*lead, -1), size)
         return self.algebra._from_tally(counted[..., :-1], counted[..., -1])
