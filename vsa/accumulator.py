@@ -10,7 +10,7 @@ from torch import Tensor
 
 from . import arithmetic, validation
 from .algebra import Algebra
-from .errors import DtypeError, ShapeError, VSAError
+from .errors import ShapeError, VSAError
 
 __all__ = ["Accumulator"]
 
@@ -39,6 +39,7 @@ class Accumulator:
     """
 
     def __init__(self, algebra: Algebra) -> None:
+        validation.check_kind("Accumulator", algebra, Algebra, "an algebra", "see vsa.get")
         self.algebra = algebra
         self._tally: Tensor | None = None
         self._total = self._size = torch.zeros((), dtype=torch.float64)
@@ -86,6 +87,9 @@ class Accumulator:
             VSAError: a weight that is not finite.
         """
         self.algebra._check("bundle", vectors)
+        if vectors.ndim < 2 or not vectors.shape[-2]:
+            received = validation.describe(vectors)
+            raise ShapeError(f"{self.algebra.name} accumulate", received=received, expected="(..., N, D), N at least 1")
         if weights is not None:
             validation.check_weights(self.algebra.name, "bundle", weights, vectors)
         # Half precision adds up in float32, votes in float64.
@@ -123,8 +127,7 @@ class Accumulator:
         Raises:
             VSAError: it is another algebra's, or of another shape.
         """
-        if not isinstance(other, Accumulator):
-            raise DtypeError("accumulate", received=validation.describe(other), expected="an Accumulator")
+        validation.check_kind("accumulate", other, Accumulator, "an Accumulator")
         if other.algebra != self.algebra:
             raise VSAError("accumulate", received=f"an accumulator of {other.algebra}", expected=str(self.algebra))
         if other._tally is not None:

@@ -20,6 +20,8 @@ from .operations import Operations
 
 __all__ = ["Algebra"]
 
+_FAR = 2**62  # integers that no tensor holds
+
 
 @dataclass(frozen=True)
 class Algebra(Operations):
@@ -68,6 +70,8 @@ class Algebra(Operations):
         for size in batch:
             validation.check_count(f"{self.name} random", "batch", size, least=0)
         form = validation.form_for(self.name, "random", dtype, self.forms)
+        if device is not None:
+            validation.check_place(f"{self.name} random", device)
         vectors = self._random(batch, generator, form, dtype or validation.default_dtype(form))
         return vectors if device is None else vectors.to(device)
 
@@ -85,6 +89,10 @@ class Algebra(Operations):
             (*batch, D), or the width of the form that ``dtype`` chooses.
         """
         form = validation.form_for(self.name, "identity", dtype, self.forms)
+        for size in batch:
+            validation.check_count(f"{self.name} identity", "batch", size, least=0)
+        if device is not None:
+            validation.check_place(f"{self.name} identity", device)
         return self._identity(form, dtype or validation.default_dtype(form), device).expand(*batch, -1).clone()
 
     # ------------------------------------------------------------------ operations
@@ -179,7 +187,9 @@ class Algebra(Operations):
 
     def _is_second_vector(self, vectors: Tensor, weights: Tensor | None, dim: int) -> bool:
         """Whether ``bundle(a, b)`` is meant: the second argument has the width of a vector, and not N entries."""
-        if not isinstance(weights, Tensor) or not weights.ndim or weights.dtype not in self._dtypes:
+        if not isinstance(weights, Tensor) or weights.dtype not in self._dtypes or weights.is_nested:
+            return False
+        if not weights.ndim:
             return False
         single = vectors.ndim == 1
         return weights.shape[-1] in self._widths and (single or weights.shape[-1] != vectors.shape[dim])
@@ -224,6 +234,8 @@ class Algebra(Operations):
             (..., D).
         """
         self._check("permute", x)
+        if type(shifts) is int:
+            return self._permute(x, shifts if abs(shifts) < _FAR else shifts % self.laws.permutation_order)
         if isinstance(shifts, Tensor):
             moved = self.laws.permutation_order
             every = torch.arange(moved, device=shifts.device)
@@ -236,9 +248,7 @@ class Algebra(Operations):
                 )
             self._permute(x, 0)  # refused where the algebra does not permute
             return self._reorder(x, shifts)
-        if isinstance(shifts, bool) or not isinstance(shifts, int):
-            raise DtypeError(f"{self.name} permute", received=f"shifts {shifts!r}", expected="an integer")
-        return self._permute(x, shifts)
+        raise DtypeError(f"{self.name} permute", received=f"shifts {shifts!r}"[:80], expected="an integer")
 
     def random_permutation(self, *, generator: torch.Generator | None = None, seed: int | None = None) -> Tensor:
         """A permutation beside the fixed one, for :meth:`permute`.
@@ -270,6 +280,8 @@ class Algebra(Operations):
         self._check("power", base)
         if not isinstance(exponents, Tensor):
             validation.check_number(f"{self.name} power", "exponents", exponents)
+            if isinstance(exponents, int) and abs(exponents) >= _FAR:
+                raise VSAError(f"{self.name} power", received="an exponent of more than 62 bits", expected="a smaller one")
             inexact = base.is_floating_point() or base.is_complex()
             wide = torch.float64 if inexact and isinstance(exponents, float) else None
             exponents = torch.as_tensor(exponents, dtype=wide, device=base.device)
@@ -404,6 +416,8 @@ class Algebra(Operations):
             (..., E), such that similarity is an affine function of the inner product (see :attr:`embedding`).
         """
         self._check("embed", x)
+        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+            raise DtypeError(f"{self.name} embed", received=f"dtype {dtype!r}"[:80], expected="a float dtype")
         return self._embed(x, dtype)
 
     def unembed(self, e: Tensor) -> Tensor:
@@ -491,7 +505,8 @@ class Algebra(Operations):
             (...), bool.
         """
         self._check("is_valid", x)
-        return self._is_valid(x, tolerance)
+        validation.check_number(f"{self.name} is_valid", "tolerance", tolerance)
+        return self._is_valid(x, float(tolerance))
 
     def power_base(self, *, generator: torch.Generator) -> Tensor:
         """A random vector whose powers are as distinct as the algebra allows.

@@ -20,6 +20,7 @@ __all__ = [
     "never",
     "norms",
     "phasor_power",
+    "poison",
     "signs",
     "sized",
     "to_norm",
@@ -67,6 +68,13 @@ def signs(x: Tensor) -> Tensor:
     if not x.is_floating_point() or within(x.sum(dtype=torch.float32), -math.inf, math.inf):
         return plain
     return torch.where(x.isnan(), x, plain)
+
+
+def poison(x: Tensor) -> Tensor | None:
+    """Where vectors (..., D) hold what is no number, (..., 1), for results that might not read it; None: nowhere."""
+    if not x.is_floating_point() or within(x.detach().sum(dtype=torch.float32), -math.inf, math.inf):
+        return None
+    return x.isnan().any(-1, keepdim=True)
 
 
 def widened(x: Tensor) -> Tensor:

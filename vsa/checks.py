@@ -21,7 +21,8 @@ from .codebook import Codebook
 from .errors import UnknownNameError, UnsupportedError, VSAError
 from .law_suite import ALGEBRA_LAWS, Case, LawError, Skipped, difference
 from .seeding import child_seed
-from .validation import default_dtype, real_dtype
+from . import validation
+from .validation import default_dtype, make_generator, real_dtype
 
 __all__ = ["ALGEBRA_LAWS", "LawError", "LawResult", "check_algebra", "check_backend", "check_device", "check_law"]
 
@@ -55,10 +56,11 @@ def check_law(algebra: Algebra, law: str, *, seed: int = 0) -> LawResult:
     Raises:
         LawError: the law is broken.
     """
-    if law not in ALGEBRA_LAWS:
+    validation.check_kind("check_law", algebra, Algebra, "an algebra", "see vsa.get")
+    if not isinstance(law, str) or law not in ALGEBRA_LAWS:
         raise UnknownNameError("check_law", name=law, known=ALGEBRA_LAWS, kind="law")
     try:
-        error = ALGEBRA_LAWS[law](Case(algebra, torch.Generator().manual_seed(seed)))
+        error = ALGEBRA_LAWS[law](Case(algebra, make_generator("check_law", None, seed)))
     except Skipped as reason:
         return LawResult(law, "skipped", str(reason))
     except UnsupportedError as missing:
@@ -105,7 +107,9 @@ def check_backend(
     Raises:
         LawError: a read is wrong.
     """
-    generator = torch.Generator().manual_seed(seed)
+    validation.check_kind("check_backend", backend, Backend, "a backend", "see vsa.backends.get")
+    validation.check_kind("check_backend", algebra, Algebra, "an algebra", "see vsa.get")
+    generator = make_generator("check_backend", None, seed)
     results = []
     for number, form in enumerate(algebra.forms):
         dtype = default_dtype(form)
@@ -180,6 +184,8 @@ def check_device(device: MemoryDevice, *, seed: int = 0) -> tuple[LawResult, ...
     Raises:
         LawError: a moment is not as declared, a state or a read is malformed, or a hook is not repeatable.
     """
+    validation.check_kind("check_device", device, MemoryDevice, "a memory device")
+    make_generator("check_device", None, seed)
     results = []
     for share in SHARES:
         target = device.g_min_us + share * (device.g_max_us - device.g_min_us)

@@ -16,7 +16,7 @@ from .backends.base import Backend, DeviceHandle, StoredMatrix
 from .codebook_labels import Cleanup, check_labels, label_names, warn_of_alike
 from .codebook_reads import Question, ask
 from .errors import CorruptFileError, DtypeError, ShapeError, UnknownNameError, VSAError
-from .validation import check_device, check_float, check_number, describe, make_generator, refuse_nan
+from .validation import check_device, check_float, check_kind, check_number, describe, make_generator, refuse_nan
 
 __all__ = ["Cleanup", "Codebook"]
 
@@ -54,10 +54,9 @@ class Codebook(nn.Module):
         unrelated: bool = True,
     ) -> None:
         super().__init__()
-        if not isinstance(algebra, Algebra):
-            raise DtypeError("Codebook", received=describe(algebra), expected="an algebra", hint="see vsa.get")
-        if backend is not None and not isinstance(backend, Backend):
-            raise DtypeError("Codebook", received=describe(backend), expected="a backend", hint="see vsa.backends.get")
+        check_kind("Codebook", algebra, Algebra, "an algebra", "see vsa.get")
+        if backend is not None:
+            check_kind("Codebook", backend, Backend, "a backend", "see vsa.backends.get")
         algebra.check_values("Codebook", atoms)
         if atoms.ndim < 2 or atoms.shape[-2] == 0:
             raise ShapeError("Codebook", received=f"atoms {describe(atoms)}", expected="(..., N, D), N at least 1")
@@ -97,9 +96,10 @@ class Codebook(nn.Module):
         Returns:
             The codebook.
         """
+        check_kind("Codebook.random", algebra, Algebra, "an algebra", "see vsa.get")
         source = make_generator("Codebook.random", generator, seed)
         names = label_names("Codebook.random", labels)
-        atoms = algebra.random(len(names), generator=source, dtype=dtype or algebra.compact_dtype)
+        atoms = algebra.random(len(names), generator=source, dtype=algebra.compact_dtype if dtype is None else dtype)
         return cls(algebra, atoms, labels=names, backend=backend, unrelated=False)
 
     @classmethod
@@ -135,6 +135,7 @@ class Codebook(nn.Module):
         Raises:
             VSAError: atoms coincide and ``allow_repeats`` is false.
         """
+        check_kind("Codebook.fractional_power", algebra, Algebra, "an algebra", "see vsa.get")
         names = label_names("Codebook.fractional_power", labels)
         if base is None:
             base = algebra.power_base(generator=make_generator("Codebook.fractional_power", generator, seed))
@@ -148,6 +149,8 @@ class Codebook(nn.Module):
                 expected=f"at most {period} atoms, else atom v + {period} equals atom v",
                 hint="use longer blocks (a larger dim or fewer blocks), or allow_repeats=True",
             )
+        if base.ndim != 1:
+            raise ShapeError("Codebook.fractional_power", received=f"a base {describe(base)}", expected="one vector")
         atoms = algebra.power(base, torch.arange(len(names), device=base.device))
         return cls(algebra, atoms, labels=names, backend=backend, unrelated=False)
 
@@ -176,7 +179,8 @@ class Codebook(nn.Module):
         """
         asked = self._asked("block_similarity", x)
         found = asked.stored.block_matvec(asked.query)
-        return asked.answer(asked.products(found.mT).mT)
+        products = asked.products(found.flatten(-2))
+        return asked.answer(products.unflatten(-1, found.shape[-2:]))
 
     def linf_similarity(self, x: Tensor) -> Tensor:
         """The least block similarity: the L-infinity similarity to one-hot atoms (block codes).
@@ -311,8 +315,13 @@ class Codebook(nn.Module):
             label: one label, which gives (..., D); a list of labels, or a slice or an integer tensor (N,) of rows,
                 which give (..., N, D).
         """
+        atoms = self._vectors()
         if isinstance(label, slice):
-            return self.atoms[..., label, :]
+            try:
+                rows = range(*label.indices(len(self)))
+            except (TypeError, ValueError):
+                raise DtypeError("Codebook", received=f"rows {label!r}"[:80], expected="a slice of integers") from None
+            return atoms[..., rows.start : rows.stop : rows.step, :] if rows.step > 0 else atoms[..., list(rows), :]
         if isinstance(label, Tensor):
             if label.ndim != 1 or label.is_floating_point() or label.is_complex() or label.dtype == torch.bool:
                 raise DtypeError("Codebook", received=f"rows {describe(label)}", expected="integers (N,), or a label")
@@ -322,10 +331,14 @@ class Codebook(nn.Module):
                     received=f"rows from {int(label.min())} to {int(label.max())}",
                     expected=f"rows from 0 to {len(self) - 1}",
                 )
-            return self.atoms.index_select(-2, label.to(self.atoms.device))
+            return atoms.index_select(-2, label.to(atoms.device))
         if isinstance(label, list):
-            return self.atoms[..., [self.row(one) for one in label], :]
-        return self.atoms[..., self.row(label), :]
+            return atoms[..., [self.row(one) for one in label], :]
+        return atoms[..., self.row(label), :]
+
+    def _vectors(self) -> Tensor:
+        """The atoms as they are handed out."""
+        return self.atoms
 
     def __len__(self) -> int:
         return int(self.atoms.shape[-2])
@@ -461,8 +474,8 @@ class Codebook(nn.Module):
         integers = stored.kind == "bipolar" and self.backend.exact and operation in ("similarity", "topk")
         if integers and not (x.is_floating_point() or x.is_complex()):
             # Read as integers: exact, and faster where the processor can.
-            return ask(stored, self.algebra._embed(x, torch.int8))
-        return ask(stored, self.algebra._embed(x, stored.dtype))
+            return ask(stored, self.algebra._embed(x, torch.int8), x)
+        return ask(stored, self.algebra._embed(x, stored.dtype), x)
 
     def _affine(self, products: Tensor) -> Tensor:
         embedding = self.algebra.embedding

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from . import models
 from .algebra import Algebra
-from .errors import CorruptFileError, DtypeError
+from .errors import CorruptFileError, DtypeError, VSAError
+from .validation import check_kind
 
 __all__ = ["content", "digest", "fingerprint", "load", "save"]
 
@@ -60,11 +61,16 @@ def save(path: str | PathLike[str], algebra: Algebra, labels: Sequence[Hashable]
         labels: N strings, numbers, None, or tuples of these.
         atoms: (..., N, D).
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
+    check_kind("Codebook.save", path, (str, PathLike), "a path")
     checksum = fingerprint(algebra, labels, atoms)
     metadata = {"format": _FORMAT, "header": _header(algebra, labels), "sha256": checksum}
-    save_file({"atoms": atoms.detach().cpu().contiguous()}, path, metadata)
+    try:
+        save_file({"atoms": atoms.detach().cpu().contiguous()}, path, metadata)
+    except SafetensorError as error:
+        raise VSAError("Codebook.save", received=str(error), expected=f"a file that can be written, {path}") from error
 
 
 def load(path: str | PathLike[str]) -> tuple[Algebra, tuple[Hashable, ...], Tensor]:
@@ -82,6 +88,7 @@ def load(path: str | PathLike[str]) -> tuple[Algebra, tuple[Hashable, ...], Tens
     """
     from safetensors import SafetensorError, safe_open
 
+    check_kind("Codebook.load", path, (str, PathLike), "a path")
     operation = f"load codebook {path}"
     try:
         with safe_open(path, framework="pt") as file:

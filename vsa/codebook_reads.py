@@ -22,12 +22,14 @@ class Question:
         query: (..., E), what it is given.
         power: (..., 1), what the query was multiplied by; None: nothing.
         dtype: of the query before.
+        poison: (..., 1), whether the query holds NaN, of a matrix that does not read every entry; None: nowhere.
     """
 
     stored: StoredMatrix
     query: Tensor
     power: Tensor | None
     dtype: torch.dtype
+    poison: Tensor | None
 
     def products(self, found: Tensor) -> Tensor:
         """Inner products with the query as it was, wider than half precision.
@@ -39,6 +41,8 @@ class Question:
             (..., N).
         """
         wide = arithmetic.widened(found)
+        if self.poison is not None:
+            wide = torch.where(self.poison, torch.nan, wide)
         return wide if self.power is None else wide / self.power
 
     def answer(self, found: Tensor) -> Tensor:
@@ -53,7 +57,7 @@ class Question:
         return found.to(self.dtype) if self.dtype in arithmetic.HALVES else found
 
 
-def ask(stored: StoredMatrix, query: Tensor) -> Question:
+def ask(stored: StoredMatrix, query: Tensor, given: Tensor) -> Question:
     """A query of any size, so that its inner products have room.
 
     An exact matrix is read in half precision, which is fast, with the query near norm one; another is read in float32,
@@ -61,7 +65,8 @@ def ask(stored: StoredMatrix, query: Tensor) -> Question:
 
     Args:
         stored: the matrix.
-        query: (..., E), float or int8.
+        query: (..., E), float or int8, the embedding of
+        given: (..., D), the vector.
     """
     scaled, power = query, None
     if query.dtype in arithmetic.HALVES:
@@ -69,4 +74,5 @@ def ask(stored: StoredMatrix, query: Tensor) -> Question:
             scaled = query.float()
         elif stored.exact and query.dtype == torch.float16:
             scaled, power = arithmetic.near_one(query)
-    return Question(stored, scaled, power, query.dtype)
+    poison = arithmetic.poison(query) if stored.kind == "onehot_blocks" and given.is_floating_point() else None
+    return Question(stored, scaled, power, query.dtype, poison)

@@ -19,11 +19,20 @@ import torch
 from torch import Tensor
 
 from .algebra import Algebra
+from .arithmetic import widened
 from .backends.base import Backend
 from .codebook import Codebook
 from .codebook_labels import label_names
-from .errors import ShapeError, UnsupportedError, VSAError
-from .validation import check_broadcast, check_computable, check_count, describe, make_generator
+from .errors import DtypeError, ShapeError, UnsupportedError, VSAError
+from .validation import (
+    check_broadcast,
+    check_computable,
+    check_count,
+    check_kind,
+    check_number,
+    describe,
+    make_generator,
+)
 
 __all__ = [
     "circular",
@@ -57,6 +66,7 @@ def record(algebra: Algebra, roles: Tensor, fillers: Tensor, weights: Tensor | N
     Returns:
         (..., D).
     """
+    check_kind("record", algebra, Algebra, "an algebra", "see vsa.get")
     return algebra.bundle(algebra.bind(roles, fillers), weights)
 
 
@@ -71,6 +81,8 @@ def read_record(algebra: Algebra, vector: Tensor, roles: Tensor) -> Tensor:
     Returns:
         (..., N, D).
     """
+    check_kind("read_record", algebra, Algebra, "an algebra", "see vsa.get")
+    algebra._check("read_record", vector)
     return algebra.unbind(vector.unsqueeze(-2), roles)
 
 
@@ -84,6 +96,7 @@ def sequence(algebra: Algebra, items: Tensor) -> Tensor:
     Returns:
         (..., D).
     """
+    check_kind("sequence", algebra, Algebra, "an algebra", "see vsa.get")
     return algebra.bundle(_shifted(algebra, "sequence", items, range(_length("sequence", items))))
 
 
@@ -98,6 +111,9 @@ def read_sequence(algebra: Algebra, vector: Tensor, position: int) -> Tensor:
     Returns:
         (..., D).
     """
+    check_kind("read_sequence", algebra, Algebra, "an algebra", "see vsa.get")
+    if isinstance(position, bool) or not isinstance(position, int):
+        raise DtypeError("read_sequence", received=f"position {position!r}"[:80], expected="an integer")
     return algebra.permute(vector, -position)
 
 
@@ -112,6 +128,7 @@ def ngrams(algebra: Algebra, items: Tensor, n: int) -> Tensor:
     Returns:
         (..., D), the bundle of the N - n + 1 runs.
     """
+    check_kind("ngrams", algebra, Algebra, "an algebra", "see vsa.get")
     length = _length("ngrams", items)
     check_count("ngrams", "n", n, least=0)
     if not 1 <= n <= length:
@@ -133,6 +150,7 @@ def pmf_to_vector(book: Codebook, pmf: Tensor) -> Tensor:
     Returns:
         (..., D): the weighted sum of the atoms.
     """
+    check_kind("pmf_to_vector", book, Codebook, "a Codebook")
     if not book.algebra.laws.linear:
         raise UnsupportedError(
             f"{book.algebra.name} pmf_to_vector",
@@ -157,18 +175,20 @@ def vector_to_pmf(book: Codebook, vector: Tensor, *, normalize: bool = True) -> 
     Returns:
         (..., N).
     """
+    check_kind("vector_to_pmf", book, Codebook, "a Codebook")
     chance = 0.0 if _orthogonal(book) else book.algebra.laws.crosstalk_mean
-    scores = book.similarity(vector)
+    similarity = book.similarity(vector)
+    scores = widened(similarity)
     if chance:
         # Each of N weights w_i adds w_i (1 - c) to its own atom and the total, times c, to every atom.
         total = scores.sum(-1, keepdim=True) / (1 + (len(book) - 1) * chance)
         scores = (scores - chance * total) / (1 - chance)
     weights = scores.clamp_min(0)
     if not normalize:
-        return weights
+        return weights.to(similarity.dtype)
     mass = weights.sum(-1, keepdim=True)
     empty = mass <= torch.finfo(weights.dtype).tiny
-    return torch.where(empty, 1.0 / len(book), weights / torch.where(empty, 1.0, mass))
+    return torch.where(empty, 1.0 / len(book), weights / torch.where(empty, 1.0, mass)).to(similarity.dtype)
 
 
 # ---------------------------------------------------------------------- scalars
@@ -197,6 +217,7 @@ def kernel_base(
     Returns:
         (D,), for ``algebra.power(base, values)``.
     """
+    check_kind("kernel_base", algebra, Algebra, "an algebra", "see vsa.get")
     source = make_generator("kernel_base", generator, seed)
     if algebra.phases is None:
         raise UnsupportedError(
@@ -226,6 +247,7 @@ def kernel(kind: Kernel, distance: Tensor, bandwidth: float = 1.0) -> Tensor:
         (...).
     """
     _check_kernel(kind, bandwidth)
+    check_computable("kernel", distance)
     return torch.sinc(bandwidth * distance) if kind == "sinc" else torch.exp(-((bandwidth * distance) ** 2) / 2)
 
 
@@ -252,6 +274,7 @@ def level(
     Returns:
         The codebook; atoms i and j have similarity 1 - (1 - c) |i - j| / (N - 1), c the crosstalk mean.
     """
+    check_kind("level", algebra, Algebra, "an algebra", "see vsa.get")
     source = make_generator("level", generator, seed)
     names = _names("level", labels, 2)
     place = torch.linspace(0, 1, len(names), device=source.device)
@@ -278,6 +301,7 @@ def circular(
     Returns:
         The codebook; atoms at distance d around the circle have similarity 1 - (1 - c) 2 d / N, c the crosstalk mean.
     """
+    check_kind("circular", algebra, Algebra, "an algebra", "see vsa.get")
     source = make_generator("circular", generator, seed)
     names = _names("circular", labels, 2)
     place = torch.arange(len(names), device=source.device) / len(names)
@@ -342,7 +366,8 @@ def _orthogonal(book: Codebook) -> bool:
 
 
 def _check_kernel(kind: str, bandwidth: float) -> None:
-    if kind not in ("sinc", "gaussian"):
+    check_number("kernel", "bandwidth", bandwidth)
+    if not isinstance(kind, str) or kind not in ("sinc", "gaussian"):
         raise VSAError("kernel", received=f"kind {kind!r}", expected="one of sinc, gaussian")
     if not 0 < bandwidth <= 1:
         raise VSAError(

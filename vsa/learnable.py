@@ -50,7 +50,7 @@ class LearnableCodebook(Codebook):
         view: Backend | None = None,
         seed: int | None = None,
     ) -> None:
-        if constraint not in get_args(Constraint):
+        if not isinstance(constraint, str) or constraint not in get_args(Constraint):
             known = ", ".join(get_args(Constraint))
             raise VSAError("LearnableCodebook", received=f"constraint {constraint!r}", expected=f"one of {known}")
         if isinstance(atoms, Tensor) and not (atoms.is_floating_point() or atoms.is_complex()):
@@ -99,8 +99,8 @@ class LearnableCodebook(Codebook):
         """Draw the view's noise anew: call it once per batch. Reads in between see one and the same array."""
         self._batch += 1
 
-    def __getitem__(self, label: Hashable) -> Tensor:
-        return self.constrained[..., self.row(label), :]
+    def _vectors(self) -> Tensor:
+        return self.constrained
 
     # ------------------------------------------------------------------ freezing
 

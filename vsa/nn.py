@@ -19,7 +19,7 @@ from .backends import array_seed, get
 from .backends.base import Backend, StoredMatrix
 from .errors import ShapeError, VSAError
 from .seeding import child_seed
-from .validation import check_count
+from .validation import check_computable, check_count, check_kind
 
 __all__ = ["Linear", "without_arrays"]
 
@@ -32,6 +32,7 @@ def without_arrays(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Args:
         state: of any module.
     """
+    check_kind("without_arrays", state, Mapping, "a state dict")
     return {name: value for name, value in state.items() if f".{_ARRAY}" not in f".{name}"}
 
 
@@ -75,6 +76,8 @@ class Linear(nn.Module):
         super().__init__()
         check_count("Linear", "inputs", inputs)
         check_count("Linear", "outputs", outputs)
+        if backend is not None:
+            check_kind("Linear", backend, Backend, "a backend", "see vsa.backends.get")
         self.backend = get("digital") if backend is None else backend
         self.seed = array_seed() if seed is None else seed
         generator = torch.Generator().manual_seed(child_seed(self.seed, "linear", "weights"))
@@ -96,6 +99,7 @@ class Linear(nn.Module):
         Returns:
             (..., outputs).
         """
+        check_computable("Linear", x)
         scale = None
         if self.range is not None:
             scale = self.range.abs().clamp_min(1e-6)

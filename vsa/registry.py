@@ -42,10 +42,10 @@ def name_and_options(chosen: str | Mapping[str, Any], where: str) -> tuple[str, 
         return chosen, {}
     options = dict(chosen)
     name = options.pop("name", None)
-    if name is None:
+    if not isinstance(name, str):
         raise SettingsError(
             f"setting {where}",
-            received=f"{dict(chosen)} without a name",
+            received=f"{dict(chosen)} without a name"[:200],
             expected="a name, or a name and its options",
             hint=f"write {where}.name=NAME",
         )

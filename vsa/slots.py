@@ -14,10 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from .algebra import Algebra
+from .arithmetic import widened
 from .backends.base import Backend
 from .codebook import Codebook
+from .codebook_labels import label_names
 from .errors import DtypeError, UnsupportedError, VSAError
-from .validation import check_count, make_generator
+from .validation import check_count, check_kind, make_generator
 
 __all__ = ["SlotSets"]
 
@@ -52,6 +54,7 @@ class SlotSets(nn.Module):
         backend: Backend | None = None,
     ) -> None:
         super().__init__()
+        check_kind("SlotSets", algebra, Algebra, "an algebra", "see vsa.get")
         if not algebra.laws.linear:
             raise UnsupportedError(
                 f"{algebra.name} SlotSets",
@@ -59,9 +62,9 @@ class SlotSets(nn.Module):
                 expected="one whose bundle keeps weights",
                 hint=algebra.room_for_sums,
             )
-        names = tuple(range(slots)) if isinstance(slots, int) else tuple(slots)
+        names = label_names("SlotSets", slots)
         check_count("SlotSets", "slots", len(names))
-        if motion not in (None, "bind", "permute"):
+        if motion is not None and (not isinstance(motion, str) or motion not in ("bind", "permute")):
             raise VSAError("SlotSets", received=f"motion {motion!r}", expected="bind, permute, or None")
         source = make_generator("SlotSets", generator, seed)
         atoms, self.motion = _circle(algebra, len(names), motion, source)
@@ -103,9 +106,9 @@ class SlotSets(nn.Module):
         Returns:
             (..., S), not cut.
         """
-        embedding = self.algebra.embedding
-        products = (self.book.similarity(vector) - embedding.offset) / embedding.scale
-        return products @ self._untangle.to(products.dtype)
+        embedding, similarity = self.algebra.embedding, self.book.similarity(vector)
+        products = (widened(similarity) - embedding.offset) / embedding.scale
+        return (products @ self._untangle.to(products.dtype)).to(similarity.dtype)
 
     def decode(self, vector: Tensor) -> Tensor:
         """Occupancies of a set's vector.
@@ -143,6 +146,7 @@ class SlotSets(nn.Module):
         Returns:
             (..., D).
         """
+        self.algebra._check("union", x, y)
         if not independent:
             return self.saturate(x + y)
         p, q = self.decode(x), self.decode(y)
@@ -159,6 +163,7 @@ class SlotSets(nn.Module):
         Returns:
             (..., D).
         """
+        self.algebra._check("difference", x, y)
         if not independent:
             return self.saturate(x - y)
         p, q = self.decode(x), self.decode(y)
@@ -175,6 +180,7 @@ class SlotSets(nn.Module):
         Returns:
             (..., D).
         """
+        self.algebra._check("intersection", x, y)
         if not independent:
             return self.saturate(x + y - self.everything().to(x.dtype))
         return self.encode(self.decode(x) * self.decode(y))
@@ -188,6 +194,7 @@ class SlotSets(nn.Module):
         Returns:
             (..., D).
         """
+        self.algebra._check("complement", x)
         return self.everything().to(x.dtype) - x
 
     def roll(self, x: Tensor, steps: int) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 from .algebra import Algebra
 from .codebook import Codebook
 from .errors import UnsupportedError
-from .validation import check_count
+from .validation import check_count, check_kind
 
 __all__ = ["BundleScores", "Crosstalk", "bundle_scores", "bundling_accuracy", "crosstalk", "retrieval_accuracy"]
 
@@ -70,6 +70,7 @@ def crosstalk(book: Codebook) -> Crosstalk:
     Returns:
         Mean, standard deviation and maximum over the N (N - 1) / 2 pairs.
     """
+    check_kind("crosstalk", book, Codebook, "a Codebook")
     check_count("crosstalk", "atoms", len(book), least=3)
     laws = book.algebra.laws
     rows, columns = torch.triu_indices(len(book), len(book), 1)
@@ -97,6 +98,7 @@ def bundle_scores(algebra: Algebra, items: int) -> BundleScores:
     Returns:
         Means and standard deviations.
     """
+    check_kind("bundle_scores", algebra, Algebra, "an algebra", "see vsa.get")
     check_count("bundle_scores", "items", items)
     laws = algebra.laws
     mean, std = laws.crosstalk_mean, laws.crosstalk_std
@@ -116,6 +118,7 @@ def retrieval_accuracy(scores: BundleScores, atoms: int) -> float:
     Returns:
         The integral of phi(h) Phi((h - miss_mean) / miss_std)^(N - 1) over the similarity h of the hit.
     """
+    check_kind("retrieval_accuracy", scores, BundleScores, "the scores of a bundle", "see bundle_scores")
     check_count("retrieval_accuracy", "atoms", atoms)
     if scores.hit_std == 0.0:
         return _normal_cdf(torch.tensor((scores.hit_mean - scores.miss_mean) / scores.miss_std)).item() ** (atoms - 1)
@@ -138,6 +141,7 @@ def bundling_accuracy(algebra: Algebra, items: int, atoms: int) -> float:
     Returns:
         From 1 / N to 1.
     """
+    check_kind("bundling_accuracy", algebra, Algebra, "an algebra", "see vsa.get")
     if algebra.laws.exact_keys == "none":
         raise UnsupportedError(
             f"{algebra.name} bundling_accuracy",

@@ -19,6 +19,9 @@ __all__ = [
     "check_count",
     "check_device",
     "check_float",
+    "check_generator",
+    "check_kind",
+    "check_place",
     "check_vectors",
     "check_weights",
     "default_dtype",
@@ -42,7 +45,8 @@ def are_signs(x: Tensor) -> bool:
 def describe(x: object) -> str:
     """Shape and dtype of a tensor, or the type of what is not one."""
     if isinstance(x, Tensor):
-        return f"{tuple(x.shape)} of {str(x.dtype).removeprefix('torch.')}"
+        shape = "nested" if x.is_nested else tuple(x.shape)  # which has no shape
+        return f"{shape} of {str(x.dtype).removeprefix('torch.')}"
     return f"an object of type {type(x).__name__}"
 
 
@@ -52,6 +56,8 @@ def check_count(owner: str, field: str, value: object, least: int = 1) -> None:
         raise DtypeError(f"{owner} {field}", received=f"{value!r} of type {type(value).__name__}", expected="an int")
     if value < least:
         raise VSAError(f"{owner} {field}", received=value, expected=f"at least {least}")
+    if value >= 2**62:
+        raise VSAError(f"{owner} {field}", received="a number of more than 62 bits", expected="what memory could hold")
 
 
 def check_number(owner: str, field: str, value: object) -> None:
@@ -60,19 +66,47 @@ def check_number(owner: str, field: str, value: object) -> None:
         raise DtypeError(f"{owner} {field}", received=f"{value!r} of type {type(value).__name__}", expected="a number")
 
 
+def check_kind(operation: str, value: object, kind: type | tuple[type, ...], expected: str, hint: str = "") -> None:
+    """Refuse what is not of a class; ``expected`` says it in words."""
+    if not isinstance(value, kind):
+        raise DtypeError(operation, received=describe(value), expected=expected, hint=hint)
+
+
+def check_generator(operation: str, generator: object) -> None:
+    """Refuse what is not a source of randomness."""
+    check_kind(operation, generator, torch.Generator, "a torch.Generator", "pass torch.Generator().manual_seed(seed)")
+
+
+def check_place(operation: str, device: object) -> None:
+    """Refuse what does not name a device, before torch does."""
+    try:
+        torch.device(device)  # type: ignore[call-overload]
+    except (RuntimeError, TypeError, ValueError, OverflowError):
+        raise DtypeError(operation, received=f"device {device!r}"[:80], expected="a torch device") from None
+
+
+_ARITHMETIC = frozenset(
+    (
+        torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16,
+        torch.float32, torch.float64, torch.complex32, torch.complex64, torch.complex128,
+    )
+)  # fmt: skip
+
+
 def check_computable(operation: str, x: object) -> None:
-    """Refuse what one cannot compute with: sparse, meta and quantized tensors, dtypes without arithmetic."""
-    plain = isinstance(x, Tensor) and x.layout is torch.strided and not x.is_quantized and not x.is_meta
-    if not plain or (isinstance(x, Tensor) and x.dtype.itemsize == 1 and x.is_floating_point()):
+    """Refuse what one cannot compute with: sparse, meta, nested and quantized tensors, dtypes without arithmetic."""
+    if not isinstance(x, Tensor) or x.layout is not torch.strided or x.is_meta or x.is_nested:
+        raise _uncomputable(operation, x)
+    if x.dtype not in _ARITHMETIC:
         raise _uncomputable(operation, x)
 
 
 def _uncomputable(operation: str, x: object) -> DtypeError:
     if not isinstance(x, Tensor):
         return DtypeError(operation, received=describe(x), expected="a tensor", hint="use torch.as_tensor")
-    if x.layout is torch.strided and not x.is_quantized and not x.is_meta:
+    if x.layout is torch.strided and not (x.is_quantized or x.is_meta or x.is_nested):
         return DtypeError(operation, received=describe(x), expected="a dtype that has arithmetic", hint="use .float()")
-    kind = "a meta" if x.is_meta else "a quantized" if x.is_quantized else "a sparse"
+    kind = "a nested" if x.is_nested else "a meta" if x.is_meta else "a quantized" if x.is_quantized else "a sparse"
     return DtypeError(operation, received=f"{kind} tensor", expected="a dense one, with its entries")
 
 
@@ -90,11 +124,12 @@ def check_quantity(owner: str, field: str, value: object, *, positive: bool = Fa
 
 def form_of(owner: str, operation: str, x: object, forms: Sequence[Form]) -> Form:
     """The form that a tensor is in; refuse one that is in none."""
-    if not isinstance(x, Tensor) or x.layout is not torch.strided or x.is_meta:
+    if not isinstance(x, Tensor) or x.layout is not torch.strided or x.is_meta or x.is_nested:
         raise _uncomputable(f"{owner} {operation}", x)
+    dtype, shape = x.dtype, x.shape
     for form in forms:
-        if x.dtype in form.dtypes:
-            if x.ndim and x.shape[-1] == form.width:
+        if dtype in form.dtypes:
+            if shape and shape[-1] == form.width:
                 return form
             raise ShapeError(
                 f"{owner} {operation}",
@@ -143,7 +178,7 @@ def check_vectors(owner: str, operation: str, vectors: Sequence[Tensor], forms: 
     form = form_of(owner, operation, first, forms)
     for other in vectors[1:]:
         other_form = form_of(owner, operation, other, forms)
-        if other.dtype != first.dtype and (other_form is form or not mix):
+        if (other_form is form or not mix) and other.dtype != first.dtype:
             raise DtypeError(
                 f"{owner} {operation}",
                 received=f"{describe(first)} and {describe(other)}",
@@ -151,7 +186,8 @@ def check_vectors(owner: str, operation: str, vectors: Sequence[Tensor], forms: 
                 hint="convert one of them with .to(dtype)",
             )
         check_device(owner, operation, first, other)
-        check_broadcast(owner, operation, first.shape[:-1], other.shape[:-1])
+        if first.shape != other.shape:
+            check_broadcast(owner, operation, first.shape[:-1], other.shape[:-1])
 
 
 def check_device(owner: str, operation: str, x: Tensor, y: Tensor) -> None:
@@ -238,13 +274,7 @@ def make_generator(operation: str, generator: torch.Generator | None, seed: int 
             expected="either generator= or seed=",
         )
     if generator is not None:
-        if not isinstance(generator, torch.Generator):
-            raise DtypeError(
-                operation,
-                received=describe(generator),
-                expected="a torch.Generator",
-                hint="pass torch.Generator().manual_seed(seed), or seed=",
-            )
+        check_generator(operation, generator)
         return generator
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise DtypeError(operation, received=f"seed {seed!r}", expected="an integer")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DtypeError, ShapeError, VSAError
-from ..validation import are_signs, check_count, describe
+from ..validation import are_signs, check_computable, check_count, describe
 from .device import Cost, DeviceHandle
 from .places import array_seed
 from .stored import Kind, StoredMatrix
@@ -71,7 +71,7 @@ class Backend(ABC):
         Raises:
             VSAError: the atoms do not fit the kind.
         """
-        if kind not in get_args(Kind):
+        if not isinstance(kind, str) or kind not in get_args(Kind):
             raise VSAError("store", received=f"kind {kind!r}", expected=f"one of {', '.join(get_args(Kind))}")
         _check_atoms(atoms, kind, block_length)
         if check_values:
@@ -112,15 +112,18 @@ class Backend(ABC):
         Args:
             seed: a given one; None: the next of the run, which an exact backend does not count.
         """
-        return seed if seed is not None else 0 if self.exact else array_seed()
+        if seed is None:
+            return 0 if self.exact else array_seed()
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise DtypeError(f"{self.name} seed", received=f"seed {seed!r}"[:80], expected="an integer")
+        return seed
 
     @abstractmethod
     def _store(self, atoms: Tensor, kind: Kind, block_length: int | None, seed: int) -> StoredMatrix: ...
 
 
-def _check_atoms(atoms: object, kind: Kind, block_length: int | None) -> None:
-    if not isinstance(atoms, Tensor):
-        raise DtypeError("store", received=describe(atoms), expected="a tensor")
+def _check_atoms(atoms: Tensor, kind: Kind, block_length: int | None) -> None:
+    check_computable("store", atoms)
     right = {
         "dense": atoms.is_floating_point(),
         "bipolar": atoms.is_floating_point() or atoms.dtype == torch.int8,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, SupportsFloat
+from typing import Protocol, SupportsFloat, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -34,6 +34,7 @@ class Moments:
     read_std_us: float = 0.0
 
 
+@runtime_checkable
 class MemoryDevice(Protocol):
     """A model of a memory device, as :func:`vsa.check_device` holds it to its moments. Conductances are in uS."""
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from ..errors import DtypeError, ShapeError, UnsupportedError
-from ..validation import check_count, describe
+from ..validation import check_computable, check_count, describe
 from .device import DeviceHandle
 
 __all__ = ["Kind", "StoredMatrix", "all_of", "read_noise", "stands_for_many"]
@@ -264,10 +264,9 @@ class StoredMatrix(ABC):
             )
         return self.width // self.block_length
 
-    def _check(self, operation: str, x: object, width: int) -> tuple[int, ...]:
+    def _check(self, operation: str, x: Tensor, width: int) -> tuple[int, ...]:
         """Refuse what does not fit; return the leading axes."""
-        if not isinstance(x, Tensor):
-            raise DtypeError(operation, received=describe(x), expected="a tensor")
+        check_computable(operation, x)
         integer = x.dtype == torch.int8 and self.kind == "bipolar" and operation in ("matvec", "rmatvec", "topk")
         if not x.is_floating_point() and not integer:
             raise DtypeError(operation, received=describe(x), expected=f"a float tensor (..., {width})")

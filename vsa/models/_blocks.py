@@ -102,6 +102,7 @@ def _is_power_of_two(length: int) -> bool:
 
 def unit_positions(length: int, blocks: int, generator: torch.Generator) -> Tensor:
     """Random positions (K,) that share no factor with L: their first L multiples are distinct in every block."""
+    validation.check_generator("block codes", generator)
     units = torch.tensor([p for p in range(length) if math.gcd(p, length) == 1])
     draw = torch.randint(len(units), (blocks,), generator=generator, device=generator.device)
     return units.to(draw.device)[draw]

@@ -229,6 +229,7 @@ class BSC(Algebra):
         return 2 if bool((base != 0).any()) else 1
 
     def cyclic_base(self, period: int, *, generator: torch.Generator) -> Tensor:
+        validation.check_count(self.name, "period", period)
         if period != 2:
             raise UnsupportedError(
                 f"{self.name} cyclic_base",

@@ -84,6 +84,7 @@ class FHRR(Algebra):
             (..., D), complex.
         """
         validation.check_float(f"{self.name} from_phases", phases, self.dim)
+        phases = arithmetic.widened(phases)
         return torch.polar(torch.ones_like(phases), phases)
 
     def cyclic_base(self, period: int, *, generator: torch.Generator) -> Tensor:
@@ -97,6 +98,7 @@ class FHRR(Algebra):
             (D,).
         """
         validation.check_count(self.name, "period", period)
+        validation.check_generator(self.name, generator)
         steps = torch.randint(period, (self.dim,), generator=generator, device=generator.device)
         return self.from_phases(steps.to(torch.get_default_dtype()) * (2 * math.pi / period))
 

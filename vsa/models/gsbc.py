@@ -136,8 +136,11 @@ class GSBC(Spectral):
             return same.to(torch.get_default_dtype())
         if is_index(x) or is_index(y):
             dense, positions = (y, x) if is_index(x) else (x, y)
-            at = positions.remainder(self.block_length).unsqueeze(-1)
-            return _blocks.take(self._split(dense), at).squeeze(-1)
+            at, poison = positions.remainder(self.block_length).unsqueeze(-1), arithmetic.poison(dense)
+            found = _blocks.take(self._split(dense), at).squeeze(-1)
+            return found if poison is None else torch.where(poison, torch.nan, found)
+        if x.dtype in arithmetic.HALVES:
+            return (self._split(x).float() * self._split(y)).sum(-1).to(x.dtype)
         return (self._split(x) * self._split(y)).sum(-1)
 
     def linf_similarity(self, x: Tensor, y: Tensor) -> Tensor:
@@ -228,6 +231,8 @@ class GSBC(Spectral):
         """Negative entries go to zero; a block without mass says nothing, so it becomes uniform."""
         if is_index(x):
             return x.remainder(self.block_length)
+        if x.dtype in arithmetic.HALVES:
+            return self._normalize(x.float()).to(x.dtype)
         blocks = self._split(x).clamp_min(0)
         mass = blocks.sum(-1, keepdim=True)
         empty = mass <= torch.finfo(x.dtype).tiny
@@ -245,6 +250,9 @@ class GSBC(Spectral):
         return x if is_index(x) else (self._split(x) / temperature).softmax(-1).flatten(-2)
 
     def _similarity(self, x: Tensor, y: Tensor) -> Tensor:
+        if x.dtype in arithmetic.HALVES or y.dtype in arithmetic.HALVES:
+            wide = (part if is_index(part) else part.float() for part in (x, y))
+            return self._similarity(*wide).to(y.dtype if is_index(x) else x.dtype)
         if is_index(x) or is_index(y):
             return self.block_similarity(x, y).mean(-1)
         return (x * y).sum(-1) / self.blocks

@@ -122,7 +122,7 @@ class HRR(Algebra):
         free[0] = 0
         if self.dim % 2 == 0:
             free[-1] = 0
-        angle = phases * free
+        angle = arithmetic.widened(phases * free)
         return self._back(torch.polar(torch.ones_like(angle), angle), phases.dtype)
 
     # ------------------------------------------------------------------ the operations
@@ -189,5 +189,6 @@ class HRR(Algebra):
         return _blocks.from_spectrum(spectrum, self.dim).to(dtype)
 
     def _draw(self, generator: torch.Generator) -> Tensor:
+        validation.check_generator(self.name, generator)
         dtype = torch.get_default_dtype()
         return torch.rand(self.dim // 2 + 1, generator=generator, device=generator.device, dtype=dtype)

@@ -165,6 +165,7 @@ class MAP(Algebra):
         return 2 if bool((base.abs() == 1).all()) else None
 
     def cyclic_base(self, period: int, *, generator: torch.Generator) -> Tensor:
+        validation.check_count(self.name, "period", period)
         if period != 2:
             raise UnsupportedError(
                 f"{self.name} cyclic_base",
