@@ -172,7 +172,7 @@ class Accumulator:
         Raises:
             VSAError: it is the state of something else.
         """
-        if not isinstance(state, Mapping) or not _STATE <= set(state):
+        if not isinstance(state, Mapping) or not set(state) >= _STATE:
             raise VSAError(
                 "Accumulator.load_state_dict",
                 received=f"entries {', '.join(map(str, state))}" if isinstance(state, Mapping) else repr(state)[:80],

@@ -14,6 +14,7 @@ from typing import Literal
 
 import torch
 
+from . import validation
 from .algebra import Algebra
 from .backends.base import Backend
 from .backends.device import MemoryDevice
@@ -21,7 +22,6 @@ from .codebook import Codebook
 from .errors import UnknownNameError, UnsupportedError, VSAError
 from .law_suite import ALGEBRA_LAWS, Case, LawError, Skipped, difference
 from .seeding import child_seed
-from . import validation
 from .validation import default_dtype, make_generator, real_dtype
 
 __all__ = ["ALGEBRA_LAWS", "LawError", "LawResult", "check_algebra", "check_backend", "check_device", "check_law"]

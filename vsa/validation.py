@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .arithmetic import never
 from .errors import DtypeError, ShapeError, VSAError
 from .laws import Form
 
@@ -285,10 +284,10 @@ def make_generator(operation: str, generator: torch.Generator | None, seed: int 
 
 def refuse_nan(operation: str, x: Tensor) -> None:
     """Refuse NaN where the result could not show it; on the CPU, outside of compiled code and transforms."""
-    if torch.compiler.is_compiling() or x.device.type != "cpu" or never(x.isnan()):
+    if torch.compiler.is_compiling() or x.device.type != "cpu" or not x.is_floating_point():
         return
     try:
-        found = bool(x.isnan().any())
+        found = bool(x.detach().sum(dtype=torch.float32).isnan()) and bool(x.isnan().any())
     except RuntimeError:  # inside a transform
         return
     if found:

@@ -113,9 +113,14 @@ class SBC(Algebra):
     def _bundle(self, vectors: Tensor, weights: Tensor | None) -> Tensor:
         positions = self._wrap(vectors).mT  # (..., K, N)
         if weights is None:
-            totals = self._totals(positions, torch.ones((), dtype=torch.int32, device=positions.device))
+            if positions.shape[-1] ** 2 <= 2 * self.block_length:  # few voters are compared with each other
+                small = positions.to(torch.uint8) if self.block_length <= 256 else positions
+                votes = (small.unsqueeze(-1) == small.unsqueeze(-2)).view(torch.uint8).sum(-1)
+            else:
+                ones = torch.ones((), dtype=torch.int32, device=positions.device)
+                votes = self._totals(positions, ones).gather(-1, positions).long()
             order = _votes.hashes(positions, _votes.tallied(positions, None))
-            ranked = (totals.gather(-1, positions).long() << (_votes.HASH_BITS + 1)) + order
+            ranked = (votes << (_votes.HASH_BITS + 1)) + order
             first = ranked.argmax(-1, keepdim=True)
             return positions.gather(-1, first).squeeze(-1)
         return self._from_tally(self._tally(vectors, weights), weights.sum(-1))
@@ -151,9 +156,12 @@ class SBC(Algebra):
         voted = totals != 0
         # Positions without a vote do not stand, unless there is no other.
         standing = torch.where(voted | ~voted.any(-1, keepdim=True), totals, -torch.inf)
+        best, first = standing.max(-1, keepdim=True)
+        if arithmetic.never(standing.scatter(-1, first, -torch.inf) == best):
+            return first.squeeze(-1)
         every = torch.arange(self.block_length, device=tally.device).expand(totals.shape)
         order = _votes.hashes(every, _votes.tallied(every, totals.long()))
-        return torch.where(standing == standing.amax(-1, keepdim=True), order, _votes.LEAST).argmax(-1)
+        return torch.where(standing == best, order, _votes.LEAST).argmax(-1)
 
     def _permute(self, x: Tensor, shifts: int) -> Tensor:
         return x.roll(shifts, -1)
