@@ -490,15 +490,14 @@ class Algebra(Operations):
             VSAError: a value is out of range.
         """
         self._check(operation, x)
-        if x.is_floating_point() or x.is_complex():
-            if not arithmetic.all_finite(x):
-                bad = int((~torch.isfinite(x)).sum())
-                raise VSAError(
-                    f"{self.name} {operation}",
-                    received=f"{bad} NaN or infinite of {x.numel()} entries",
-                    expected="finite values",
-                    hint="look for a division by zero or an overflow upstream",
-                )
+        if (x.is_floating_point() or x.is_complex()) and not arithmetic.all_finite(x):
+            bad = int((~torch.isfinite(x)).sum())
+            raise VSAError(
+                f"{self.name} {operation}",
+                received=f"{bad} NaN or infinite of {x.numel()} entries",
+                expected="finite values",
+                hint="look for a division by zero or an overflow upstream",
+            )
 
     def is_valid(self, x: Tensor, tolerance: float = 1e-5) -> Tensor:
         """Whether vectors are normalised as the algebra's vectors are.

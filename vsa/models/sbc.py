@@ -153,15 +153,15 @@ class SBC(Algebra):
 
     def _from_tally(self, tally: Tensor, total: Tensor) -> Tensor:
         totals = tally.unflatten(-1, (self.blocks, self.block_length))
+        best, first = totals.max(-1, keepdim=True)
+        if arithmetic.never((totals == best).sum(-1, keepdim=True) > (best > 0)):
+            return first.squeeze(-1)
         voted = totals != 0
         # Positions without a vote do not stand, unless there is no other.
         standing = torch.where(voted | ~voted.any(-1, keepdim=True), totals, -torch.inf)
-        best, first = standing.max(-1, keepdim=True)
-        if arithmetic.never(standing.scatter(-1, first, -torch.inf) == best):
-            return first.squeeze(-1)
         every = torch.arange(self.block_length, device=tally.device).expand(totals.shape)
         order = _votes.hashes(every, _votes.tallied(every, totals.long()))
-        return torch.where(standing == best, order, _votes.LEAST).argmax(-1)
+        return torch.where(standing == standing.amax(-1, keepdim=True), order, _votes.LEAST).argmax(-1)
 
     def _permute(self, x: Tensor, shifts: int) -> Tensor:
         return x.roll(shifts, -1)
