@@ -20,7 +20,7 @@ ROOMS = ("vsa", "factorizers", "datasets", "reasoning", "conf")
 GROUND = ("vsa.axes", "vsa.errors", "vsa.plugins", "vsa.registry", "vsa.seeding")  # standard library only
 WORDS = (*GROUND, "vsa.arithmetic", "vsa.laws", "vsa.validation")  # frozen declarations and checks of tensors
 ALGEBRA = ("vsa.algebra", "vsa.operations")
-CODEBOOK = ("vsa.codebook", "vsa.codebook_files", "vsa.codebook_labels")
+CODEBOOK = ("vsa.codebook", "vsa.codebook_files", "vsa.codebook_labels", "vsa.codebook_reads")
 
 # Importer -> what it may import of ours, besides itself. The longest name that fits a module decides.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {

@@ -21,6 +21,7 @@ from .operations import Operations
 __all__ = ["Algebra"]
 
 _FAR = 2**62  # integers that no tensor holds
+_SMALL = 2**16  # entries up to which a weighted vote is first taken as if there were no ties
 
 
 @dataclass(frozen=True)
@@ -182,8 +183,11 @@ class Algebra(Operations):
             lead = torch.broadcast_shapes(vectors.shape[:-2], weights.shape[:-1])
             return self._bundle(vectors.expand(*lead, -1, -1), None)
         weights = arithmetic.widened(weights)
-        settled = self._settled_bundle(vectors, weights, arithmetic.vote_margin(weights))
-        return self._bundle(vectors, arithmetic.integral_weights(weights)) if settled is None else settled
+        if vectors.numel() <= _SMALL:  # among more some are nearly tied
+            settled = self._settled_bundle(vectors, weights, arithmetic.vote_margin(weights))
+            if settled is not None:
+                return settled
+        return self._bundle(vectors, arithmetic.integral_weights(weights))
 
     def _is_second_vector(self, vectors: Tensor, weights: Tensor | None, dim: int) -> bool:
         """Whether ``bundle(a, b)`` is meant: the second argument has the width of a vector, and not N entries."""
@@ -486,15 +490,14 @@ class Algebra(Operations):
             VSAError: a value is out of range.
         """
         self._check(operation, x)
-        if x.is_floating_point() or x.is_complex():
+        if (x.is_floating_point() or x.is_complex()) and not arithmetic.all_finite(x):
             bad = int((~torch.isfinite(x)).sum())
-            if bad:
-                raise VSAError(
-                    f"{self.name} {operation}",
-                    received=f"{bad} NaN or infinite of {x.numel()} entries",
-                    expected="finite values",
-                    hint="look for a division by zero or an overflow upstream",
-                )
+            raise VSAError(
+                f"{self.name} {operation}",
+                received=f"{bad} NaN or infinite of {x.numel()} entries",
+                expected="finite values",
+                hint="look for a division by zero or an overflow upstream",
+            )
 
     def is_valid(self, x: Tensor, tolerance: float = 1e-5) -> Tensor:
         """Whether vectors are normalised as the algebra's vectors are.

@@ -13,6 +13,7 @@ __all__ = [
     "HALVES",
     "STEPS",
     "all_equal",
+    "all_finite",
     "cosine",
     "in_units",
     "integral_weights",
@@ -68,6 +69,13 @@ def signs(x: Tensor) -> Tensor:
     if not x.is_floating_point() or within(x.sum(dtype=torch.float32), -math.inf, math.inf):
         return plain
     return torch.where(x.isnan(), x, plain)
+
+
+def all_finite(x: Tensor) -> bool:
+    """Whether every entry is a finite number; one sum tells in all but the strangest cases."""
+    x = x.detach()
+    wide = torch.float32 if x.dtype in HALVES else None
+    return bool(torch.isfinite(x.sum(dtype=wide))) or bool(torch.isfinite(x).all())
 
 
 def poison(x: Tensor) -> Tensor | None:
@@ -229,7 +237,7 @@ def vote_margin(weights: Tensor) -> Tensor:
         (..., 1).
     """
     size = weights.abs().sum(-1, keepdim=True)
-    return size * (4 * _close(weights.dtype) + 2 * weights.shape[-1] / STEPS)
+    return size * (1.2 * _close(weights.dtype) + weights.shape[-1] / STEPS)
 
 
 def all_equal(weights: Tensor) -> bool:

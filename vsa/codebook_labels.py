@@ -60,9 +60,16 @@ def warn_of_alike(algebra: Algebra, atoms: Tensor, labels: Sequence[Hashable]) -
     count, width = atoms.shape[-2], algebra.embedding.width
     if atoms.ndim != 2 or count < 2 or count * count * width > _COMPARED or torch.compiler.is_compiling():
         return
-    embedded = arithmetic.widened(algebra.embed(atoms.detach()))
-    directions = arithmetic.to_norm(embedded, 1.0)
-    cosines = (directions @ directions.mT).fill_diagonal_(-1.0)
+    atoms, embedding = arithmetic.widened(atoms.detach()), algebra.embedding
+    products = (algebra._similarity_to_set(atoms, atoms) - embedding.offset) / embedding.scale
+    squares = products.diagonal()
+    if arithmetic.within(squares, 1e-30, 1e30):
+        norms = squares.sqrt()
+        cosines = products / (norms * norms.unsqueeze(-1))
+    else:
+        directions = arithmetic.to_norm(algebra._embed(atoms), 1.0)
+        cosines = directions @ directions.mT
+    cosines = cosines.fill_diagonal_(-1.0)
     worst = int(cosines.argmax())
     value = float(cosines.flatten()[worst])
     if value > _ALIKE:

@@ -152,7 +152,7 @@ class Operations(ABC):
         return (weights.unsqueeze(-2) @ self._embed(vectors).to(weights.dtype)).squeeze(-2)
 
     def _from_tally(self, tally: Tensor, total: Tensor) -> Tensor:
-        """The bundle of a tally: (..., E) and the sum of weights (...) -> (..., D). If it ``settles``, both integral."""
+        """A tally (..., E) and the sum of weights (...) -> the bundle (..., D). A vote that ``settles``: integral."""
         return tally if self.laws.linear else self._unembed(tally.to(torch.get_default_dtype()))
 
     def _similarity(self, x: Tensor, y: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .arithmetic import never
 from .errors import DtypeError, ShapeError, VSAError
 from .laws import Form
 
@@ -72,9 +71,9 @@ def check_kind(operation: str, value: object, kind: type | tuple[type, ...], exp
         raise DtypeError(operation, received=describe(value), expected=expected, hint=hint)
 
 
-def check_generator(operation: str, generator: object) -> None:
+def check_generator(operation: str, generator: object, hint: str = "pass torch.Generator().manual_seed(seed)") -> None:
     """Refuse what is not a source of randomness."""
-    check_kind(operation, generator, torch.Generator, "a torch.Generator", "pass torch.Generator().manual_seed(seed)")
+    check_kind(operation, generator, torch.Generator, "a torch.Generator", hint)
 
 
 def check_place(operation: str, device: object) -> None:
@@ -274,7 +273,7 @@ def make_generator(operation: str, generator: torch.Generator | None, seed: int 
             expected="either generator= or seed=",
         )
     if generator is not None:
-        check_generator(operation, generator)
+        check_generator(operation, generator, "pass torch.Generator().manual_seed(seed), or seed=")
         return generator
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise DtypeError(operation, received=f"seed {seed!r}", expected="an integer")
@@ -285,10 +284,10 @@ def make_generator(operation: str, generator: torch.Generator | None, seed: int 
 
 def refuse_nan(operation: str, x: Tensor) -> None:
     """Refuse NaN where the result could not show it; on the CPU, outside of compiled code and transforms."""
-    if torch.compiler.is_compiling() or x.device.type != "cpu" or never(x.isnan()):
+    if torch.compiler.is_compiling() or x.device.type != "cpu" or not x.is_floating_point():
         return
     try:
-        found = bool(x.isnan().any())
+        found = bool(x.detach().sum(dtype=torch.float32).isnan()) and bool(x.isnan().any())
     except RuntimeError:  # inside a transform
         return
     if found:

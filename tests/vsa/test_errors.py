@@ -325,8 +325,7 @@ SENTENCES: list[tuple[Callable[[], object], type[VSAError], str]] = [
     (
         lambda: Digital().store(X).rmatvec(torch.ones(3, device=META)),
         DtypeError,
-        "rmatvec: received an argument on meta; expected one on cpu, where the atoms are; "
-        "move it, or the codebook, with .to(device)",
+        "rmatvec: received a meta tensor; expected a dense one, with its entries",
     ),
     (lambda: Digital(0), VSAError, "digital topk_elements: received 0; expected at least 1"),
 ]

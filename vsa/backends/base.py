@@ -13,6 +13,7 @@ from typing import ClassVar, get_args
 import torch
 from torch import Tensor
 
+from ..arithmetic import all_finite
 from ..errors import DtypeError, ShapeError, VSAError
 from ..validation import are_signs, check_computable, check_count, describe
 from .device import Cost, DeviceHandle
@@ -158,5 +159,5 @@ def _check_entries(atoms: Tensor, kind: Kind, block_length: int | None) -> None:
     elif kind == "bipolar":
         if not are_signs(values):
             raise VSAError("store", received="bipolar atoms with other entries", expected="+1 and -1 only")
-    elif not bool(torch.isfinite(values).all()):
+    elif not all_finite(values):
         raise VSAError("store", received="atoms with NaN or infinite entries", expected="finite atoms")

@@ -113,9 +113,14 @@ class SBC(Algebra):
     def _bundle(self, vectors: Tensor, weights: Tensor | None) -> Tensor:
         positions = self._wrap(vectors).mT  # (..., K, N)
         if weights is None:
-            totals = self._totals(positions, torch.ones((), dtype=torch.int32, device=positions.device))
+            if positions.shape[-1] ** 2 <= 2 * self.block_length:  # few voters are compared with each other
+                small = positions.to(torch.uint8) if self.block_length <= 256 else positions
+                votes = (small.unsqueeze(-1) == small.unsqueeze(-2)).view(torch.uint8).sum(-1)
+            else:
+                ones = torch.ones((), dtype=torch.int32, device=positions.device)
+                votes = self._totals(positions, ones).gather(-1, positions).long()
             order = _votes.hashes(positions, _votes.tallied(positions, None))
-            ranked = (totals.gather(-1, positions).long() << (_votes.HASH_BITS + 1)) + order
+            ranked = (votes << (_votes.HASH_BITS + 1)) + order
             first = ranked.argmax(-1, keepdim=True)
             return positions.gather(-1, first).squeeze(-1)
         return self._from_tally(self._tally(vectors, weights), weights.sum(-1))
@@ -148,6 +153,9 @@ class SBC(Algebra):
 
     def _from_tally(self, tally: Tensor, total: Tensor) -> Tensor:
         totals = tally.unflatten(-1, (self.blocks, self.block_length))
+        best, first = totals.max(-1, keepdim=True)
+        if arithmetic.never((totals == best).sum(-1, keepdim=True) > (best > 0)):
+            return first.squeeze(-1)
         voted = totals != 0
         # Positions without a vote do not stand, unless there is no other.
         standing = torch.where(voted | ~voted.any(-1, keepdim=True), totals, -torch.inf)
