@@ -19,7 +19,7 @@ import vsa
 from vsa import Codebook, DtypeError, UnsupportedError, VSAError
 
 from . import takers
-from .certificate import Certificate
+from .certificate import EQUAL, Certificate
 from .needs import ASSOCIATIVE, COMMUTATIVE, Need, broken_law, first_missing
 from .problem import Problem, as_books
 from .result import Factorization, Trace, concatenate
@@ -121,11 +121,10 @@ class Factorizer(ABC):
                 outcome = self._solve(queries, certificate, generator, trace)
             else:
                 outcome = _nothing(self.problem, trace)
-            outcome = self._told_apart(outcome, certificate)
             every = torch.arange(len(queries), device=queries.device)
             similarity = certificate.similarity(every, outcome.indices)
             valid = certificate.valid(every, similarity)
-            false = self._false_expected(outcome, certificate, valid)
+            outcome, similarity, valid, false = self._told_apart(outcome, certificate, similarity, valid)
         return Factorization(
             indices=outcome.indices.reshape(*lead, self.problem.factors),
             similarities=outcome.similarities.reshape(*lead, self.problem.factors),
@@ -141,13 +140,14 @@ class Factorizer(ABC):
             method=self.name,
             trace=outcome.trace,
             sweeps=self.sweeps,
-            interchangeable=self.problem.likeness.shared,
+            interchangeable=self.problem.sameness.shared,
+            assumes=self.problem.sameness.assumes,
         )
 
     def _warn(self) -> None:
         """Say once what no answer can tell."""
-        if not self._warned and self.problem.likeness.warning is not None:
-            log.warning("%s", self.problem.likeness.warning)
+        if not self._warned and self.problem.sameness.warning is not None:
+            log.warning("%s", self.problem.sameness.warning)
         self._warned = True
 
     @property
@@ -155,37 +155,48 @@ class Factorizer(ABC):
         """Whether answers are improved among atoms that are alike: not where the best of all was looked for."""
         return True
 
-    def _told_apart(self, outcome: Outcome, certificate: Certificate) -> Outcome:
-        """The best of answers that are alike, and one of those that are the same."""
-        likeness = self.problem.likeness
-        if not (likeness.alike or likeness.shared):
-            return outcome
-        indices, similarities, macs = outcome.indices, outcome.similarities, outcome.macs
-        if self._climbs and likeness.alike and len(indices):
-            every = torch.arange(len(indices), device=indices.device)
-            climbed, close, spent = likeness.climb(certificate, every, indices)
-            before = certificate.valid(every, certificate.similarity(every, indices))
-            keep = ~before | certificate.valid(every, certificate.similarity(every, climbed))
-            climbed = torch.where(keep.unsqueeze(-1), climbed, indices)
-            similarities = torch.where(climbed == indices, similarities, close.to(similarities).unsqueeze(-1))
-            indices, macs = climbed, macs + spent
-        if likeness.shared:
-            indices, similarities = likeness.ordered(indices, similarities)
-        return replace(outcome, indices=indices, similarities=similarities, macs=macs)
+    def _told_apart(
+        self, outcome: Outcome, certificate: Certificate, similarity: Tensor, valid: Tensor
+    ) -> tuple[Outcome, Tensor, Tensor, Tensor]:
+        """The best of answers that are alike, and one of those that are the same.
 
-    def _false_expected(self, outcome: Outcome, certificate: Certificate, valid: Tensor) -> Tensor:
-        """Lambda, with the neighbours and equals of what was found; (B,)."""
-        likeness, false = self.problem.likeness, certificate.false_expected
-        if not (likeness.alike or likeness.ambiguous):
-            return false
-        false = false.clone()
+        Args:
+            outcome: of the search.
+            certificate: of the queries.
+            similarity: (B,), of the answers.
+            valid: (B,), which are certified.
+
+        Returns:
+            All but the certificate, improved, and lambda (B,) with the neighbours and equals of what was found.
+        """
+        like, same, false = self.problem.likeness, self.problem.sameness, certificate.false_expected
+        if not len(valid):
+            return outcome, similarity, valid, false
+        every = torch.arange(len(valid), device=valid.device)
+        marks = like.marked(outcome.indices, valid & (similarity < EQUAL))
+        related = bool(like.across) or bool(marks.any())
+        if self._climbs and related:
+            indices, close, spent = like.climb(certificate, every, outcome.indices, marks)
+            climbed = certificate.similarity(every, indices)
+            keep = ~valid | certificate.valid(every, climbed)
+            indices = torch.where(keep.unsqueeze(-1), indices, outcome.indices)
+            similarity = torch.where(keep, climbed, similarity)
+            valid = certificate.valid(every, similarity)
+            reads = torch.where(
+                indices == outcome.indices, outcome.similarities, close.to(outcome.similarities).unsqueeze(-1)
+            )
+            outcome = replace(outcome, indices=indices, similarities=reads, macs=outcome.macs + spent)
         rows = valid.nonzero().squeeze(-1)
-        if len(rows) and likeness.alike:
-            false[rows] += likeness.neighbours(certificate, rows, outcome.indices[rows]).to(false)
-        if len(rows) and likeness.ambiguous:
-            equals = likeness.equals(outcome.indices[rows]).to(false)  # chance may have counted them already
-            false[rows] = torch.where(equals > 0, torch.fmax(false[rows], equals), false[rows])
-        return false
+        if related and len(rows):
+            false = false.clone()
+            false[rows] += like.neighbours(certificate, rows, outcome.indices[rows], marks[rows]).to(false)
+        if same.any and len(rows):
+            equals = same.equals(outcome.indices[rows]).to(false)  # chance may have counted them already
+            false = false.index_put((rows,), torch.where(equals > 0, torch.fmax(false[rows], equals), false[rows]))
+        if same.shared:
+            indices, reads = same.ordered(outcome.indices, outcome.similarities)
+            outcome = replace(outcome, indices=indices, similarities=reads)
+        return outcome, similarity, valid, false
 
     @abstractmethod
     def _solve(self, queries: Tensor, certificate: Certificate, generator: torch.Generator, trace: bool) -> Outcome:

@@ -22,10 +22,12 @@ from .certificate import Certificate, block_certificate, cosine_certificate, in_
 from .chance import Spread, spread
 from .likeness import Likeness
 from .needs import ASSOCIATIVE, COMMUTATIVE, broken_law, first_missing
+from .sameness import Sameness, embedded
 
 __all__ = ["Problem"]
 
 _ROUNDING = 1e-3  # by which a sign may be off that was computed
+_USUAL = 1.5  # times and fractions of the usual length of an atom that searches bear
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +157,31 @@ class Problem:
     def likeness(self) -> Likeness:
         """How alike the atoms are, and what to do about it."""
         return Likeness(self)
+
+    @cached_property
+    def sameness(self) -> Sameness:
+        """What no query tells apart."""
+        return Sameness(self)
+
+    @cached_property
+    def inexact(self) -> bool:
+        """Whether atoms may be of any length: they are real or complex numbers."""
+        return _inexact(self.books[0].atoms)
+
+    @cached_property
+    def lengths(self) -> tuple[Tensor | None, ...]:
+        """(N,) for each factor: Euclidean norms of the atoms over the usual one; None where all are about usual."""
+        if not self.inexact:
+            return (None,) * self.factors
+        found = []
+        for f in range(self.factors):
+            norms = [torch.linalg.vector_norm(x, dim=-1, dtype=torch.promote_types(x.dtype, torch.float32))
+                     for x in embedded(self, f)]  # fmt: skip
+            share = torch.cat(norms) / math.sqrt(self.perfect)
+            share = torch.where(share > 0, share, 1.0)
+            usual = bool(((share > 1 / _USUAL) & (share < _USUAL)).all())
+            found.append(None if usual else share)
+        return tuple(found)
 
     def as_signs(self, queries: Tensor) -> Tensor:
         """Queries as signs: int8, or real where they are in a float form.

@@ -116,6 +116,7 @@ class ResonatorDynamics(Dynamics):
         self.signed = signed
         self.integer = [space.integer and reads_integers(stored, self.exact) for stored in self.readers]
         self._float = problem.books[0].stored.dtype or torch.get_default_dtype()
+        self._lengths = problem.lengths
         width = problem.algebra.embedding.width
         self.macs_per_decode = sum(problem.sizes) * width
         self.macs_per_iteration = 2 * self.macs_per_decode
@@ -158,7 +159,7 @@ class ResonatorDynamics(Dynamics):
         for factor, book in enumerate(self.problem.books):
             target = self.space.target(part, factor)
             integer = self.space.integer and reads_integers(book.stored, self.exact)
-            similarities = book.stored.matvec(target if integer else self._as_float(target))
+            similarities = self._of_usual(factor, book.stored.matvec(target if integer else self._as_float(target)))
             reads.append((similarities.abs() if self.signed else similarities).max(-1))
         values = torch.stack([read.values for read in reads], -1)
         return torch.stack([read.indices for read in reads], -1), values / self.space.unit
@@ -182,11 +183,17 @@ class ResonatorDynamics(Dynamics):
 
     def read(self, factor: int, target: Tensor) -> Tensor:
         """(R, E) -> (R, N), raw similarities."""
-        return self.readers[factor].matvec(target if self.integer[factor] else self._as_float(target))
+        raw = self.readers[factor].matvec(target if self.integer[factor] else self._as_float(target))
+        return self._of_usual(factor, raw)
 
     def write(self, factor: int, weights: Tensor) -> Tensor:
         """(R, N) -> (R, E)."""
-        return self.writers[factor].rmatvec(weights)
+        return self.writers[factor].rmatvec(self._of_usual(factor, weights))
+
+    def _of_usual(self, factor: int, x: Tensor) -> Tensor:
+        """Reads, or weights, (R, N) of atoms as if all were of the usual length: no product depends on it."""
+        lengths = self._lengths[factor]
+        return x if lengths is None else x / lengths.to(x.dtype)
 
     def _as_float(self, x: Tensor) -> Tensor:
         return x if x.is_floating_point() else x.to(self._float)
@@ -195,13 +202,13 @@ class ResonatorDynamics(Dynamics):
         """(1, D'): all atoms superposed alike."""
         count = self.problem.sizes[factor]
         weights = torch.ones(1, count, dtype=self._float, device=self.problem.device)
-        return self.space.project(self.writers[factor].rmatvec(weights))
+        return self.space.project(self.write(factor, weights))
 
     def _elsewhere(self, factor: int, rows: int) -> Tensor:
         """(R, D'): random superpositions."""
         shape = (rows, self.problem.sizes[factor])
         weights = torch.randn(shape, generator=self.generator, device=self.generator.device)
-        return self.space.project(self.writers[factor].rmatvec(weights.to(self.problem.device, self._float)))
+        return self.space.project(self.write(factor, weights.to(self.problem.device, self._float)))
 
 
 def _scale(embedding: vsa.Embedding) -> float:

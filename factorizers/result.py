@@ -89,6 +89,7 @@ class Factorization:
         interchangeable: groups of factors whose codebooks share atoms. A product does not tell which of these factors
             an atom came from: the answer is right up to their order, and its atoms are in the order in which the
             codebooks first hold them.
+        assumes: what was looked for in a part of large codebooks only, in sentences.
     """
 
     indices: Tensor
@@ -106,6 +107,7 @@ class Factorization:
     trace: Trace | None = None
     sweeps: bool = False
     interchangeable: tuple[tuple[int, ...], ...] = ()
+    assumes: tuple[str, ...] = ()
 
     @property
     def labels(self) -> Any:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import factorizers
 import vsa
-from factorizers.likeness import Likeness
+from factorizers.sameness import Sameness
 from factorizers.problem import Problem
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -99,9 +99,9 @@ def test_published_stops_are_left_alone(stop: str) -> None:
 def test_random_atoms_are_not_alike(algebra_name: str, size: int) -> None:
     for seed in range(20):
         algebra = vsa.get(algebra_name, dim=256)
-        likeness = Problem((vsa.Codebook.random(algebra, size, seed=seed),)).likeness
-        assert likeness.alike == ()
-        assert likeness.shared == likeness.ambiguous == ()
+        problem = Problem((vsa.Codebook.random(algebra, size, seed=seed),))
+        assert problem.likeness.alike == ()
+        assert problem.sameness.shared == problem.sameness.ambiguous == ()
 
 
 # ---------------------------------------------------------------------- codebooks that share atoms
@@ -155,12 +155,12 @@ def test_powers_of_one_base_are_counted(name: str, caplog: pytest.LogCaptureFixt
     indices = drawn([20, 20, 9], 100)
     answer = factorizer(factorizer.problem.product(indices))
     assert caplog.records
-    assert (0, 1) in factorizer.problem.likeness.ambiguous
+    assert (0, 1) in factorizer.problem.sameness.ambiguous
     total = indices[:, 0] + shuffled[indices[:, 1]]
     equal = 19 - (total - 19).abs()
     counted = answer.false_expected + (answer.interchangeable != ()) * 1.0  # the same two exchanged are not counted
     wrong = (answer.indices != indices).any(-1)
-    assert int((wrong & answer.valid & (answer.false_expected < 0.5) & (equal > 1)).sum()) == 0
+    assert int((wrong & answer.valid & (answer.false_expected < 0.5) & (equal > 2)).sum()) == 0
     assert bool(((counted - equal).abs() <= 1.01).all())
 
 
@@ -177,7 +177,7 @@ def test_the_same_atom_has_one_number() -> None:
     algebra = vsa.get("gsbc", dim=256, blocks=4)
     one, two = (vsa.Codebook.random(algebra, 7, seed=seed) for seed in range(2))
     mixed = vsa.Codebook(algebra, torch.cat((two.atoms[3:5], one.atoms[6:])))
-    ids = Likeness(Problem((one, two, mixed))).ids
+    ids = Sameness(Problem((one, two, mixed))).ids
     assert [part.tolist() for part in ids] == [list(range(7)), list(range(7, 14)), [10, 11, 6]]
 
 
