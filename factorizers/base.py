@@ -27,6 +27,7 @@ from .result import Factorization, Trace, concatenate
 __all__ = ["Dynamics", "Factorizer", "Iterative", "Outcome", "Pool", "Watch"]
 
 log = logging.getLogger(__name__)
+_EXACT = 1 - 1e-6  # the similarity of a query to the product that it is, but for rounding
 _BUSY = 128  # slots kept busy with copies of the last queries: fewer rows cost hardly less time per iteration
 Pool = dict[str, Tensor]  # the state of R rows: every tensor has R as its first axis
 
@@ -173,8 +174,12 @@ class Factorizer(ABC):
         if not len(valid):
             return outcome, similarity, valid, false
         every = torch.arange(len(valid), device=valid.device)
-        marks = like.marked(outcome.indices, valid & (similarity < EQUAL))
-        related = bool(like.across) or bool(marks.any())
+        exact = not certificate.flat and bool((valid & (similarity >= _EXACT)).all())  # nothing can be better
+        related = not exact and bool(like.across)
+        marks = torch.zeros_like(outcome.indices, dtype=torch.bool)
+        if not exact:
+            marks = like.marked(outcome.indices, valid & (similarity < EQUAL))
+            related = related or bool(marks.any())
         if self._climbs and related:
             indices, close, spent = like.climb(certificate, every, outcome.indices, marks)
             climbed = certificate.similarity(every, indices)

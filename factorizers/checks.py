@@ -57,6 +57,9 @@ def check_factorizer(
         "answers a batch of none": case.empty,
         "tells atoms apart that are alike": case.alike,
         "says where codebooks share atoms": case.shared,
+        "takes atoms of any length": case.lengths,
+        "says where products are equal": case.equal,
+        "says where atoms can change places": case.circle,
     }
     results = []
     for law, check in laws.items():
@@ -114,7 +117,9 @@ class _Case:
             certificate = self.factorizer.problem.certificate(queries)
             rebound = certificate.similarity(torch.arange(len(queries), device=queries.device), answer.indices)
             self._need(
-                torch.equal(answer.valid, certificate.valid(torch.arange(len(queries)), rebound)),
+                torch.equal(
+                    answer.valid, certificate.valid(torch.arange(len(queries), device=queries.device), rebound)
+                ),
                 "a certificate that re-binding does not give",
                 "valid exactly where the product reaches tau",
             )
@@ -221,6 +226,67 @@ class _Case:
         silent = int((other & answer.valid.cpu() & (answer.false_expected.cpu() < 0.5)).sum())
         self._need(silent == 0, f"{silent} certificates for other atoms", "the right ones in any order, or a count")
         return "right up to their order"
+
+    def lengths(self) -> str:
+        atoms = [self._real(book.atoms) for book in self.books]
+        if any(part is None or part.shape != book.atoms.shape for part, book in zip(atoms, self.books, strict=True)):
+            return "vectors have no length"
+        shares = [torch.logspace(-3, 3, len(book)).unsqueeze(-1) for book in self.books]
+        try:
+            made = self.make(
+                [
+                    Codebook(self.algebra, part * share, backend=self.backend)
+                    for part, share in zip(atoms, shares, strict=True)
+                    if part is not None
+                ]
+            )
+        except VSAError as error:
+            return f"atoms of one length: {error}"
+        if self.backend is not None and not self.backend.exact:
+            return "an array keeps the largest atoms only"
+        queries = self._real(self.queries)
+        if queries is None or queries.shape != self.queries.shape:
+            return "vectors have no length"
+        answer = made(queries, generator=torch.Generator().manual_seed(self.seed))
+        wrong = (answer.indices != self.indices).any(-1)
+        silent = int((wrong & answer.valid).sum())
+        self._need(silent == 0, f"{silent} certificates for other atoms", "none")
+        lost = int((~answer.valid).sum())
+        self._need(lost <= 1, f"{lost} of {wrong.numel()} lost", "answers as to atoms of one length")
+        return "as atoms of one length"
+
+    def equal(self) -> str:
+        """Two atoms each of two codebooks that make one product: the answer may be the other pair, but not silently."""
+        if self.algebra.laws.reason("unbind") is not None:
+            return "nothing to unbind with"
+        first, second = self.books[0].atoms, self.books[1].atoms.clone()
+        second[3] = self.algebra.unbind(self.algebra.bind(first[1], second[2]), first[4])
+        rows = torch.tensor([[1, 2], [4, 3]])
+        try:
+            factorizer = self.make([Codebook(self.algebra, part, backend=self.backend) for part in (first, second)])
+            queries = factorizer.problem.product(rows)
+        except VSAError as error:
+            return f"no such atoms: {error}"
+        if not torch.allclose(*(self.algebra.embed(part).double() for part in queries), rtol=1e-3, atol=1e-4):
+            return "unbinding is not exact"
+        answer = factorizer(queries, generator=torch.Generator().manual_seed(self.seed))
+        silent = int((answer.valid & (answer.false_expected < 0.5)).sum())
+        self._need(
+            silent == 0, f"{silent} certificates for one of two equal products", "false_expected that counts both"
+        )
+        return "both are counted"
+
+    def circle(self) -> str:
+        """Three codebooks of which each two share another atom: their product does not tell which is whose."""
+        book = self._book(9).atoms
+        parts = [book[[0, 2, 3, 4]], book[[0, 1, 5, 6]], book[[1, 2, 7, 8]]]
+        factorizer = self.make([Codebook(self.algebra, part, backend=self.backend) for part in parts])
+        rows = torch.tensor([[0, 1, 1], [1, 0, 0]])  # atoms 0, 1, 2 either way round
+        answer = factorizer(factorizer.problem.product(rows), generator=torch.Generator().manual_seed(self.seed))
+        self._need(answer.interchangeable == ((0, 1, 2),), answer.interchangeable, "factors 0, 1, 2, interchangeable")
+        both = bool(answer.valid.all()) and not torch.equal(answer.indices[0], answer.indices[1])
+        self._need(not both, "two answers to one product", "one and the same order")
+        return "one order of three factors"
 
     def _real(self, queries: Tensor) -> Tensor | None:
         """Queries in the canonical form, where that is one of real or complex numbers."""

@@ -170,7 +170,9 @@ class _Keys:
         for factor, column in zip(factors, columns, strict=True):
             part = tables[factor][column]
             product = part if product is None else self.bind(product, part)
-        return torch.zeros(len(numbers), tables[0].shape[-1], dtype=torch.int64) if product is None else product
+        if product is None:  # of no factors
+            return torch.zeros(len(numbers), tables[0].shape[-1], dtype=torch.int64, device=numbers.device)
+        return product
 
     def bind(self, x: Tensor, y: Tensor) -> Tensor:
         """Of parts."""

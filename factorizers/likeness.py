@@ -48,7 +48,9 @@ class Likeness:
         """The factors of which two atoms are more alike than chance makes any pair of as many random atoms."""
         sizes = self.problem.sizes
         return tuple(
-            f for f in self._factors if sizes[f] > 1 and self._likeness(f, f) > self._bar(sizes[f] * (sizes[f] - 1) // 2)
+            f
+            for f in self._factors
+            if sizes[f] > 1 and self._likeness(f, f) > self._bar(sizes[f] * (sizes[f] - 1) // 2)
         )
 
     @cached_property
@@ -62,7 +64,9 @@ class Likeness:
     def sampled(self) -> tuple[int, ...]:
         """The factors of which atoms that are alike were looked for among some, and none was found."""
         return tuple(
-            f for f in self._factors if f not in self.alike and self._rows(f, self.problem.sizes[f]) < self.problem.sizes[f]
+            f
+            for f in self._factors
+            if f not in self.alike and self._rows(f, self.problem.sizes[f]) < self.problem.sizes[f]
         )
 
     def marked(self, indices: Tensor, doubtful: Tensor) -> Tensor:
@@ -180,7 +184,9 @@ class Likeness:
             for a, b in ((f, g), (g, f))
         )
         pairs = [torch.stack(torch.broadcast_tensors(here.unsqueeze(-1), there.unsqueeze(-2)), -1).flatten(1, 2)]
-        if self.problem.algebra.laws.self_inverse:  # an atom bound with its copy is nearly the identity, whichever it is
+        if (
+            self.problem.algebra.laws.self_inverse
+        ):  # an atom bound with its copy is nearly the identity, whichever it is
             pairs.append(self._copies(f, g).expand(len(indices), -1, -1))
         both = torch.cat(pairs, 1)
         tried = indices.unsqueeze(1).repeat(1, both.shape[1], 1)

@@ -26,7 +26,7 @@ __all__ = ["ELEMENTS", "Sameness", "directions", "embedded"]
 ELEMENTS = 2**22  # entries of products, and similarities, held at once
 _COARSE, _FINE = 1e-5, 1e-6  # by which the reads of an atom that is the same may differ, in float32 and in float64
 _ANGLE = 5e-6  # the same of a product's
-_PRODUCTS, _WORK = 2**19, 2**28  # products of two codebooks, and multiply-accumulates, of a look at the equal ones
+_PRODUCTS, _WORK = 2**18, 2**27  # products of two codebooks, and multiply-accumulates, of a look at the equal ones
 _LAGS = 4  # neighbours in the order of angles that are compared
 _ORDERS = 720  # orders of the factors of a group that are tried
 
@@ -50,7 +50,9 @@ class Sameness:
         ruler = torch.randn(self.problem.algebra.embedding.width, 3, generator=draw, dtype=torch.float64)
         ruler = ruler.to(self.problem.device)
         coarse = ruler[:, 0].float()
-        keys = torch.cat([directions(self.problem, x) @ coarse for f in self._factors for x in embedded(self.problem, f)])
+        keys = torch.cat(
+            [directions(self.problem, x) @ coarse for f in self._factors for x in embedded(self.problem, f)]
+        )
         close = _runs(keys, _COARSE)
         ids = torch.arange(len(keys), device=keys.device)
         if len(close):  # measured once more, so finely that only the same direction reads the same
@@ -172,7 +174,7 @@ class Sameness:
         for f in self.twins:
             total += torch.bincount(self.ids[f])[self.ids[f][indices[:, f]]] - 1
         for (g, f), table in self.tables.items():
-            pairs, place = indices[:, [g, f]].unique(dim=0, return_inverse=True)
+            pairs, place = torch.stack((indices[:, g], indices[:, f]), -1).unique(dim=0, return_inverse=True)
             total += table.equals(pairs)[place]
         return total
 
@@ -188,20 +190,21 @@ class Sameness:
         """
         indices, similarities = indices.clone(), similarities.clone()
         for members in self.shared:
-            at = list(members)
-            ids = torch.stack([self.ids[f][indices[:, f]] for f in at], -1)
+            at = torch.tensor(members, device=indices.device)
+            ids = torch.stack([self.ids[f][indices[:, f]] for f in members], -1)
             ids, order = ids.sort(dim=-1, stable=True)
             most = max(self.problem.sizes)
             rows = torch.full((int(max(i.max() for i in self.ids)) + 1, len(at)), most, device=indices.device)
-            for column, f in enumerate(at):
+            for column, f in enumerate(members):
                 number = torch.arange(self.problem.sizes[f], device=indices.device)
                 rows[:, column] = rows[:, column].scatter_reduce(0, self.ids[f], number, "amin")
             found, reads, left = indices[:, at], similarities[:, at], torch.ones(len(ids), 1, device=ids.device) > 0
             for turn in itertools.islice(itertools.permutations(range(len(at))), _ORDERS):
-                placed = rows.gather(0, ids[:, list(turn)])
+                turned = torch.tensor(turn, device=ids.device)
+                placed = rows.gather(0, ids[:, turned])
                 fits = left & (placed < most).all(-1, keepdim=True)
                 found = torch.where(fits, placed, found)
-                reads = torch.where(fits, similarities[:, at].gather(1, order[:, list(turn)]), reads)
+                reads = torch.where(fits, similarities[:, at].gather(1, order[:, turned]), reads)
                 left = left & ~fits
                 if not bool(left.any()):
                     break
@@ -226,11 +229,14 @@ class _Products:
         self.same, self.problem, self.f, self.g = same, same.problem, f, g
         sizes, looked = (self.problem.sizes[f], self.problem.sizes[g]), _looked_at(self.problem, f, g)
         draw = torch.Generator().manual_seed(1)
-        self.rows, self.columns = (_some(n, few, draw).to(self.problem.device) for n, few in zip(sizes, looked, strict=True))
+        self.rows, self.columns = (
+            _some(n, few, draw).to(self.problem.device) for n, few in zip(sizes, looked, strict=True)
+        )
         self.share = math.prod(looked) / math.prod(sizes)
         ruler = torch.rand(3, self.problem.algebra.embedding.width, generator=draw)
-        if self.problem.algebra.laws.signs:  # whole numbers: reads of equal products are equal
-            ruler = (ruler * 64).round()
+        self.gap = _ANGLE
+        if self.problem.algebra.laws.signs and not self.problem.inexact:  # whole numbers: what is equal reads the same
+            ruler, self.gap = (ruler * 64).round(), 0.0
         self.ruler = ruler.to(self.problem.device)
         self.angles, self.order = self._angles().sort()
 
@@ -238,7 +244,9 @@ class _Products:
     def ambiguous(self) -> bool:
         """Whether two of them are equal and made of different atoms."""
         for lag in range(1, _LAGS + 1):
-            near = (self.angles[lag:] - self.angles[:-lag] <= _ANGLE).nonzero().squeeze(-1)
+            near = (self.angles[lag:] - self.angles[:-lag] <= self.gap).nonzero().squeeze(-1)
+            if not len(near):
+                break
             for part in near.split(ELEMENTS // self.problem.algebra.embedding.width + 1):
                 one, two = (self._pairs(self.order[at]) for at in (part, part + lag))
                 other = self._made_of_others(one, two)
@@ -249,8 +257,8 @@ class _Products:
     def equals(self, pairs: Tensor) -> Tensor:
         """(R, 2) atoms of f and g -> (R,), float: how many other ones make an equal product."""
         angles = torch.cat([self._angle(self._read(self._bound(part)).float()) for part in pairs.split(self._each)])
-        low = torch.searchsorted(self.angles, angles - _ANGLE)
-        times = torch.searchsorted(self.angles, angles + _ANGLE, right=True) - low
+        low = torch.searchsorted(self.angles, angles - self.gap)
+        times = torch.searchsorted(self.angles, angles + self.gap, right=True) - low
         owner = torch.arange(len(pairs), device=pairs.device).repeat_interleave(times)
         within = torch.arange(len(owner), device=pairs.device) - (times.cumsum(0) - times).repeat_interleave(times)
         count = torch.zeros(len(pairs), device=pairs.device)

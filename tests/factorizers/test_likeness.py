@@ -181,6 +181,64 @@ def test_the_same_atom_has_one_number() -> None:
     assert [part.tolist() for part in ids] == [list(range(7)), list(range(7, 14)), [10, 11, 6]]
 
 
+def test_atoms_that_differ_in_their_length_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    algebra = vsa.get("hrr", dim=512)
+    atoms, other = (algebra.random(12, seed=seed) for seed in (0, 1))
+    books = [vsa.Codebook(algebra, torch.cat((atoms, 3 * atoms[4:6])), unrelated=False), vsa.Codebook(algebra, other)]
+    answer = factorizers.Exhaustive(books)(algebra.bind(atoms, other))
+    assert "atoms 4 and 12 of factor 0 differ in nothing but their length" in caplog.text
+    assert (answer.false_expected >= 1).nonzero().squeeze(-1).tolist() == [4, 5]
+    again = factorizers.Exhaustive([vsa.Codebook(algebra, atoms), vsa.Codebook(algebra, 2.5 * atoms)])
+    assert again(algebra.bind(atoms[3], 2.5 * atoms[7])).interchangeable == ((0, 1),)
+
+
+def test_two_alike_atoms_of_a_large_codebook_are_found_where_they_matter() -> None:
+    """Of 4,000 atoms some are compared with all at first; those of an answer that is not exact always are."""
+    algebra = vsa.get("map", dim=512)
+    atoms = algebra.random(4000, seed=9)
+    atoms[3999, :384] = atoms[17, :384]
+    books = [vsa.Codebook(algebra, atoms, unrelated=False), vsa.Codebook.random(algebra, 10, seed=3)]
+    problem = Problem(tuple(books))
+    assert problem.likeness.alike == ()
+    assert problem.likeness.sampled == (0,)
+    rows = torch.tensor([[17, 2], [3999, 2], [5, 2]])
+    assert problem.likeness.marked(rows, torch.ones(3) > 0).tolist() == [[True, False], [True, False], [False, False]]
+    query = problem.product(rows[:1]).float()
+    query[:, torch.randperm(512, generator=torch.Generator().manual_seed(1))[:200]] *= -1  # four of ten signs
+    answer = factorizers.Exhaustive(books)(query)
+    expected = problem.certificate(query).false_expected
+    assert not bool(answer.valid) or float(answer.false_expected) > 1.5 * float(expected)
+    assert any("of 4000 x 10 atoms" in line for line in Problem((books[0], books[0])).sameness.assumes) is False
+
+
+def test_what_was_looked_for_in_a_part_is_said() -> None:
+    algebra = vsa.get("map", dim=1024)
+    books = [vsa.Codebook.random(algebra, n, seed=n) for n in (1000, 900, 20)]
+    answer = factorizers.get("join", books[:2])(books[0].atoms[:1] * books[1].atoms[:1])
+    assert len(answer.assumes) == 1
+    assert answer.assumes[0].endswith("of 1000 x 900 atoms")
+    assert factorizers.get("join", books[1:])(books[1].atoms[:1] * books[2].atoms[:1]).assumes == ()
+
+
+@pytest.mark.parametrize("method", ["resonator", "in_memory", "exhaustive"])
+def test_a_noisy_copy_of_a_codebook_is_no_trap(method: str) -> None:
+    """Both atoms of a product have copies across that make a product over tau."""
+    algebra = vsa.get("map", dim=512)
+    atoms = algebra.random(20, seed=0)
+    flips = torch.rand(atoms.shape, generator=torch.Generator().manual_seed(1)) < 0.15
+    books = [
+        vsa.Codebook(algebra, atoms),
+        vsa.Codebook(algebra, torch.where(flips, -atoms, atoms)),
+        vsa.Codebook.random(algebra, 20, seed=2),
+    ]
+    factorizer = made(method, books)
+    assert factorizer.problem.likeness.across == ((0, 1),)
+    indices = drawn([20, 20, 20], 100)
+    answer = factorizer(factorizer.problem.product(indices))
+    assert int((answer.valid & (answer.indices != indices).any(-1)).sum()) == 0
+    assert int(answer.valid.sum()) >= 98
+
+
 # ---------------------------------------------------------------------- values
 
 
