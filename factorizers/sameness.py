@@ -25,8 +25,9 @@ __all__ = ["ELEMENTS", "Sameness", "directions", "embedded"]
 
 ELEMENTS = 2**22  # entries of products, and similarities, held at once
 _COARSE, _FINE = 1e-5, 1e-6  # by which the reads of an atom that is the same may differ, in float32 and in float64
-_ANGLE = 5e-6  # the same of a product's
+_ANGLE, _WHOLE = 3e-5, 1e-6  # the same of the angles of products, of real numbers and of whole ones
 _PRODUCTS, _WORK = 2**18, 2**27  # products of two codebooks, and multiply-accumulates, of a look at the equal ones
+_WIDER = 30  # times that, where equals of an answer are looked up: each is compared
 _LAGS = 4  # neighbours in the order of angles that are compared
 _ORDERS = 720  # orders of the factors of a group that are tried
 
@@ -236,7 +237,7 @@ class _Products:
         ruler = torch.rand(3, self.problem.algebra.embedding.width, generator=draw)
         self.gap = _ANGLE
         if self.problem.algebra.laws.signs and not self.problem.inexact:  # whole numbers: what is equal reads the same
-            ruler, self.gap = (ruler * 64).round(), 0.0
+            ruler, self.gap = (ruler * 64).round(), _WHOLE
         self.ruler = ruler.to(self.problem.device)
         self.angles, self.order = self._angles().sort()
 
@@ -257,8 +258,8 @@ class _Products:
     def equals(self, pairs: Tensor) -> Tensor:
         """(R, 2) atoms of f and g -> (R,), float: how many other ones make an equal product."""
         angles = torch.cat([self._angle(self._read(self._bound(part)).float()) for part in pairs.split(self._each)])
-        low = torch.searchsorted(self.angles, angles - self.gap)
-        times = torch.searchsorted(self.angles, angles + self.gap, right=True) - low
+        low = torch.searchsorted(self.angles, angles - _WIDER * self.gap)
+        times = torch.searchsorted(self.angles, angles + _WIDER * self.gap, right=True) - low
         owner = torch.arange(len(pairs), device=pairs.device).repeat_interleave(times)
         within = torch.arange(len(owner), device=pairs.device) - (times.cumsum(0) - times).repeat_interleave(times)
         count = torch.zeros(len(pairs), device=pairs.device)
@@ -280,13 +281,15 @@ class _Products:
         return torch.stack((self.rows[numbers // len(self.columns)], self.columns[numbers % len(self.columns)]), -1)
 
     def _bound(self, pairs: Tensor) -> Tensor:
-        """(R, 2) -> (R, E), the directions of products."""
+        """(R, 2) -> (R, E), products; whole numbers as they are."""
         bound = self.problem.algebra.bind(self._atoms(self.f, pairs[:, 0]), self._atoms(self.g, pairs[:, 1]))
-        return directions(self.problem, self.problem.algebra.embed(bound))
+        made = self.problem.algebra.embed(bound)
+        return directions(self.problem, made) if self.problem.inexact else made.float()
 
     def _same(self, one: Tensor, two: Tensor) -> Tensor:
         """(R,): whether products point the same way."""
-        return (self._bound(one) - self._bound(two)).square().sum(-1) <= 2 * (1 - EQUAL)
+        length = 1.0 if self.problem.inexact else self.problem.perfect
+        return (self._bound(one) - self._bound(two)).square().sum(-1) <= 2 * (1 - EQUAL) * length
 
     def _made_of_others(self, one: Tensor, two: Tensor) -> Tensor:
         """(R,): whether products are made of different atoms, in whichever order."""

@@ -1,4 +1,4 @@
-"""Every factorizer answers on another device as on the CPU: on CUDA where there is one, and on a stand-in everywhere."""
+"""Every factorizer answers on another device as on the CPU: on CUDA where there is one, and on a stand-in."""
 
 from __future__ import annotations
 

@@ -195,7 +195,7 @@ def test_atoms_that_differ_in_their_length_are_said(caplog: pytest.LogCaptureFix
 def test_two_alike_atoms_of_a_large_codebook_are_found_where_they_matter() -> None:
     """Of 4,000 atoms some are compared with all at first; those of an answer that is not exact always are."""
     algebra = vsa.get("map", dim=512)
-    atoms = algebra.random(4000, seed=9)
+    atoms = algebra.random(4000, seed=9, dtype=torch.int8)
     atoms[3999, :384] = atoms[17, :384]
     books = [vsa.Codebook(algebra, atoms, unrelated=False), vsa.Codebook.random(algebra, 10, seed=3)]
     problem = Problem(tuple(books))
@@ -208,7 +208,6 @@ def test_two_alike_atoms_of_a_large_codebook_are_found_where_they_matter() -> No
     answer = factorizers.Exhaustive(books)(query)
     expected = problem.certificate(query).false_expected
     assert not bool(answer.valid) or float(answer.false_expected) > 1.5 * float(expected)
-    assert any("of 4000 x 10 atoms" in line for line in Problem((books[0], books[0])).sameness.assumes) is False
 
 
 def test_what_was_looked_for_in_a_part_is_said() -> None:
@@ -224,7 +223,7 @@ def test_what_was_looked_for_in_a_part_is_said() -> None:
 def test_a_noisy_copy_of_a_codebook_is_no_trap(method: str) -> None:
     """Both atoms of a product have copies across that make a product over tau."""
     algebra = vsa.get("map", dim=512)
-    atoms = algebra.random(20, seed=0)
+    atoms = algebra.random(20, seed=0, dtype=torch.int8)
     flips = torch.rand(atoms.shape, generator=torch.Generator().manual_seed(1)) < 0.15
     books = [
         vsa.Codebook(algebra, atoms),
