@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any
 
-from vsa.commands import parse, progress, resolved, run_command, say, settle
+from vsa.commands import parse, progress, resolved, run_command, say, schema, settle
+from vsa.commands.schema import Between, Seed, Workers
 from vsa.errors import SettingsError
 
 from .constellations import CONSTELLATIONS, resolve_constellation
@@ -42,7 +44,75 @@ An interrupted command goes on where it stopped; puzzles of other settings are n
 
 Every setting is in conf/generate.yaml."""
 
-_USED = ("name", "columns", "maxval", "confounders")
+_EXTENT = {
+    "columns": Annotated[int, Between(3, 1000)],
+    "maxval": Annotated[int, Between(1, 10**6)] | None,
+    "confounders": Annotated[int, Between(0, 10**6)],
+}
+
+
+@dataclass(frozen=True)
+class GenerateSettings:
+    """``python -m datasets.generate``."""
+
+    dataset: Mapping[str, Any]
+    constellation: str | tuple[str, ...]
+    n: Annotated[int, Between(1, 10**9)]
+    start: Annotated[int, Between(0, 10**18)]
+    seed: Seed
+    out: str | None
+    format: str
+    images: bool
+    workers: Workers
+    overwrite: bool
+
+    def order(self) -> Order:
+        """What is to be made.
+
+        Raises:
+            VSAError: an unknown name, an option that the data set does not have.
+        """
+        name = schema.coerce(str, self.dataset.get("name"), "dataset.name")
+        if not data_set(name, "generate puzzles").made:
+            raise SettingsError("generate puzzles", received=f"dataset={name}", expected=" or ".join(DATA_SETS.names()))
+        given = {key: self.dataset[key] for key in _EXTENT if key in self.dataset}
+        extent = {key: schema.coerce(_EXTENT[key], value, f"dataset.{key}") for key, value in given.items()}
+        data_set(name).check_options(
+            f"dataset={name}", extent.get("columns", 3), extent.get("maxval"), extent.get("confounders", 0)
+        )
+        return Order(
+            dataset=name,
+            constellations=_constellations(self.constellation, name),
+            n=self.n,
+            start=self.start,
+            seed=self.seed,
+            form=self.format,
+            images=self.images,
+            **extent,
+        )
+
+
+def settings_of(arguments: Sequence[str]) -> GenerateSettings:
+    """Reads a command line.
+
+    Args:
+        arguments: hydra overrides.
+
+    Returns:
+        Its settings; what is to be made may still be impossible.
+
+    Raises:
+        VSAError: an unknown key, a wrong type, a value out of range.
+    """
+    return schema.build(GenerateSettings, compose_settings(arguments))
+
+
+def _checked(arguments: list[str]) -> dict[str, Any]:
+    """Settings for ``--cfg``."""
+    settings = settings_of(arguments)
+    settings.order()
+    plain: dict[str, Any] = schema.plain(settings)
+    return plain
 
 
 def order_of(arguments: Sequence[str]) -> tuple[Order, dict[str, Any]]:
@@ -57,39 +127,24 @@ def order_of(arguments: Sequence[str]) -> tuple[Order, dict[str, Any]]:
     Raises:
         SettingsError: an unknown key or a value that makes no sense.
     """
-    composed = compose_settings(arguments)
-    dataset = composed["dataset"]
-    if not data_set(str(dataset["name"]), "generate puzzles").made:
-        raise SettingsError(
-            "generate puzzles", received=f"dataset={dataset['name']}", expected=" or ".join(DATA_SETS.names())
-        )
-    if not composed["out"]:
+    settings = settings_of(arguments)
+    if not settings.out:
         raise SettingsError("generate puzzles", received="no out", expected="a folder", hint="add out=DIR")
-    for key, kind in (("n", int), ("start", int), ("seed", int), ("workers", int), ("images", bool)):
-        value = composed[key]
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise SettingsError(f"setting {key}", received=repr(value), expected=f"{kind.__name__}")
-    order = Order(
-        dataset=dataset["name"],
-        constellations=_constellations(composed["constellation"], dataset["name"]),
-        n=composed["n"],
-        start=composed["start"],
-        seed=composed["seed"],
-        columns=dataset.get("columns", 3),
-        maxval=dataset.get("maxval"),
-        confounders=dataset.get("confounders", 0),
-        form=str(composed["format"]),
-        images=composed["images"],
-    )
-    return order, {"out": composed["out"], "workers": composed["workers"], "overwrite": bool(composed["overwrite"])}
+    making = {"out": settings.out, "workers": settings.workers, "overwrite": settings.overwrite}
+    return settings.order(), making
 
 
 def _constellations(asked: Any, dataset: str) -> tuple[str, ...]:
     if asked == "all":
         return data_set(dataset).constellations
     every = tuple(CONSTELLATIONS)
-    names = [resolve_constellation(str(name)) for name in (asked if isinstance(asked, list) else [asked])]
+    names = [resolve_constellation(str(name)) for name in ((asked,) if isinstance(asked, str) else asked)]
+    if not names:
+        raise SettingsError("setting constellation", received="an empty list", expected="at least one name, or all")
     return tuple(name for name in every if name in names)
+
+
+_OWN = tuple(field.name for field in fields(GenerateSettings))
 
 
 def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
@@ -106,12 +161,12 @@ def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
     """
     for override in parse(arguments):
         section, _, key = override.key_or_group.partition(".")
-        if section == "dataset" and key and key not in _USED[1:]:
+        if section == "dataset" and key and key not in (*_EXTENT, "name"):
             raise SettingsError(
                 f"setting {override.key_or_group}",
                 received="a key that has no effect here",
                 expected="dataset.columns, dataset.maxval or dataset.confounders",
-                hint=f"did you mean {key}?",
+                hint=f"did you mean {key}?" if key in _OWN else "",
             )
     settings: dict[str, Any] = resolved(settle("generate", arguments, _without_file))
     return settings
@@ -131,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, 2 for a mistake of the user, 130 when interrupted.
     """
     usage = USAGE.replace(_PUBLISHED, "|".join(DATA_SETS.names()))
-    return run_command(_run, arguments, usage, settings=compose_settings)
+    return run_command(_run, arguments, usage, settings=_checked)
 
 
 def _run(overrides: list[str]) -> None:

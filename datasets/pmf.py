@@ -113,7 +113,7 @@ def oracle_pmfs(
         SettingsError: an option is out of range or contradicts another.
         VSAError: a label is out of its range.
     """
-    _check_options(smoothing, epsilon, stress, p_left, mixed)
+    check_options(smoothing, epsilon, stress, p_left, mixed)
     shown = shown_panels(arrays.columns)
     stressed = stress != "none" and p_left < 1.0
 
@@ -233,7 +233,19 @@ def _neighbours(values: Array, count: int, u: Array, p_left: float, stress: str)
     return [(at(0), centre_weight), (at(1), right_weight), (at(-1), left_weight)]
 
 
-def _check_options(smoothing: float | None, epsilon: float | None, stress: str, p_left: float, mixed: str) -> None:
+def check_options(smoothing: float | None, epsilon: float | None, stress: str, p_left: float, mixed: str) -> None:
+    """Refuse options of :func:`oracle_pmfs` that make no sense.
+
+    Args:
+        smoothing: as there, like all others.
+        epsilon: as there.
+        stress: as there.
+        p_left: as there.
+        mixed: as there.
+
+    Raises:
+        SettingsError: an option is out of range or contradicts another.
+    """
     if mixed not in MIXTURES:
         raise SettingsError("oracle_pmfs", received=f"mixed = {mixed!r}", expected=f"one of {', '.join(MIXTURES)}")
     if smoothing is not None and epsilon is not None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
-from vsa.commands import run_command, show
+from vsa.commands import run_command, schema, show
+from vsa.commands.schema import Between, Seed
 from vsa.errors import SettingsError, UnknownNameError
 
 from .constellations import CONSTELLATIONS
 from .data_sets import DATA_SETS
 from .judging.context_blind import Network, majority_vote
 from .making.generation import generate
+
+_KINDS = {"n": Annotated[int, Between(1, 10**7)], "seed": Seed}
+_DIGITS = 20
 
 __all__ = ["main", "probe"]
 
@@ -63,9 +68,10 @@ def _run(given: list[str]) -> None:
             continue
         if key == "dataset":
             raise UnknownNameError("probe puzzles", name=value, known=DATA_SETS.names(), kind="data set")
-        if key not in settings or not value.isdecimal() or (key == "n" and int(value) < 1):
-            raise SettingsError(f"argument {argument!r}", expected="n=1000, seed=0 or dataset=NAME", hint="see --help")
-        settings[key] = int(value)
+        if key not in settings or not (value.isdecimal() and value.isascii()) or len(value) > _DIGITS:
+            expected = "n=1000, seed=0 or dataset=NAME"
+            raise SettingsError(f"argument {argument[:80]!r}", expected=expected, hint="see --help")
+        settings[key] = schema.coerce(_KINDS[key], int(value), key)
     heads = (f"{data.label or data.name} {kind}" for data in shown for kind in ("vote", "network"))
     table = Table(Column("%", no_wrap=True), *heads)
     for name, constellation in CONSTELLATIONS.items():

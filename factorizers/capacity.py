@@ -14,6 +14,19 @@ from . import FACTORIZERS
 
 __all__ = ["compose_settings", "main"]
 
+# What a cell is made of; what the files say of it is right already.
+_SHAPING = (
+    "factorizer",
+    "experiment",
+    "algebra",
+    "algebra_name",
+    "algebra_options",
+    "backend",
+    "dim",
+    "factors",
+    "size",
+)
+_SHAPING += ("blocks", "noise", "damage")
 MODULE_LINE = "python -m factorizers.capacity"
 
 USAGE = """python -m factorizers.capacity +factorizer=NAME [key=value ...]
@@ -123,14 +136,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _run,
         arguments,
         USAGE,
-        settings=lambda overrides: compose_settings(overrides),
+        settings=_checked,
         members=("algebras", "backends", "factorizers"),
         after_interruption="with out=FILE.json the same command goes on where it stopped",
     )
 
 
-def _run(overrides: list[str]) -> None:
+def _checked(overrides: list[str]) -> dict[str, Any]:
+    """Settings for ``--cfg``, after trying out the cells that the user describes."""
+    from .wanted import check_settings
+
     settings = compose_settings(overrides)
+    checked = check_settings(settings)
+    vsa.executors.check(checked["executor"])
+    if any(key.partition(".")[0] in _SHAPING for key in vsa.commands.named_keys(overrides) if key != "factorizer"):
+        from . import measuring  # loads torch
+
+        measuring.checked_cells(settings)
+    return checked
+
+
+def _run(overrides: list[str]) -> None:
+    from .wanted import check_settings
+
+    settings = check_settings(compose_settings(overrides))
     from . import measuring, screen  # load torch
 
     results = measuring.run(settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import statistics
 import sys
 import time
@@ -18,8 +19,9 @@ import torch
 
 import vsa
 from vsa import SettingsError
+from vsa.commands import schema
 
-from . import FACTORIZERS, get
+from . import FACTORIZERS
 from .base import Factorizer
 from .block_code import BlockCode
 from .damage import damage
@@ -84,24 +86,29 @@ class Cell:
     def make_backend(self) -> vsa.Backend:
         """The backend."""
         options = from_pairs(self.backend)
-        return vsa.backends.get(options.pop("name"), **options)
+        name = options.pop("name")
+        made: vsa.Backend = schema.call(vsa.backends.BACKENDS.get(name), "backend", options, {}, f"backend {name}")
+        return made
 
     def make_algebra(self) -> vsa.Algebra:
         """The algebra."""
         size = {"dim": self.dim} if self.blocks is None else {"dim": self.dim, "blocks": self.blocks}
-        options = dict(self.algebra_options)
+        options = from_pairs(self.algebra_options)
         for key in sorted(set(size) & set(options)):
             raise SettingsError(
                 f"setting algebra.{key}",
                 received=repr(options[key]),
                 expected=f"{key}={options[key]}, a setting of its own",
             )
-        return vsa.get(self.algebra, **size, **options)
+        cls = vsa.ALGEBRAS.get(self.algebra)
+        made: vsa.Algebra = schema.call(cls, "algebra", {**size, **options}, {}, f"algebra {self.algebra}")
+        return made
 
     def make(self, books: list[vsa.Codebook]) -> Factorizer:
         """The factorizer."""
-        options = dict(self.options)
-        if options.pop("published", False):
+        options = from_pairs(self.options)
+        published = schema.coerce(bool, options.pop("published", False), "factorizer.published")
+        if published:
             if self.factorizer not in _PUBLISHED:
                 raise SettingsError(
                     "setting factorizer.published", received=self.factorizer, expected=" or ".join(_PUBLISHED)
@@ -112,8 +119,9 @@ class Cell:
                     raise SettingsError(
                         f"setting factorizer.{option}", received="published dynamics", expected=f"one of {allowed}"
                     )
-            return _PUBLISHED[self.factorizer](books, **options)  # type: ignore[operator]
-        return get(self.factorizer, books, **options)
+        target = _PUBLISHED[self.factorizer] if published else FACTORIZERS.get(self.factorizer)
+        made: Factorizer = schema.call(target, "factorizer", options, {"books": books}, f"factorizer {self.factorizer}")
+        return made
 
 
 def as_pairs(options: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
@@ -190,8 +198,8 @@ def compute(cell: Cell) -> dict[str, Any]:
     expected = None if length is None else false_factorizations(cell.size**cell.factors, width // length, length)
     return {
         **{key: value for key, value in asdict(cell).items() if key not in _PAIRS},
-        "options": dict(cell.options),
-        **({"algebra_options": dict(cell.algebra_options)} if cell.algebra_options else {}),
+        "options": from_pairs(cell.options),
+        **({"algebra_options": from_pairs(cell.algebra_options)} if cell.algebra_options else {}),
         "backend": from_pairs(cell.backend),
         "microjoules_per_query": _microjoules(costs, "energy_joules", cell.queries),
         "digital_microjoules_per_query": _microjoules(costs, "digital_joules", cell.queries),
@@ -295,10 +303,24 @@ def check(cell: Cell) -> None:
     few = min(cell.size, 3) if not dict(cell.options).get("published") or cell.factorizer == "in_memory" else cell.size
     books = [vsa.Codebook.random(algebra, few, generator=source) for _ in range(cell.factors)]
     made = cell.make(books)
+    memory = cell.factors * cell.size * books[0].atoms.shape[-1] * books[0].atoms.element_size()
+    if memory > _physical_memory():
+        raise SettingsError(
+            "setting size",
+            received=f"codebooks of {memory / 1e9:,.0f} GB: {cell.factors} factors of {cell.size:,}",
+            expected="what the memory of this machine holds",
+        )
     product = made.problem.product(torch.zeros(1, cell.factors, dtype=torch.int64))
     damage(cell.damage, algebra, product, cell.noise, source)
     if cell.size > 2**algebra.dim or not math.isfinite(cell.noise):
         raise SettingsError("setting size", received=cell.size, expected="fewer atoms than there are vectors")
+
+
+def _physical_memory() -> float:
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        return math.inf
 
 
 def _peak_memory_mb() -> float:

@@ -10,13 +10,14 @@ from typing import Any
 
 import vsa
 from vsa import SettingsError
+from vsa.commands import schema
 
 from . import FACTORIZERS
 from .cells import Cell, as_pairs, check, code_version, compute, fingerprint
 from .screen import read_cells, write_cells
 from .wanted import SWEPT, check_settings
 
-__all__ = ["cells_of", "run"]
+__all__ = ["cells_of", "checked_cells", "run"]
 
 
 def cells_of(settings: dict[str, Any]) -> list[Cell]:
@@ -31,23 +32,24 @@ def cells_of(settings: dict[str, Any]) -> list[Cell]:
     Raises:
         SettingsError: a value that makes no sense.
     """
-    check_settings(settings)
+    settings = check_settings(settings)
     chosen = dict(settings["factorizer"])
     name = str(chosen.pop("name", ""))
-    if not chosen.get("published", False):
-        chosen.pop("published", None)
     options = {key: value if isinstance(value, list) else [value] for key, value in chosen.items()}
     axes = {key: settings[key] if isinstance(settings[key], list) else [settings[key]] for key in SWEPT}
     algebra = settings["algebra_name"] or FACTORIZERS.get(name).customary_algebra
     takes_blocks = "blocks" in inspect.signature(vsa.ALGEBRAS.get(algebra)).parameters
+    schema.checked(vsa.ALGEBRAS.get(algebra), "algebra", settings["algebra_options"], (), f"algebra {algebra}")
     cells = []
     for combined in itertools.product(*options.values()):
         pairs = _effective(dict(zip(options, combined, strict=True)))
+        if not pairs.get("published"):
+            schema.checked(FACTORIZERS.get(name), "factorizer", pairs, ("books",), f"factorizer {name}")
         for dim, factors, size, blocks, noise, seed in itertools.product(*(axes[key] for key in SWEPT)):
             cells.append(
                 Cell(
                     factorizer=name,
-                    options=tuple(sorted(pairs.items())),
+                    options=as_pairs(pairs),
                     algebra=algebra,
                     dim=dim,
                     blocks=blocks if takes_blocks else None,
@@ -60,15 +62,35 @@ def cells_of(settings: dict[str, Any]) -> list[Cell]:
                     damage=str(settings["damage"]),
                     threads=settings["threads"],
                     backend=as_pairs(settings["backend"]),
-                    algebra_options=tuple(sorted(settings["algebra_options"].items())),
+                    algebra_options=as_pairs(settings["algebra_options"]),
                 )
             )
     return list(dict.fromkeys(cells))
 
 
+def checked_cells(settings: dict[str, Any]) -> list[Cell]:
+    """The cells, each of which can be made.
+
+    Args:
+        settings: as composed.
+
+    Returns:
+        As :func:`cells_of`.
+
+    Raises:
+        VSAError: settings that make no sense, an executor that is not there.
+    """
+    cells = cells_of(settings)
+    for cell in cells:
+        check(cell)
+    vsa.executors.check(str(settings["executor"]))
+    vsa.executors.slurm_parameters(settings["slurm"])
+    return cells
+
+
 def _effective(options: dict[str, Any]) -> dict[str, Any]:
     """Of published dynamics only what may be changed counts: the file's other values are those of ours."""
-    if not options.pop("published", False):
+    if not schema.coerce(bool, options.pop("published", False), "factorizer.published"):
         return options
     kept = {key: options[key] for key in ("budget", "noise", "threshold") if options.get(key) is not None}
     return {"published": True, **kept}
@@ -86,11 +108,8 @@ def run(settings: dict[str, Any]) -> list[dict[str, Any]]:
     Raises:
         VSAError: settings that make no sense, a file that is no list of cells or holds other code's.
     """
-    cells = cells_of(settings)
-    for cell in cells:
-        check(cell)
-    vsa.executors.check(str(settings["executor"]))
-    vsa.executors.slurm_parameters(settings["slurm"])
+    settings = check_settings(settings)
+    cells = checked_cells(settings)
     path = Path(settings["out"]) if settings["out"] else None
     wanted = {fingerprint(cell): cell for cell in cells}
     if path:

@@ -1,67 +1,96 @@
-"""Whether the settings of ``python -m factorizers.capacity`` make sense, before anything is computed."""
+"""The settings of ``python -m factorizers.capacity``, and whether they make sense, before anything is computed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import vsa
 from vsa import SettingsError
+from vsa.commands import schema
+from vsa.commands.schema import Between, Count, Seed, Workers
 
-__all__ = ["SWEPT", "check_settings"]
+__all__ = ["SWEPT", "CapacitySettings", "check_settings"]
 
 SWEPT = ("dim", "factors", "size", "blocks", "noise", "seed")  # settings that may be lists
 PICTURES = (".png", ".pdf", ".svg")
-_COUNTS = ("dim", "factors", "size", "blocks", "queries", "draws", "threads")
+Width = Annotated[int, Between(1, 2**24)]
+Factors = Annotated[int, Between(1, 64)]
+Level = Annotated[float, Between(0, 1e6)]
+Task = Annotated[int, Between(1, 10**6)]
 
 
-def check_settings(settings: Mapping[str, Any]) -> None:
-    """Refuse values of a wrong type.
+@dataclass(frozen=True)
+class SlurmSettings:
+    """What a task of executor=slurm is given."""
+
+    folder: str
+    partition: str | None
+    time_minutes: Task
+    memory_gb: Task
+    cpus_per_task: Workers
+    array_parallelism: Task
+
+
+@dataclass(frozen=True)
+class CapacitySettings:
+    """``python -m factorizers.capacity``. What may be a list makes a cell of every combination."""
+
+    factorizer: Mapping[str, Any]  # name, and options of its constructor
+    algebra_name: str | None
+    algebra_options: Mapping[str, Any]
+    backend: Mapping[str, Any]  # name, and options of its constructor
+    dim: Width | tuple[Width, ...]
+    factors: Factors | tuple[Factors, ...]
+    size: Count | tuple[Count, ...]
+    blocks: Width | tuple[Width, ...]
+    queries: Count
+    draws: Count
+    seed: Seed | tuple[Seed, ...]
+    noise: Level | tuple[Level, ...]
+    damage: str
+    threads: Workers
+    executor: str
+    workers: Workers | None
+    slurm: SlurmSettings
+    out: str | None
+    plot: str | None
+    overwrite: bool
+
+    def __post_init__(self) -> None:
+        for key in SWEPT:
+            if getattr(self, key) == ():
+                raise SettingsError(f"setting {key}", received="[]", expected="at least one value")
+        for key, value in self.factorizer.items():
+            if value == []:
+                raise SettingsError(f"setting factorizer.{key}", received="[]", expected="a value, or a list of some")
+        for section in ("factorizer", "backend"):
+            name = getattr(self, section).get("name")
+            if not isinstance(name, str):
+                received = "no name" if name is None else repr(name)
+                raise SettingsError(f"setting {section}.name", received=received, expected=f"a file of conf/{section}")
+        for key in ("out", "plot"):
+            value = getattr(self, key)
+            if value is not None and (not value.strip() or Path(value).is_dir()):
+                raise SettingsError(f"setting {key}", received=repr(value), expected="a file's name")
+        if self.plot is not None and Path(self.plot).suffix.lower() not in PICTURES:
+            expected = f"a file's name that ends in {', '.join(PICTURES)}"
+            raise SettingsError("setting plot", received=repr(self.plot), expected=expected)
+
+
+def check_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Refuse values of a wrong type or out of range.
 
     Args:
         settings: as composed.
 
+    Returns:
+        The same, numbers in the type that is meant.
+
     Raises:
         SettingsError: a value that makes no sense.
+        DtypeError: a value of a wrong type.
     """
-    for key in (*_COUNTS, "seed"):
-        for value in _values(settings, key):
-            if isinstance(value, bool) or not isinstance(value, int) or (value < 1 and key != "seed"):
-                _refuse(key, value, f"{'an' if key == 'seed' else 'a positive'} integer", key in SWEPT)
-    for value in _values(settings, "noise"):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-            raise SettingsError("setting noise", received=repr(value), expected="a level that is not negative")
-    for key, value in settings["factorizer"].items():
-        if value == []:
-            _refuse(f"factorizer.{key}", value, "a value, or a list of some")
-    for key in ("algebra_name", "damage", "executor"):
-        if not isinstance(settings[key], str) and not (key == "algebra_name" and settings[key] is None):
-            _refuse(key.removesuffix("_name"), settings[key], "a name")
-    if not isinstance(settings["backend"], Mapping) or "name" not in settings["backend"]:
-        _refuse("backend", settings["backend"], "a file of conf/backend, by name")
-    if settings["workers"] is not None:
-        vsa.validation.check_count("setting", "workers", settings["workers"])
-    if not isinstance(settings["algebra_options"], Mapping):
-        _refuse("algebra", settings["algebra_options"], "options of the algebra; write algebra.OPTION=VALUE")
-    if not isinstance(settings["overwrite"], bool):
-        _refuse("overwrite", settings["overwrite"], "true or false")
-    if not isinstance(settings["slurm"], Mapping):
-        _refuse("slurm", settings["slurm"], "a group; write slurm.partition=NAME")
-    for key in ("out", "plot"):
-        value = settings[key]
-        if value is not None and (not isinstance(value, str) or not value or Path(value).is_dir()):
-            _refuse(key, value, "a file's name")
-    if settings["plot"] and Path(settings["plot"]).suffix.lower() not in PICTURES:
-        _refuse("plot", settings["plot"], f"a file's name that ends in {', '.join(PICTURES)}")
-
-
-def _values(settings: Mapping[str, Any], key: str) -> list[Any]:
-    value = settings[key]
-    if value == []:
-        _refuse(key, value, "at least one value")
-    return value if key in SWEPT and isinstance(value, list) else [value]
-
-
-def _refuse(key: str, value: object, expected: str, swept: bool = False) -> None:
-    raise SettingsError(f"setting {key}", received=repr(value), expected=expected + (", or a list" if swept else ""))
+    checked: dict[str, Any] = schema.plain(schema.build(CapacitySettings, settings))
+    return checked

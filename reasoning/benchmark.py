@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from reasoning.setup import build, commands, schema
+from reasoning.setup import build, commands
 from reasoning.setup.restoring import adopt_rows, completed
 from reasoning.setup.settings import NO_DECODER, BenchmarkSettings
-from vsa.commands import named_keys
+from vsa.commands import named_keys, schema
 from vsa.errors import SettingsError
 from vsa.executors import check
 
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, 2 for a mistake of the user, 130 when interrupted.
     """
-    return commands.run_command(_run, arguments, USAGE, parse)
+    return commands.run_command(_run, arguments, USAGE, _checked)
 
 
 def _run(overrides: list[str]) -> None:
@@ -57,6 +57,17 @@ def _run(overrides: list[str]) -> None:
     from reasoning import benchmarking  # loads torch
 
     benchmarking.begin(settings, overrides)
+
+
+def _checked(overrides: list[str]) -> BenchmarkSettings:
+    """Settings for ``--cfg``, after trying out what the user says of their parts."""
+    settings = parse(overrides)
+    if commands.names_options(overrides) and settings.answers is None:
+        from reasoning.setup import jobs
+
+        for job in jobs.make_jobs(settings, overrides):
+            job.recipe(build.layout(settings.dataset, settings.constellation)).solver()
+    return settings
 
 
 def parse(arguments: Sequence[str]) -> BenchmarkSettings:

@@ -12,13 +12,13 @@ from datasets.layout import Layout
 from reasoning.evaluation import cells
 from reasoning.prompting import answer_files
 from reasoning.records import runs
-from reasoning.setup import build, schema
+from reasoning.setup import build
 from reasoning.setup.jobs import Job, make_jobs
 from reasoning.setup.settings import BenchmarkSettings, DatasetSettings
 from reasoning.tables import comparison
 from reasoning.tables import plots as benchmark_plot
 from reasoning.tables import tables as report
-from vsa.commands import alone, screen, sweep
+from vsa.commands import alone, schema, screen, sweep
 from vsa.executors import execute
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reasoning.setup import build, commands, restoring, schema
+from reasoning.setup import build, commands, restoring
 from reasoning.setup.settings import DatasetSettings, ExplainSettings
-from vsa.commands import alone, screen, sweep, write_whole
+from vsa.commands import alone, schema, screen, sweep, write_whole
 from vsa.errors import SettingsError, VSAError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, 2 for a mistake of the user, 130 when interrupted.
     """
-    return commands.run_command(_run, arguments, USAGE, parse, "nothing was written")
+    return commands.run_command(_run, arguments, USAGE, _checked, "nothing was written")
 
 
 def _run(overrides: list[str]) -> None:
@@ -59,6 +59,17 @@ def _run(overrides: list[str]) -> None:
     screen.say(str(explanation))
     if settings.out is not None:
         _write(Path(settings.out).expanduser(), {"set": name, "place": settings.index}, explanation)
+
+
+def _checked(overrides: list[str]) -> ExplainSettings:
+    """Settings for ``--cfg``, after trying out what the user says of their parts."""
+    settings = parse(overrides)
+    if commands.names_options(overrides):
+        from reasoning.setup import jobs
+
+        job = jobs.make_job(settings, settings.model, settings.checkpoint, commands.said(overrides))
+        job.recipe(build.layout(settings.dataset, settings.constellation)).solver()
+    return settings
 
 
 def parse(arguments: Sequence[str]) -> ExplainSettings:

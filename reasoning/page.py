@@ -42,8 +42,9 @@ def make_solver(model: str, *overrides: str, columns: int | None = None) -> Solv
         VSAError: an unknown name, key or value; a mode without its weights; files that cannot be read.
     """
     from datasets.layout import Layout
-    from reasoning.setup import build, commands, jobs, restoring, schema
+    from reasoning.setup import build, commands, jobs, restoring
     from reasoning.setup.settings import BenchmarkSettings
+    from vsa.commands import schema
 
     arguments = [f"+model={model}", *overrides]
     said = commands.said(arguments)
@@ -104,9 +105,10 @@ def fit(
         VSAError: an unknown name, key or value; nothing to learn; a loss that is no longer finite.
     """
     from datasets.layout import Layout
-    from reasoning.setup import commands, restoring, schema
+    from reasoning.setup import commands, restoring
     from reasoning.setup.settings import TrainSettings
     from reasoning.training import run as training
+    from vsa.commands import schema
 
     sets = [as_dataset(part, "fit") for part in (puzzles if isinstance(puzzles, list | tuple) else (puzzles,))]
     recipe = None if isinstance(model, str) else model.recipe
@@ -150,7 +152,7 @@ def _claim(folder: Path, solver: Solver, sets: Sequence[PuzzleDataset], plan: Pl
     """Mark a folder as that of this very training; refuse one of another: its checkpoints would be gone on from."""
     from reasoning.evaluation.cells import data_hash
     from reasoning.records import runs
-    from reasoning.setup import schema
+    from vsa.commands import schema
     from vsa.nn import without_arrays
 
     recipe = solver.recipe

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reasoning.prompting.files import PromptSettings, export, sidecar
-from reasoning.setup import build, commands, schema
-from vsa.commands import screen
+from reasoning.setup import build, commands
+from vsa.commands import schema, screen
 from vsa.errors import SettingsError
 
 __all__ = ["main", "parse"]

@@ -72,8 +72,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, 2 for a mistake of the user, 130 when interrupted.
     """
     return commands.run_command(
-        _run, arguments, USAGE, parse, "a training run goes on from its last checkpoint with resume=RUN_DIR"
+        _run, arguments, USAGE, _checked, "a training run goes on from its last checkpoint with resume=RUN_DIR"
     )
+
+
+def _checked(overrides: list[str]) -> TrainSettings:
+    """Settings for ``--cfg``, after trying out what the user says of their parts."""
+    settings = parse(overrides)
+    if _resumed(overrides) is None and commands.names_options(overrides):
+        from reasoning.setup import build
+        from reasoning.training import run
+
+        chosen = settings.constellation or settings.dataset.kind.training_constellation
+        run.recipe_of(settings, build.layout(settings.dataset, chosen)).solver(training=True)
+    return settings
 
 
 def _run(overrides: list[str]) -> None:

@@ -19,8 +19,9 @@ from datasets.files.production import Order
 from datasets.splits import SPLITS
 from factorizers import capacity
 from reasoning import learners, perception, prompts
-from reasoning.setup import build, commands, schema, settings
+from reasoning.setup import build, commands, settings
 from vsa.backends import BACKENDS
+from vsa.commands import schema
 
 CONF = Path(conf.__file__).parent
 REGISTRIES = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from datasets.pmf import magnitude_offset, oracle_pmfs
+from datasets.pmf import check_options, magnitude_offset, oracle_pmfs
 from reasoning.perception import PERCEPTIONS
 from reasoning.perception.base import Perception
 from reasoning.scene import AttributeKey, Scene
@@ -43,6 +43,7 @@ class Oracle(Perception):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        check_options(smoothing, epsilon, stress, p_left, "shares" if mixed is None else mixed)
         self.smoothing, self.epsilon, self.stress = smoothing, epsilon, stress
         self.p_left, self.confounders, self.mixed, self.seed = p_left, confounders, mixed, seed
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from reasoning.evaluation.cells import data_hash
 from reasoning.prompting.text import Form, prompts
 from reasoning.records import runs
-from reasoning.setup import build, schema
+from reasoning.setup import build
 from reasoning.setup.settings import DatasetSettings, Named
-from vsa.commands import alone, write_whole
+from vsa.commands import alone, schema, write_whole
 from vsa.errors import CorruptFileError, SettingsError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ __all__ = ["PromptSettings", "export", "puzzle_sets", "read_sidecar", "sidecar"]
 class PromptSettings:
     """``python -m reasoning.prompts``."""
 
-    seed: int  # puzzles, order and stress descend from it
+    seed: schema.Seed  # puzzles, order and stress descend from it
     dataset: DatasetSettings
     perception: Named
     constellation: str | tuple[str, ...]

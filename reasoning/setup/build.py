@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from datasets import holdout
-from reasoning.setup import schema
 from reasoning.setup.settings import DatasetSettings, ModelSettings, Named, TrainingDatasetSettings
+from vsa.commands import schema
 from vsa.errors import SettingsError, UnknownNameError
 from vsa.seeding import child_seed
 
@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 _ALL = "all"
+_WIDEST = 2**20  # entries of a vector: the codebooks of a reasoner are hundreds of them
 # What constructors are given, if they name it; everything else is an option.
 SUPPLIED = {
     "model": ("algebra", "backend", "columns", "grammar", "mode", "seed"),
@@ -188,7 +189,14 @@ def decoded(learner: Learner, decoder: str, algebra: Named, backend: Named, seed
 def _algebra(algebra: Named) -> Algebra:
     from vsa.models import ALGEBRAS
 
-    return schema.call(ALGEBRAS.get(algebra.name), "algebra", algebra.options, {}, f"algebra {algebra.name}")
+    made: Algebra = schema.call(ALGEBRAS.get(algebra.name), "algebra", algebra.options, {}, f"algebra {algebra.name}")
+    if made.embedding.width > _WIDEST:
+        raise SettingsError(
+            f"algebra={algebra.name}",
+            received=f"vectors of {made.embedding.width:,} entries",
+            expected=f"at most {_WIDEST:,}",
+        )
+    return made
 
 
 def _backend(backend: Named) -> Backend:
@@ -396,4 +404,12 @@ def _part(arrays: PuzzleArrays, name: str, split: str | None, n: int | None) -> 
         arrays = arrays[np.isin(arrays.index % 10, SPLITS[split])]
     if not len(arrays):
         raise SettingsError(f"read {name}", received=f"no puzzle in split {split}", expected="at least one")
+    if n is not None and n > len(arrays):
+        where = "" if split is None else f" in split {split}"
+        raise SettingsError(
+            f"read {name}",
+            received=f"{len(arrays)} puzzles{where} where {n:,} are asked for",
+            expected="no more than there are",
+            hint="null takes every one",
+        )
     return arrays if n is None else arrays[:n]

@@ -9,9 +9,8 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from reasoning.setup import schema
 from reasoning.setup.unused import refuse_unused
-from vsa.commands import composing, constructor_defaults, flatten, named_keys, parse, resolved, settle
+from vsa.commands import composing, constructor_defaults, flatten, named_keys, parse, resolved, schema, settle
 from vsa.commands import run_command as run_any_command
 from vsa.errors import SettingsError
 from vsa.plugins import offers
@@ -22,6 +21,7 @@ __all__ = [
     "compose_settings",
     "constructor_options",
     "model_names",
+    "names_options",
     "no_model",
     "part_options",
     "run_command",
@@ -127,7 +127,7 @@ def separate(settings: dict[str, Any], cls: type[Any]) -> dict[str, Any]:
         cls: the settings dataclass of the command, whose annotations name the sections' dataclasses.
 
     Returns:
-        For :func:`reasoning.setup.schema.build`.
+        For :func:`vsa.commands.schema.build`.
     """
     from reasoning.setup.settings import ModelSettings, Named, named
 
@@ -164,6 +164,18 @@ def said(arguments: Sequence[str]) -> dict[str, str]:
                     found[choice.rpartition("/")[2]] = argument
             found.update(dict.fromkeys(flatten(values), argument))
     return {**found, **named}
+
+
+def names_options(arguments: Sequence[str]) -> bool:
+    """Whether a user says how a part of a solver is to be made: what the files say is right already.
+
+    Args:
+        arguments: overrides.
+    """
+    sections = ("perception", "algebra", "backend")
+    return any(
+        key in sections or (key.partition(".")[0] in (*sections, "model") and "." in key) for key in said(arguments)
+    )
 
 
 def model_names() -> list[str]:

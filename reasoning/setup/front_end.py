@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from datasets.layout import Layout
-from reasoning.setup import schema
 from reasoning.setup.settings import Named
+from vsa.commands import schema
 
 __all__ = ["FrontEnd"]
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from reasoning.setup import commands, schema, weights
+from reasoning.setup import commands, weights
 from reasoning.setup.front_end import FrontEnd
 from reasoning.setup.recipe import Recipe
 from reasoning.setup.restoring import Wanted, front_end, settled, settled_model, without_weights
 from reasoning.setup.settings import NO_DECODER, BenchmarkSettings, Mode, ModelSettings, Named
-from vsa.commands import named_keys
+from vsa.commands import named_keys, schema
 from vsa.errors import SettingsError
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets.layout import Layout
-from reasoning.setup import schema
 from reasoning.setup.front_end import FrontEnd
 from reasoning.setup.settings import ModelSettings, Named
+from vsa.commands import schema
 from vsa.errors import CorruptFileError, SettingsError
 from vsa.plugins import origins
 

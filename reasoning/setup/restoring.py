@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from datasets.data_sets import data_set
-from reasoning.setup import commands, schema
+from reasoning.setup import commands
 from reasoning.setup.front_end import FrontEnd
 from reasoning.setup.settings import (
     DatasetSettings,
@@ -23,7 +23,7 @@ from reasoning.setup.settings import (
     PerceptionSettings,
     TrainingPerceptionSettings,
 )
-from vsa.commands import named_keys, value_of
+from vsa.commands import named_keys, schema, value_of
 from vsa.errors import SettingsError
 
 if TYPE_CHECKING:

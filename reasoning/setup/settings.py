@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from datasets import holdout
+from vsa.commands import schema
+from vsa.commands.schema import Between, Count, Positive, Seed, Workers
 from vsa.errors import SettingsError, closest
 from vsa.plugins import origins
 
@@ -33,7 +35,11 @@ __all__ = [
     "plugins",
 ]
 
+_TRAINING = ("epochs", "batch_size", "lr", "weight_decay", "schedule")  # what a model may recommend
 NO_DECODER = "none"  # in a list of decoders: candidates are scored as usual
+Rate = Annotated[float, Between(0, 1000, above=True)]  # of learning: beyond it float32 overflows within steps
+Decay = Annotated[float, Between(0, 1000)]
+Range = Annotated[int, Between(1, 10**6)]  # of values
 Executor = Literal["serial", "processes", "ray", "slurm"]
 Mode = Literal["learned", "programmed", "programmed_then_learned", "pretrained"]
 
@@ -59,11 +65,7 @@ class TrainingPerceptionSettings(PerceptionSettings):
     """A front-end while a model is trained."""
 
     frozen: bool = False  # its weights stay as they are, and the learner alone is trained
-    lr: float | None = None  # learning rate of its weights; null: lr
-
-    def __post_init__(self) -> None:
-        if self.lr is not None:
-            _positive("perception.lr", self.lr)
+    lr: Rate | None = None  # learning rate of its weights; null: lr
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,14 @@ class ModelSettings:
     training: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        hints = {
+            name: hint for name, hint in get_type_hints(TrainSettings, include_extras=True).items() if name in _TRAINING
+        }
+        schema.refuse_unknown("model.training", list(self.training), list(hints))
+        for name, value in self.training.items():
+            schema.coerce(hints[name], value, f"model.training.{name}")
+
 
 def named(section: str, values: Any, cls: type[Any] = Named) -> dict[str, Any]:
     """Separate a section's own fields from the options that go to a constructor.
@@ -86,7 +96,7 @@ def named(section: str, values: Any, cls: type[Any] = Named) -> dict[str, Any]:
         cls: the dataclass it becomes.
 
     Returns:
-        A mapping for :func:`reasoning.setup.schema.build`, options under ``options``.
+        A mapping for :func:`vsa.commands.schema.build`, options under ``options``.
 
     Raises:
         SettingsError: the section is no mapping or has no name.
@@ -132,16 +142,16 @@ class DatasetSettings:
     """Which puzzles."""
 
     name: str  # of a registered data set, or files
-    n: int | None = None  # puzzles of each set; null: every one (files)
-    columns: int = 3  # panels in a row; I-RAVEN-X only
-    maxval: int | None = None  # largest value; I-RAVEN-X only
-    confounders: int = 0  # attributes without a rule; I-RAVEN-X only
+    n: Count | None = None  # puzzles of each set; null: every one (files)
+    columns: Annotated[int, Between(3, 1000)] = 3  # panels in a row; I-RAVEN-X only
+    maxval: Range | None = None  # largest value; I-RAVEN-X only
+    confounders: Annotated[int, Between(0, 10**6)] = 0  # attributes without a rule; I-RAVEN-X only
     path: str | None = None  # folder of npz + xml or JSON files; dataset=files only
     on_error: Literal["raise", "skip"] = "raise"  # skip: damaged files are left out and counted; dataset=files only
     holdout: str | None = None  # ATTRIBUTE/RULE: training never shows the pair, evaluation nothing else
     split: Literal["train", "val", "test", "all"] | None = None  # benchmark: null is test, or every puzzle of files
     cache_dir: str | None = None  # where generated puzzles are kept; null: the user's cache folder
-    seed: int = 0  # puzzles are a function of this seed, the constellation and their index
+    seed: Seed = 0  # puzzles are a function of this seed, the constellation and their index
 
     def __post_init__(self) -> None:
         from datasets.data_sets import known_names
@@ -154,10 +164,6 @@ class DatasetSettings:
                 expected=f"one of {', '.join(known_names())}",
                 hint=f"did you mean {near[0]!r}?" if near else "a data set of your own is registered in DATA_SETS",
             )
-        _at_least("dataset.n", self.n, 1)
-        _at_least("dataset.columns", self.columns, 3)
-        _at_least("dataset.maxval", self.maxval, 1)
-        _at_least("dataset.confounders", self.confounders, 0)
         data = self.kind
         if self.holdout is not None:
             holdout.parse(self.holdout, data.rules if data.made else None)
@@ -183,14 +189,11 @@ class DatasetSettings:
 class TrainingDatasetSettings(DatasetSettings):
     """Which puzzles to train on, and how many to evaluate."""
 
-    test_n: int | None = None  # puzzles of each constellation that the trained model answers; null: every one (files)
-    test_maxval: tuple[int, ...] | None = None  # ranges that are evaluated, I-RAVEN-X only; null: maxval
+    test_n: Count | None = None  # puzzles of each constellation that the trained model answers; null: every one (files)
+    test_maxval: tuple[Range, ...] | None = None  # ranges that are evaluated, I-RAVEN-X only; null: maxval
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _at_least("dataset.test_n", self.test_n, 1)
-        for maxval in self.test_maxval or ():
-            _at_least("dataset.test_maxval", maxval, 1)
         if self.test_maxval is not None and (not self.kind.ranged or not self.test_maxval):
             raise SettingsError(
                 "setting dataset.test_maxval",
@@ -210,21 +213,16 @@ class TrainingDatasetSettings(DatasetSettings):
 class CheckpointSettings:
     """When the state of a training run is saved."""
 
-    every_seconds: float = 60.0
-    every_epochs: int = 1
-    keep: int = 2
-
-    def __post_init__(self) -> None:
-        _positive("checkpoints.every_seconds", self.every_seconds)
-        _at_least("checkpoints.every_epochs", self.every_epochs, 1)
-        _at_least("checkpoints.keep", self.keep, 2)
+    every_seconds: Positive = 60.0
+    every_epochs: Count = 1
+    keep: Annotated[int, Between(2, 10**6)] = 2
 
 
 @dataclass(frozen=True)
 class TrainSettings:
     """``python -m reasoning.train``."""
 
-    seed: int  # every random choice descends from it
+    seed: Seed  # every random choice descends from it
     model: ModelSettings
     dataset: TrainingDatasetSettings
     perception: TrainingPerceptionSettings
@@ -232,27 +230,23 @@ class TrainSettings:
     backend: Named
     constellation: str | tuple[str, ...] | None  # trained on; null: 2x2, center of I-RAVEN-X, every set of files
     test_constellation: str | tuple[str, ...]  # evaluated on
-    epochs: int
-    batch_size: int
-    lr: float
-    weight_decay: float
+    epochs: Count
+    batch_size: Count
+    lr: Rate
+    weight_decay: Decay
     schedule: Literal["constant", "cosine"]  # of the learning rate, over all steps
-    test_batch_size: int
-    threads: int  # of torch; part of what makes a run repeatable bit for bit
+    test_batch_size: Count
+    threads: Workers  # of torch; part of what makes a run repeatable bit for bit
     device: str
     checkpoints: CheckpointSettings
     out: str | None
     overwrite: bool
-    seeds: tuple[int, ...] | None = None  # several runs instead of one, each with one of the seeds
+    seeds: tuple[Seed, ...] | None = None  # several runs instead of one, each with one of the seeds
     executor: Executor = "serial"  # of several runs
-    workers: int | None = None  # runs at once; null: one per available core
+    workers: Workers | None = None  # runs at once; null: one per available core
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "test_batch_size", "threads", "workers"):
-            _at_least(name, getattr(self, name), 1)
         _different("seeds", self.seeds)
-        _positive("lr", self.lr)
-        _at_least("weight_decay", self.weight_decay, 0)
         _check_device(self.device)
 
 
@@ -260,7 +254,7 @@ class TrainSettings:
 class BenchmarkSettings:
     """``python -m reasoning.benchmark``."""
 
-    seed: int  # every random choice descends from it
+    seed: Seed  # every random choice descends from it
     model: ModelSettings | None
     dataset: DatasetSettings
     perception: PerceptionSettings
@@ -271,20 +265,18 @@ class BenchmarkSettings:
     answers: str | Mapping[str, str] | None  # a language model's answers: a file, or name -> file
     prompts: str | None  # the prompts that they answer
     compare: tuple[str, ...] | None  # several models instead of +model
-    seeds: tuple[int, ...] | None  # several seeds instead of seed
+    seeds: tuple[Seed, ...] | None  # several seeds instead of seed
     decoder: str | tuple[str, ...] | None  # of predicted product vectors: none, codebook, factorizer or one by name
-    test_batch_size: int
-    threads: int
+    test_batch_size: Count
+    threads: Workers
     device: str
     executor: Executor
-    workers: int | None  # of executor=processes; null: one per available core
+    workers: Workers | None  # of executor=processes; null: one per available core
     plot: str | None  # picture of answers and rules
     out: str | None
     overwrite: bool
 
     def __post_init__(self) -> None:
-        for name in ("test_batch_size", "threads", "workers"):
-            _at_least(name, getattr(self, name), 1)
         _check_device(self.device)
         for name in ("compare", "seeds", "decoder"):
             chosen = getattr(self, name)
@@ -295,41 +287,28 @@ class BenchmarkSettings:
 class ExplainSettings:
     """``python -m reasoning.explain``."""
 
-    seed: int  # every random choice descends from it
+    seed: Seed  # every random choice descends from it
     model: ModelSettings | None
     dataset: DatasetSettings
     perception: PerceptionSettings
     algebra: Named
     backend: Named
     constellation: str  # which puzzle set; all: the only one there is
-    index: int  # place of the puzzle in its set, from 0, in the order of the benchmark
+    index: Annotated[int, Between(0, 10**18)]  # place of the puzzle in its set, from 0, in the order of the benchmark
     checkpoint: str | None  # a training run's folder
-    test_batch_size: int  # as the benchmark's: the puzzle is solved among the same others
-    threads: int
+    test_batch_size: Count  # as the benchmark's: the puzzle is solved among the same others
+    threads: Workers
     device: str
     out: str | None
     overwrite: bool
 
     def __post_init__(self) -> None:
-        _at_least("index", self.index, 0)
-        for name in ("test_batch_size", "threads"):
-            _at_least(name, getattr(self, name), 1)
         _check_device(self.device)
-
-
-def _at_least(name: str, value: float | None, smallest: float) -> None:
-    if value is not None and not value >= smallest:
-        raise SettingsError(f"setting {name}", received=repr(value), expected=f"at least {smallest}")
 
 
 def _different(name: str, chosen: tuple[Any, ...] | None) -> None:
     if chosen is not None and (not chosen or len(set(chosen)) != len(chosen)):
         raise SettingsError(f"setting {name}", received=str(list(chosen)), expected="different entries, at least one")
-
-
-def _positive(name: str, value: float) -> None:
-    if not (value > 0 and value < float("inf")):
-        raise SettingsError(f"setting {name}", received=repr(value), expected="a positive, finite number")
 
 
 def _check_device(device: str) -> None:

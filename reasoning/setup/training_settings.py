@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from reasoning.setup import build, commands, restoring, schema
+from reasoning.setup import build, commands, restoring
 from reasoning.setup.settings import TrainSettings
+from vsa.commands import schema
 
 __all__ = ["parse"]
 

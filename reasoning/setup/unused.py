@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reasoning.setup import schema
+from vsa.commands import schema
 from vsa.errors import SettingsError
 
 __all__ = ["refuse_unused"]

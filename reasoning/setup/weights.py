@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from datasets.layout import Layout
 from reasoning.records import runs
 from reasoning.records.checkpoints import load_weights, read_tensors, write_tensors
-from reasoning.setup import schema
 from reasoning.setup.front_end import FrontEnd
 from reasoning.setup.settings import ModelSettings, Named
+from vsa.commands import schema
 from vsa.errors import CorruptFileError, SettingsError, VSAError
 
 if TYPE_CHECKING:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 from datasets.layout import Layout
 from reasoning.records import runs
 from reasoning.records.checkpoints import CheckpointFolder, load_weights
-from reasoning.setup import build, restoring, schema, weights
+from reasoning.setup import build, restoring, weights
 from reasoning.setup.recipe import Recipe
 from reasoning.setup.settings import TrainSettings
 from reasoning.tables import tables as report
 from reasoning.training.joined import JoinedPuzzles
 from reasoning.training.plan import Plan
-from vsa.commands import screen
+from vsa.commands import schema, screen
 from vsa.errors import CorruptFileError, SettingsError
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reasoning.records import runs
-from reasoning.setup import commands, schema
+from reasoning.setup import commands
 from reasoning.setup.restoring import completed
 from reasoning.setup.settings import TrainSettings, plugins
 from reasoning.tables import comparison
 from reasoning.tables import tables as report
 from reasoning.training import run as training
 from reasoning.training.start import Resumed, train
-from vsa.commands import alone, named_keys, screen, sweep
+from vsa.commands import alone, named_keys, schema, screen, sweep
 from vsa.errors import SettingsError
 from vsa.executors import check, execute
 

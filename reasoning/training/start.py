@@ -11,11 +11,11 @@ from typing import Any
 
 from reasoning.records import runs
 from reasoning.records.checkpoints import CheckpointFolder
-from reasoning.setup import build, commands, restoring, schema, weights
+from reasoning.setup import build, commands, restoring, weights
 from reasoning.setup.settings import TrainSettings, plugins
 from reasoning.setup.training_settings import parse
 from reasoning.training import run as training
-from vsa.commands import alone, flatten, named_keys, screen, sweep, value_of, write_whole
+from vsa.commands import alone, flatten, named_keys, schema, screen, sweep, value_of, write_whole
 from vsa.errors import SettingsError
 
 __all__ = ["MODULE", "Resumed", "open_run", "resume", "train"]

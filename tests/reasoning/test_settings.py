@@ -7,8 +7,9 @@ from typing import Literal
 
 import pytest
 
-from reasoning.setup import build, commands, schema, training_settings
+from reasoning.setup import build, commands, training_settings
 from reasoning.setup.settings import BenchmarkSettings, DatasetSettings, TrainingDatasetSettings
+from vsa.commands import schema
 from vsa.errors import DtypeError, SettingsError, UnknownNameError
 
 

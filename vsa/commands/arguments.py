@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 __all__ = ["named_keys", "parse", "value_of"]
+
+_SHOWN = 80  # characters of an argument that a sentence repeats
 
 
 def parse(arguments: Sequence[str]) -> list[Override]:
@@ -25,28 +28,65 @@ def parse(arguments: Sequence[str]) -> list[Override]:
     Raises:
         SettingsError: one is not of that form, or is a sweep.
     """
+    return [_parsed(argument) for argument in arguments]
+
+
+def _parsed(argument: str) -> Override:
+    shown = argument if len(argument) <= _SHOWN else f"{argument[: _SHOWN - 3]}..."
+    key, equals, value = argument.partition("=")
+    override = _try(argument) if key else None
+    if override is None:
+        text = f"write {_as_text(key, value)} for this very text" if key and equals and _is_text(key, value) else ""
+        raise SettingsError(
+            f"argument {shown!r}",
+            received="a value with signs of the syntax in it" if text else "what is no setting",
+            expected="key=value, such signs in quotes" if text else "key=value",
+            hint=text or "see --help",
+        )
+    if override.is_sweep_override():
+        ways = [f"write {shlex.quote(f'{key}=[{value}]')} for a list"] if _is_list(key, value) else []
+        if _is_text(key, value):
+            ways.append(f"write {_as_text(key, value)} for one text with a comma in it" if ways else "name one value")
+        raise SettingsError(
+            f"argument {shown!r}",
+            received="several values",
+            expected="one value or a list",
+            hint=", or ".join(ways),
+        )
+    return override
+
+
+def _try(argument: str) -> Override | None:
+    """The override; None where the argument is none."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    parser = OverridesParser.create()
-    parsed = []
-    for argument in arguments:
-        try:
-            override = parser.parse_override(argument)
-        except HydraException as error:
-            raise SettingsError(
-                f"argument {argument!r}", received=str(error).splitlines()[0], expected="key=value", hint="see --help"
-            ) from error
-        if override.is_sweep_override():
-            key, _, value = argument.partition("=")
-            raise SettingsError(
-                f"argument {argument!r}",
-                received="a sweep",
-                expected="one value or a list",
-                hint=f"write {key}=[{value}]",
-            )
-        parsed.append(override)
-    return parsed
+    try:
+        return OverridesParser.create().parse_override(argument)
+    except (HydraException, ValueError, RecursionError):  # ValueError: an integer of thousands of digits
+        return None
+
+
+def _is_list(key: str, value: str) -> bool:
+    override = _try(f"{key}=[{value}]")
+    return override is not None and "(" not in value and isinstance(override.value(), list)
+
+
+def _is_text(key: str, value: str) -> bool:
+    """Whether quotes make a text of a value that is short enough to be repeated."""
+    override = _try(f"{key}={_quoted(value)}") if len(value) <= _SHOWN else None
+    return override is not None and override.value() == value
+
+
+def _as_text(key: str, value: str) -> str:
+    """The argument whose value is this very text, as a shell takes it."""
+    quoted = f"{key}={_quoted(value)}"
+    return f'"{quoted}"' if "'" in quoted and not set(quoted) & set('"$`!') else shlex.quote(quoted)
+
+
+def _quoted(value: str) -> str:
+    quote = "'" if {"'", '"'} & set(value) else '"'
+    return quote + value.replace(quote, f"\\{quote}") + quote
 
 
 def named_keys(arguments: Sequence[str]) -> dict[str, str]:

@@ -16,6 +16,7 @@ __all__ = ["INTERRUPTED", "MISTAKE", "TERMINATED", "StoppedError", "run_command"
 
 MISTAKE = 2  # exit code of a mistake of the user
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
+_SHOWN = 120  # characters of a file's name that a sentence repeats
 TERMINATED = 143  # after SIGTERM, likewise
 
 
@@ -46,7 +47,7 @@ def run_command(
     Args:
         main: takes the overrides.
         arguments: the command line; by default that of the process. ``--debug`` (or HYDRA_FULL_ERROR=1) shows the
-            traceback of mistakes too, ``--help`` prints ``usage``, ``--cfg`` prints the settings.
+            traceback of mistakes too, ``--help`` prints ``usage``, ``--version`` the version, ``--cfg`` the settings.
         usage: the help text.
         settings: the plain settings that overrides give, for ``--cfg``.
         members: registries whose members from other packages ``--help`` names, such as ``algebras``.
@@ -62,15 +63,24 @@ def run_command(
     if {"-h", "--help"} & set(given):
         screen.say("\n\n".join(filter(None, (usage, offered_words(*members)))))
         return 0
+    if "--version" in given:
+        screen.say(_version())
+        return 0
     try:
         if settings is not None and "--cfg" in given:
             screen.say(_as_yaml(settings([argument for argument in given if argument != "--cfg"])))
             return 0
         return main(given) or 0
-    except (VSAError, OSError) as error:
+    except VSAError as error:
         if debug:
             raise
         screen.complain(str(error))
+        return MISTAKE
+    except OSError as error:
+        if debug:
+            raise
+        about = "" if error.filename is None else f": {str(error.filename)[:_SHOWN]!r}"
+        screen.complain(f"the system's refusal: {error.strerror or error}{about}")
         return MISTAKE
     except (MemoryError, RuntimeError) as error:
         if debug or not (isinstance(error, MemoryError) or "can't allocate memory" in str(error)):
@@ -83,6 +93,15 @@ def run_command(
     except KeyboardInterrupt:
         screen.complain(f"interrupted; {after_interruption}")
         return INTERRUPTED
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return f"vsa-reasoning {metadata.version('vsa-reasoning')}"
+    except metadata.PackageNotFoundError:
+        return "vsa-reasoning, from a folder that was not installed"
 
 
 def _as_yaml(settings: Mapping[str, Any]) -> str:

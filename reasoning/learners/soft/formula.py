@@ -22,6 +22,7 @@ from torch import Tensor
 from datasets.panels import ROWS
 from vsa.errors import SettingsError, ShapeError
 
+_MOST_TERMS = 10**6  # of all rules together: five rules of twelve are published
 _ENTRIES = 2**17  # complex entries of the terms that are worked on at a time: 1 MB
 
 
@@ -50,6 +51,12 @@ def check_sizes(learner: str, columns: int, rules: int, populations: int, terms:
             learner,
             received=f"columns={columns} rules={rules} populations={populations} terms={terms}",
             expected="columns >= 3, rules and populations >= 1, an even number of terms",
+        )
+    if rules * populations * terms > _MOST_TERMS:
+        raise SettingsError(
+            learner,
+            received=f"{rules * populations * terms:,} terms: rules={rules} populations={populations} terms={terms}",
+            expected=f"at most {_MOST_TERMS:,}",
         )
 
 

@@ -10,6 +10,7 @@ the training set best: single runs can stick in local optima, and rules are inde
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -109,7 +110,7 @@ class SoftRules(Learner):
             raise UnknownNameError(what, name=selection, known=SELECTIONS, kind="selection")
         if weighting not in ATTRIBUTE_WEIGHTINGS:
             raise UnknownNameError(what, name=weighting, known=ATTRIBUTE_WEIGHTINGS, kind="weighting")
-        if not (temperature > 0 and (term_temperature is None or term_temperature > 0)):
+        if not all(0 < one < math.inf for one in (temperature, term_temperature) if one is not None):
             raise SettingsError(what, received=f"temperatures {temperature}, {term_temperature}", expected="> 0")
         if frequencies is not None and not frequencies >= 1:
             raise SettingsError(what, received=f"frequencies={frequencies}", expected="at least 1, or null for all")

@@ -1,23 +1,77 @@
-"""Typed settings from plain mappings: a wrong key or a wrong type is refused with what exists.
+"""Typed settings from plain mappings: a wrong key, a wrong type, a value out of range is refused with what exists.
 
-Dataclasses and constructor signatures are the only schema; nothing is declared twice.
+Dataclasses and constructor signatures are the only schema; nothing is declared twice. A range stands in the annotation:
+``Annotated[int, Between(1, 100)]``. Numbers are finite and integers have 64 bits, whatever is annotated.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar, Union
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeVar, Union
 
-from vsa.errors import DtypeError, SettingsError, closest
-from vsa.registry import Registry, name_and_options
+from ..errors import DtypeError, SettingsError, closest
+from ..registry import Registry, name_and_options
 
-__all__ = ["build", "call", "coerce", "parameters", "plain", "refuse_unknown"]
+__all__ = [
+    "Between",
+    "Count",
+    "Positive",
+    "Seed",
+    "Workers",
+    "build",
+    "call",
+    "checked",
+    "coerce",
+    "parameters",
+    "plain",
+    "refuse_unknown",
+]
 
 T = TypeVar("T")
+_LONGEST = 4096  # bytes of text, as paths have it
+_SHOWN = 80  # characters of a value that a sentence repeats
+
+
+@dataclasses.dataclass(frozen=True)
+class Between:
+    """The range of a number, as metadata of an annotation.
+
+    Args:
+        least: the smallest value.
+        most: the largest: far beyond what anybody means, and far below what would hang, overflow or fill the memory.
+        above: whether the smallest value, 0, is itself too small.
+    """
+
+    least: float
+    most: float
+    above: bool = False
+
+    def refuse(self, value: float, where: str) -> None:
+        """Refuse a number that is out of range.
+
+        Args:
+            value: finite.
+            where: the setting's dotted name.
+
+        Raises:
+            SettingsError: it is out of range.
+        """
+        if value > self.most:
+            raise SettingsError(f"setting {where}", received=_shown(value), expected=f"at most {self.most:,}")
+        if value < self.least or (self.above and value == self.least):
+            expected = "a positive, finite number" if self.above else f"at least {self.least}"
+            raise SettingsError(f"setting {where}", received=_shown(value), expected=expected)
+
+
+Count = Annotated[int, Between(1, 10**8)]  # puzzles, rows, epochs: what is held in memory, or waited for
+Workers = Annotated[int, Between(1, 4096)]  # processes or threads
+Positive = Annotated[float, Between(0, 1e9, above=True)]
+Seed = Annotated[int, Between(-(2**63), 2**63 - 1)]
 
 
 def refuse_unknown(where: str, given: Sequence[str], known: Sequence[str], what: str = "setting") -> None:
@@ -60,7 +114,7 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     """
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]  # T is a dataclass
     refuse_unknown(where, list(values), list(fields))
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     chosen = {}
     for name, field in fields.items():
         if name in values:
@@ -90,11 +144,8 @@ def call(
         DtypeError: an option of the wrong type.
     """
     signature = inspect.signature(target)
-    names = parameters(target)
-    settable = [name for name in names if name not in supplied]
-    refuse_unknown(where, list(options), settable, what=f"setting of {label},")
-    hints = _hints(target)
-    arguments = {name: coerce(hints.get(name, Any), value, _join(where, name)) for name, value in options.items()}
+    names, hints = parameters(target), _hints(target)
+    arguments = checked(target, where, options, supplied, label)
     arguments.update({name: value for name, value in supplied.items() if name in names})
     for name in names:
         if name not in arguments and signature.parameters[name].default is inspect.Parameter.empty:
@@ -102,6 +153,31 @@ def call(
                 f"setting {_join(where, name)}", received="nothing", expected=_spell(hints.get(name, Any))
             )
     return target(**arguments)
+
+
+def checked(
+    target: Callable[..., Any], where: str, options: Mapping[str, Any], supplied: Collection[str], label: str
+) -> dict[str, Any]:
+    """The user's options of a constructor in the types that it wants, without calling it.
+
+    Args:
+        target: as :func:`call` has it, like all others.
+        where: dotted prefix of the options.
+        options: the user's.
+        supplied: parameters that are no options.
+        label: what would be constructed.
+
+    Returns:
+        option -> value.
+
+    Raises:
+        SettingsError: an option that the signature does not have, or out of range.
+        DtypeError: an option of the wrong type.
+    """
+    settable = [name for name in parameters(target) if name not in supplied]
+    refuse_unknown(where, list(options), settable, what=f"setting of {label},")
+    hints = _hints(target)
+    return {name: coerce(hints.get(name, Any), value, _join(where, name)) for name, value in options.items()}
 
 
 def parameters(target: Callable[..., Any]) -> tuple[str, ...]:
@@ -116,8 +192,8 @@ def parameters(target: Callable[..., Any]) -> tuple[str, ...]:
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
     """Annotations of a constructor; those of inherited fields in the module that wrote them down."""
     if dataclasses.is_dataclass(target) and "__init__" in vars(target):
-        return typing.get_type_hints(target)
-    return typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
+        return typing.get_type_hints(target, include_extras=True)
+    return typing.get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
 
 
 def coerce(hint: Any, value: Any, where: str) -> Any:
@@ -141,6 +217,12 @@ def coerce(hint: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any or hint is object:
         return value
+    if origin is Annotated:
+        converted = coerce(arguments[0], value, where)
+        for limit in arguments[1:]:
+            if isinstance(limit, Between):
+                limit.refuse(converted, where)
+        return converted
     if _is_kind(hint) and isinstance(value, str | Mapping):
         registry = hint.registry
         name, options = name_and_options(value, where)
@@ -148,12 +230,12 @@ def coerce(hint: Any, value: Any, where: str) -> Any:
     if origin in (Union, types.UnionType):
         return _coerce_union(arguments, hint, value, where)
     if origin is Literal:
-        if value in arguments:
+        if any(value == choice and type(value) is type(choice) for choice in arguments):  # 1 == True
             return value
         near = closest(value, [str(choice) for choice in arguments])
         raise SettingsError(
             f"setting {where}",
-            received=repr(value),
+            received=_shown(value),
             expected=f"one of {', '.join(map(str, arguments))}",
             hint=f"did you mean {near[0]!r}?" if near else "",
         )
@@ -169,8 +251,18 @@ def coerce(hint: Any, value: Any, where: str) -> Any:
     converted = _scalar(hint, value)
     if converted is _REFUSED:
         raise DtypeError(
-            f"setting {where}", received=f"{value!r} ({_kind(value)})", expected=_spell(hint), hint=_advice(hint, where)
+            f"setting {where}",
+            received=f"{_shown(value)} ({_kind(value)})",
+            expected=_spell(hint),
+            hint=_advice(hint, value, where),
         )
+    if isinstance(converted, float) and not math.isfinite(converted):
+        raise SettingsError(f"setting {where}", received=repr(converted), expected="a finite number")
+    if isinstance(converted, int) and not -(2**63) <= converted < 2**63:
+        raise SettingsError(f"setting {where}", received=_shown(converted), expected="an integer of 64 bits")
+    if isinstance(converted, str) and ("\0" in converted or len(converted.encode(errors="replace")) > _LONGEST):
+        received = "text with a null character" if "\0" in converted else f"text of {len(converted)} characters"
+        raise SettingsError(f"setting {where}", received=received, expected=f"text of at most {_LONGEST} bytes")
     return converted
 
 
@@ -197,6 +289,7 @@ def _is_kind(hint: Any) -> bool:
 
 
 _REFUSED = object()
+_HUGE = 10**300
 
 
 def _scalar(hint: Any, value: Any) -> Any:
@@ -209,7 +302,9 @@ def _scalar(hint: Any, value: Any) -> Any:
             return int(value)
         return value if isinstance(value, int) and not isinstance(value, bool) else _REFUSED
     if hint is float:
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else _REFUSED
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return _REFUSED
+        return float(value) if isinstance(value, float) or abs(value) < _HUGE else math.inf  # of any length
     if hint is str:  # a folder may be called 2024
         return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else _REFUSED
     if isinstance(hint, type) and isinstance(value, hint):
@@ -224,17 +319,24 @@ def _coerce_union(members: Sequence[Any], hint: Any, value: Any, where: str) -> 
     if isinstance(value, str | Mapping) and any(_is_kind(member) for member in kept):
         kept = [member for member in kept if _is_kind(member)]  # a name, not text; other members are for Python
     # A string member accepts nearly everything, so it is asked last.
+    refused: SettingsError | None = None
     for member in sorted(kept, key=lambda member: member is str):
         try:
             return coerce(member, value, where)
-        except (DtypeError, SettingsError):
+        except DtypeError:
             if len(kept) == 1:
                 raise
-    raise DtypeError(f"setting {where}", received=f"{value!r} ({_kind(value)})", expected=_spell(hint))
+        except SettingsError as error:  # of the right type, yet out of range or no choice
+            refused = refused or error
+    if refused is not None:
+        raise refused
+    raise DtypeError(f"setting {where}", received=f"{_shown(value)} ({_kind(value)})", expected=_spell(hint))
 
 
 def _spell(hint: Any) -> str:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return _spell(arguments[0])
     if origin in (Union, types.UnionType):
         kinds = [member for member in arguments if _is_kind(member) or member is type(None)]
         return " or ".join(_spell(member) for member in (kinds if any(map(_is_kind, kinds)) else arguments))
@@ -267,9 +369,21 @@ def _kind(value: Any) -> str:
     )
 
 
-def _advice(hint: Any, where: str) -> str:
+def _advice(hint: Any, value: Any, where: str) -> str:
     example = {int: "3", float: "0.01", bool: "true"}.get(hint)
+    if example and isinstance(value, str) and any(sign in value for sign in "*^+"):
+        return f"write the number itself, as {where}=1000 or {where}=1e3: nothing is reckoned here"
+    if dataclasses.is_dataclass(hint):
+        return f"write {where}.{dataclasses.fields(hint)[0].name}=VALUE"
     return f"for example {where}={example}" if example else ""
+
+
+def _shown(value: Any) -> str:
+    """A value as a sentence repeats it: short."""
+    if isinstance(value, int) and abs(value) >= 10**_SHOWN:  # Python refuses to write very long ones
+        return f"an integer of more than {_SHOWN} digits"
+    words = repr(value)
+    return words if len(words) <= _SHOWN else f"{words[: _SHOWN - 3]}..."
 
 
 def _join(prefix: str, key: str) -> str:
