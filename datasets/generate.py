@@ -41,6 +41,7 @@ An interrupted command goes on where it stopped; puzzles of other settings are n
   dataset.columns=10 dataset.maxval=1000 dataset.confounders=0   (iraven_x)
   --cfg                              print the settings and stop
   --debug                            tracebacks for mistakes too
+  --version                          print the version and stop
 
 Every setting is in conf/generate.yaml."""
 

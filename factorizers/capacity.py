@@ -39,7 +39,7 @@ certifies, iterations, time, and brute force beside it. A query is a product of 
   experiment=NAME                    a published setting, in conf/experiment; brings its factorizer
   algebra=map                        any registered algebra; the method's customary one unless named
   algebra.OPTION=VALUE               options of that algebra's constructor beside dim and blocks
-  dim=256 factors=3 size=[46,100,256] blocks=4 queries=1000 draws=10 seed=7
+  dim=256 factors=3 'size=[46,100,256]' blocks=4 queries=1000 draws=10 seed=7
   noise=0.1 damage=flips|gaussian|blocks|missing
   backend=NAME backend.KEY=VALUE     where codebooks are stored: a file of conf/backend; digital is exact
   backend.device.name=NAME backend.device.OPTION=VALUE   what simulated arrays consist of
@@ -47,6 +47,7 @@ certifies, iterations, time, and brute force beside it. A query is a product of 
   out=FILE.json plot=FILE.png overwrite=true
   --cfg                              print the settings and stop
   --debug                            tracebacks for mistakes too
+  --version                          print the version and stop
 
 Lists make a cell of every combination. An interrupted command goes on where it stopped. All settings are in
 conf/capacity.yaml."""

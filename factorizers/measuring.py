@@ -39,6 +39,9 @@ def cells_of(settings: dict[str, Any]) -> list[Cell]:
     axes = {key: settings[key] if isinstance(settings[key], list) else [settings[key]] for key in SWEPT}
     algebra = settings["algebra_name"] or FACTORIZERS.get(name).customary_algebra
     takes_blocks = "blocks" in inspect.signature(vsa.ALGEBRAS.get(algebra)).parameters
+    backend = dict(settings["backend"])
+    label = f"backend {backend.get('name')}"
+    schema.checked(vsa.backends.BACKENDS.get(backend.pop("name")), "backend", backend, (), label)
     schema.checked(vsa.ALGEBRAS.get(algebra), "algebra", settings["algebra_options"], (), f"algebra {algebra}")
     cells = []
     for combined in itertools.product(*options.values()):

@@ -16,7 +16,7 @@ __all__ = ["main", "parse"]
 
 MODULE = "reasoning.benchmark"
 USAGE = """python -m reasoning.benchmark +model=NAME [key=value ...]
-python -m reasoning.benchmark compare=[NAME,NAME] seeds=[0,1] out=DIR
+python -m reasoning.benchmark 'compare=[NAME,NAME]' 'seeds=[0,1]' out=DIR
 
 Evaluates a reasoner on all seven constellations (2,000 generated test puzzles each), or on your files, and writes
 results.json, rules.json and run.json.
@@ -26,16 +26,17 @@ results.json, rules.json and run.json.
   model.mode=programmed              learned, programmed, programmed_then_learned, pretrained
   dataset=iraven dataset.n=2000 constellation=all
   dataset=files dataset.path=DIR     a tree of npz + xml, or a folder of JSON files; every puzzle
-  compare=[NAME,NAME] seeds=[0,1]    several models and seeds: out/NAME/SEED/results.json, out/table.{json,csv,tex};
+  'compare=[NAME,NAME]' 'seeds=[0,1]' several models and seeds: out/NAME/SEED/results.json, out/table.{json,csv,tex};
                                      arlc-programmed names the mode, too
   answers=FILE.jsonl                 a language model's answers to python -m reasoning.prompts; with compare, beside it:
-  answers={NAME:FILE} prompts=FILE   several, and the prompts where they do not lie beside the answers
-  decoder=[none,codebook,factorizer] answers decoded from predicted product vectors: out/NAME-DECODER/SEED
+  'answers={NAME:FILE}' prompts=FILE several, and the prompts where they do not lie beside the answers
+  'decoder=[none,codebook,factorizer]' answers decoded from predicted product vectors: out/NAME-DECODER/SEED
   executor=processes workers=2       cells side by side
   plot=FILE.png                      answers and rules as a picture
   out=DIR overwrite=true             where results go, and whether others may be replaced
   --cfg                              print the settings and stop
   --debug                            tracebacks for mistakes too
+  --version                          print the version and stop
 
 Every setting is in conf/benchmark.yaml and the folders beside it."""
 

@@ -34,6 +34,7 @@ runner-up, the expected value, and how each candidate agrees. The answer is the 
   out=DIR overwrite=true             explanation.json, explanation.txt, explanation.png (needs the extra `plots`)
   --cfg                              print the settings and stop
   --debug                            tracebacks for mistakes too
+  --version                          print the version and stop
 
 Every setting is in conf/explain.yaml and the folders beside it."""
 

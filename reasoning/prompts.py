@@ -23,7 +23,7 @@ Writes puzzles as text, one JSON object a line with id, form and prompt, and FIL
 answers can be made again. Without that file the prompts tell nobody the answers.
 
   dataset=iraven_x dataset.n=200 dataset.columns=10 dataset.maxval=1000
-  dataset=iraven constellation=[center,left_right]
+  dataset=iraven 'constellation=[center,left_right]'
   form=discriminative                choose one of eight candidates; form=predictive: say the numbers
   dataset.confounders=10             properties without a rule
   order=shuffled                     properties in another order in each puzzle
@@ -31,6 +31,7 @@ answers can be made again. Without that file the prompts tell nobody the answers
   out=FILE.jsonl overwrite=true      where to, and whether a file may be replaced
   --cfg                              print the settings and stop
   --debug                            tracebacks for mistakes too
+  --version                          print the version and stop
 
 Answers, one JSON object a line with id and answer, are scored by
   python -m reasoning.benchmark answers=ANSWERS.jsonl prompts=FILE.jsonl out=DIR

@@ -16,7 +16,7 @@ __all__ = ["MODULE", "USAGE", "main", "parse"]
 MODULE = "reasoning.train"
 
 USAGE = """python -m reasoning.train +model=NAME [key=value ...]
-python -m reasoning.train +model=NAME seeds=[0,1,2] out=DIR
+python -m reasoning.train +model=NAME 'seeds=[0,1,2]' out=DIR
 python -m reasoning.train resume=RUN_DIR
 
 Trains a reasoner on one constellation (2x2), evaluates it on all seven, and leaves a run folder: settings.yaml,
@@ -27,13 +27,14 @@ run.json, metrics.jsonl, checkpoints/, weights.safetensors, results.json, rules.
   constellation=2x2 dataset=iraven dataset.n=2000 dataset.test_n=500
   epochs=20 batch_size=16 lr=0.05 seed=0 threads=1 device=cpu
   out=DIR overwrite=true             where the run folder is, and whether it may be replaced
-  seeds=[0,1,2] executor=processes   several runs, each in DIR/SEED; DIR/table.{json,csv,tex}: mean and deviation
+  'seeds=[0,1,2]' executor=processes several runs, each in DIR/SEED; DIR/table.{json,csv,tex}: mean and deviation
   perception=NAME perception.lr=1e-3 a front-end with weights is trained with the model; frozen=true leaves it as it is
   perception.checkpoint=RUN_DIR      a front-end that was trained before: its run or its file
   resume=RUN_DIR                     go on with a run (or the runs of several seeds) that was interrupted
   resume=RUN_DIR more_epochs=2       train a run further, finished or not
   --cfg                              print the settings and stop
   --debug                            tracebacks for mistakes too
+  --version                          print the version and stop
 
 Every setting is in conf/train.yaml and the folders beside it."""
 

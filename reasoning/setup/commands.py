@@ -89,8 +89,8 @@ def compose_settings(config: str, arguments: Sequence[str]) -> dict[str, Any]:
             without = {**_lenient(composed), "model": None}
             refuse_unused(config, named_keys(arguments), without)
             return without
-        refuse_unused(config, named_keys(arguments), _lenient(composed))
         settings: dict[str, Any] = resolved(composed)
+        refuse_unused(config, named_keys(arguments), settings)
         return settings
 
 
@@ -304,5 +304,5 @@ def _lenient(composed: Any) -> dict[str, Any]:
             value = composed[key]
         except OmegaConfBaseException:
             value = None
-        result[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+        result[str(key)] = resolved(value) if OmegaConf.is_config(value) else value
     return result

@@ -140,7 +140,7 @@ def _answer_jobs(settings: BenchmarkSettings, taken: Sequence[str]) -> list[Job]
                 f"setting answers={{{name}: ...}}",
                 received="a name that is a model of ours, or no name of a folder",
                 expected="letters, digits, points and dashes",
-                hint="write answers={NAME: FILE}",
+                hint="write 'answers={NAME: FILE}'",
             )
     seen = FrontEnd(without_weights(settings.perception), settings.algebra, settings.backend)
     return [
@@ -170,7 +170,7 @@ def _models_and_seeds(
             f"checkpoint={by_model}",
             received="one run for several models",
             expected="a folder for each",
-            hint="write checkpoint={NAME:RUN_DIR}",
+            hint="write 'checkpoint={NAME:RUN_DIR}'",
         )
     schema.refuse_unknown("checkpoint", list(by_model), settings.compare, what="model in")
     jobs = []
