@@ -9,6 +9,7 @@ from typing import Any
 
 import vsa
 from vsa import SettingsError, UnknownNameError
+from vsa.commands.files import taking_apart
 
 from . import FACTORIZERS
 
@@ -164,9 +165,10 @@ def _run(overrides: list[str]) -> None:
     from . import measuring, screen  # load torch
 
     results = measuring.run(settings)
-    screen.show(results)
-    if settings["plot"]:
-        screen.plot(results, Path(settings["plot"]))
+    with taking_apart(settings["out"] or "the results"):  # a line there may claim to be of these settings
+        screen.show(results)
+        if settings["plot"]:
+            screen.plot(results, Path(settings["plot"]))
     if settings["out"]:
         vsa.commands.say(f"results in {settings['out']}")
 

@@ -16,7 +16,7 @@ from reasoning.outcome.metrics import Metrics
 from reasoning.records import runs
 from vsa.backends import array_seeds
 from vsa.commands import sweep
-from vsa.commands.files import read_json
+from vsa.commands.files import read_json, taking_apart
 from vsa.errors import CorruptFileError, SettingsError, VSAError
 from vsa.seeding import child_seed
 
@@ -269,13 +269,11 @@ class CellStore:
 
     @staticmethod
     def _result(path: Path, stored: Mapping[str, Any]) -> CellResult:
-        try:
+        with taking_apart(path, hint="say overwrite=true"):
             metrics = Metrics.from_json(stored["answers"], stored["rules"])
             described = tuple(map(str, stored["described"]))
             seconds, memory_mb = float(stored["seconds"]), float(stored["memory_mb"])
             return CellResult(metrics, described, seconds, memory_mb, stored.get("hardware"))
-        except (KeyError, TypeError) as error:
-            raise CorruptFileError(f"read {path}", received=f"no {error}", hint="say overwrite=true") from error
 
 
 def _is_ours(path: Path) -> bool:

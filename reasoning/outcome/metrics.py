@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vsa.errors import CorruptFileError, ShapeError, VSAError
+from vsa.commands.files import taking_apart
+from vsa.errors import ShapeError, VSAError
 
 if TYPE_CHECKING:
     from datasets.arrays import PuzzleArrays
@@ -163,16 +164,17 @@ class Metrics:
         Raises:
             CorruptFileError: a field is missing or impossible.
         """
-        try:
+        with taking_apart("metrics"):
             rules = {
                 RuleKey(int(row["component"]), str(row["attribute"]), str(row["rule"])): RuleTally(
                     *(int(row[name]) for name in RuleTally.__dataclass_fields__)
                 )
                 for row in detail
             }
-            return Metrics(Tally(int(answers["correct"]), int(answers["total"])), rules)
-        except (KeyError, TypeError, ValueError) as error:
-            raise CorruptFileError("read metrics", received=f"{type(error).__name__}: {error}") from error
+            counted = Tally(int(answers["correct"]), int(answers["total"]))
+            if not 0 <= counted.correct <= counted.total:
+                raise ValueError(f"{counted.correct} of {counted.total} answers right")
+            return Metrics(counted, rules)
 
 
 def total(parts: Iterable[Metrics]) -> Metrics:

@@ -12,10 +12,12 @@ from reasoning.evaluation.cells import Evaluation
 from reasoning.prompting.answers import AnswerSet, ids
 from reasoning.prompting.files import PromptSettings, read_sidecar
 from reasoning.setup.settings import BenchmarkSettings, PerceptionSettings
+from vsa.commands.files import read_whole
 from vsa.errors import CorruptFileError, SettingsError
 
 __all__ = ["adopt", "answer_sets", "counts", "find_prompts", "prompt_settings", "read_answers"]
 
+_MOST_BYTES = 1 << 30  # of a file
 _LONGEST_LINE = 10_000_000  # characters
 _OURS = ("dataset", "perception", "constellation", "seeds")  # what the prompts decide
 
@@ -134,12 +136,8 @@ def read_answers(path: Path, known: Sequence[str]) -> dict[str, str]:
         CorruptFileError: a line that is no such object, an id that no prompt has, or two answers to one prompt.
     """
     try:
-        content = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise SettingsError(
-            f"read {path}", received="no such file", expected="answers, one JSON object a line"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
+        content = read_whole(path, _MOST_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
         raise CorruptFileError(f"read {path}", received=f"unreadable content ({error})") from error
     wanted, found, lines = set(known), dict[str, str](), dict[str, int]()
     for number, line in enumerate(content.split("\n"), start=1):

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.parameter import is_lazy
 
 from reasoning.records.runs import prepare_folder
-from vsa.commands.files import sweep, write_whole
+from vsa.commands.files import json_of, sweep, taking_apart, write_whole
 from vsa.errors import CorruptFileError, SettingsError
 from vsa.nn import without_arrays
 
@@ -94,16 +94,15 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     if not path.is_file():
         raise SettingsError(f"read {path}", received="no such file", expected="weights written by a training run")
+    whole = "a complete file of a training run"
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            header = json.loads((file.metadata() or {})["run"])
+        with taking_apart(path, whole), safe_open(path, framework="pt", device="cpu") as file:
+            header = json_of((file.metadata() or {})["run"], str(path))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-        text, expected = header["state"], header["sha256"]
-        state = json.loads(text)
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise CorruptFileError(
-            f"read {path}", received=f"unreadable content ({error})", expected="a complete file of a training run"
-        ) from error
+            text, expected = header["state"], header["sha256"]
+            state = dict(json_of(text, str(path)))
+    except (SafetensorError, OSError, MemoryError) as error:
+        raise CorruptFileError(f"read {path}", received=f"unreadable content ({error})", expected=whole) from error
     if _digest(tensors, text) != expected:
         raise CorruptFileError(
             f"read {path}", received="content that its checksum denies", hint="restore it from a copy"
@@ -212,10 +211,12 @@ class CheckpointFolder:
             try:
                 tensors, state = read_tensors(path)
                 refuse_not_a_number(tensors, f"read {path}")
+                with taking_apart(path):
+                    step = int(state["step"])
             except CorruptFileError as error:
                 log.warning("%s; going back to the checkpoint before it", error)
                 continue
-            return Checkpoint(int(state["step"]), tensors, state)
+            return Checkpoint(step, tensors, state)
         if files:
             raise CorruptFileError(
                 f"resume from {self.folder}", received=f"{len(files)} checkpoints, all damaged", hint="start a new run"

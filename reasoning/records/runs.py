@@ -246,13 +246,22 @@ def read_settings(folder: Path) -> dict[str, Any]:
     data = read_whole(path)
     _compare(folder, SETTINGS, data)
     try:
-        settings = yaml.safe_load(data.decode("utf-8"))
+        settings = yaml.load(data.decode("utf-8"), Loader=_Plain)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CorruptFileError(f"read {path}", received=f"unreadable content ({reason})") from error
     if not isinstance(settings, dict):
         raise CorruptFileError(f"read {path}", received="no mapping", expected="the settings of a run")
     return settings
+
+
+class _Plain(yaml.SafeLoader):  # type: ignore[misc]  # yaml is untyped
+    """YAML as we write it: an alias could stand for a mapping of any size."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias, which no run writes")
+        return super().compose_node(parent, index)
 
 
 def environment(arguments: Sequence[str], module: str, plugins: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from reasoning.records.checkpoints import load_weights, read_tensors, write_tens
 from reasoning.setup.front_end import FrontEnd
 from reasoning.setup.settings import ModelSettings, Named
 from vsa.commands import schema
+from vsa.commands.files import taking_apart
 from vsa.errors import CorruptFileError, SettingsError, VSAError
 
 if TYPE_CHECKING:
@@ -173,11 +174,12 @@ def _upgraded(path: Path, stored: Mapping[str, Any]) -> dict[str, Any]:
     from reasoning.setup.settings import DatasetSettings
 
     settings = runs.read_settings(path.parent)
-    seed = int(stored.get("seed", 0))
-    try:
+    with taking_apart(path):
+        seed, columns = int(stored.get("seed", 0)), int(stored["columns"])
+    with taking_apart(path.parent / "settings.yaml"):
         data = settings["dataset"]
         data = {key: data[key] for key in DatasetSettings.__dataclass_fields__ if key in data}
-        layout = build.layout(schema.build(DatasetSettings, data), settings["constellation"], int(stored["columns"]))
+        layout = build.layout(schema.build(DatasetSettings, data), settings["constellation"], columns)
         perception = {key: settings["perception"][key] for key in ("name", "options")}
         return {
             **stored,
@@ -191,8 +193,6 @@ def _upgraded(path: Path, stored: Mapping[str, Any]) -> dict[str, Any]:
                 "layout": schema.plain(layout),
             },
         }
-    except (KeyError, TypeError) as error:
-        raise CorruptFileError(f"read {path.parent / 'settings.yaml'}", received=f"no {error}") from error
 
 
 def shipped_weights(model: str) -> Path | None:

@@ -23,7 +23,8 @@ from reasoning.tables import tables as report
 from reasoning.training.joined import JoinedPuzzles
 from reasoning.training.plan import Plan
 from vsa.commands import schema, screen
-from vsa.errors import CorruptFileError, SettingsError
+from vsa.commands.files import taking_apart
+from vsa.errors import SettingsError
 
 if TYPE_CHECKING:
     from datasets.loaders import PuzzleDataset
@@ -308,10 +309,8 @@ def read_metrics(folder: Path) -> dict[str, Metrics]:
     from reasoning.outcome.metrics import Metrics
 
     results, rules = runs.read_result(folder, "results.json"), runs.read_result(folder, "rules.json")
-    try:
+    with taking_apart(f"the results in {folder}"):
         return {name: Metrics.from_json(entry["answers"], rules["puzzles"][name]) for name, entry in results.items()}
-    except (KeyError, TypeError) as error:
-        raise CorruptFileError(f"read the results in {folder}", received=f"no {error}") from error
 
 
 def show(folder: Path, settings: TrainSettings) -> None:
@@ -326,17 +325,16 @@ def show(folder: Path, settings: TrainSettings) -> None:
     """
     rules, record = runs.read_result(folder, "rules.json"), runs.read_record(folder / runs.RECORD)
     metrics = read_metrics(folder)
-    try:
-        learned, seconds = rules["learned"], record["seconds"]["training"]
-    except (KeyError, TypeError) as error:
-        raise CorruptFileError(f"read the results in {folder}", received=f"no {error}") from error
+    with taking_apart(f"the results in {folder}"):
+        learned = report.rules_in_words("The rules learned", rules["learned"])
+        took = f"trained in {record['seconds']['training']:.0f} s, {record['memory_mb']:.0f} MB"
     screen.say()
     label = f"{settings.model.name} (this run)"
     screen.show(report.answers_table({label: metrics}, report.references(settings.model.name, settings.dataset.name)))
     screen.say()
     screen.show(report.rules_table(metrics))
-    screen.say("\n" + report.rules_in_words("The rules learned", learned))
-    screen.say(f"\ntrained in {seconds:.0f} s, {record['memory_mb']:.0f} MB; run folder {folder}")
+    screen.say(f"\n{learned}")
+    screen.say(f"\n{took}; run folder {folder}")
 
 
 def protocol(settings: TrainSettings) -> str:

@@ -15,6 +15,7 @@ from reasoning.tables import tables as report
 from reasoning.training import run as training
 from reasoning.training.start import Resumed, train
 from vsa.commands import alone, named_keys, schema, screen, sweep
+from vsa.commands.files import taking_apart
 from vsa.errors import SettingsError
 from vsa.executors import check, execute
 
@@ -95,7 +96,8 @@ def resume(stopped: Resumed) -> None:
     Raises:
         VSAError: whatever is wrong with folders or files.
     """
-    before = named_keys(stopped.record["overrides"])
+    with taking_apart(stopped.folder / runs.RECORD):
+        before = named_keys([str(argument) for argument in stopped.record["overrides"]])
     kept = [argument for key, argument in before.items() if key != "dataset.cache_dir" or key in stopped.named]
     run(stopped.folder, stopped.settings, kept)
 

@@ -16,6 +16,7 @@ from reasoning.setup.settings import TrainSettings, plugins
 from reasoning.setup.training_settings import parse
 from reasoning.training import run as training
 from vsa.commands import alone, flatten, named_keys, schema, screen, sweep, value_of, write_whole
+from vsa.commands.files import taking_apart
 from vsa.errors import SettingsError
 
 __all__ = ["MODULE", "Resumed", "open_run", "resume", "train"]
@@ -155,7 +156,9 @@ def open_run(arguments: list[str], folder: Path) -> Resumed:
         raise SettingsError(f"setting {_MORE}", received=named[_MORE], expected="a number of epochs, at least 1")
     changes = [argument for key, argument in named.items() if key not in ("resume", _MORE)]
     if changes:
-        _refuse_changes(stored, list(record["overrides"]), changes, folder)
+        with taking_apart(folder / runs.RECORD):
+            before = [str(argument) for argument in record["overrides"]]
+        _refuse_changes(stored, before, changes, folder)
     settings = _without_foreign_cache(parse(stored), named)
     if not runs.same_code(record, plugins(settings)):
         log.warning("the code has changed since this run began: the result may differ from an uninterrupted run's")

@@ -34,6 +34,7 @@ __all__ = [
     "sealed",
     "strays",
     "sweep",
+    "taking_apart",
     "unsealed",
     "write_whole",
 ]
@@ -43,6 +44,8 @@ LIMIT = 64 << 20  # bytes of a small file of ours: far more than any has, far le
 _STRAY = re.compile(r"\.tmp-[0-9a-f]{12}-.+")
 _SEAL = "sha256"
 _DEPTH = 64  # of nested JSON
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 class WriteError(VSAError, OSError):
@@ -259,12 +262,35 @@ def json_of(content: bytes | str, source: str) -> Any:
     try:
         text = content if isinstance(content, str) else content.decode("utf-8")
         found = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
+        if _SURROGATE.search(text):
+            json.dumps(found, ensure_ascii=False).encode()  # half a character cannot be shown or written
     except (ValueError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else str(error)[:120]
         raise CorruptFileError(f"read {source}", received=f"unreadable content ({reason})") from error
     if isinstance(found, dict | list):
         _refuse_depth(found, source)
     return found
+
+
+@contextmanager
+def taking_apart(source: object, expected: str = "a file as this project writes it", hint: str = "") -> Iterator[None]:
+    """Make a sentence of what content of another form does to the code that takes it apart.
+
+    Args:
+        source: where the content is from, for messages.
+        expected: what would have been right.
+        hint: what to do.
+
+    Raises:
+        CorruptFileError: something is missing, or of another type than it must be.
+    """
+    try:
+        yield
+    except VSAError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        received = f"content of another form ({type(error).__name__}: {str(error)[:120]})"
+        raise CorruptFileError(f"read {source}", received=received, expected=expected, hint=hint) from error
 
 
 def _refuse_depth(found: Any, source: str) -> None:
@@ -311,7 +337,9 @@ def unsealed(content: Any, source: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CorruptFileError(f"read {source}", received=type(content).__name__, expected="a record")
     bare = {key: value for key, value in content.items() if key != _SEAL}
-    if _SEAL in content and sealed(bare)[_SEAL] != content[_SEAL]:
+    # Without its key a hash is one whose key was damaged.
+    hashes = [value for value in content.values() if isinstance(value, str) and _HASH.fullmatch(value)]
+    if (hashes or _SEAL in content) and sealed(bare)[_SEAL] != content.get(_SEAL):
         raise CorruptFileError(
             f"read {source}", received="content that its checksum denies", hint="restore it from a copy"
         )
