@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import io
 import json
 import random
 import re
 import shlex
-import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import yaml
 
-from vsa.commands import flatten, parse, screen
+from tests.command_line import call
+from vsa.commands import flatten, parse
 from vsa.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,21 +74,6 @@ SYNTAX = (
 )
 TEXT = ("out", "plot", "dataset.cache_dir", "dataset.path", "checkpoint", "perception.checkpoint", "prompts", "answers")
 TEXT += ("slurm.folder", "slurm.partition", "perception.device", "constellation", "test_constellation")
-
-
-def call(module: str, arguments: Sequence[str]) -> tuple[int | str, str, str]:
-    """Exit code (or the traceback), stdout, stderr of a command in this process."""
-    command = importlib.import_module(module)
-    screen._console.cache_clear()
-    out, err = io.StringIO(), io.StringIO()
-    code: int | str
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            code = command.main(list(arguments))
-        except BaseException:
-            code = traceback.format_exc()
-    screen._console.cache_clear()
-    return code, out.getvalue(), err.getvalue()
 
 
 def keys(module: str, base: Sequence[str]) -> list[str]:

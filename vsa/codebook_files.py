@@ -98,7 +98,7 @@ def load(path: str | PathLike[str]) -> tuple[Algebra, tuple[Hashable, ...], Tens
         raise
     except CorruptFileError:
         raise
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise CorruptFileError(operation, received=reason, expected="a file written by Codebook.save") from error
     if metadata.get("sha256") != fingerprint(algebra, labels, atoms):

@@ -270,10 +270,11 @@ class CellStore:
     @staticmethod
     def _result(path: Path, stored: Mapping[str, Any]) -> CellResult:
         with taking_apart(path, hint="say overwrite=true"):
-            metrics = Metrics.from_json(stored["answers"], stored["rules"])
+            metrics = Metrics.from_json(dict(stored["answers"]), list(stored["rules"]))
             described = tuple(map(str, stored["described"]))
             seconds, memory_mb = float(stored["seconds"]), float(stored["memory_mb"])
-            return CellResult(metrics, described, seconds, memory_mb, stored.get("hardware"))
+            hardware = stored.get("hardware")
+            return CellResult(metrics, described, seconds, memory_mb, None if hardware is None else dict(hardware))
 
 
 def _is_ours(path: Path) -> bool:

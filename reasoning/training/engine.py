@@ -29,6 +29,7 @@ from reasoning.scene import Scene
 from reasoning.training.plan import Plan, learning_rate
 from vsa.backends.stored import read_noise
 from vsa.commands import StoppedError
+from vsa.commands.files import taking_apart
 from vsa.errors import CorruptFileError, SettingsError, VSAError
 from vsa.nn import without_arrays
 from vsa.seeding import child_seed
@@ -144,9 +145,12 @@ class Trainer:
         if self.checkpoints is not None:
             self.checkpoints.clean()
             newest = self.checkpoints.newest()
-            if newest and newest.finished and int(newest.state["epoch"]) < self.plan.epochs:  # more were asked for
+            with taking_apart("the checkpoint"):
+                ended_early = newest and newest.finished and int(newest.state["epoch"]) < self.plan.epochs
+            if ended_early:  # more epochs were asked for
                 newest = self.checkpoints.newest(finished=False)
-        keep = int(newest.state["metrics_bytes"]) if newest else 0
+        with taking_apart("the checkpoint"):
+            keep = int(newest.state["metrics_bytes"]) if newest else 0
         metrics = None if self.metrics_path is None else MetricsLog(self.metrics_path, keep_bytes=keep)
         try:
             if newest:
@@ -315,14 +319,19 @@ class Trainer:
         self._saved = time.monotonic()
 
     def _restore(self, checkpoint: Checkpoint) -> None:
-        state, tensors = checkpoint.state, checkpoint.tensors
-        if state.get("run", self.identity) != self.identity:
+        if checkpoint.state.get("run", self.identity) != self.identity:
             raise CorruptFileError(
                 "resume",
                 received=f"a checkpoint of another run (step {checkpoint.step})",
                 expected="those that this run wrote",
                 hint="remove it, or start a new run",
             )
+        with taking_apart(f"the checkpoint of step {checkpoint.step}"):
+            self._take_over(checkpoint)
+        log.info("continuing at epoch %d, batch %d", self.epoch, self.batch)
+
+    def _take_over(self, checkpoint: Checkpoint) -> None:
+        state, tensors = checkpoint.state, checkpoint.tensors
         if not 0 <= int(state["epoch"]) <= self.plan.epochs:
             raise SettingsError(
                 "resume",
@@ -344,8 +353,9 @@ class Trainer:
                 index, _, entry = rest.partition(".")
                 entries.setdefault(int(index), {})[entry] = tensor
         self.optimizer.load_state_dict({"state": entries, "param_groups": state["optimizer"]["groups"]})
+        if tensors[_GENERATOR].shape != self.generator.get_state().shape:
+            raise ValueError("a generator of another kind")
         self.generator.set_state(tensors[_GENERATOR])
-        log.info("continuing at epoch %d, batch %d", self.epoch, self.batch)
 
 
 def free_weights(solver: Solver) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

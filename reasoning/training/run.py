@@ -310,7 +310,10 @@ def read_metrics(folder: Path) -> dict[str, Metrics]:
 
     results, rules = runs.read_result(folder, "results.json"), runs.read_result(folder, "rules.json")
     with taking_apart(f"the results in {folder}"):
-        return {name: Metrics.from_json(entry["answers"], rules["puzzles"][name]) for name, entry in results.items()}
+        return {
+            name: Metrics.from_json(dict(entry["answers"]), list(rules["puzzles"][name]))
+            for name, entry in results.items()
+        }
 
 
 def show(folder: Path, settings: TrainSettings) -> None:
@@ -326,7 +329,7 @@ def show(folder: Path, settings: TrainSettings) -> None:
     rules, record = runs.read_result(folder, "rules.json"), runs.read_record(folder / runs.RECORD)
     metrics = read_metrics(folder)
     with taking_apart(f"the results in {folder}"):
-        learned = report.rules_in_words("The rules learned", rules["learned"])
+        learned = report.rules_in_words("The rules learned", [str(rule) for rule in rules["learned"]])
         took = f"trained in {record['seconds']['training']:.0f} s, {record['memory_mb']:.0f} MB"
     screen.say()
     label = f"{settings.model.name} (this run)"

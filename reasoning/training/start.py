@@ -150,14 +150,15 @@ def open_run(arguments: list[str], folder: Path) -> Resumed:
     """
     stored = runs.read_settings(folder)
     record = runs.read_record(folder / runs.RECORD)
+    with taking_apart(folder / runs.RECORD):
+        before = [str(argument) for argument in record["overrides"]]
+        record = {**record, "files": dict(record.get("files", {}))}
     named = named_keys(arguments)
     more = value_of(named[_MORE]) if _MORE in named else 0
     if isinstance(more, bool) or not isinstance(more, int) or more < (1 if _MORE in named else 0):
         raise SettingsError(f"setting {_MORE}", received=named[_MORE], expected="a number of epochs, at least 1")
     changes = [argument for key, argument in named.items() if key not in ("resume", _MORE)]
     if changes:
-        with taking_apart(folder / runs.RECORD):
-            before = [str(argument) for argument in record["overrides"]]
         _refuse_changes(stored, before, changes, folder)
     settings = _without_foreign_cache(parse(stored), named)
     if not runs.same_code(record, plugins(settings)):
@@ -201,7 +202,7 @@ def _prolong(folder: Path, settings: TrainSettings, record: Mapping[str, Any], m
     longer = replace(settings, epochs=settings.epochs + more)
     if settings.schedule != "constant":
         log.warning("the %s schedule is that of %d epochs from here on", settings.schedule, longer.epochs)
-    log.info("training goes on from epoch %d to %d", int(newest.state["epoch"]), longer.epochs)
+    log.info("training goes on from epoch %s to %d", newest.state.get("epoch"), longer.epochs)
     runs.begin_record(folder, {**record, "status": "running"}, schema.plain(longer))
     return longer
 

@@ -83,7 +83,7 @@ def check(place: str, array: Programmed, state: Mapping[str, Tensor]) -> None:
 def _read(entry: Tensor) -> dict[str, Any]:
     try:
         facts = json.loads(bytes(entry.cpu().numpy()))
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         facts = None
     if not isinstance(facts, dict):
         raise _refused("an entry belongs that says nothing", "device, geometry and mapping")
