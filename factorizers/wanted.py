@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import vsa
 from vsa import SettingsError
-from vsa.commands import schema
-from vsa.commands.schema import Between, Count, Seed, Workers
 
 __all__ = ["SWEPT", "CapacitySettings", "check_settings"]
 
 SWEPT = ("dim", "factors", "size", "blocks", "noise", "seed")  # settings that may be lists
 PICTURES = (".png", ".pdf", ".svg")
+Between = vsa.commands.schema.Between
+Count = vsa.commands.schema.Count
+Seed = vsa.commands.schema.Seed
+Workers = vsa.commands.schema.Workers
 Width = Annotated[int, Between(1, 2**24)]
 Factors = Annotated[int, Between(1, 64)]
 Level = Annotated[float, Between(0, 1e6)]
@@ -92,5 +95,5 @@ def check_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
         SettingsError: a value that makes no sense.
         DtypeError: a value of a wrong type.
     """
-    checked: dict[str, Any] = schema.plain(schema.build(CapacitySettings, settings))
+    checked: dict[str, Any] = vsa.commands.schema.plain(vsa.commands.schema.build(CapacitySettings, settings))
     return checked
