@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import vsa
 from vsa import SettingsError
@@ -15,9 +15,9 @@ __all__ = ["SWEPT", "CapacitySettings", "check_settings"]
 SWEPT = ("dim", "factors", "size", "blocks", "noise", "seed")  # settings that may be lists
 PICTURES = (".png", ".pdf", ".svg")
 Between = vsa.commands.schema.Between
-Count = vsa.commands.schema.Count
-Seed = vsa.commands.schema.Seed
-Workers = vsa.commands.schema.Workers
+Count: TypeAlias = vsa.commands.schema.Count
+Seed: TypeAlias = vsa.commands.schema.Seed
+Workers: TypeAlias = vsa.commands.schema.Workers
 Width = Annotated[int, Between(1, 2**24)]
 Factors = Annotated[int, Between(1, 64)]
 Level = Annotated[float, Between(0, 1e6)]
