@@ -9,25 +9,14 @@ from typing import Any
 
 import vsa
 from vsa import SettingsError, UnknownNameError
-from vsa.commands.files import taking_apart
 
 from . import FACTORIZERS
+from .wanted import SWEPT, check_settings
 
 __all__ = ["compose_settings", "main"]
 
 # What a cell is made of; what the files say of it is right already.
-_SHAPING = (
-    "factorizer",
-    "experiment",
-    "algebra",
-    "algebra_name",
-    "algebra_options",
-    "backend",
-    "dim",
-    "factors",
-    "size",
-)
-_SHAPING += ("blocks", "noise", "damage")
+_SHAPING = ("factorizer", "experiment", "algebra", "algebra_name", "algebra_options", "backend", "damage", *SWEPT)
 MODULE_LINE = "python -m factorizers.capacity"
 
 USAGE = """python -m factorizers.capacity +factorizer=NAME [key=value ...]
@@ -146,8 +135,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _checked(overrides: list[str]) -> dict[str, Any]:
     """Settings for ``--cfg``, after trying out the cells that the user describes."""
-    from .wanted import check_settings
-
     settings = compose_settings(overrides)
     checked = check_settings(settings)
     vsa.executors.check(checked["executor"])
@@ -159,13 +146,11 @@ def _checked(overrides: list[str]) -> dict[str, Any]:
 
 
 def _run(overrides: list[str]) -> None:
-    from .wanted import check_settings
-
     settings = check_settings(compose_settings(overrides))
     from . import measuring, screen  # load torch
 
     results = measuring.run(settings)
-    with taking_apart(settings["out"] or "the results"):  # a line there may claim to be of these settings
+    with vsa.commands.taking_apart(settings["out"] or "the results"):  # a line there may claim to be of these settings
         screen.show(results)
         if settings["plot"]:
             screen.plot(results, Path(settings["plot"]))

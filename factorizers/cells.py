@@ -19,7 +19,6 @@ import torch
 
 import vsa
 from vsa import SettingsError
-from vsa.commands import schema
 
 from . import FACTORIZERS
 from .base import Factorizer
@@ -87,7 +86,9 @@ class Cell:
         """The backend."""
         options = from_pairs(self.backend)
         name = options.pop("name")
-        made: vsa.Backend = schema.call(vsa.backends.BACKENDS.get(name), "backend", options, {}, f"backend {name}")
+        made: vsa.Backend = vsa.commands.schema.call(
+            vsa.backends.BACKENDS.get(name), "backend", options, {}, f"backend {name}"
+        )
         return made
 
     def make_algebra(self) -> vsa.Algebra:
@@ -101,13 +102,13 @@ class Cell:
                 expected=f"{key}={options[key]}, a setting of its own",
             )
         cls = vsa.ALGEBRAS.get(self.algebra)
-        made: vsa.Algebra = schema.call(cls, "algebra", {**size, **options}, {}, f"algebra {self.algebra}")
+        made: vsa.Algebra = vsa.commands.schema.call(cls, "algebra", {**size, **options}, {}, f"algebra {self.algebra}")
         return made
 
     def make(self, books: list[vsa.Codebook]) -> Factorizer:
         """The factorizer."""
         options = from_pairs(self.options)
-        published = schema.coerce(bool, options.pop("published", False), "factorizer.published")
+        published = vsa.commands.schema.coerce(bool, options.pop("published", False), "factorizer.published")
         if published:
             if self.factorizer not in _PUBLISHED:
                 raise SettingsError(
@@ -119,8 +120,10 @@ class Cell:
                     raise SettingsError(
                         f"setting factorizer.{option}", received="published dynamics", expected=f"one of {allowed}"
                     )
-        target = _PUBLISHED[self.factorizer] if published else FACTORIZERS.get(self.factorizer)
-        made: Factorizer = schema.call(target, "factorizer", options, {"books": books}, f"factorizer {self.factorizer}")
+        target: Any = _PUBLISHED[self.factorizer] if published else FACTORIZERS.get(self.factorizer)
+        made: Factorizer = vsa.commands.schema.call(
+            target, "factorizer", options, {"books": books}, f"factorizer {self.factorizer}"
+        )
         return made
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import vsa
 from vsa import SettingsError
-from vsa.commands import schema
 
 from . import FACTORIZERS
 from .cells import Cell, as_pairs, check, code_version, compute, fingerprint
@@ -41,13 +40,15 @@ def cells_of(settings: dict[str, Any]) -> list[Cell]:
     takes_blocks = "blocks" in inspect.signature(vsa.ALGEBRAS.get(algebra)).parameters
     backend = dict(settings["backend"])
     label = f"backend {backend.get('name')}"
-    schema.checked(vsa.backends.BACKENDS.get(backend.pop("name")), "backend", backend, (), label)
-    schema.checked(vsa.ALGEBRAS.get(algebra), "algebra", settings["algebra_options"], (), f"algebra {algebra}")
+    vsa.commands.schema.checked(vsa.backends.BACKENDS.get(backend.pop("name")), "backend", backend, (), label)
+    vsa.commands.schema.checked(
+        vsa.ALGEBRAS.get(algebra), "algebra", settings["algebra_options"], (), f"algebra {algebra}"
+    )
     cells = []
     for combined in itertools.product(*options.values()):
         pairs = _effective(dict(zip(options, combined, strict=True)))
         if not pairs.get("published"):
-            schema.checked(FACTORIZERS.get(name), "factorizer", pairs, ("books",), f"factorizer {name}")
+            vsa.commands.schema.checked(FACTORIZERS.get(name), "factorizer", pairs, ("books",), f"factorizer {name}")
         for dim, factors, size, blocks, noise, seed in itertools.product(*(axes[key] for key in SWEPT)):
             cells.append(
                 Cell(
@@ -93,7 +94,7 @@ def checked_cells(settings: dict[str, Any]) -> list[Cell]:
 
 def _effective(options: dict[str, Any]) -> dict[str, Any]:
     """Of published dynamics only what may be changed counts: the file's other values are those of ours."""
-    if not schema.coerce(bool, options.pop("published", False), "factorizer.published"):
+    if not vsa.commands.schema.coerce(bool, options.pop("published", False), "factorizer.published"):
         return options
     kept = {key: options[key] for key in ("budget", "noise", "threshold") if options.get(key) is not None}
     return {"published": True, **kept}

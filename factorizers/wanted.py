@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
+import vsa
 from vsa import SettingsError
-from vsa.commands import schema
-from vsa.commands.schema import Between, Count, Seed, Workers
 
 __all__ = ["SWEPT", "CapacitySettings", "check_settings"]
 
 SWEPT = ("dim", "factors", "size", "blocks", "noise", "seed")  # settings that may be lists
 PICTURES = (".png", ".pdf", ".svg")
+Between = vsa.commands.schema.Between
+Count: TypeAlias = vsa.commands.schema.Count
+Seed: TypeAlias = vsa.commands.schema.Seed
+Workers: TypeAlias = vsa.commands.schema.Workers
 Width = Annotated[int, Between(1, 2**24)]
 Factors = Annotated[int, Between(1, 64)]
 Level = Annotated[float, Between(0, 1e6)]
@@ -92,5 +95,5 @@ def check_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
         SettingsError: a value that makes no sense.
         DtypeError: a value of a wrong type.
     """
-    checked: dict[str, Any] = schema.plain(schema.build(CapacitySettings, settings))
+    checked: dict[str, Any] = vsa.commands.schema.plain(vsa.commands.schema.build(CapacitySettings, settings))
     return checked

@@ -255,7 +255,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
     return settings
 
 
-class _Plain(yaml.SafeLoader):  # type: ignore[misc]  # yaml is untyped
+class _Plain(yaml.SafeLoader):
     """YAML as we write it: an alias could stand for a mapping of any size."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:

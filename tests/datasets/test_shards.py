@@ -190,7 +190,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["n=1"], "received no out"),
-        (["out=x", "setting n: received 0"], "n=0"),
+        (["out=x", "n=0"], "setting n: received 0"),
         (["out=x", "n=many"], "setting n: received 'many'"),
         (["out=x", "format=yaml"], "one of raven, json, shards"),
         (["out=x", "dataset.n=5"], "did you mean n?"),

@@ -191,11 +191,11 @@ WRONG = [
     (["+factorizer=join", "out=''"], "setting out: received ''; expected a file's name"),
     (["+factorizer=join", "plot=a.xyz"], "setting plot: received 'a.xyz'; expected a file's name that ends in .png"),
     (["+factorizer=join", "++quiries=3"], "setting quiries: received setting 'quiries'; expected one of"),
-    (["+factorizer=join", "=3"], "received Config group override must be"),
+    (["+factorizer=join", "=3"], "argument '=3': received what is no setting; expected key=value"),
     (["+factorizer=join", "algebra=3"], "get algebra: received algebra '3'; expected one of bsc"),
     (
         ["+factorizer=join", "size=3,4"],
-        "received a sweep; expected one value or a list; write size=[3,4]",
+        "received several values; expected one value or a list; write 'size=[3,4]' for a list",
     ),
 ]
 

@@ -202,7 +202,7 @@ def test_code_that_changed_is_said_on_resume(command, fake, tmp_path, monkeypatc
         (["+model=arlc", "lr=fast"], ["setting lr: received 'fast' (text); expected a number"]),
         (["+model=arlc", "epochs=2.5"], ["setting epochs: received 2.5"]),
         (["+model=arlc", "seed=abc"], ["setting seed"]),
-        (["+model=arlc", "lr=1,2"], ["a sweep", "write lr=[1,2]"]),
+        (["+model=arlc", "lr=1,2"], ["several values", "write 'lr=[1,2]'"]),
         (["+model=arlc", "lr"], ["expected key=value"]),
         (["+model=arlc", "lr=[1"], ["expected key=value"]),
         (["+model=arlc", "+model=fake"], ["expected one of the two"]),

@@ -3,9 +3,10 @@
 hydra and rich load when they are needed, so that this room loads with the standard library alone.
 """
 
+from . import schema
 from .arguments import named_keys, parse, value_of
 from .composing import compose, composing, constructor_defaults, flatten, resolved, settle
-from .files import WriteError, alone, is_stray, sweep, write_whole
+from .files import WriteError, alone, is_stray, sweep, taking_apart, write_whole
 from .folders import OURS, conf_files, conf_folder, reference_file
 from .grids import Grid
 from .parts import compose_with_parts
@@ -39,10 +40,12 @@ __all__ = [
     "resolved",
     "run_command",
     "say",
+    "schema",
     "settle",
     "show",
     "silence",
     "sweep",
+    "taking_apart",
     "value_of",
     "write_whole",
 ]
