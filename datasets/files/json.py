@@ -308,7 +308,7 @@ class _Reader:
             entities = [panel[c] for panel in rpm]
             for name, lookup in self.lookups[c].items():
                 arrays.attributes[name][i, :, 0] = levels_of(entities, name, lookup)
-            sound = all(len(panel) == len(self.layouts) for panel in rpm) and all(len(e) == count for e in entities)
+            sound = {*map(len, rpm)} == {len(self.layouts)} and {*map(len, entities)} == {count}
         except (KeyError, TypeError, IndexError):
             sound = False
         if not sound:
@@ -316,17 +316,21 @@ class _Reader:
         arrays.exists[i] = True
 
     def _grid(self, rpm: list[Any], c: int, arrays: ComponentArrays, i: int) -> None:
-        count = len(self.names[c])
+        count, width = len(self.names[c]), self.layouts[c].slots
         try:
-            sound = all(len(panel) == len(self.layouts) for panel in rpm)
+            sound = {*map(len, rpm)} == {len(self.layouts)}
+            places: list[int] = []
+            entities: list[Any] = []
             for p, panel in enumerate(rpm):
-                positions, entities = panel[c]["positions"], panel[c]["entities"]
-                slots = [self._slot(box, c) for box in positions]
-                sound = sound and len(panel[c]) == 2 and 0 < len(slots) == len(entities) == len(set(slots))
-                arrays.exists[i, p, slots] = True
-                for name, lookup in self.lookups[c].items():
-                    arrays.attributes[name][i, p, slots] = levels_of(entities, name, lookup)
-                sound = sound and all(len(entity) == count for entity in entities)
+                component = panel[c]
+                slots, held = [self._slot(box, c) for box in component["positions"]], component["entities"]
+                sound = sound and len(component) == 2 and 0 < len(slots) == len(held) == len(set(slots))
+                places += [p * width + slot for slot in slots]
+                entities += held
+            arrays.exists[i].reshape(-1)[places] = True
+            for name, lookup in self.lookups[c].items():
+                arrays.attributes[name][i].reshape(-1)[places] = levels_of(entities, name, lookup)
+            sound = sound and {*map(len, entities)} == {count}
         except (KeyError, TypeError, IndexError, ValueError):
             sound = False
         if not sound:
