@@ -63,12 +63,12 @@ def check(path: str | PathLike[str], *, pixels: bool = True, maxval: int | None 
 def _judge(path: Path, pixels: bool, maxval: int | None) -> tuple[int, list[Fault], dict[str, list[int]]]:
     """As :func:`check`; and of every set the sound puzzles, by number, that have a second defensible answer."""
     sets, faults = read_with_faults(path, maxval=maxval)
-    changed = _changed(path, {fault.path for fault in faults})
-    faults += changed
+    changed = _changed(path)
+    known = {fault.path.with_suffix("") for fault in changed}  # their sentences say what makes them again
+    faults = [*(fault for fault in faults if fault.path.with_suffix("") not in known), *changed]
     sound, doubtful = 0, {}
     for name, arrays in sets.items():
-        files = {fault.path for fault in changed}
-        good = np.array([_place(path, name, arrays, i) not in files for i in range(len(arrays))])
+        good = np.array([_place(path, name, arrays, i).with_suffix("") not in known for i in range(len(arrays))])
         for i, words in (*_odd(arrays), *(_drawn_otherwise(arrays) if pixels else ())):
             if good[i]:
                 good[i] = False
@@ -81,8 +81,8 @@ def _judge(path: Path, pixels: bool, maxval: int | None) -> tuple[int, list[Faul
     return sound, faults, {name: numbers for name, numbers in doubtful.items() if numbers}
 
 
-def _changed(path: Path, known: set[Path]) -> list[Fault]:
-    """Files of a folder that we wrote, and that reading does not look at, which are not as they were written."""
+def _changed(path: Path) -> list[Fault]:
+    """Files of a folder that we wrote which are not as they were written."""
     if not path.is_dir() or not is_ours(path):
         return []
     manifest = read_manifest(path)
@@ -90,7 +90,6 @@ def _changed(path: Path, known: set[Path]) -> list[Fault]:
         Fault(file, broken(file, what, path, manifest))
         for name, entry in manifest["units"].items()
         for file, what in differing(path, manifest["form"], name, entry)
-        if file not in known
     ]
 
 
@@ -146,17 +145,16 @@ def move_aside(path: Path, faults: Sequence[Fault]) -> list[Path]:
         file
         for fault in faults
         for file in (fault.path, *(fault.path.with_suffix(suffix) for suffix in (".xml", ".npz") if _is_pair(fault)))
-        if file.is_file() or file.is_fifo()
+        if file.is_symlink() or (file.exists() and not file.is_dir())
     )
-    moved = []
-    for file in files:
-        place = aside / file.relative_to(top)
+    places = {file: aside / file.relative_to(top) for file in files}
+    for file, place in places.items():
         if place.exists():
             raise SettingsError(f"move {file} aside", received=f"{place}, which exists", expected="a free name")
+    for file, place in places.items():
         place.parent.mkdir(parents=True, exist_ok=True)
         file.rename(place)
-        moved.append(place)
-    return moved
+    return list(places.values())
 
 
 def _is_pair(fault: Fault) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -131,6 +133,15 @@ def _folder(path: Path, maxval: int | None, columns: int | None, faults: list[Fa
                 f"read {path}", received="maxval or columns with shards", expected="neither: the manifest says"
             )
         return read_shards(path, faults)
+    with _named_by_the_manifest(path, ours):
+        digests: dict[Path, bytes] | None = {} if ours else None
+        sets = _published(path, maxval, columns, faults, digests)
+    return _as_written(path, sets, digests, faults) if ours else sets
+
+
+def _published(
+    path: Path, maxval: int | None, columns: int | None, faults: list[Fault] | None, digests: dict[Path, bytes] | None
+) -> Sets:
     xml = of_puzzles(path, ".xml")
     beside = {file.with_suffix("") for file in xml}
     for file in of_puzzles(path, ".npz"):
@@ -139,9 +150,7 @@ def _folder(path: Path, maxval: int | None, columns: int | None, faults: list[Fa
                 expected, hint = str(file.with_suffix(".xml")), "the panels and rules are in it"
                 raise CorruptFileError(f"read {file}", received="no xml beside it", expected=expected, hint=hint)
     if xml:
-        digests: dict[Path, bytes] | None = {} if ours else None
-        sets = _tree(xml, maxval, columns, faults, digests)
-        return _as_written(path, sets, digests, faults) if ours else sets
+        return _tree(xml, maxval, columns, faults, digests)
     found = json_files(path, MANIFEST)
     if not found:
         raise VSAError(
@@ -150,23 +159,40 @@ def _folder(path: Path, maxval: int | None, columns: int | None, faults: list[Fa
             expected="*.xml beside *.npz in it or in its folders, or *.json in it",
             hint="name the folder of one data set",
         )
-    sets = _jsons(found, maxval, columns, faults)
-    return _as_written(path, sets, None, faults) if ours else sets
+    return _jsons(found, maxval, columns, faults)
+
+
+@contextmanager
+def _named_by_the_manifest(path: Path, ours: bool) -> Iterator[None]:
+    """Of a damaged file in a folder that we wrote, the sentence says which command makes it again."""
+    try:
+        yield
+    except VSAError as error:
+        if ours and not isinstance(error, SettingsError):
+            for _, found in _changed(path, None):
+                raise found from error
+        raise
+
+
+def _changed(path: Path, digests: dict[Path, bytes] | None) -> Iterator[tuple[Path, VSAError]]:
+    """Files that are not as the manifest has them."""
+    manifest = read_manifest(path)
+    for name, entry in manifest["units"].items():
+        for file, what in differing(path, manifest["form"], name, entry, digests):
+            yield file, broken(file, what, path, manifest)
 
 
 def _as_written(path: Path, sets: Sets, digests: dict[Path, bytes] | None, faults: list[Fault] | None) -> Sets:
     """Compares a folder that we wrote with its manifest, and drops what differs."""
     manifest = read_manifest(path)
     bad = []
-    for name, entry in manifest["units"].items():
-        for file, what in differing(path, manifest["form"], name, entry, digests):
-            bad.append(file)
-            if faults is None or file not in {fault.path for fault in faults}:
-                with gathered(faults, file):
-                    raise broken(file, what, path, manifest)
-    settings = manifest["settings"]
-    wanted, held = settings.get("n"), sum(map(len, sets.values()))
-    if isinstance(wanted, int) and held < wanted * len(settings.get("constellations", ())) and not bad:
+    for file, error in _changed(path, digests):
+        bad.append(file)
+        if faults is None or file not in {fault.path for fault in faults}:
+            with gathered(faults, file):
+                raise error
+    settings, held = manifest["settings"], sum(map(len, sets.values()))
+    if held < settings.get("n", 0) * len(settings.get("constellations", ())) and not bad and not faults:
         log.warning("%s is unfinished: %d puzzles so far; %s goes on", path, held, command(path, manifest))
     for name in {file.parent.name for file in bad} & set(sets):
         numbers = [int(found[1]) for file in bad if file.parent.name == name and (found := NUMBER.fullmatch(file.stem))]
