@@ -208,10 +208,12 @@ class Metrics:
 
 
 def _key(row: Mapping[str, Any]) -> RuleKey:
-    key = RuleKey(_count(row["component"]), row["attribute"], row["rule"])
-    if not isinstance(key.attribute, str) or not isinstance(key.rule, str) or key.slot not in _SLOTS:
-        raise ValueError(f"rules of {str(row)[:80]}")
-    return key
+    component, attribute, rule = _count(row["component"]), row["attribute"], row["rule"]
+    if isinstance(attribute, str) and isinstance(rule, str):
+        key = RuleKey(component, attribute, rule)
+        if key.slot in _SLOTS:
+            return key
+    raise ValueError(f"rules of {str(row)[:80]}")
 
 
 def _count(value: object) -> int:
