@@ -94,7 +94,9 @@ class RuleTally:
     def __post_init__(self) -> None:
         parts = (self.named, self.consistent, self.answers, self.ambiguous)
         if not all(0 <= part <= self.total for part in parts):
-            raise VSAError("RuleTally", received=str(self), expected="0 <= named, consistent, answers, ambiguous <= total")
+            raise VSAError(
+                "RuleTally", received=str(self), expected="0 <= named, consistent, answers, ambiguous <= total"
+            )
 
     def __add__(self, other: RuleTally) -> RuleTally:
         return RuleTally(

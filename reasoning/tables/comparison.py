@@ -101,7 +101,14 @@ def write_tables(out: Path, results: Runs, costs: Mapping[tuple[str, int], Mappi
         table.append([model, seed, *values, _average(part, sets), *further])
     for entry in entries:
         for kind in ("mean", "std"):
-            table.append([entry["model"], kind, *(entry[kind][name] for name in (*sets, report.AVERAGE)), *[None] * (len(more) * len(sets))])
+            table.append(
+                [
+                    entry["model"],
+                    kind,
+                    *(entry[kind][name] for name in (*sets, report.AVERAGE)),
+                    *[None] * (len(more) * len(sets)),
+                ]
+            )
     rounded = [[round(cell, 4) if isinstance(cell, float) else cell for cell in row] for row in table]
     write_whole(out / "table.csv", report.to_csv(header, rounded).encode())
 

@@ -140,7 +140,9 @@ def answers_table(
             ("  one defensible answer", "unambiguous", any(metrics.ambiguous for metrics in row.values())),
         ):
             if show:
-                values = [getattr(row[name_of_set], name).percent if name_of_set in row else None for name_of_set in sets]
+                values = [
+                    getattr(row[name_of_set], name).percent if name_of_set in row else None for name_of_set in sets
+                ]
                 lines.append((words, _cells(values, len(sets) > 1), "dim"))
     doubtful = {name: metrics.ambiguous for row in rows.values() for name, metrics in row.items()}
     if any(doubtful.values()):

@@ -24,7 +24,9 @@ def test_the_answer_is_defensible(dataset, constellation):
     assert ambiguous(puzzles).sum() <= 20
 
 
-@pytest.mark.parametrize(("dataset", "constellation"), [("iraven", "center"), ("raven", "out_in"), ("iraven", "up_down")])
+@pytest.mark.parametrize(
+    ("dataset", "constellation"), [("iraven", "center"), ("raven", "out_in"), ("iraven", "up_down")]
+)
 def test_by_trying_every_matrix(dataset, constellation):
     """Of single entities: a candidate is defensible if its matrix follows some rule in every attribute."""
     puzzles = datasets.generate(dataset, constellation, n=1500, seed=6)
@@ -52,7 +54,9 @@ def test_other_labels_change_nothing():
     import dataclasses
 
     puzzles = datasets.generate("iraven", "out_in_grid", n=300, seed=2)
-    parts = [dataclasses.replace(part, rules=(part.rules + 1) % 4, governed=part.governed * 0) for part in puzzles.components]
+    parts = [
+        dataclasses.replace(part, rules=(part.rules + 1) % 4, governed=part.governed * 0) for part in puzzles.components
+    ]
     other = dataclasses.replace(puzzles, components=tuple(parts))
     assert (defensible(puzzles) == defensible(other)).all()
 

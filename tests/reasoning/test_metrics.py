@@ -245,7 +245,7 @@ def said(arrays, prediction):
 
 
 def speaking(prediction, family, confidence):
-    """The prediction of a learner that says the same of everything; that decides what is governed, and that does not."""
+    """Predictions of a learner that says the same of everything, whether or not it decides what is governed."""
     same = dataclasses.replace(
         prediction,
         families=torch.full_like(prediction.families, family),
@@ -261,7 +261,7 @@ def speaking(prediction, family, confidence):
 @pytest.mark.parametrize("model", reasoning.learners.names())
 @pytest.mark.parametrize("constellation", GRIDS)
 def test_only_what_is_said_is_counted(model, constellation):
-    """The learner's own claims; one that names nothing, one that calls everything Constant, one that is always wrong."""
+    """The learner's claims; those of one that names nothing, one that calls all Constant, one that is always wrong."""
     arrays = datasets.generate("iraven", constellation, n=60, seed=9)
     prediction = reasoning.make_solver(model).solve(datasets.PuzzleBatch.of(arrays))
     slots = observe(arrays, prediction).by_slot()
@@ -272,7 +272,9 @@ def test_only_what_is_said_is_counted(model, constellation):
         for constant in speaking(prediction, rule_code("Constant"), confidence):
             for key, tally in observe(arrays, constant).rules.items():
                 assert tally.named == (tally.total if key.rule == "Constant" else 0)
-                assert tally.consistent == tally.total if key.rule == "Constant" else tally.consistent <= tally.ambiguous
+                assert (
+                    tally.consistent == tally.total if key.rule == "Constant" else tally.consistent <= tally.ambiguous
+                )
     wrong = (prediction.families + 1) % len(RULE_NAMES)
     mistaken = observe(arrays, dataclasses.replace(prediction, families=wrong))
     assert sum(tally.named for tally in mistaken.rules.values()) < sum(tally.named for tally in slots.values()) / 4
