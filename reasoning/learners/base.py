@@ -169,7 +169,7 @@ def component_rules(prediction: Prediction, component: int, grammar: Iterable[st
     """Families of one component by rule slot, in the terms of RAVEN's grammar; what is unknown stays so.
 
     Number and Position share one rule. That of Position if it explains the complete rows and leads to a candidate,
-    since it implies the numbers; else that of whichever does so better; unknown where no candidate is as it says. A rule
+    since it implies the numbers; else that of whichever does so better; unknown where no candidate is so. A rule
     on both must show on Position: numbers that stay alike while entities move are not the grammar's Constant.
 
     Args:
