@@ -192,7 +192,7 @@ def component_rules(prediction: Prediction, component: int, grammar: Iterable[st
             reaches = prediction.agreement.amax(-1)
             sure = torch.minimum(prediction.confidence, reaches)
             placed, counted = sure[:, columns["Position"]], sure[:, columns["Number"]]
-            by_position = (placed > EXPLAINED) | (placed > counted)
+            by_position = (placed > EXPLAINED) | (placed >= counted)
             both = torch.tensor(
                 [rule.code for rule in rules_named(grammar) if GOVERNED[BOTH] in rule.governs], device=sure.device
             )

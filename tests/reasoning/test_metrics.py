@@ -120,7 +120,7 @@ def predict(arrays, family_of, answers, number_first=None):
         tuple(columns),
         torch.zeros(shape, dtype=torch.long),
         torch.ones(*shape, 1),
-        torch.zeros(*shape, 8),
+        torch.ones(*shape, 8),
         torch.stack(confidence, 1),
         torch.stack(families, 1),
     )
@@ -250,6 +250,7 @@ def speaking(prediction, family, confidence):
         prediction,
         families=torch.full_like(prediction.families, family),
         confidence=torch.full_like(prediction.confidence, confidence),
+        agreement=torch.ones_like(prediction.agreement),
         governed=None,
     )
     components = 1 + max(key.component for key in prediction.keys)
