@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,16 +111,36 @@ class Solver(nn.Module):
         batch = _as_batch(puzzles)
         if not -len(batch) <= item < len(batch):
             raise SettingsError("explain", received=f"item {item}", expected=f"0 to {len(batch) - 1}")
-        item %= len(batch)
+        return next(self.explanations(batch, [item % len(batch)]))
+
+    @torch.no_grad()
+    def explanations(
+        self, puzzles: Puzzle | PuzzleArrays | PuzzleBatch | PuzzleDataset, items: Sequence[int] | None = None
+    ) -> Iterator[Explanation]:
+        """The answers to many puzzles and their reasons, solved at once.
+
+        Args:
+            puzzles: as for :meth:`explain`.
+            items: which of them, from 0; by default all.
+
+        Yields:
+            What :meth:`explain` gives, one by one.
+        """
+        batch = _as_batch(puzzles)
+        items = range(len(batch)) if items is None else items
         device = next((tensor.device for tensor in (*self.parameters(), *self.buffers())), batch.target.device)
         scene = self.scene(batch.to(device))
         prediction = self.predict(scene)
+        chosen = scene[torch.as_tensor(list(items), dtype=torch.long, device=scene.device)]
         try:
-            expected = self.learner.expected(scene[item : item + 1])
+            expected = self.learner.expected(chosen)
         except NotImplementedError:  # a learner need not say
             expected = {}
         labels, rules = self.learner.rule_labels(), self.learner.describe()
-        return make_explanation(batch.arrays, item, prediction, expected, labels, rules)
+        for place, item in enumerate(items):
+            one = {key: values[place : place + 1] for key, values in expected.items()}
+            seen = chosen[place : place + 1]
+            yield make_explanation(batch.arrays, item, prediction, seen, one, labels, rules)
 
 
 def _in_one_precision(scene: Scene) -> Scene:
