@@ -1,4 +1,4 @@
-"""What Inspect's entry point loads: the tasks of :mod:`reasoning.language_models` as ``reasoning/iraven``, ``reasoning/iraven_x``."""
+"""What Inspect's entry point loads: the tasks of :mod:`reasoning.language_models`, named as in ``reasoning/iraven``."""
 
 from __future__ import annotations
 

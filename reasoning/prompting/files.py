@@ -61,7 +61,13 @@ class PromptSettings:
                 hint="prompts hold the labels, exact or under stress",
             )
         options["stress_seed"] = options.pop("seed", self.seed)
-        supplied = {"form": self.form, "order": self.order, "digits": self.digits, "rules": self.rules, "seed": self.seed}
+        supplied = {
+            "form": self.form,
+            "order": self.order,
+            "digits": self.digits,
+            "rules": self.rules,
+            "seed": self.seed,
+        }
         return schema.call(Form, "perception", options, supplied, "prompts")
 
 

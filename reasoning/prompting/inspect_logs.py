@@ -36,7 +36,9 @@ def record(path: Path) -> dict[str, Any]:
     found = (_log(path).eval.metadata or {}).get(METADATA)
     if not isinstance(found, dict):
         raise CorruptFileError(
-            f"read {path}", received="a log of another task", expected="one of inspect eval reasoning/iraven or iraven_x"
+            f"read {path}",
+            received="a log of another task",
+            expected="one of inspect eval reasoning/iraven or iraven_x",
         )
     return found
 

@@ -16,7 +16,10 @@ _NAMED = re.compile(r"[A-Za-z]\w{0,20}\s*[=:]\s*")  # "n1 = 5"
 _UNSURE = ("?", "-", "_", "none", "noise", "null", "n/a", "x", "*")
 _GROUP = re.compile(r"[(\[{<]([^()\[\]{}<>\n]*)[)\]}>]")
 _WORD = r"(?:[+-]?\d{1,9}(?:\.0{1,9})?|\?)"
-_LISTED = re.compile(rf"[\s*_`\"'$\\:=]*((?:{_WORD}[\s,;/|]+(?:and\s+)?)+{_WORD})(?![\w%]|\.\d|\s*[-+*/]\s*\d|[\s,;]+\d)")
+_LISTED = re.compile(
+    rf"[\s*_`\"'$\\:=]*((?:{_WORD}[\s,;/|]+(?:and\s+)?)+{_WORD})(?![\w%]|\.\d|\s*[-+*/]\s*\d"
+    rf"|[\s,;]+\d)"
+)
 _JOINED = re.compile(r"[\s/,;|&*_`$]*(?:and)?[\s/,;|&*_`$]*")
 
 
@@ -33,9 +36,9 @@ def numbers(text: str, count: int) -> list[int | None] | None:
     text = clean(text)
     read = partial(_read, count=count)
     found = explicit(text, read)
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in text.splitlines() if re.search(r"\d", line)]
     if not found and lines and len(lines[-1]) <= 200 and not supposed(lines[-1]) and not REJECTED.search(lines[-1]):
-        start = text.rindex(lines[-1])
+        start = text.rindex(lines[-1])  # the last line that holds a number
         found = [Statement(start, start + len(lines[-1]), Rank.CLAIM, read(lines[-1]))]
     value = settle(text, found)
     return None if value is None else list(value)
@@ -63,7 +66,9 @@ def _read(content: str, count: int) -> Values | None:
     if whole is not None and len(joined) > 1:
         return whole
     found = [(group, value) for group in groups if (value := _values(group.group(1), count)) is not None]
-    if not found or len({value for _, value in found}) > 1 and not _set_aside(line, found[0][0].end(), found[1][0].start()):
+    if not found or (
+        len({value for _, value in found}) > 1 and not _set_aside(line, found[0][0].end(), found[1][0].start())
+    ):
         return None
     first = found[0][0]
     between = line[groups[0].end() : first.start()] if first is not groups[0] else ""
@@ -72,7 +77,9 @@ def _read(content: str, count: int) -> Values | None:
 
 def _set_aside(line: str, start: int, end: int) -> bool:
     """Whether a second panel is named to be rejected."""
-    return bool(re.search(r"\b(?:not|rather than|instead of|unlike|while|whereas|since|because|from)\b", line[start:end]))
+    return bool(
+        re.search(r"\b(?:not|rather than|instead of|unlike|while|whereas|since|because|from)\b", line[start:end])
+    )
 
 
 def _values(text: str, count: int) -> Values | None:

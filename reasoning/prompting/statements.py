@@ -1,18 +1,19 @@
-"""How answers in free text are read: which of their statements counts. What is stated is read by its neighbours.
+r"""How answers in free text are read: which of their statements counts. What is stated is read by its neighbours.
 
 The rules, for both forms of prompts. A misread answer is worse than one that is not understood.
 
-1. Thoughts between tags (``<think>``) say nothing, nor do code fences, markdown, LaTeX's fonts, kinds of digits or of colons.
-2. Statements have ranks: tagged (``<answer>7</answer>``) or boxed (``\\boxed{7}``); the form that was asked for, ``answer: 7``
-   at the start of a line, in the words of several languages and in JSON; "the answer is 7" in a sentence; a claim
-   ("I choose candidate 7", "only candidate 7 fits", "hence candidate 7") and a line that holds nothing else; a weak
-   claim ("candidate 7 fits"). The highest rank counts.
+1. Thoughts between tags (``<think>``) say nothing, nor do code fences, markdown, LaTeX's fonts, kinds of digits or of
+   colons.
+2. Statements have ranks: tagged (``<answer>7</answer>``) or boxed (``\boxed{7}``); the form that was asked for,
+   ``answer: 7`` at the start of a line, in the words of several languages and in JSON; "the answer is 7" in a sentence;
+   a claim ("I choose candidate 7", "only candidate 7 fits", "hence candidate 7") and a line that holds nothing else; a
+   weak claim ("candidate 7 fits"). The highest rank counts.
 3. A statement of the highest rank, or a later one of any rank, that says something else leaves the text not understood,
    unless the later one corrects ("wait", "no:", "correction", "I was mistaken") or says that it is final.
 4. A rejected option is never stated ("candidate 3 is wrong", "not 3 but 5", "5 rather than 3", "tempting").
-5. Refusals ("a definitive choice is not possible", "none of them"), ranges and several options ("3-5", "3 or 5"), doubts
-   in the sentence of a statement ("might", "perhaps", "not sure", "5?"), suppositions ("if it is 3") and what no candidate has
-   (0, 9, 3.5) are not understood. "I think", "probably" and "my best guess" commit to one: they are.
+5. Refusals ("a definitive choice is not possible", "none of them"), ranges and several options ("3-5", "3 or 5"),
+   doubts in the sentence of a statement ("might", "perhaps", "not sure", "5?"), suppositions ("if it is 3") and what no
+   candidate has (0, 9, 3.5) are not understood. "I think", "probably" and "my best guess" commit to one: they are.
 6. Polite sentences around a statement change nothing.
 """
 
@@ -25,7 +26,19 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Generic, TypeVar
 
-__all__ = ["DOUBT", "LONGEST", "REFUSAL", "REJECTED", "Rank", "Statement", "clean", "explicit", "sentences", "settle", "supposed"]
+__all__ = [
+    "DOUBT",
+    "LONGEST",
+    "REFUSAL",
+    "REJECTED",
+    "Rank",
+    "Statement",
+    "clean",
+    "explicit",
+    "sentences",
+    "settle",
+    "supposed",
+]
 
 T = TypeVar("T")
 
@@ -39,12 +52,18 @@ _THOUGHT = re.compile(rf"<({_THOUGHTS})\b[^<>]*>.*?(?:</\1\s*>|\Z)", re.IGNORECA
 _THOUGHT_END = re.compile(rf"</{_THOUGHTS}\s*>", re.IGNORECASE)
 _FINAL_CHANNEL = re.compile(r"<\|channel\|>\s*final\s*<\|message\|>")
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~).*$", re.MULTILINE)
-_FONTS = re.compile(r"\\(?:text|math|bf|it|rm|sf|tt|large|operatorname|left|right|big|displaystyle)[a-z]*(?![a-z])", re.IGNORECASE)
+_FONTS = re.compile(
+    r"\\(?:text|math|bf|it|rm|sf|tt|large|operatorname|left|right|big"
+    r"|displaystyle)[a-z]*(?![a-z])",
+    re.IGNORECASE,
+)
 _HTML = re.compile(r"</?(?:b|i|u|p|br|em|strong|div|span|code|center|pre|h\d|li|ul|ol)\b[^<>]{0,200}>", re.IGNORECASE)
 _SPACES = re.compile(r"\\[,;:!> ]|\\q?quad\b|~|\u3000")
 _POLITE = re.compile(
-    r"(?:\A|(?<=\n)|(?<=[.!?*] ))(?:sure|certainly|of course|great question|absolutely|thank(?:s| you)[^.!?\n]*|(?:i )?hope (?:this|that|it)[^.!?\n]*helps?[^.!?\n]*"
-    r"|(?:please )?(?:let me know|feel free|don't hesitate)[^.!?\n]*|(?:i'm |i am )?happy to [^.!?\n]*|have a [^.!?\n]*|good luck[^.!?\n]*"
+    r"(?:\A|(?<=\n)|(?<=[.!?*] ))(?:sure|certainly|of course|great question|absolutely|thank(?:s| you)[^.!?\n]*"
+    r"|(?:i )?hope (?:this|that|it)[^.!?\n]*helps?[^.!?\n]*"
+    r"|(?:please )?(?:let me know|feel free|don't hesitate)[^.!?\n]*|(?:i'm |i am )?happy to [^.!?\n]*|have a"
+    r" [^.!?\n]*|good luck[^.!?\n]*"
     r"|(?:best|kind) (?:regards|wishes)[^.!?\n]*|cheers)(?:[.!?]+(?=\s|$|\*)|(?=\n|$))",
     re.IGNORECASE,
 )
@@ -56,57 +75,83 @@ _TAG = re.compile(
 _BOX = re.compile(r"\\?\b[bf](?:oxed|box)\s*\{")
 _ANSWER = (
     r"(?:(?:my |the |final |your |correct |best |right )*"
-    r"(?:final[ _]|selected[ _]|chosen[ _]|predicted[ _])?(?:answer|choice|solution|selection|conclusion|prediction)(?:[ _](?:choice|option|number|index))?"
-    r"|candidate|option|antwort|lösung|réponse|reponse|respuesta|risposta|resposta|antwoord|svar|vastaus|odpowiedź|odpověď|válasz|cevap|yanıt"
-    r"|jawaban|răspuns|đáp án|ответ|відповідь|отговор|απάντηση|答案|答え|回答|解答|정답|답변|답|正解|उत्तर|الجواب|الإجابة|תשובה|คำตอบ)"
+    r"(?:final[ _]|selected[ _]|chosen[ _]|predicted[ _])?(?:answer|choice|solution|selection|conclusion"
+    r"|prediction)(?:[ _](?:choice|option|number|index))?"
+    r"|candidate|option|antwort|lösung|réponse|reponse|respuesta|risposta|resposta|antwoord|svar|vastaus"
+    r"|odpowiedź|odpověď|válasz|cevap|yanıt"
+    r"|jawaban|răspuns|đáp án|ответ|відповідь|отговор|απάντηση|答案|答え|回答|解答|정답|답변|답|正解"
+    r"|उत्तर|الجواب|الإجابة|תשובה|คำตอบ)"
     r"(?: (?:finale?|correct[ae]?|corretta|correta|richtige?|korrekt))?"
 )
 _DECORATION = r"[ \t*_`\"'|$\\#{}()\[\]]*"
 # The form that was asked for: at the start of a line, with a colon; or alone in a line, as a headline.
 _ASKED = re.compile(
-    rf"^[ \t>#*_`\"'|$\\{{}}()\[,•·-]*(?:so|thus|hence|therefore|finally|final|and|the|my|la|le|die|meine|endgültige|ma|mi|il)?[, ]*{_ANSWER}(?![a-z])"
+    rf"^[ \t>#*_`\"'|$\\{{}}()\[,•·-]*(?:so|thus|hence|therefore|finally|final|and|the|my|la|le|die|meine"
+    rf"|endgültige|ma|mi|il)?[, ]*{_ANSWER}(?![a-z])"
     rf"{_DECORATION}(?:(?::|=>?|->|→|⇒|⟶|—|–|-(?=\s)|\|)|(?=\n))",
     re.IGNORECASE | re.MULTILINE,
 )
-_COPULA = r"(?:must be|has to be|should be|would be|will be|can only be|is|was|be|equals|ist|lautet|은|는|est|es|è|é|är|er|是|は|为|為|:|=>?|->|→|⇒)"
-_KEY = re.compile(rf"[\"'](?:final_?|selected_?|chosen_?)?(?:answer|choice|candidate|option|selection|prediction)(?:_number|_index)?[\"']\s*:", re.IGNORECASE)
+_COPULA = (
+    r"(?:must be|has to be|should be|would be|will be|can only be|is|was|be|equals|ist|lautet|은|는|est|es"
+    r"|è|é|är|er|是|は|为|為|:|=>?|->|→|⇒)"
+)
+_KEY = re.compile(
+    r"[\"'](?:final_?|selected_?|chosen_?)?(?:answer|choice|candidate|option|selection"
+    r"|prediction)(?:_number|_index)?[\"']\s*:",
+    re.IGNORECASE,
+)
 _INLINE = re.compile(
-    rf"(?<![^\W_一-龥ぁ-ヿ가-힣]){_ANSWER}(?![a-z]){_DECORATION}(?:to (?:this|the) (?:puzzle|question|problem|matrix)\s+)?"
-    rf"(?:{_COPULA}(?![a-z'])(?:\s+(?:therefore|thus|then|clearly|hence|indeed|probably|likely|most likely|definitely))?|(?=[(]?[1-8](?:[\s).*]*(?:\n|$))))",
+    rf"(?<![^\W_一-龥ぁ-ヿ가-힣]){_ANSWER}(?![a-z]){_DECORATION}"
+    rf"(?:to (?:this|the) (?:puzzle|question|problem|matrix)\s+)?"
+    rf"(?:{_COPULA}(?![a-z'])(?:\s+(?:therefore|thus|then|clearly|hence|indeed|probably|likely|most likely"
+    rf"|definitely))?|(?=[(]?[1-8](?:[\s).*]*(?:\n|$))))",
     re.IGNORECASE,
 )
 
 REFUSAL = re.compile(
-    r"\b(?:can(?:not|'t| not)|could(?:n't| not)|unable to|impossible|not possible|no (?:clear|definitive|single|unique|obvious|suitable|correct)\b"
-    r"|not (?:determinable|clear|enough|determined|defined)|undetermined|undecid\w+|insufficient|none|nothing|neither|no candidate|no option|no answer"
+    r"\b(?:can(?:not|'t| not)|could(?:n't| not)|unable to|impossible|not possible|no (?:clear|definitive|single"
+    r"|unique|obvious|suitable|correct)\b"
+    r"|not (?:determinable|clear|enough|determined|defined)|undetermined|undecid\w+|insufficient|none|nothing"
+    r"|neither|no candidate|no option|no answer"
     r"|don't know|do not know|refuse|decline|unclear|ambiguous|unknown|unanswerable|null)\b|\bn/a\b",
     re.IGNORECASE,
 )
 DOUBT = re.compile(
-    r"\b(?:might|may|could|maybe|perhaps|possibly|not (?:\w+ |100 ?% ){0,2}(?:sure|certain|confident)|n't (?:\w+ |100 ?% ){0,2}(?:sure|certain|confident|decide)"
+    r"\b(?:might|may|could|maybe|perhaps|possibly|not (?:\w+ |100 ?% ){0,2}(?:sure|certain|confident)|n't"
+    r" (?:\w+ |100 ?% ){0,2}(?:sure|certain|confident|decide)"
     r"|unsure|uncertain|either|both|toss-?up|between|at least|at most|vielleicht|peut-être|quizás|forse)\b|\?\s*$",
     re.IGNORECASE,
 )
 _SURE = re.compile(r"\b(?:no|without(?: a)?|beyond) (?:any )?doubt\b", re.IGNORECASE)
 REJECTED = re.compile(
-    r"(?:\b\w+n't|\b(?:not|cannot|never|neither|nor|no longer|wrong|incorrect|false|invalid|fail(?:s|ed)?|violat\w+|break(?:s|ing)?|ruled? out|exclud\w+"
-    r"|eliminat\w+|reject\w*|discard\w*|dismiss\w*|tempt\w+|mislead\w*|distractors?|mismatch\w*|contradict\w*|differ(?:s|ent)?|unlikely|"
-    r"almost|nearly|close|too|only (?:fits|matches) (?:in|the (?:type|size|color))|lacks?|misses|second[- ]best|instead of|rather than))\b",
+    r"(?:\b\w+n't|\b(?:not|cannot|never|neither|nor|no longer|wrong|incorrect|false|invalid|fail(?:s|ed)?"
+    r"|violat\w+|break(?:s|ing)?|ruled? out|exclud\w+"
+    r"|eliminat\w+|reject\w*|discard\w*|dismiss\w*|tempt\w+|mislead\w*|distractors?|mismatch\w*|contradict\w*"
+    r"|differ(?:s|ent)?|unlikely|"
+    r"almost|nearly|close|too|only (?:fits|matches) (?:in|the (?:type|size|color))|lacks?|misses|second[- ]best"
+    r"|instead of|rather than))\b",
     re.IGNORECASE,
 )
 _SUPPOSED = re.compile(
-    r"\b(?:if|suppose|assum\w+|consider\w*|let's|let us|let me|try(?:ing)?|check(?:ing)?|test(?:ing)?|imagine|hypothe\w+|unless|whether|first guess|at first"
+    r"\b(?:if|suppose|assum\w+|consider\w*|let's|let us|let me|try(?:ing)?|check(?:ing)?|test(?:ing)?|imagine"
+    r"|hypothe\w+|unless|whether|first guess|at first"
     r"|initial(?:ly)?|for example|e\.g\.|say that|would have)(?![a-z])",
     re.IGNORECASE,
 )
 _CORRECTED = re.compile(
-    r"\b(?:wait|scratch that|correction|on second thought|i was (?:wrong|mistaken)|i made (?:a|an) (?:mistake|error)|let me (?:re\w+|double[- ]check)|"
-    r"that(?:'s| is| was) (?:wrong|not right|incorrect|a mistake)|i take (?:that|it) back|sorry, (?:i|that|it)|oops|disregard|ignore that)\b"
+    r"\b(?:wait|scratch that|correction|on second thought|i was (?:wrong|mistaken)|i made (?:a|an) (?:mistake"
+    r"|error)|let me (?:re\w+|double[- ]check)|"
+    r"that(?:'s| is| was) (?:wrong|not right|incorrect|a mistake)|i take (?:that|it) back|sorry, (?:i|that|it)"
+    r"|oops|disregard|ignore that)\b"
     r"|(?:^|[.!?]\s+|\n)no\s*[,:.!-]",
     re.IGNORECASE,
 )
 _TURNED = re.compile(r"\b(?:actually|instead|rather|revised?|corrected|updated)\b", re.IGNORECASE)
-_FINAL = re.compile(r"\b(?:final(?:ly)?|in conclusion|to conclude|ultimately|hence|therefore|thus|consequently|overall)\b", re.IGNORECASE)
+_FINAL = re.compile(
+    r"\b(?:final(?:ly)?|in conclusion|to conclude|ultimately|hence|therefore|thus|consequently"
+    r"|overall)\b",
+    re.IGNORECASE,
+)
 
 
 _THING = re.compile(r"candidate|option|choice|selection", re.IGNORECASE)  # no mark within a sentence
@@ -176,9 +221,20 @@ def _plain(sign: str) -> str:
         return str(unicodedata.decimal(sign))
     if kind in ("Cf", "Cs", "Me") or sign in "\ufe0f\ufe0e":
         return ""
-    return {"’": "'", "‘": "'", "“": '"', "”": '"', "«": '"', "»": '"', "：": ":", "。": ". ", "−": "-", "、": ", ", "【": "[", "】": "]"}.get(
-        sign, " " if kind in ("Zs", "Zl", "Zp", "Cc") else sign
-    )
+    return {
+        "’": "'",
+        "‘": "'",
+        "“": '"',
+        "”": '"',
+        "«": '"',
+        "»": '"',
+        "：": ":",
+        "。": ". ",
+        "−": "-",
+        "、": ", ",
+        "【": "[",
+        "】": "]",
+    }.get(sign, " " if kind in ("Zs", "Zl", "Zp", "Cc") else sign)
 
 
 def sentences(text: str) -> Iterator[tuple[int, str]]:
@@ -227,7 +283,9 @@ def explicit(text: str, read: Callable[[str], T | None]) -> list[Statement[T]]:
                 continue
             content, end = _behind(text, mark.end())
             first = _first(content)
-            another = next((one for one in _INLINE.finditer(first) if one.start() and not _THING.match(one.group())), None)
+            another = next(
+                (one for one in _INLINE.finditer(first) if one.start() and not _THING.match(one.group())), None
+            )
             first = first[: another.start()] if another else first
             content, end = first, end - len(content) + len(first)
             if any(end > part.start >= mark.end() for part in held):
@@ -319,7 +377,9 @@ def settle(text: str, statements: Sequence[Statement[T]]) -> T | None:
         The value; None where there is none, or more than one.
     """
     left = sorted(statements, key=lambda statement: (statement.start, -statement.rank))
-    left = [one for k, one in enumerate(left) if not (one.prose and any(other.value is not None for other in left[k + 1 :]))]
+    left = [
+        one for k, one in enumerate(left) if not (one.prose and any(other.value is not None for other in left[k + 1 :]))
+    ]
     for k in range(len(left) - 1, 0, -1):
         between = text[left[k - 1].end : left[k].start]
         if _CORRECTED.search(between) or _TURNED.search(f"{between} {text[left[k].start : left[k].end]}"):

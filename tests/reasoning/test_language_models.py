@@ -46,7 +46,9 @@ def test_rules_named_rightly_count_as_named_and_unknown_ones_do_not(constellatio
     form = Form(order=order, rules=True)
     for spoil in (False, True):
         rules = AnswerSet("x", arrays, form, answered(arrays, form, spoil)).compute().metrics.by_slot()
-        assert set(rules) == {"Type", "Size", "Color"} | ({"Number/Position"} if "2x2" in constellation or "grid" in constellation else set())
+        assert set(rules) == {"Type", "Size", "Color"} | (
+            {"Number/Position"} if "2x2" in constellation or "grid" in constellation else set()
+        )
         for slot, tally in rules.items():
             assert tally.total == 40 * (1 if slot == "Number/Position" else len(arrays.components))
             assert tally.named == (0 if spoil else tally.total), (slot, tally)
@@ -60,7 +62,9 @@ def test_half_of_the_rules_are_counted_one_by_one():
     mixed = {name: (right if k % 3 == 0 else unknown)[name] for k, name in enumerate(right)}
     found = AnswerSet("x", arrays, form, mixed).compute().metrics.by_slot()
     assert {slot: tally.named for slot, tally in found.items()} == dict.fromkeys(("Type", "Size", "Color"), 10)
-    wrong = {name: text.replace("constant", "cOnStAnT").replace("progression", "constant") for name, text in right.items()}
+    wrong = {
+        name: text.replace("constant", "cOnStAnT").replace("progression", "constant") for name, text in right.items()
+    }
     found = AnswerSet("x", arrays, form, wrong).compute().metrics
     lost = sum(tally.total for key, tally in found.rules.items() if key.rule == "Progression")
     assert sum(tally.named for tally in found.by_slot().values()) == 90 - lost and lost > 0
@@ -119,7 +123,9 @@ def run(task, tmp_path, say):
 
     def output(sample):
         found = ModelOutput.from_content("mockllm/model", say(sample))
-        found.usage = ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)  # else it asks the net for a tokenizer
+        found.usage = ModelUsage(
+            input_tokens=1, output_tokens=1, total_tokens=2
+        )  # else it asks the net for a tokenizer
         return found
 
     texts = {sample.input: output(sample) for sample in task.dataset}
@@ -138,7 +144,12 @@ def test_iraven_x_with_confounders_and_uncertainty(inspect, tmp_path, command, f
     pytest.importorskip("inspect_ai", reason=NEEDS)
     asked = {"n": 12, "columns": 4, "maxval": 50, "confounders": 2, "stress": "published", "p_left": 0.6}
     task = inspect.iraven_x(**asked, form=form, rules=True, order="shuffled")
-    said = ["<think>answer: 8, (9, 9, 9, 9, 9)</think>answer: {}", "I cannot tell.", "answer: {}\n\nHope this helps!", "answer: 0"]
+    said = [
+        "<think>answer: 8, (9, 9, 9, 9, 9)</think>answer: {}",
+        "I cannot tell.",
+        "answer: {}\n\nHope this helps!",
+        "answer: 0",
+    ]
 
     def say(sample):
         number = int(sample.id.rpartition("-")[2]) % 4
@@ -160,14 +171,20 @@ def test_iraven_x_with_confounders_and_uncertainty(inspect, tmp_path, command, f
     assert [row["model"] for row in table["runs"]] == ["symbolic", "mock"]
     found = table["runs"][1]["results"]["center_single"]
     assert found["answers"] == {"correct": right, "total": 12}
-    assert {slot: (tally["correct"], tally["total"]) for slot, tally in found["rules"].items()} == dict.fromkeys(("Type", "Size", "Color"), (12, 12))
+    assert {slot: (tally["correct"], tally["total"]) for slot, tally in found["rules"].items()} == dict.fromkeys(
+        ("Type", "Size", "Color"), (12, 12)
+    )
     assert f"{right} of 12 answers understood" in screen
 
 
 @pytest.mark.filterwarnings("ignore")  # what its event loop leaves open is not ours
 def test_iraven_by_constellation(inspect, tmp_path, command):
     task = inspect.iraven(n=3, constellation="center,2x2,out_in_grid")
-    log, metrics = run(task, tmp_path, lambda sample: f"\\boxed{{{sample.target}}}" if "center_single-" in sample.id else "Candidate 3 or 4.")
+    log, metrics = run(
+        task,
+        tmp_path,
+        lambda sample: f"\\boxed{{{sample.target}}}" if sample.id.startswith("center_single-") else "Candidate 3 or 4.",
+    )
     assert metrics["center_single"] == 1.0
     assert metrics["distribute_four"] == metrics["in_distribute_four_out_center_single"] == 0.0
     assert metrics["accuracy"] == pytest.approx(1 / 3) and metrics["not_understood"] == pytest.approx(2 / 3)
