@@ -5,19 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reasoning.prompting.statements import (
-    DOUBT,
-    LONGEST,
-    REFUSAL,
-    REJECTED,
-    Rank,
-    Statement,
-    clean,
-    explicit,
-    sentences,
-    settle,
-    supposed,
-)
+from reasoning.prompting.marks import explicit
+from reasoning.prompting.plain_text import clean, sentences
+from reasoning.prompting.statements import DOUBT, LONGEST, REFUSAL, REJECTED, Rank, Statement, final, settle, supposed
 
 __all__ = ["choice"]
 
@@ -253,20 +243,9 @@ def _claims(sentence: str, start: int, text: str) -> Iterator[Statement[int]]:
             or (concluded and _ONLY.fullmatch(before) and (_ONLY.fullmatch(after) or _FITS.match(after)))
         )
         if strong:
-            yield Statement(start + place, end, Rank.CLAIM, value, concluded or _is_final(sentence))
+            yield Statement(start + place, end, Rank.CLAIM, value, concluded or final(sentence))
         elif _FITS.match(after) and not REJECTED.search(rest) and not _PARTLY.search(rest):
             yield Statement(start + place, end, Rank.WEAK, value)
-
-
-def _is_final(sentence: str) -> bool:
-    return bool(
-        re.search(
-            r"\b(?:final(?:ly)?|in conclusion|therefore|hence|thus|consequently|overall"
-            r"|ultimately)\b",
-            sentence,
-            re.IGNORECASE,
-        )
-    )
 
 
 def _bare_sign(segments: list[tuple[int, str, str]], k: int) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from reasoning.prompting.statements import DOUBT, REFUSAL, REJECTED, Rank, Statement, clean, explicit, settle, supposed
+from reasoning.prompting.marks import explicit
+from reasoning.prompting.plain_text import clean
+from reasoning.prompting.statements import DOUBT, REFUSAL, REJECTED, Rank, Statement, settle, supposed
 
 __all__ = ["numbers"]
 
