@@ -28,6 +28,7 @@ from inspect_ai.scorer import (
 )
 from inspect_ai.solver import TaskState, generate
 
+from datasets.arrays import UNKNOWN
 from reasoning.prompting.answers import agrees, read, truths
 from reasoning.prompting.files import puzzle_sets, record_of
 from reasoning.prompting.inspect_logs import METADATA
@@ -172,12 +173,12 @@ def marked(form: str, rules: bool) -> Scorer:
         detail: dict[str, Any] = {"understood": given is not None}
         if rules:
             wanted = [Named(*label) for label in about["rules"]]
-            found = read_rules(text, len(wanted), about["names"]) or [None] * len(wanted)
+            found = read_rules(text, len(wanted), about["names"]) or [Named(UNKNOWN, 0)] * len(wanted)
             pairs = [
                 (one, label) for one, label in zip(found, wanted, strict=True) if label.code in about["names"].values()
             ]
             detail[ASKED] = len(pairs)
-            detail[NAMED] = sum(one is not None and right(one, label, about["still"]) for one, label in pairs)
+            detail[NAMED] = sum(right(one, label, about["still"]) for one, label in pairs)
         shown = None if given is None else str(given[0] + 1 if form != "predictive" and given[0] is not None else given)
         return Score(value=value, answer=shown, metadata=detail)
 
