@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vsa.errors import CorruptFileError, SettingsError, UnsupportedError
-
-if TYPE_CHECKING:
-    from inspect_ai.log import EvalLog
 
 __all__ = ["METADATA", "answers", "is_log", "record"]
 
@@ -65,7 +62,8 @@ def answers(path: Path, known: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _log(path: Path) -> EvalLog:
+def _log(path: Path) -> Any:
+    """An ``EvalLog``."""
     try:
         from inspect_ai.log import read_eval_log
     except ImportError as error:
