@@ -279,7 +279,10 @@ def test_missing_and_unreadable_answers_count_as_wrong_and_are_counted(command, 
     assert json.loads((out / "results.json").read_text())["center_single"]["answers"] == {"correct": 4, "total": 10}
     counts = {"center_single": {"prompts": 10, "understood": 4, "right": 4, "missing": 4, "unreadable": 2}}
     assert json.loads((out / "run.json").read_text())["answered"] == counts
-    assert "4 of 10 answers understood, 4 missing" in screen and "these count as wrong" in screen
+    assert (
+        "4 of 10 answers understood (4 of these right, 100.0 %), 4 missing" in " ".join(screen.split())
+        and "these count as wrong" in screen
+    )
 
 
 def test_a_table_of_models_and_language_models(command, tmp_path):
