@@ -62,7 +62,7 @@ class Solver(nn.Module):
         """
         draws = {} if generator is None or not self._draws else {"generator": generator}
         scene = self.perception(batch, mixed=self.learner.mixed, entities=self.learner.entities, **draws)
-        return _in_one_precision(check_scene(scene, self.perception, batch))
+        return check_scene(scene, self.perception, batch).to(torch.get_default_dtype())
 
     def arrays(self) -> dict[str, list[StoredMatrix]]:
         """The stored codebooks that perception and learner have read so far, by what they are read for."""
@@ -120,14 +120,6 @@ class Solver(nn.Module):
             expected = {}
         labels, rules = self.learner.rule_labels(), self.learner.describe()
         return make_explanation(batch.arrays, item, prediction, expected, labels, rules)
-
-
-def _in_one_precision(scene: Scene) -> Scene:
-    parts = [
-        {key: value.to(torch.get_default_dtype()) for key, value in part.items()}
-        for part in (scene.pmfs, scene.sets, scene.entities)
-    ]
-    return Scene(scene.columns, *parts)
 
 
 def _as_batch(puzzles: Puzzle | PuzzleArrays | PuzzleBatch | PuzzleDataset) -> PuzzleBatch:

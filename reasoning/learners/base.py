@@ -13,6 +13,7 @@ from datasets.rules.base import PUBLISHED, rules_named
 from reasoning.arrays import stored_arrays
 from reasoning.scene import AttributeKey, Scene
 from vsa import StoredMatrix
+from vsa.errors import DtypeError
 
 _EXPLAINED = 0.95  # confidence above which rules count as explaining the complete rows
 
@@ -73,6 +74,30 @@ class Learner(nn.Module):
     teaches: bool = True
     mixed: str = "shares"
     entities: bool = False
+
+    def __call__(self, scene: Scene) -> Prediction:
+        """:meth:`forward`, after one look at the scene: what was written into its tensors since it was made is seen.
+
+        Args:
+            scene: B puzzles.
+
+        Returns:
+            The prediction.
+
+        Raises:
+            DtypeError: it is no Scene.
+            VSAError: what is no probability.
+        """
+        if not isinstance(scene, Scene):
+            raise DtypeError(
+                f"learner {type(self).__name__}",
+                received=f"a {type(scene).__name__}",
+                expected="a reasoning.scene.Scene",
+                hint="reasoning.scene.Scene.from_pmfs makes one",
+            )
+        scene.check()
+        prediction: Prediction = super().__call__(scene)
+        return prediction
 
     def training_loss(self, scene: Scene, target: Tensor, generator: torch.Generator) -> Tensor:
         """Scalar loss of a batch; ``target`` is long (B,), the right candidate."""

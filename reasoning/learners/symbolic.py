@@ -105,13 +105,16 @@ class Symbolic(Learner):
 
     @torch.no_grad()
     def forward(self, scene: Scene) -> Prediction:
-        parts = [self._solve(piece) for piece in _pieces(_sharpened(scene) if self.sharpen else scene)]
+        parts = [self._solve(piece) for piece in self._pieces(scene)]
         return parts[0] if len(parts) == 1 else join(parts)
 
     @torch.no_grad()
     def expected(self, scene: Scene) -> dict[AttributeKey, Tensor]:
-        parts = [self._expect(piece) for piece in _pieces(_sharpened(scene) if self.sharpen else scene)]
+        parts = [self._expect(piece) for piece in self._pieces(scene)]
         return {key: torch.cat([part[key] for part in parts]) for key in scene.keys}
+
+    def _pieces(self, scene: Scene) -> Iterator[Scene]:
+        return _pieces(_sharpened(scene.with_entities()) if self.sharpen else scene.with_entities())
 
     # -- one piece of a batch ----------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ A check looks at shapes, types and extremes; it costs one pass over what was ret
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from reasoning.learners.base import Learner, Prediction
-from reasoning.scene import CANDIDATES, AttributeKey, Scene
+from reasoning.scene import CANDIDATES, Scene
 from vsa.errors import DtypeError, ShapeError, VSAError
 
 if TYPE_CHECKING:
@@ -22,11 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_loss", "check_prediction", "check_scene"]
 
-_SLACK = 1e-3  # rounding of a sum of probabilities, in single precision
-
-
 def check_scene(scene: Any, perception: Perception, batch: PuzzleBatch) -> Scene:
-    """A scene as it leaves a front-end.
+    """A scene as it leaves a front-end; its probabilities were checked when it was made.
 
     Args:
         scene: what the front-end returned for the batch.
@@ -37,9 +33,8 @@ def check_scene(scene: Any, perception: Perception, batch: PuzzleBatch) -> Scene
         The scene itself.
 
     Raises:
-        DtypeError: it is no Scene, or its tensors are no floats.
+        DtypeError: it is no Scene.
         ShapeError: it shows another number of puzzles, or matrices of another width.
-        VSAError: a probability is negative or NaN, or probabilities sum to more than one.
     """
     who = f"front-end {type(perception).__name__}"
     if not isinstance(scene, Scene):
@@ -50,8 +45,6 @@ def check_scene(scene: Any, perception: Perception, batch: PuzzleBatch) -> Scene
             received=f"a scene of {len(scene)} puzzles with {scene.columns} columns",
             expected=f"{len(batch)} puzzles with {batch.arrays.columns} columns, as in the batch",
         )
-    for part, summed in ((scene.pmfs, True), (scene.sets, False), (scene.entities, True)):
-        _check_probabilities(who, part, summed)
     return scene
 
 
@@ -152,22 +145,3 @@ def _check_tensor(what: str, value: Any, letters: str, sizes: tuple[int | None, 
         raise ShapeError(
             what, received=f"shape {tuple(value.shape)}", expected=f"{letters}" + (f" = ({spelled})" if sizes else "")
         )
-
-
-def _check_probabilities(who: str, part: Mapping[AttributeKey, Tensor], summed: bool) -> None:
-    for key, value in part.items():
-        if not value.is_floating_point():
-            raise DtypeError(f"{who}, attribute {key}", received=f"a tensor of {value.dtype}", expected="floats")
-        seen = value.detach()
-        if not seen.numel():
-            continue
-        slack = max(_SLACK, torch.finfo(seen.dtype).eps)
-        whole = seen.sum(-1, dtype=torch.float32) if summed else seen
-        low, high = float(seen.amin()), float(whole.amax())  # NaN stays NaN
-        if not (low >= -slack and high <= 1 + slack):
-            what = "probabilities of a panel that sum to" if summed else "probabilities up to"
-            raise VSAError(
-                f"{who}, attribute {key}",
-                received=f"probabilities from {low:.4g}, and {what} {high:.4g}",
-                expected="none below 0, and at most 1",
-            )

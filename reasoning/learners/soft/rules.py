@@ -264,9 +264,9 @@ class SoftRules(Learner):
         return Abduced(encoded, score, choice, index, families, predicted, output)
 
     def encode(self, scene: Scene) -> EncodedScene:
-        """The panels as spectra."""
+        """The panels as spectra, in the precision of the rules."""
         self.check_columns(scene)
-        encoded: EncodedScene = self.encoder(scene)
+        encoded: EncodedScene = self.encoder(scene.to(self.logits.dtype))
         return encoded
 
     def check_columns(self, scene: Scene) -> None:
