@@ -133,19 +133,20 @@ def check_probabilities(what: str, value: Tensor, *, summed: bool, whole: bool =
     low, least, high = torch.stack([seen.amin(), least, high]).tolist()  # one transfer
     if low >= -_SLACK and high <= 1 + _SLACK and (least >= 1 - _SLACK or not whole):
         return
-    kind, expected = "probabilities of a panel that sum to" if summed else "probabilities up to", "none below 0, and at most 1"
-    if low != low or high != high:
-        hint = f"NaN in {int(seen.isnan().flatten(1).any(1).sum())} of {len(seen)} puzzles: look for a division by zero"
-    elif low < -_SLACK and float(seen.amax()) <= _SLACK:
+    if least != least or low != low:
+        where = seen.isnan().flatten(1).any(1) if seen.ndim > 1 else seen.isnan()
+        hint = "look for a logarithm of zero or a division by zero"
+        raise VSAError(what, received=f"NaN in {int(where.sum())} of {len(where)} puzzles", expected="numbers", hint=hint)
+    kind = "probabilities of a panel that sum to" if summed else "probabilities up to"
+    expected = "none below 0, and at most 1"
+    if low < -_SLACK and float(seen.amax()) <= _SLACK:
         hint = "log-probabilities become PMFs by exp()"
     elif low < -_SLACK or high > 1 + _SLACK:
         hint = "logits become PMFs by softmax(-1), occupancies by sigmoid(); counts are divided by their sums"
     else:
-        kind, high, expected = "probabilities of a panel that sum to", least, "1 in a component without slots"
+        high, expected = least, "1 in a component without slots"
         hint = "entities of one panel can differ only where there are several: divide the PMFs by their sums"
-    raise VSAError(
-        what, received=f"probabilities from {low:.4g}, and {kind} {high:.4g}", expected=expected, hint=hint
-    )
+    raise VSAError(what, received=f"probabilities from {low:.4g}, and {kind} {high:.4g}", expected=expected, hint=hint)
 
 
 def _from_array(what: str, value: Any) -> Tensor:

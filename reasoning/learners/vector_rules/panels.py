@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from reasoning.pmfs import count_pmf, panel_pmf, share_pmf
+from reasoning.pmfs import panel_pmf, share_pmf
 from reasoning.scene import Scene
 
-__all__ = ["Panels", "count_pmf", "divergence", "look", "panel_pmf", "share_pmf"]
+__all__ = ["Panels", "divergence", "look", "unlikelihood"]
 
 _TINY = 1e-12
+_CHANCE = 1e-3  # that what is seen is wrong altogether
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,11 @@ def divergence(p: Tensor, q: Tensor) -> Tensor:
     middle = (p + q) / 2
     apart = (p * p.log() + q * q.log()) / 2 - middle * middle.log()
     return apart.sum(-1).clamp_min(0)
+
+
+def unlikelihood(p: Tensor, q: Tensor) -> Tensor:
+    """Minus the log of the probability that draws of two PMFs (..., V) are alike; finite also where they exclude it."""
+    return -(p * q).sum(-1).add(_CHANCE).log()
 
 
 def _stack(parts: list[Tensor]) -> Tensor:
