@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 from torch.nn import functional
 
 from datasets.arrays import PuzzleArrays
 from datasets.constellations import resolve_constellation
-from datasets.layout import Layout
 from datasets.panels import CONFOUNDER, ROWS, offset_of
 from reasoning.pmfs import check_softening, count_pmf, panel_pmf, share_pmf, soften, soften_states
 from reasoning.scene_checks import AttributeKey, as_floats, as_key, check_probabilities
 from vsa.errors import DtypeError, ShapeError, UnknownNameError, VSAError
+
+if TYPE_CHECKING:
+    from datasets.layout import Layout
 
 __all__ = ["parts_from_pmfs"]
 
@@ -94,6 +96,8 @@ def _complete(found: tuple[_Part, _Part, _Part], widths: Mapping[Any, int], mixe
 
 
 def _layout(puzzles: Any) -> Layout:
+    from datasets.layout import Layout
+
     if isinstance(puzzles, str):
         return Layout("iraven", (resolve_constellation(puzzles),))
     puzzles = getattr(puzzles, "arrays", puzzles)  # of a batch or a data set

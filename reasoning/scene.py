@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["CANDIDATES", "AttributeKey", "Scene"]
 
 CANDIDATES = 8
+_NONE: Mapping[Any, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Scene:
     """PMFs of the shown panels of B puzzles.
 
@@ -52,21 +54,25 @@ class Scene:
     """
 
     columns: int
-    pmfs: Mapping[AttributeKey, Tensor] = field(default_factory=dict)
-    sets: Mapping[AttributeKey, Tensor] = field(default_factory=dict)
-    entities: Mapping[AttributeKey, Tensor] = field(default_factory=dict)
+    pmfs: Mapping[AttributeKey, Tensor]
+    sets: Mapping[AttributeKey, Tensor]
+    entities: Mapping[AttributeKey, Tensor]
 
-    def __post_init__(self) -> None:
-        if isinstance(self.columns, bool) or not isinstance(self.columns, int):
-            raise DtypeError("Scene", received=f"columns={self.columns!r}", expected="an int, panels in a row")
-        if self.columns < 3:
-            raise VSAError("Scene", received=f"{self.columns} columns", expected="at least 3")
-        if not self.pmfs and not self.sets:
+    def __init__(
+        self,
+        columns: int,
+        pmfs: Mapping[Any, Any] = _NONE,
+        sets: Mapping[Any, Any] = _NONE,
+        entities: Mapping[Any, Any] = _NONE,
+    ) -> None:
+        if isinstance(columns, bool) or not isinstance(columns, int):
+            raise DtypeError("Scene", received=f"columns={columns!r}", expected="an int, panels in a row")
+        if columns < 3:
+            raise VSAError("Scene", received=f"{columns} columns", expected="at least 3")
+        if not pmfs and not sets:
             raise VSAError("Scene", received="no attribute at all", expected="at least one PMF or slot set")
-        given = (self.pmfs, self.sets, self.entities)
-        parts = in_one_precision(tuple(as_part(p, summed=i != 1) for i, p in enumerate(given)))
-        for name, part in zip(("pmfs", "sets", "entities"), parts, strict=True):
-            object.__setattr__(self, name, part)
+        given = (as_part(part, summed=part is not sets) for part in (pmfs, sets, entities))
+        self._set(columns, *in_one_precision(tuple(given)))
         self._check_shapes()
         self.check()
 
@@ -201,10 +207,13 @@ class Scene:
 
     def _made(self, *parts: Mapping[AttributeKey, Tensor]) -> Scene:
         """A scene of what was checked already."""
-        made = object.__new__(Scene)
-        for name, value in zip(("columns", "pmfs", "sets", "entities"), (self.columns, *parts), strict=True):
-            object.__setattr__(made, name, value)
+        made = object.__new__(type(self))
+        made._set(self.columns, *parts)
         return made
+
+    def _set(self, columns: int, *parts: Mapping[AttributeKey, Tensor]) -> None:
+        for name, value in zip(("columns", "pmfs", "sets", "entities"), (columns, *parts), strict=True):
+            object.__setattr__(self, name, value)
 
     def _check_shapes(self) -> None:
         batch = device = None

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from reasoning.learners.base import Learner, Prediction
-from reasoning.outcome.checked import check_prediction, check_scene
+from reasoning.outcome.checked import check_prediction, check_scene, naming
 from reasoning.outcome.explanation import Explanation
 from reasoning.outcome.explanation_maker import make_explanation
 from reasoning.perception.base import Perception
@@ -61,7 +61,8 @@ class Solver(nn.Module):
             The scene, in torch's default precision, whatever the front-end computes in.
         """
         draws = {} if generator is None or not self._draws else {"generator": generator}
-        scene = self.perception(batch, mixed=self.learner.mixed, entities=self.learner.entities, **draws)
+        with naming(self.perception):
+            scene = self.perception(batch, mixed=self.learner.mixed, entities=self.learner.entities, **draws)
         return check_scene(scene, self.perception, batch).to(torch.get_default_dtype())
 
     def arrays(self) -> dict[str, list[StoredMatrix]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -75,14 +76,14 @@ class Learner(nn.Module):
     mixed: str = "shares"
     entities: bool = False
 
-    def __call__(self, scene: Scene) -> Prediction:
+    def __call__(self, scene: Scene) -> Any:
         """:meth:`forward`, after one look at the scene: what was written into its tensors since it was made is seen.
 
         Args:
             scene: B puzzles.
 
         Returns:
-            The prediction.
+            The prediction, as ``forward`` gives it.
 
         Raises:
             DtypeError: it is no Scene.
@@ -96,8 +97,7 @@ class Learner(nn.Module):
                 hint="reasoning.scene.Scene.from_pmfs makes one",
             )
         scene.check()
-        prediction: Prediction = super().__call__(scene)
-        return prediction
+        return super().__call__(scene)
 
     def training_loss(self, scene: Scene, target: Tensor, generator: torch.Generator) -> Tensor:
         """Scalar loss of a batch; ``target`` is long (B,), the right candidate."""

@@ -5,6 +5,8 @@ A check looks at shapes, types and extremes; it costs one pass over what was ret
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,18 @@ if TYPE_CHECKING:
     from datasets.loaders import PuzzleBatch
     from reasoning.perception.base import Perception
 
-__all__ = ["check_loss", "check_prediction", "check_scene"]
+__all__ = ["check_loss", "check_prediction", "check_scene", "naming"]
+
+@contextmanager
+def naming(perception: Perception) -> Iterator[None]:
+    """Says which front-end it was that made a scene of what is none."""
+    try:
+        yield
+    except VSAError as error:
+        if error.operation.startswith("Scene"):
+            error.operation = f"front-end {type(perception).__name__}, {error.operation}"
+        raise
+
 
 def check_scene(scene: Any, perception: Perception, batch: PuzzleBatch) -> Scene:
     """A scene as it leaves a front-end; its probabilities were checked when it was made.
