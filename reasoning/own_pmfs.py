@@ -17,6 +17,7 @@ from vsa.errors import DtypeError, ShapeError, UnknownNameError, VSAError
 
 if TYPE_CHECKING:
     from datasets.layout import Layout
+    from datasets.loaders import PuzzleBatch, PuzzleDataset
 
 __all__ = ["parts_from_pmfs"]
 
@@ -27,7 +28,7 @@ _Part = dict[AttributeKey, Tensor]
 
 def parts_from_pmfs(
     pmfs: Mapping[Any, Any],
-    puzzles: str | Layout | PuzzleArrays,
+    puzzles: str | Layout | PuzzleArrays | PuzzleBatch | PuzzleDataset,
     candidates: int,
     mixed: str,
     logits: bool,

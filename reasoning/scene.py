@@ -19,6 +19,7 @@ from vsa.errors import DtypeError, ShapeError, VSAError
 if TYPE_CHECKING:
     from datasets.arrays import PuzzleArrays
     from datasets.layout import Layout
+    from datasets.loaders import PuzzleBatch, PuzzleDataset
 
 __all__ = ["CANDIDATES", "AttributeKey", "Scene"]
 
@@ -80,7 +81,7 @@ class Scene:
     def from_pmfs(
         cls,
         pmfs: Mapping[Any, Any],
-        puzzles: str | Layout | PuzzleArrays,
+        puzzles: str | Layout | PuzzleArrays | PuzzleBatch | PuzzleDataset,
         *,
         mixed: str = "shares",
         logits: bool = False,
@@ -145,7 +146,9 @@ class Scene:
             {key: soften(pmf, degree(key), floor, lowest_value(key.name, pmf.shape[-1])) for key, pmf in part.items()}
             for part in (self.pmfs, self.entities)
         )
-        return self._made(pmfs, {key: soften_states(one, degree(key), floor) for key, one in self.sets.items()}, entities)
+        return self._made(
+            pmfs, {key: soften_states(one, degree(key), floor) for key, one in self.sets.items()}, entities
+        )
 
     def with_entities(self) -> Scene:
         """The same scene with the entities of every slot: where they were not given, any may be what the panel shows."""
@@ -158,11 +161,13 @@ class Scene:
         return self._made(self.pmfs, self.sets, {**self.entities, **missing}) if missing else self
 
     def check(self) -> None:
-        """Refuse what is no probability: done when a scene is made, and again when a learner is shown it.
+        """Refuse what is no probability: done when a scene is made, and when a learner is shown what was changed since.
 
         Raises:
             VSAError: which attribute, and what of it.
         """
+        if self._unchanged():
+            return
         slotted = {key.component for key in self.sets}
         for key, pmf in self.pmfs.items():
             whole = key.component not in slotted
@@ -171,6 +176,7 @@ class Scene:
             check_probabilities(f"Scene attribute {key}", occupied, summed=False)
         for key, pmf in self.entities.items():
             check_probabilities(f"Scene attribute {key}, entities", pmf, summed=True)
+        object.__setattr__(self, "_checked", self._versions())
 
     @property
     def context_panels(self) -> int:
@@ -209,7 +215,22 @@ class Scene:
         """A scene of what was checked already."""
         made = object.__new__(type(self))
         made._set(self.columns, *parts)
+        if self._unchanged():
+            object.__setattr__(made, "_checked", made._versions())
         return made
+
+    def _unchanged(self) -> bool:
+        """Whether nothing was written into the tensors since they were checked, as far as torch can tell."""
+        checked = getattr(self, "_checked", None)
+        return checked is not None and checked == self._versions()
+
+    def _versions(self) -> list[tuple[int, int]] | None:
+        """Which tensors these are, and how often they were written to; None where torch does not count."""
+        parts = (self.pmfs, self.sets, self.entities)
+        try:
+            return [(id(value), value._version) for part in parts for value in part.values()]
+        except RuntimeError:  # made in inference mode
+            return None
 
     def _set(self, columns: int, *parts: Mapping[AttributeKey, Tensor]) -> None:
         for name, value in zip(("columns", "pmfs", "sets", "entities"), (columns, *parts), strict=True):
@@ -219,7 +240,9 @@ class Scene:
         batch = device = None
         twice = [key for key in self.pmfs if key in self.sets]
         if twice:
-            raise VSAError(f"Scene attribute {twice[0]}", received="a PMF and a set of slots", expected="one of the two")
+            raise VSAError(
+                f"Scene attribute {twice[0]}", received="a PMF and a set of slots", expected="one of the two"
+            )
         slots = {key.component: occupied.shape[-1] for key, occupied in self.sets.items()}
         for axes, part in ((3, self.pmfs), (3, self.sets), (4, self.entities)):
             letters = "(B, {}, S, V)" if axes == 4 else "(B, {}, S)" if part is self.sets else "(B, {}, V)"

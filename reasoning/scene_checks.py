@@ -136,7 +136,9 @@ def check_probabilities(what: str, value: Tensor, *, summed: bool, whole: bool =
     if least != least or low != low:
         where = seen.isnan().flatten(1).any(1) if seen.ndim > 1 else seen.isnan()
         hint = "look for a logarithm of zero or a division by zero"
-        raise VSAError(what, received=f"NaN in {int(where.sum())} of {len(where)} puzzles", expected="numbers", hint=hint)
+        raise VSAError(
+            what, received=f"NaN in {int(where.sum())} of {len(where)} puzzles", expected="numbers", hint=hint
+        )
     kind = "probabilities of a panel that sum to" if summed else "probabilities up to"
     expected = "none below 0, and at most 1"
     if low < -_SLACK and float(seen.amax()) <= _SLACK:

@@ -160,7 +160,9 @@ class LearnVRF(SoftRules):
 
     def encode(self, scene: Scene) -> EncodedScene:
         self.check_columns(scene)
-        return superpose(self.encoder, scene.to(self.logits.dtype)) if self._superposes(scene) else super().encode(scene)
+        return (
+            superpose(self.encoder, scene.to(self.logits.dtype)) if self._superposes(scene) else super().encode(scene)
+        )
 
     def _solve(self, scene: Scene) -> Prediction:
         found = self.abduce(scene)

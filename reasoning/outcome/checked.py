@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_loss", "check_prediction", "check_scene", "naming"]
 
+
 @contextmanager
 def naming(perception: Perception) -> Iterator[None]:
     """Says which front-end it was that made a scene of what is none."""

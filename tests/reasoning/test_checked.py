@@ -145,7 +145,11 @@ SCENES = [
     (lambda s: first(s, lambda p: p.long()), DtypeError, r"received a tensor of torch.int64; expected floats"),
     (lambda s: replace(s, sets={k: v + 1 for k, v in s.sets.items()}), VSAError, r"probabilities up to 2; expected"),
     (lambda s: replace(s, entities={AttributeKey(0, "Type"): -torch.ones(6, 16, 4, 6)}), VSAError, r"from -1, and"),
-    (lambda s: Scene(4, {AttributeKey(0, "Type"): torch.full((6, 19, 5), 0.2)}), ShapeError, r"6 puzzles with 4 columns"),
+    (
+        lambda s: Scene(4, {AttributeKey(0, "Type"): torch.full((6, 19, 5), 0.2)}),
+        ShapeError,
+        r"6 puzzles with 4 columns",
+    ),
 ]
 
 

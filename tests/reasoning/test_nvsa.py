@@ -55,7 +55,13 @@ def random_scene(generator, grid=True, dtype=torch.float64, batch=2):
         return mass * x / x.sum(-1, keepdim=True)
 
     if not grid:  # a panel's entities can differ only where there are several
-        return Scene(3, {AttributeKey(0, "Type"): normal(pmf(batch, 16, 5), 1), AttributeKey(0, "Color"): normal(pmf(batch, 16, 6), 1)})
+        return Scene(
+            3,
+            {
+                AttributeKey(0, "Type"): normal(pmf(batch, 16, 5), 1),
+                AttributeKey(0, "Color"): normal(pmf(batch, 16, 6), 1),
+            },
+        )
     pmfs = {AttributeKey(0, "Type"): normal(pmf(batch, 16, 5)), AttributeKey(0, "Color"): normal(pmf(batch, 16, 6))}
     number = normal(pmf(batch, 16, 5))
     occupied = 0.1 + 0.8 * torch.rand(batch, 16, 4, generator=generator, dtype=dtype)

@@ -58,7 +58,7 @@ class Abduced:
         predicted: complex (B, A, rows, R, W).
         output: complex (B, A, W), the missing panel.
         evidence: (B, A, R), log of each rule's prior and likelihood; None where answers go by similarity.
-        values: (A,), of how many values an attribute has one by chance.
+        values: (A,), of how many values an attribute has one by chance; None likewise.
     """
 
     encoded: EncodedScene
@@ -69,7 +69,7 @@ class Abduced:
     predicted: Tensor
     output: Tensor
     evidence: Tensor | None
-    values: Tensor
+    values: Tensor | None
 
 
 class SoftRules(Learner):
@@ -249,7 +249,7 @@ class SoftRules(Learner):
         """Candidates scored by their similarity with the predicted panel."""
         agreement = cosine(found.output.unsqueeze(-2), found.encoded.candidates, self.spectral_weights).squeeze(-2)
         confidence = (found.choice * found.score).sum(-1)
-        if found.evidence is None:
+        if found.evidence is None or found.values is None:
             weights = attribute_weights(self.weighting, found.choice, confidence)
             scores = (agreement * weights.unsqueeze(-1)).sum(1)
         else:
@@ -276,8 +276,9 @@ class SoftRules(Learner):
         score = cosine(predicted[:, :, :2], known, self.spectral_weights).squeeze(-1).mean(2)  # (B, A, R)
         codes = self._codes(rules, encoded)
         order = order_of(codes, self.grammar).to(score)
-        evidence, values = None, _values(scene, encoded.keys).to(score)
+        evidence = values = None
         if self.scoring == "likelihood":
+            values = _values(scene, encoded.keys).to(score)
             rows = log_ratios(predicted[:, :, :2], known, self.spectral_weights, values[:, None])
             evidence = rows.squeeze(-1).sum(2) + self.prior.log_softmax(-1)
         logits = score / self.temperature + self.prior if evidence is None else evidence
