@@ -1,6 +1,6 @@
 """What makes reasoners robust to unsure PMFs: a small CNN's, as it is, and four times as sure as it has a reason to be.
 
-    python benchmarks/own_perception.py [--seeds 0 1 2] [--epochs 6] [--test 1000] [--out benchmarks/results/own_perception.json]
+    python benchmarks/own_perception.py [--seeds 0 1 2] [--epochs 6] [--test 1000] [--out FILE]
 
 For each seed a CNN is trained on 300 center puzzles of I-RAVEN (one core, about a minute), and its PMFs of other
 puzzles go to every model: as they are; with a floor; at the temperature that the contexts tell; and scored by
@@ -74,7 +74,9 @@ def train(seed: int, epochs: int, pixels: torch.Tensor, truth: dict[str, torch.T
     for _ in range(epochs):
         for some in torch.randperm(len(pixels), generator=order).split(64):
             parts = net(pixels[some].float() / 255).split(list(WIDTHS.values()), -1)
-            losses = [nn.functional.cross_entropy(part, truth[name][some]) for name, part in zip(WIDTHS, parts)]
+            losses = [
+                nn.functional.cross_entropy(part, truth[name][some]) for name, part in zip(WIDTHS, parts, strict=True)
+            ]
             optimizer.zero_grad()
             torch.stack(losses).sum().backward()
             optimizer.step()
@@ -111,6 +113,7 @@ def measure(logits: dict[str, torch.Tensor], target: torch.Tensor) -> dict[str, 
 
 
 def main() -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=6)

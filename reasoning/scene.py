@@ -94,8 +94,8 @@ class Scene:
         I-RAVEN-X have maxval + 1. Panels are context row by row, then the 8 candidates.
 
         Args:
-            pmfs: (component, name), or the name alone for component 0 -> tensor or array. ``Type``, ``Size``, ``Color``
-                (and confounders, if you like): (B, P + 8, V) of the panel; in a component with S slots also
+            pmfs: (component, name), or the name alone for component 0 -> tensor or array. ``Type``, ``Size``,
+                ``Color`` (and confounders, if you like): (B, P + 8, V) of the panel; in a component with S slots also
                 (B, P + 8, S, V) of the entity in each slot, slots row by row; the rows of empty slots are not looked at.
                 There also ``Position``, (B, P + 8, S), the probability that each slot is occupied, and, if you like,
                 ``Number``, (B, P + 8, S), index n for n + 1 entities. What is left out follows: Number from
@@ -151,7 +151,7 @@ class Scene:
         )
 
     def with_entities(self) -> Scene:
-        """The same scene with the entities of every slot: where they were not given, any may be what the panel shows."""
+        """The same scene with the entities of every slot: what was not given may be what the panel shows."""
         slots = {key.component: occupied.shape[-1] for key, occupied in self.sets.items()}
         missing = {
             key: pmf.unsqueeze(2).expand(-1, -1, slots[key.component], -1)

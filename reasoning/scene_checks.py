@@ -1,4 +1,4 @@
-"""What a scene is made of, as it comes in: keys, tensors or arrays, probabilities. What is clear is taken, else refused."""
+"""What a scene is made of, as it comes in: keys, tensors or arrays, probabilities. What is unclear is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sure PMFs may be, told by puzzles without their answers: rules explain contexts best whose PMFs mean what they say."""
+"""How sure PMFs may be, told without answers: rules explain those contexts best whose PMFs mean what they say."""
 
 from __future__ import annotations
 

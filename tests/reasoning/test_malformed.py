@@ -140,7 +140,7 @@ def test_a_front_end_that_returns_it(puzzles, kind):
             if TENSORS[kind][1]:
                 assert len(solver.solve(batch).answers) == len(batch)
                 continue
-            with pytest.raises(VSAError, match="^front-end Own, Scene"):
+            with pytest.raises(VSAError, match=r"^front-end Own, Scene"):
                 solver.solve(batch)
 
 
@@ -159,7 +159,7 @@ def test_what_is_written_into_a_scene_afterwards_is_seen(solver, puzzles):
 
 def test_no_scene_at_all(solver):
     for thing in (None, {}, torch.zeros(2, 16, 5)):
-        with pytest.raises(VSAError, match="expected a reasoning.scene.Scene"):
+        with pytest.raises(VSAError, match=r"expected a reasoning\.scene\.Scene"):
             solver.predict(thing)
 
 

@@ -140,7 +140,7 @@ def test_wrong_use_is_a_sentence(generator):
 
 
 def test_the_temperature_that_contexts_tell_undoes_what_was_done_to_them(generator):
-    """PMFs that mean what they say (a drawn value has the probability that it is given), then made too sure or unsure."""
+    """PMFs that mean what they say, then made too sure or not sure enough."""
     puzzles = datasets.generate("iraven", "center", n=150, seed=3)
     labels = {name: torch.from_numpy(np.array(pmf)) for (_, name), pmf in oracle_pmfs(puzzles).pmfs.items()}
     logits = {}
@@ -180,7 +180,7 @@ def test_likelihood_is_as_right_on_exact_labels_and_righter_on_unsure_ones(model
     right = [int((solver.predict(scene).answers == target).sum()) for solver in (usual, likely)]
     assert right[1] >= right[0] + (-4 if model == "nvsa" else 4), right
     assert torch.isfinite(likely.predict(scene).scores).all()
-    with pytest.raises(UnknownNameError, match="similarity|divergence"):
+    with pytest.raises(UnknownNameError, match=r"similarity|divergence"):
         reasoning.make_solver(model, "model.scoring=luck")
 
 
