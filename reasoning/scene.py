@@ -96,7 +96,7 @@ class Scene:
         Args:
             pmfs: (component, name), or the name alone for component 0 -> tensor or array. ``Type``, ``Size``,
                 ``Color`` (and confounders, if you like): (B, P + 8, V) of the panel; in a component with S slots also
-                (B, P + 8, S, V) of the entity in each slot, slots row by row; the rows of empty slots are not looked at.
+                (B, P + 8, S, V) of the entity in each slot, row by row; those of empty slots are not looked at.
                 There also ``Position``, (B, P + 8, S), the probability that each slot is occupied, and, if you like,
                 ``Number``, (B, P + 8, S), index n for n + 1 entities. What is left out follows: Number from
                 Position, the panel's PMF from its entities.

@@ -159,7 +159,7 @@ def _from_array(what: str, value: Any) -> Tensor:
     if array.dtype.kind not in "fiub" or isinstance(value, np.ma.MaskedArray):
         raise DtypeError(what, received=f"a {type(value).__name__} of {array.dtype}", expected="floats")
     if array.dtype.kind == "f":
-        width = {2: np.float16, 4: np.float32}.get(array.dtype.itemsize, np.float64)
+        width: Any = {2: np.float16, 4: np.float32}.get(array.dtype.itemsize, np.float64)
     else:
         width = np.int64
     return torch.from_numpy(np.array(array, dtype=width))
