@@ -189,7 +189,7 @@ def run_page(small):
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     shown = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
     if small:
-        blocks[0] = blocks[0].replace("N, EPOCHS = 300, 6", "N, EPOCHS = 8, 1")
+        blocks[0] = blocks[0].replace("N, EPOCHS, FRESH = 300, 6, 1000", "N, EPOCHS, FRESH = 8, 1, 20")
     names, outputs = {"__name__": "page"}, []
     for block in blocks:
         output = io.StringIO()
@@ -205,7 +205,7 @@ def test_the_page_runs():
     outputs, shown, names = run_page(small=True)
     assert outputs[1] == shown[1]
     assert [line.split(":")[0] for line in outputs[0].splitlines()] == ["symbolic", "nvsa", "arlc"]
-    assert names["likelier"].scores.shape == (200, 8)
+    assert names["likelier"].scores.shape == (20, 8)
 
 
 @pytest.mark.slow
