@@ -11,7 +11,7 @@ from torch.nn import functional
 from datasets.arrays import PuzzleArrays
 from datasets.constellations import resolve_constellation
 from datasets.panels import CONFOUNDER, ROWS, offset_of
-from reasoning.pmfs import check_softening, count_pmf, panel_pmf, share_pmf, soften, soften_states
+from reasoning.pmfs import check_softening, count_pmf, panel_pmf, share_pmf, soften, soften_states, temperature_of
 from reasoning.scene_checks import AttributeKey, as_floats, as_key, check_probabilities
 from vsa.errors import DtypeError, ShapeError, UnknownNameError, VSAError
 
@@ -59,17 +59,15 @@ def parts_from_pmfs(
                 received=f"shape {tuple(value.shape)}",
                 expected=f"(B, {panels}, {size}): {panels} panels and {size} {_of(key.name)} of {constellation}{also}",
             )
-        degree = temperature
-        if isinstance(temperature, Mapping):
-            degree = temperature.get(key, temperature.get(tuple(key), temperature.get(key.name, 1.0)))
+        degree = temperature_of(key, temperature)
         if key.name == "Position":
             value = value.sigmoid() if logits else value
             check_probabilities(f"{_WHAT}, attribute {key}", value, summed=False)
-            found[1][key] = soften_states(value, float(degree), floor)
+            found[1][key] = soften_states(value, degree, floor)
             continue
         value = value.softmax(-1) if logits else value
         check_probabilities(f"{_WHAT}, attribute {key}", value, summed=True, whole=places is None)
-        found[2 if by_slot else 0][key] = functional.pad(soften(value, float(degree), floor), (offset, 0))
+        found[2 if by_slot else 0][key] = functional.pad(soften(value, degree, floor), (offset, 0))
     return (layout.columns, *_complete(found, widths, mixed))
 
 

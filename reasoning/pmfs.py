@@ -12,7 +12,16 @@ from torch.nn import functional
 from datasets.attributes import ATTRIBUTES
 from vsa.errors import SettingsError
 
-__all__ = ["check_softening", "count_pmf", "lowest_value", "panel_pmf", "share_pmf", "soften", "soften_states"]
+__all__ = [
+    "check_softening",
+    "count_pmf",
+    "lowest_value",
+    "panel_pmf",
+    "share_pmf",
+    "soften",
+    "soften_states",
+    "temperature_of",
+]
 
 _TINY = 1e-12
 _LEAST = 1e-30  # a probability of zero, where a logarithm is taken
@@ -49,6 +58,13 @@ def check_softening(temperature: float | Mapping[Any, float], floor: float) -> N
             raise SettingsError("soften PMFs", received=f"temperature={one}", expected="a positive number")
     if not 0 <= floor <= 1:
         raise SettingsError("soften PMFs", received=f"floor={floor}", expected="between 0 and 1")
+
+
+def temperature_of(key: tuple[int, str], temperature: float | Mapping[Any, float]) -> float:
+    """One attribute's temperature: by its key, else by its name, else 1."""
+    if isinstance(temperature, Mapping):
+        return float(temperature.get(key, temperature.get(key[1], 1.0)))
+    return float(temperature)
 
 
 def soften(pmf: Tensor, temperature: float, floor: float, lowest: int = 0) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from datasets.panels import ROWS
 from reasoning.own_pmfs import parts_from_pmfs
-from reasoning.pmfs import check_softening, lowest_value, soften, soften_states
+from reasoning.pmfs import check_softening, lowest_value, soften, soften_states, temperature_of
 from reasoning.scene_checks import AttributeKey, as_part, check_probabilities, in_one_precision
 from vsa.errors import DtypeError, ShapeError, VSAError
 
@@ -137,17 +137,13 @@ class Scene:
         """
         check_softening(temperature, floor)
 
-        def degree(key: AttributeKey) -> float:
-            if isinstance(temperature, Mapping):
-                return float(temperature.get(key, temperature.get(key.name, 1.0)))
-            return float(temperature)
-
+        degree = {key: temperature_of(key, temperature) for key in self.keys}
         pmfs, entities = (
-            {key: soften(pmf, degree(key), floor, lowest_value(key.name, pmf.shape[-1])) for key, pmf in part.items()}
+            {key: soften(pmf, degree[key], floor, lowest_value(key.name, pmf.shape[-1])) for key, pmf in part.items()}
             for part in (self.pmfs, self.entities)
         )
         return self._made(
-            pmfs, {key: soften_states(one, degree(key), floor) for key, one in self.sets.items()}, entities
+            pmfs, {key: soften_states(one, degree[key], floor) for key, one in self.sets.items()}, entities
         )
 
     def with_entities(self) -> Scene:
