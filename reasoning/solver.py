@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from reasoning.learners.base import Learner, Prediction
-from reasoning.outcome.checked import check_prediction, check_scene
+from reasoning.outcome.checked import check_prediction, check_scene, naming
 from reasoning.outcome.explanation import Explanation
 from reasoning.outcome.explanation_maker import make_explanation
 from reasoning.perception.base import Perception
@@ -62,8 +62,9 @@ class Solver(nn.Module):
             The scene, in torch's default precision, whatever the front-end computes in.
         """
         draws = {} if generator is None or not self._draws else {"generator": generator}
-        scene = self.perception(batch, mixed=self.learner.mixed, entities=self.learner.entities, **draws)
-        return _in_one_precision(check_scene(scene, self.perception, batch))
+        with naming(self.perception):
+            scene = self.perception(batch, mixed=self.learner.mixed, entities=self.learner.entities, **draws)
+        return check_scene(scene, self.perception, batch).to(torch.get_default_dtype())
 
     def arrays(self) -> dict[str, list[StoredMatrix]]:
         """The stored codebooks that perception and learner have read so far, by what they are read for."""
@@ -141,14 +142,6 @@ class Solver(nn.Module):
             one = {key: values[place : place + 1] for key, values in expected.items()}
             seen = chosen[place : place + 1]
             yield make_explanation(batch.arrays, item, prediction, seen, one, labels, rules)
-
-
-def _in_one_precision(scene: Scene) -> Scene:
-    parts = [
-        {key: value.to(torch.get_default_dtype()) for key, value in part.items()}
-        for part in (scene.pmfs, scene.sets, scene.entities)
-    ]
-    return Scene(scene.columns, *parts)
 
 
 def _as_batch(puzzles: Puzzle | PuzzleArrays | PuzzleBatch | PuzzleDataset) -> PuzzleBatch:

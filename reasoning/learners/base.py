@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from datasets.rules.base import PUBLISHED, rules_named
 from reasoning.arrays import stored_arrays
 from reasoning.scene import AttributeKey, Scene
 from vsa import StoredMatrix
+from vsa.errors import DtypeError
 
 EXPLAINED = 0.95  # from which on a confidence counts as explaining the complete rows, and a panel as showing one value
 _ROUNDING = 1e-5  # of a score of one or above, in single precision
@@ -82,6 +84,29 @@ class Learner(nn.Module):
     teaches: bool = True
     mixed: str = "shares"
     entities: bool = False
+
+    def __call__(self, scene: Scene) -> Any:
+        """:meth:`forward`, after one look at the scene: what was written into its tensors since it was made is seen.
+
+        Args:
+            scene: B puzzles.
+
+        Returns:
+            The prediction, as ``forward`` gives it.
+
+        Raises:
+            DtypeError: it is no Scene.
+            VSAError: what is no probability.
+        """
+        if not isinstance(scene, Scene):
+            raise DtypeError(
+                f"learner {type(self).__name__}",
+                received=f"a {type(scene).__name__}",
+                expected="a reasoning.scene.Scene",
+                hint="reasoning.scene.Scene.from_pmfs makes one",
+            )
+        scene.check()
+        return super().__call__(scene)
 
     def training_loss(self, scene: Scene, target: Tensor, generator: torch.Generator) -> Tensor:
         """Scalar loss of a batch; ``target`` is long (B,), the right candidate."""
