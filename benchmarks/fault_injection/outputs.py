@@ -29,6 +29,8 @@ def snapshot(folder: Path) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
+        if path.name.endswith(".lock"):  # it counts while somebody holds it
+            continue
         name = re.sub(r"(?<=\.tmp-)[0-9a-f]+(?=-)", "*", str(path.relative_to(folder)))
         if path.is_symlink() or not path.is_file():
             found[name] = None

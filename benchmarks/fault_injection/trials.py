@@ -10,12 +10,14 @@ import gc
 import importlib
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +80,8 @@ class Stage:
             if line.startswith("module "):
                 with contextlib.suppress(ImportError):
                     importlib.import_module(line.removeprefix("module "))
+        gc.collect()
+        gc.freeze()  # a child that collects would copy all memory
         self.wanted = snapshot(self.out)
         read = self._read()
         if read:
@@ -134,8 +138,10 @@ class Stage:
         found = {"at": at, "fault": fault, "operation": operation, "code": disturbed.code}
         if disturbed.traceback:
             return {**found, "outcome": "traceback", "said": disturbed.said[-1500:]}
-        if disturbed.code == 0 and (unlike := difference(snapshot(self.out), self.wanted)):
-            return {**found, "outcome": "different", "said": f"exit 0, but {unlike}; {disturbed.said[-800:]}"}
+        if disturbed.code == 0:  # a user has nothing left to do
+            unlike = difference(snapshot(self.out), self.wanted)
+            said = {"said": f"exit 0, but {unlike}; {disturbed.said[-800:]}"} if unlike else {}
+            return {**found, "outcome": "different" if unlike else "equal", **said}
         outcome, said = self._go_on(command)
         return {**found, "outcome": outcome, **({"said": said} if outcome != "equal" else {})}
 
@@ -171,7 +177,6 @@ def start(
     Returns:
         Waits for its end.
     """
-    main = importlib.import_module(module).main
     reading, writing = os.pipe()
     words = root / f"said-{time.monotonic_ns()}"
     sys.stdout.flush()
@@ -182,7 +187,7 @@ def start(
         code = 1
         try:
             _become(root, words)
-            code = _run(main, list(arguments), watch, writing, root)
+            code = _run(module, list(arguments), watch, writing, root)
         finally:
             os._exit(code)
     os.close(writing)
@@ -225,16 +230,18 @@ def _no_programs(*_: Any, **__: Any) -> Any:
     raise FileNotFoundError("no programs in a trial")
 
 
-def _run(main: Any, arguments: list[str], watch: Any, writing: int, root: Path) -> int:
+def _run(module: str, arguments: list[str], watch: Any, writing: int, root: Path) -> int:
     real_write = os.write
     tell = lambda line: real_write(writing, f"{line}\n".encode())  # noqa: E731
     operations = None if watch is None else watch(tell)
     if operations is not None:
         operations.watch()
+    sys.argv[1:], code = arguments, 0
     try:
-        code = main(arguments)
+        warnings.filterwarnings("ignore", module="runpy")  # it was imported before
+        runpy.run_module(module, run_name="__main__", alter_sys=True)  # what python -m does
     except SystemExit as ending:
-        code = ending.code if isinstance(ending.code, int) else 1
+        code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
     except BaseException:
         traceback.print_exc()
         code = 1

@@ -12,6 +12,7 @@ from reasoning.evaluation.cells import Evaluation
 from reasoning.prompting.answers import AnswerSet, ids
 from reasoning.prompting.files import PromptSettings, read_sidecar
 from reasoning.setup.settings import BenchmarkSettings, PerceptionSettings
+from vsa.commands import is_stray
 from vsa.errors import CorruptFileError, SettingsError
 
 __all__ = ["adopt", "answer_sets", "counts", "find_prompts", "prompt_settings", "read_answers"]
@@ -69,7 +70,8 @@ def find_prompts(settings: BenchmarkSettings) -> Path:
         return Path(settings.prompts).expanduser()
     given = settings.answers or {}
     files = [given] if isinstance(given, str) else list(given.values())
-    found = sorted({path for file in files for path in Path(file).expanduser().parent.glob("*.settings.json")})
+    beside = {path for file in files for path in Path(file).expanduser().parent.glob("*.settings.json")}
+    found = sorted(path for path in beside if not is_stray(path.name))
     if len(found) != 1:
         raise SettingsError(
             "find the prompts",

@@ -12,7 +12,8 @@ from reasoning.prompting.text import Form, prompts
 from reasoning.records import runs
 from reasoning.setup import build, schema
 from reasoning.setup.settings import DatasetSettings, Named
-from vsa.commands import alone, write_whole
+from vsa.commands import alone, write_together
+from vsa.commands.files import sealed
 from vsa.errors import CorruptFileError, SettingsError
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def export(settings: PromptSettings, out: Path) -> int:
         The number of prompts.
 
     Raises:
-        VSAError: puzzles that cannot be had, or have no text in this form; a file that cannot be written.
+        VSAError: puzzles that cannot be had, or have no text in this form; a file that cannot be written, or that holds
+            something else.
     """
     form = settings.text_form()
     sets = puzzle_sets(settings)
@@ -89,9 +91,10 @@ def export(settings: PromptSettings, out: Path) -> int:
         "sets": {name: {"puzzles": len(puzzles), "data": data_hash(puzzles.arrays)} for name, puzzles in sets.items()},
         "code": runs.code_version(),
     }
+    text = "".join(f"{line}\n" for line in lines).encode()
     with alone(out):
-        write_whole(out, "".join(f"{line}\n" for line in lines).encode())
-        runs.write_record(sidecar(out), content)
+        contents = {out: text, sidecar(out): runs.json_bytes(sealed(content))}
+        write_together(str(settings.out), contents, overwrite=settings.overwrite)
     return len(lines)
 
 

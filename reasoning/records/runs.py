@@ -43,6 +43,7 @@ __all__ = [
     "environment",
     "fingerprint",
     "finish_record",
+    "json_bytes",
     "peak_memory_mb",
     "prepare_folder",
     "read_record",
@@ -123,9 +124,21 @@ def write_json(path: Path, content: Any) -> str:
     Raises:
         WriteError: the file could not be written.
     """
-    data = (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+    data = json_bytes(content)
     write_whole(path, data)
     return checksum(data)
+
+
+def json_bytes(content: Any) -> bytes:
+    """JSON as our files hold it, indented.
+
+    Args:
+        content: JSON-able.
+
+    Returns:
+        The text in UTF-8.
+    """
+    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
 
 
 def write_record(path: Path, content: Mapping[str, Any]) -> None:
@@ -158,7 +171,9 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def begin_record(folder: Path, record: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    """Write ``run.json`` and, last, ``settings.yaml``: a folder without it was never begun.
+    """Write ``run.json``, then ``settings.yaml``: a folder without it was never begun.
+
+    Other settings that are there are replaced: until they are, the record vouches for both.
 
     Args:
         folder: of the run.
@@ -169,8 +184,15 @@ def begin_record(folder: Path, record: Mapping[str, Any], settings: Mapping[str,
         WriteError: a file could not be written.
     """
     text = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True).encode()
-    write_record(folder / RECORD, {**record, "files": {SETTINGS: checksum(text)}})
-    write_whole(folder / SETTINGS, text)
+    new = {**record, "files": {SETTINGS: checksum(text)}}
+    held = checksum(read_whole(folder / SETTINGS)) if (folder / SETTINGS).is_file() else None
+    if held is not None and held != checksum(text):
+        write_record(folder / RECORD, {**new, "files": {SETTINGS: [held, checksum(text)]}})
+        write_whole(folder / SETTINGS, text)
+        write_record(folder / RECORD, new)
+    else:
+        write_record(folder / RECORD, new)
+        write_whole(folder / SETTINGS, text)
 
 
 def finish_record(folder: Path, contents: Mapping[str, Any], **changes: Any) -> None:
@@ -212,7 +234,7 @@ def _compare(folder: Path, name: str, data: bytes) -> None:
     """Refuse a file that was changed since the run wrote it; runs of earlier versions have no checksums."""
     record = read_record(folder / RECORD) if (folder / RECORD).is_file() else {}
     known = record.get("files", {}).get(name) if isinstance(record.get("files"), dict) else None
-    if known is not None and known != checksum(data):
+    if known is not None and checksum(data) not in (known if isinstance(known, list) else (known,)):
         raise CorruptFileError(
             f"read {folder / name}",
             received="a file that was changed since the run wrote it",

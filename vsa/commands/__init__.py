@@ -5,7 +5,7 @@ hydra and rich load when they are needed, so that this room loads with the stand
 
 from .arguments import named_keys, parse, value_of
 from .composing import compose, composing, constructor_defaults, flatten, resolved, settle
-from .files import WriteError, alone, is_stray, sweep, write_whole
+from .files import WriteError, alone, is_stray, sweep, write_together, write_whole
 from .folders import OURS, conf_files, conf_folder, reference_file
 from .parts import compose_with_parts
 from .running import INTERRUPTED, MISTAKE, TERMINATED, StoppedError, run_command
@@ -42,5 +42,6 @@ __all__ = [
     "silence",
     "sweep",
     "value_of",
+    "write_together",
     "write_whole",
 ]
