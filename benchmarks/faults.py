@@ -3,9 +3,10 @@
     python benchmarks/faults.py [--command train] [--trials 40 --seed 0] [--out benchmarks/results/faults]
     python benchmarks/faults.py --rounds 10
 
-Each trial runs a command on tiny settings in a process of its own, disturbs the k-th operation that writes (open, write,
-fsync, rename, unlink, mkdir, link, truncate, lock, close), and then does what a user does: goes on with ``resume=``, or
-gives the same command again. What is left is compared with what an undisturbed run leaves, times and hosts apart.
+Each trial runs a command on tiny settings in a process of its own, disturbs the k-th operation that writes (open,
+write, fsync, rename, unlink, mkdir, link, truncate, lock, close), and then does what a user does: goes on with
+``resume=``, or gives the same command again. What is left is compared with what an undisturbed run leaves, times and
+hosts apart.
 
     equal       it goes on, and all files are the same
     stuck       neither is accepted

@@ -164,7 +164,9 @@ def _write(asked: str, which: Mapping[str, object], explanation: Explanation, ov
         screen.say(f"\nno picture: {error}")
     contents = (runs.json_bytes({**which, **explanation.as_dict()}), f"{explanation}\n".encode(), picture)
     with alone(runs.prepare_folder(out)):
-        write_together(asked, {out / name: data for name, data in zip(_FILES, contents, strict=True)}, overwrite=overwrite)
+        write_together(
+            asked, {out / name: data for name, data in zip(_FILES, contents, strict=True)}, overwrite=overwrite
+        )
     screen.say(f"\nexplanation in {out}")
 
 

@@ -10,7 +10,8 @@ __all__ = ["JOBS", "OUT", "Job"]
 OUT = "work/out"  # below the folder of the trials
 _PUZZLES = "dataset.n=6"
 _TRAIN = ("+model=arlc", "constellation=center", "test_constellation=center", "dataset.n=12", "dataset.test_n=4",
-          "epochs=2", "batch_size=4", "checkpoints.every_seconds=1e-9", "algebra.dim=64", "algebra.blocks=2")  # fmt: skip
+          "epochs=2", "batch_size=4", "checkpoints.every_seconds=1e-9", "algebra.dim=64",
+          "algebra.blocks=2")  # fmt: skip
 _DRAWN = ("dataset=iraven", "constellation=[center,2x2]", "n=2")
 
 

@@ -110,7 +110,9 @@ class Operations:
             return _open(file, mode, buffering, *rest, **named)
         names = ("encoding", "errors", "newline", "closefd", "opener")
         options = {**dict(zip(names, rest, strict=False)), **named}
-        raw = _Raw(self, file, mode.replace("b", "").replace("t", ""), options.get("closefd", True), options.get("opener"))
+        raw = _Raw(
+            self, file, mode.replace("b", "").replace("t", ""), options.get("closefd", True), options.get("opener")
+        )
         if buffering == 0:
             return raw
         size = buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE

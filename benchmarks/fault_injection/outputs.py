@@ -25,15 +25,15 @@ def snapshot(folder: Path) -> dict[str, Any]:
         folder: an output.
 
     Returns:
-        Parsed content of JSON, YAML and safetensors, else a hash; ``None`` for a folder.
+        Parsed content of JSON, YAML and safetensors, else a hash.
     """
     found: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
-        if path.name.endswith(".lock"):  # it counts while somebody holds it
+        if path.is_dir() or path.name.endswith(".lock"):  # a lock counts while somebody holds it
             continue
         name = re.sub(r"(?<=\.tmp-)[0-9a-f]+(?=-)", "*", str(path.relative_to(folder)))
-        if path.is_symlink() or not path.is_file():
-            found[name] = None
+        if path.is_symlink():
+            found[name] = f"-> {path.readlink()}"
             continue
         data = path.read_bytes()
         try:

@@ -30,7 +30,7 @@ from .outputs import READERS, difference, snapshot
 __all__ = ["OUTCOMES", "Ended", "Stage", "start"]
 
 OUTCOMES = ("equal", "stuck", "unreadable", "different", "traceback")
-_DAMAGED = re.compile(r"checksum denies|changed since|unreadable content|damaged|hash is not|ends too early|is not as it")
+_DAMAGED = re.compile(r"checksum denies|changed since|unreadable content|damaged|hash is not|ends too early")
 _PATIENCE_SECONDS = 120
 
 
