@@ -164,6 +164,8 @@ class Trainer:
                         self.learner.finish(self._scenes())
                 self.finished = True
                 self._save(metrics)
+            elif self.checkpoints is not None:
+                self.checkpoints.prune()  # it may have been killed between writing its last and removing older ones
             return Outcome(self.step, self._seconds(), loss)
         finally:
             if metrics is not None:
