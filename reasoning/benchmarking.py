@@ -91,7 +91,7 @@ def run(
         if fresh:
             held.enter_context(alone(out))
             _match(out, settings, work)  # again: another program may have been faster
-        sweep(out)
+        sweep(out)  # where the tables of several are
         _begin(settings, jobs, arguments, work)
         return _compute(out, settings, jobs, work)
 
@@ -147,7 +147,7 @@ def _begin(settings: BenchmarkSettings, jobs: Sequence[Job], arguments: Sequence
     for job in jobs:
         job.say_differences()
         key = (job.name, job.seed)
-        runs.prepare_folder(work.folders[key], inner=work.several)
+        sweep(runs.prepare_folder(work.folders[key], inner=work.several))
         cells.CellStore(work.folders[key], settings.overwrite).clear(keep=work.done[key])
         answered = {} if job.answers is None else {"answered": answer_files.counts(work.wanted[key])}
         record = {

@@ -32,12 +32,17 @@ def check_folder(out: Path) -> None:
     for path in sorted(out.iterdir()):
         if path.name in TABLES or is_stray(path.name):
             continue
-        if not path.is_dir() or not all((part / "cells").is_dir() for part in path.iterdir()):
+        if not path.is_dir() or not all(_is_part(part) for part in path.iterdir()):
             raise SettingsError(
                 f"out={out}",
                 received=f"a folder that holds {path.name}, which is no part of a comparison",
                 hint="choose another, or say overwrite=true",
             )
+
+
+def _is_part(folder: Path) -> bool:
+    """Whether a folder is of one model and seed, or was to become one when its program was killed."""
+    return (folder / "cells").is_dir() or (folder.is_dir() and not runs.contents(folder))
 
 
 def summary(results: Runs) -> list[dict[str, Any]]:
