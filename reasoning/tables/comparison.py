@@ -42,7 +42,8 @@ def check_folder(out: Path) -> None:
 
 def _is_part(folder: Path) -> bool:
     """Whether a folder is of one model and seed, or was to become one when its program was killed."""
-    return (folder / "cells").is_dir() or (folder.is_dir() and not runs.contents(folder))
+    begun = folder.name.isdigit() and folder.is_dir() and not runs.contents(folder)
+    return begun or (folder / "cells").is_dir()
 
 
 def summary(results: Runs) -> list[dict[str, Any]]:
