@@ -57,6 +57,7 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)  # before the first fork
+    _version()
     arguments.out.mkdir(parents=True, exist_ok=True)
     fast = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="faults-", dir=fast) as scratch:
@@ -72,8 +73,12 @@ def main() -> None:
 
 
 def _version() -> str:
+    """The code that is tried; asked for before the first fork, so that who edits it meanwhile disturbs no trial."""
+    from datasets.files import cache
+    from factorizers import cells
     from reasoning.records import runs
 
+    cache.generator_version(), cells.code_version()
     return runs.code_version()
 
 
