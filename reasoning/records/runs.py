@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import logging
 import os
 import platform
 import shlex
@@ -35,7 +34,6 @@ from vsa.errors import CorruptFileError, SettingsError
 __all__ = [
     "RECORD",
     "SETTINGS",
-    "MetricsLog",
     "begin_record",
     "code_version",
     "contents",
@@ -55,7 +53,6 @@ __all__ = [
 ]
 
 SETTINGS, RECORD = "settings.yaml", "run.json"
-log = logging.getLogger(__name__)
 _ROOMS = ("vsa", "factorizers", "datasets", "reasoning")
 _LIBRARIES = ("torch", "numpy", "hydra-core", "omegaconf", "safetensors", "einops", "rich")
 
@@ -335,62 +332,6 @@ def peak_memory_mb() -> float:
         return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1024 if sys.platform != "darwin" else 1024**2), 1)
-
-
-class MetricsLog:
-    """``metrics.jsonl``: one JSON object a line, appended; cut back to a checkpoint's point when a run goes on.
-
-    Args:
-        path: the file.
-        keep_bytes: what is kept of an earlier life of the run; the lines after it are made again.
-    """
-
-    def __init__(self, path: Path, keep_bytes: int = 0) -> None:
-        self.path = path
-        try:
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-            self._file = os.fdopen(os.open(path, flags, 0o666), "r+b")
-            size = self._file.seek(0, os.SEEK_END)
-            self._file.truncate(min(keep_bytes, size))
-            self._file.seek(0, os.SEEK_END)
-        except OSError as error:
-            refusal = "a link" if path.is_symlink() else f"the system's refusal: {error.strerror}"
-            raise WriteError(f"open {path}", received=refusal) from error
-        if size < keep_bytes:
-            missing = keep_bytes - size
-            log.warning("%s lacks %d of the bytes that it had at the checkpoint: the run goes on", path, missing)
-
-    def write(self, **values: Any) -> None:
-        """Append a line."""
-        self._guard(lambda: self._file.write((json.dumps(values) + "\n").encode()))
-
-    def sync(self) -> int:
-        """Bring all lines to the disk.
-
-        Returns:
-            Length of the file in bytes.
-        """
-
-        def flush() -> None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-
-        self._guard(flush)
-        return self._file.tell()
-
-    def close(self) -> None:
-        """Flush and close."""
-        self._guard(self._file.close)
-
-    def _guard(self, action: Any) -> None:
-        try:
-            action()
-        except OSError as error:
-            raise WriteError(
-                f"write {self.path}",
-                received=f"the system's refusal: {error.strerror or error}",
-                hint="the last checkpoint is intact; make room, then go on with resume=",
-            ) from error
 
 
 def _versions() -> dict[str, str]:

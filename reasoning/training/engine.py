@@ -24,7 +24,7 @@ from reasoning.outcome.checked import check_loss
 from reasoning.outcome.metrics import Metrics, observe
 from reasoning.records.checkpoints import Checkpoint, CheckpointFolder, load_weights
 from reasoning.records.draws import seeded
-from reasoning.records.runs import MetricsLog
+from reasoning.records.metrics_log import MetricsLog
 from reasoning.scene import Scene
 from reasoning.training.plan import Plan, learning_rate
 from vsa.backends.stored import read_noise
