@@ -63,7 +63,10 @@ class Operations:
         self._real = {name: getattr(os, name) for name in ("write", "fsync", "fdatasync", "ftruncate", "close")}
 
     def watch(self) -> None:
-        """Begin."""
+        """Begin; what is there already counts as seen."""
+        for path in Path(self.root).rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                self._written[path.stat().st_ino] = path.stat().st_size
         sys.addaudithook(self._audit)
         for name, real in self._real.items():
             setattr(os, name, self._wrapped(name, real))
