@@ -43,7 +43,7 @@ def outside(tmp_path: Path, body: str) -> str:
     script = SCRIPT.format(root=str(ROOT), here=str(tmp_path), body=body)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=environment, timeout=280, check=False
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment, timeout=880, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
@@ -140,6 +140,7 @@ print(json.dumps(found))
 
 @asks_proc
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_commands_go_on_after_a_fault(tmp_path):
     found = json.loads(outside(tmp_path, SAMPLE.format(seconds=SECONDS)).splitlines()[-1])
     assert len({trial["name"] for trial in found}) >= 12
@@ -148,6 +149,7 @@ def test_commands_go_on_after_a_fault(tmp_path):
 
 @asks_proc
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", ["prompts", "explain", "benchmark", "capacity", "generate json"])
 def test_two_at_once(tmp_path, name):
     rounds = json.loads(outside(tmp_path, f"print(json.dumps(play(scratch, {name!r}, 4)))").splitlines()[-1])
