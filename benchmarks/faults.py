@@ -48,12 +48,15 @@ _KEPT_SECONDS = 20
 def main() -> None:
     """Runs what is asked for; writes a JSON file a command, and the table of all that are there."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--command", action="append", choices=sorted(JOBS), help="default: all")
+    parser.add_argument("--command", action="append", choices=sorted({*JOBS, *ROUNDS}), help="default: all")
     parser.add_argument("--trials", type=int, help="of each command, drawn; default: every operation, every fault")
     parser.add_argument("--seed", type=int, default=0, help="of the drawing")
     parser.add_argument("--rounds", type=int, default=0, help="two processes at once, so many times, and no faults")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "faults")
     arguments = parser.parse_args()
+    known = ROUNDS if arguments.rounds else JOBS
+    if unknown := [name for name in arguments.command or () if name not in known]:
+        parser.error(f"{unknown[0]!r} is not among {', '.join(known)}")
     import torch
 
     torch.set_num_threads(1)  # before the first fork
@@ -61,7 +64,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     fast = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="faults-", dir=fast) as scratch:
-        for name in arguments.command or (ROUNDS if arguments.rounds else JOBS):
+        for name in arguments.command or known:
             path = arguments.out / f"{name.replace(' ', '_')}.json"
             if arguments.rounds:
                 found = play(Path(scratch) / "trials", name, arguments.rounds, arguments.seed)
