@@ -293,7 +293,8 @@ def test_the_command_writes_words_json_and_picture(command, tmp_path):
     assert words.splitlines()[1] in screen
     assert drawn((out / "explanation.png").read_bytes()).shape[1] > 1200
     same = ("+model=arlc", "constellation=2x2", f"out={out}", "dataset.n=5")
-    assert "holds explanation.json" in refused(command, *same)
+    assert "explanation.json, which exists" in refused(command, *same)
+    assert command("explain", *same, "index=3")[0] == 0  # this very explanation is there
     assert command("explain", *same, "index=4", "overwrite=true")[0] == 0
     assert json.loads((out / "explanation.json").read_text())["place"] == 4
 

@@ -438,7 +438,8 @@ def test_mistakes(command, tmp_path, monkeypatch, arguments, sentence):
 def test_files_are_not_replaced(command, tmp_path):
     few = ("dataset.n=1", "dataset.columns=3", "dataset.maxval=40")
     export(command, tmp_path / "a.jsonl", *few)
-    assert "which exists" in refused(command, "prompts", f"out={tmp_path / 'a.jsonl'}", *few)
+    assert command("prompts", f"out={tmp_path / 'a.jsonl'}", *few)[0] == 0  # these very prompts are there
+    assert "which exists" in refused(command, "prompts", f"out={tmp_path / 'a.jsonl'}", "dataset.n=2", *few[1:])
     assert len(export(command, tmp_path / "a.jsonl", "dataset.n=2", *few[1:], "overwrite=true")) == 2
     assert "which exists" in refused(command, "prompts", f"out={tmp_path}", *few, "overwrite=true")
     code, screen, _ = command("prompts", "--cfg")
