@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,11 +47,16 @@ def begin(asked: Sequence[tuple[Point, BenchmarkSettings]], overrides: Sequence[
     sets = PuzzleSets(settings)
     tasks = []
     for point, at_point in asked:
-        jobs = make_jobs(at_point, point.arguments, lambda at_point=at_point: build.columns(sets(at_point.dataset)))
+        columns = partial(_columns, sets, at_point.dataset)
+        jobs = make_jobs(at_point, point.arguments, columns)
         tasks += [Task(replace(job, point=point.name), at_point, point.values) for job in jobs]
     name = tasks[0].job.name if settings.compare is None and len(tasks) == 1 else "compare"
     out = Path(settings.out) if settings.out else runs.default_out(name, tasks[0].job.seed)
     run(out, settings, tasks, overrides, sets)
+
+
+def _columns(sets: PuzzleSets, dataset: DatasetSettings) -> int:
+    return build.columns(sets(dataset))
 
 
 @dataclass(frozen=True)
