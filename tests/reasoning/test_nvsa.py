@@ -58,8 +58,8 @@ def random_scene(generator, grid=True, dtype=torch.float64, batch=2):
         return Scene(
             3,
             {
-                AttributeKey(0, "Type"): normal(pmf(batch, 16, 5), 1),
-                AttributeKey(0, "Color"): normal(pmf(batch, 16, 6), 1),
+                AttributeKey(0, "Type"): normal(pmf(batch, 16, 5), 0.9995),
+                AttributeKey(0, "Color"): normal(pmf(batch, 16, 6), 0.9995),
             },
         )
     pmfs = {AttributeKey(0, "Type"): normal(pmf(batch, 16, 5)), AttributeKey(0, "Color"): normal(pmf(batch, 16, 6))}
