@@ -274,7 +274,7 @@ def _show(settings: BenchmarkSettings, tasks: Sequence[Task], done: Mapping[Key,
     screen.say()
     screen.show(report.answers_table(rows, [] if swept else _beside(settings, [task.job for task in tasks])))
     if settings.plot is not None:
-        marks = [Mark(task.job.model.name, task.swept) for task in tasks]
+        marks = [Mark(replace(task.job, point="").name, task.swept) for task in tasks]
         benchmark_plot.write_plot(settings.plot, rows, marks if swept else None)
     ours = {labels[task.key]: task for task in tasks if task.job.answers is None}
     if ours:
