@@ -298,5 +298,5 @@ def test_a_silent_pass_is_found(base: Path, tmp_path: Path, monkeypatch: pytest.
     from factorizers import screen
 
     monkeypatch.setattr(screen.vsa.commands.files, "unsealed", lambda content, source: content)
-    found = list(wrong("capacity", base, tmp_path / "work", random.Random("capacity"), 40))
+    found = wrong("capacity", base, tmp_path / "work", random.Random("capacity"), 40)
     assert any("passes in silence" in fault for fault in found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import operator
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -63,10 +64,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def levels_of(entities: Any, name: str, lookup: Mapping[int | str, int]) -> list[int]:
     """The levels of one attribute; TypeError or KeyError for what is none."""
-    given = [entity[name] for entity in entities]
+    given = list(map(operator.itemgetter(name), entities))
     if not {*map(type, given)} <= {str, int}:  # True and 1.0 would pass for 1
         raise TypeError(name)
-    return [lookup[level] for level in given]
+    return list(map(lookup.__getitem__, given))
 
 
 @functools.cache

@@ -157,6 +157,10 @@ class _Reader:
     def arrays(self, faults: list[Fault] | None) -> PuzzleArrays:
         n = len(self.puzzles)
         index, target = np.empty(n, np.int64), np.empty(n, np.int8)
+        self.levels = [  # attributes' of each component, together
+            np.full((len(names), n, self.panels, layout.slots), -1, dtype=np.int16)
+            for names, layout in zip(self.names, self.layouts, strict=True)
+        ]
         components = [self._empty(n, c) for c in range(len(self.layouts))]
         sound = np.zeros(n, dtype=np.bool_)
         for i, (number, puzzle) in enumerate(self.puzzles.items()):
@@ -266,7 +270,7 @@ class _Reader:
         shape = (n, self.panels, self.layouts[c].slots)
         return ComponentArrays(
             exists=np.zeros(shape, dtype=bool),
-            attributes={name: np.full(shape, -1, dtype=np.int16) for name in self.names[c]},
+            attributes=dict(zip(self.names[c], self.levels[c], strict=True)),
             uniformity=None,
             rules=np.zeros((n, len(RULE_SLOTS)), dtype=np.int8),
             governed=np.zeros(n, dtype=np.int8),
@@ -306,9 +310,8 @@ class _Reader:
         count = len(self.names[c])
         try:
             entities = [panel[c] for panel in rpm]
-            for name, lookup in self.lookups[c].items():
-                arrays.attributes[name][i, :, 0] = levels_of(entities, name, lookup)
-            sound = all(len(panel) == len(self.layouts) for panel in rpm) and all(len(e) == count for e in entities)
+            self.levels[c][:, i, :, 0] = [levels_of(entities, *named) for named in self.lookups[c].items()]
+            sound = {*map(len, rpm)} == {len(self.layouts)} and {*map(len, entities)} == {count}
         except (KeyError, TypeError, IndexError):
             sound = False
         if not sound:
@@ -316,17 +319,21 @@ class _Reader:
         arrays.exists[i] = True
 
     def _grid(self, rpm: list[Any], c: int, arrays: ComponentArrays, i: int) -> None:
-        count = len(self.names[c])
+        count, width = len(self.names[c]), self.layouts[c].slots
         try:
-            sound = all(len(panel) == len(self.layouts) for panel in rpm)
+            sound = {*map(len, rpm)} == {len(self.layouts)}
+            places: list[int] = []
+            entities: list[Any] = []
             for p, panel in enumerate(rpm):
-                positions, entities = panel[c]["positions"], panel[c]["entities"]
-                slots = [self._slot(box, c) for box in positions]
-                sound = sound and len(panel[c]) == 2 and 0 < len(slots) == len(entities) == len(set(slots))
-                arrays.exists[i, p, slots] = True
-                for name, lookup in self.lookups[c].items():
-                    arrays.attributes[name][i, p, slots] = levels_of(entities, name, lookup)
-                sound = sound and all(len(entity) == count for entity in entities)
+                component = panel[c]
+                slots, held = [self._slot(box, c) for box in component["positions"]], component["entities"]
+                sound = sound and len(component) == 2 and 0 < len(slots) == len(held) == len(set(slots))
+                places += [p * width + slot for slot in slots]
+                entities += held
+            arrays.exists[i].reshape(-1)[places] = True
+            levels = self.levels[c][:, i].reshape(-1, self.panels * width)
+            levels[:, places] = [levels_of(entities, *named) for named in self.lookups[c].items()]
+            sound = sound and {*map(len, entities)} == {count}
         except (KeyError, TypeError, IndexError, ValueError):
             sound = False
         if not sound:

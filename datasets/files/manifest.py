@@ -18,6 +18,7 @@ from vsa.errors import CorruptFileError, SettingsError, VSAError
 
 from ..constellations import CONSTELLATIONS
 from .finding import content
+from .form import shown
 from .npz import MOST_BYTES, file_stem
 from .raven import npz_hash
 
@@ -30,6 +31,8 @@ MANIFEST = "manifest.json"
 FORMAT = 1
 _MOST_BYTES = 1 << 26
 _MOST_PUZZLES = 100_000  # of a unit
+_NUMBERS = {"n": (1, 10**18), "start": (0, 10**18), "seed": (-(2**63), 2**63 - 1), "columns": (3, 1000)}
+_NUMBERS |= {"maxval": (1, 2**15 - 1), "confounders": (0, 10**6)}
 _SHORT = 16  # hexadecimal digits of a hash, where there is one for each of thousands of files
 
 
@@ -68,7 +71,20 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise CorruptFileError(
             f"read {path}, format", received=manifest["format"], expected=FORMAT, hint="make the puzzles again"
         )
+    for key, value in manifest["settings"].items():
+        if not _is_setting(key, value):
+            raise CorruptFileError(f"read {path}, settings, {key}", received=shown(value), expected="as it was ordered")
     return manifest
+
+
+def _is_setting(key: str, value: object) -> bool:
+    """Whether a setting may have a value; what a version to come adds may have any."""
+    if key in _NUMBERS:
+        least, most = _NUMBERS[key]
+        return (type(value) is int and least <= value <= most) or (key == "maxval" and value is None)
+    if key == "constellations":
+        return isinstance(value, list) and all(isinstance(name, str) and name in CONSTELLATIONS for name in value)
+    return isinstance(value, {"dataset": str, "form": str, "images": bool}.get(key, object))
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:

@@ -270,7 +270,7 @@ class CellStore:
     @staticmethod
     def _result(path: Path, stored: Mapping[str, Any]) -> CellResult:
         with taking_apart(path, hint="say overwrite=true"):
-            metrics = Metrics.from_json(stored, list(stored["rules"]))
+            metrics = Metrics.from_json(stored, list(stored["rules"]), path)
             described = tuple(map(str, stored["described"]))
             seconds, memory_mb = float(stored["seconds"]), float(stored["memory_mb"])
             hardware = stored.get("hardware")

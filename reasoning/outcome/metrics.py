@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsa.commands.files import taking_apart
-from vsa.errors import ShapeError, VSAError
+from vsa.errors import CorruptFileError, ShapeError, VSAError
 
 if TYPE_CHECKING:
     from datasets.arrays import PuzzleArrays
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Metrics", "RuleKey", "RuleTally", "Tally", "observe", "total"]
 
 _COUNTS = ("answers", "tied", "unambiguous")  # the Tallies of Metrics
+_SLOTS = ("Type", "Size", "Color", "Number/Position")
 _NOT_GOVERNED = -1  # an attribute whose rule governs nothing but itself
 
 
@@ -147,8 +148,7 @@ class Metrics:
         slots: dict[str, RuleTally] = {}
         for key, tally in self.rules.items():
             slots[key.slot] = slots.get(key.slot, RuleTally()) + tally
-        order = ("Type", "Size", "Color", "Number/Position")
-        return {slot: slots[slot] for slot in sorted(slots, key=lambda slot: (order.index(slot), slot))}
+        return {slot: slots[slot] for slot in sorted(slots, key=_SLOTS.index)}
 
     @property
     def rule(self) -> RuleTally:
@@ -172,12 +172,15 @@ class Metrics:
         return [{**key._asdict(), **self.rules[key].as_dict()} for key in sorted(self.rules)]
 
     @staticmethod
-    def from_json(counts: Mapping[str, Any], detail: Iterable[Mapping[str, Any]]) -> Metrics:
+    def from_json(
+        counts: Mapping[str, Any], detail: Iterable[Mapping[str, Any]], source: object = "metrics"
+    ) -> Metrics:
         """Back from the forms of :meth:`counts` and :meth:`detail`.
 
         Args:
             counts: ``{"answers": {"correct": ..., "total": ...}, ...}``; :meth:`results` has them, too.
             detail: rows of :meth:`detail`.
+            source: where they are from, for messages.
 
         Returns:
             The metrics.
@@ -185,15 +188,36 @@ class Metrics:
         Raises:
             CorruptFileError: a field is missing or impossible.
         """
-        with taking_apart("metrics"):
-            rules = {
-                RuleKey(int(row["component"]), str(row["attribute"]), str(row["rule"])): RuleTally(
-                    *(int(row[name]) for name in RuleTally.__dataclass_fields__)
-                )
-                for row in detail
-            }
-            tallies = {name: Tally(int(counts[name]["correct"]), int(counts[name]["total"])) for name in _COUNTS}
-            return Metrics(rules=rules, **tallies)
+        hint = "restore it from a copy, or say overwrite=true"
+        try:
+            with taking_apart(source, hint=hint):
+                rules = {
+                    _key(row): RuleTally(*(_count(row[name]) for name in RuleTally.__dataclass_fields__))
+                    for row in detail
+                }
+                tallies = {
+                    name: Tally(*(_count(counts[name][part]) for part in ("correct", "total"))) for name in _COUNTS
+                }
+        except CorruptFileError:
+            raise
+        except VSAError as error:  # more than all
+            raise CorruptFileError(
+                f"read {source}", received=error.received, expected=error.expected, hint=hint
+            ) from error
+        return Metrics(rules=rules, **tallies)
+
+
+def _key(row: Mapping[str, Any]) -> RuleKey:
+    key = RuleKey(_count(row["component"]), row["attribute"], row["rule"])
+    if not isinstance(key.attribute, str) or not isinstance(key.rule, str) or key.slot not in _SLOTS:
+        raise ValueError(f"rules of {str(row)[:80]}")
+    return key
+
+
+def _count(value: object) -> int:
+    if type(value) is not int:  # True and 1.5 would pass for 1
+        raise TypeError(f"{str(value)[:80]!r} for a count")
+    return value
 
 
 def total(parts: Iterable[Metrics]) -> Metrics:

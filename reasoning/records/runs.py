@@ -269,8 +269,8 @@ def read_settings(folder: Path) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CorruptFileError(f"read {path}", received=f"unreadable content ({reason})") from error
-    if not isinstance(settings, dict):
-        raise CorruptFileError(f"read {path}", received="no mapping", expected="the settings of a run")
+    if not isinstance(settings, dict) or not all(isinstance(key, str) for key in settings):
+        raise CorruptFileError(f"read {path}", received="no mapping of names", expected="the settings of a run")
     return settings
 
 

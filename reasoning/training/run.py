@@ -310,7 +310,10 @@ def read_metrics(folder: Path) -> dict[str, Metrics]:
 
     results, rules = runs.read_result(folder, "results.json"), runs.read_result(folder, "rules.json")
     with taking_apart(f"the results in {folder}"):
-        return {name: Metrics.from_json(dict(entry), list(rules["puzzles"][name])) for name, entry in results.items()}
+        return {
+            name: Metrics.from_json(dict(entry), list(rules["puzzles"][name]), folder)
+            for name, entry in results.items()
+        }
 
 
 def show(folder: Path, settings: TrainSettings) -> None:

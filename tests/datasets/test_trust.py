@@ -26,7 +26,7 @@ from datasets.loaders import PuzzleBatch
 from datasets.pixels.render import render
 from datasets.puzzle import Puzzle
 from datasets.puzzle_arrays import arrays_of
-from vsa.commands.files import alone
+from vsa.commands.files import alone, sealed
 from vsa.errors import CorruptFileError, SettingsError, VSAError
 
 ROOT = Path(__file__).parents[2]
@@ -360,6 +360,23 @@ def test_a_flipped_manifest_is_noticed_and_made_again(tmp_path: Path, form: str)
     produce(order, tmp_path, overwrite=True)
     assert path.read_text() == text
     assert len(read(tmp_path)["center_single"]) == 3
+
+
+@pytest.mark.parametrize("form", ["raven", "json", "shards"])
+@pytest.mark.parametrize(
+    "key", ["n", "start", "seed", "columns", "maxval", "confounders", "constellations", "dataset", "images"]
+)
+def test_settings_of_a_manifest_that_are_none(tmp_path: Path, form: str, key: str) -> None:
+    """The checksum is right: written by hand, not damaged."""
+    produce(Order("iraven", ("center_single",), n=3, form=form, images=False), tmp_path)
+    path = tmp_path / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for value in ({}, [[]], 10**30, "x", 1.5, True):
+        if (key, value) in (("images", True), ("dataset", "x")):
+            continue
+        path.write_text(json.dumps(sealed({**manifest, "settings": {**manifest["settings"], key: value}})))
+        with pytest.raises(CorruptFileError, match=f"manifest.json, settings, {key}: received"):
+            read(tmp_path)
 
 
 def test_a_stranger_s_manifest_does_not_matter(tree: Path) -> None:

@@ -102,6 +102,17 @@ def test_corrupt_json(answers):
         Metrics.from_json({"answers": whole["answers"]}, [])
 
 
+@pytest.mark.parametrize(
+    "key, value",
+    [("attribute", {}), ("attribute", "Colour"), ("attribute", None), ("rule", 3), ("component", True), ("named", 1.0)],
+)
+def test_rows_of_another_form(key, value):
+    row = {"component": 0, "attribute": "Color", "rule": "Constant"} | RuleTally(named=1, total=2).as_dict()
+    assert Metrics.from_json(Metrics().counts(), [row]).by_slot()["Color"].named == 1
+    with pytest.raises(CorruptFileError, match="read some/rules.json: received content of another form"):
+        Metrics.from_json(Metrics().counts(), [{**row, key: value}], "some/rules.json")
+
+
 def predict(arrays, family_of, answers, number_first=None):
     """A prediction that names ``family_of(component, attribute)`` and answers ``answers``."""
     names = {1: ("Type", "Size", "Color"), 4: ("Type", "Size", "Color", "Number", "Position")}

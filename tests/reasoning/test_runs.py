@@ -120,7 +120,7 @@ def test_links_are_not_followed(tmp_path):
     assert (tmp_path / "theirs" / "file").read_text() == "keep"
 
 
-@pytest.mark.parametrize("content", ["{", "[1]", ""])
+@pytest.mark.parametrize("content", ["{", "[1]", "", "2001-01-01: 3", "3: 4"])
 def test_unreadable_settings(tmp_path, content):
     (tmp_path / "settings.yaml").write_text(content)
     with pytest.raises(CorruptFileError, match=r"settings.yaml"):
