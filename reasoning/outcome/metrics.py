@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsa.commands.files import taking_apart
-from vsa.errors import ShapeError, VSAError
+from vsa.errors import CorruptFileError, ShapeError, VSAError
 
 if TYPE_CHECKING:
     from datasets.arrays import PuzzleArrays
@@ -186,14 +186,17 @@ class Metrics:
             CorruptFileError: a field is missing or impossible.
         """
         with taking_apart("metrics"):
-            rules = {
-                RuleKey(int(row["component"]), str(row["attribute"]), str(row["rule"])): RuleTally(
-                    *(int(row[name]) for name in RuleTally.__dataclass_fields__)
-                )
-                for row in detail
-            }
-            tallies = {name: Tally(int(counts[name]["correct"]), int(counts[name]["total"])) for name in _COUNTS}
-            return Metrics(rules=rules, **tallies)
+            try:
+                rules = {
+                    RuleKey(int(row["component"]), str(row["attribute"]), str(row["rule"])): RuleTally(
+                        *(int(row[name]) for name in RuleTally.__dataclass_fields__)
+                    )
+                    for row in detail
+                }
+                found = {name: Tally(int(counts[name]["correct"]), int(counts[name]["total"])) for name in _COUNTS}
+            except VSAError as error:  # a count of more than all
+                raise CorruptFileError("read metrics", received=str(error), expected="counts that add up") from error
+        return Metrics(rules=rules, **found)
 
 
 def total(parts: Iterable[Metrics]) -> Metrics:
