@@ -73,8 +73,8 @@ class Truth:
             wrong = self.shows(item, c, name, statement.candidate) != statement.value
             meant, possible = meant and wrong, possible and wrong
         if statement.kind == "alone":
-            alone = self._others_alike(item, c, name, statement.candidate, target)
-            meant, possible = meant and alone, possible and (alone or not meant)
+            meant = meant and self._others_alike(item, c, name, statement.candidate, target)
+            possible = possible and (meant or self._others_open(item, c, name, statement.candidate, target))
         return Verdict(item, statement, meant, possible)
 
     def shows(self, item: int, c: int, name: str, candidate: int) -> Any:
@@ -106,8 +106,16 @@ class Truth:
             meant = rule.code == part.rules[item, RULE_SLOTS.index(name)]
         return bool(meant), bool(self.families[c][name][item, column])
 
-    def _completes(self, item: int, c: int, name: str, value: Any) -> bool:
-        """Whether a rule that the context leaves open puts this value into the missing panel."""
+    def _completes(self, item: int, c: int, name: str, value: Any, alone: bool = False) -> bool:
+        """Whether a rule that the context leaves open puts this value into the missing panel.
+
+        Args:
+            item: which puzzle.
+            c: which component.
+            name: which attribute.
+            value: what the panel would show.
+            alone: whether only rules count that govern just this: of Number/Position, not what stays alike in both.
+        """
         from datasets.attributes import ATTRIBUTES
         from datasets.rules.domains import SlotSets, Values
 
@@ -128,7 +136,7 @@ class Truth:
             domain = Values(low + offset, high + offset, white=arrays.maxval is None)
             context, value = [level + offset for level in context], value + offset
         matrix = np.array([*context, value], dtype=np.int64).reshape(1, arrays.columns, arrays.columns)
-        rules = [rule for rule in arrays.grammar if rule.governs_part(name)]
+        rules = [rule for rule in arrays.grammar if (name in rule.governs if alone else rule.governs_part(name))]
         return any(bool(rule.fits(matrix, domain)[0]) for rule in rules)
 
     def _others_alike(self, item: int, c: int, name: str, candidate: int, target: int) -> bool:
@@ -143,6 +151,25 @@ class Truth:
                 if (component, other) == (c, name) or (component == c and {other, name} == {"Number", "Position"}):
                     continue
                 if self.shows(item, component, other, candidate) != self.shows(item, component, other, target):
+                    return False
+        return True
+
+    def _others_open(self, item: int, c: int, name: str, candidate: int, target: int) -> bool:
+        """Whether some rules that the context leaves open make a candidate right in all else.
+
+        Of Number and Position one is enough: a rule on Number leaves the slots open, and one on Position says both.
+        """
+
+        def right(component: int, other: str, alone: bool = False) -> bool:
+            shown = self.shows(item, component, other, candidate)
+            same = shown == self.shows(item, component, other, target)
+            return (same and not alone) or self._completes(item, component, other, shown, alone)
+
+        for component, part in enumerate(self.arrays.components):
+            if not all(right(component, other) for other in ("Type", "Size", "Color") if (component, other) != (c, name)):
+                return False
+            if part.slots > 1 and not (component == c and name in ("Number", "Position")):
+                if not (right(component, "Position") or right(component, "Number", alone=True)):
                     return False
         return True
 

@@ -194,8 +194,9 @@ def component_rules(prediction: Prediction, component: int, grammar: Iterable[st
     """Families of one component by rule slot, in the terms of RAVEN's grammar; what is unknown stays so.
 
     Number and Position share one rule. That of Position if it explains the complete rows and leads to a candidate,
-    since it implies the numbers; else that of whichever does so better; unknown where no candidate is so. A rule
-    on both must show on Position: numbers that stay alike while entities move are not the grammar's Constant.
+    since it implies the numbers; else that of whichever does so better; unknown where no candidate is so. What has a
+    name comes before what explains without one. A rule on both must show on Position: numbers that stay alike while
+    entities move are not the grammar's Constant.
 
     Args:
         prediction: of B puzzles.
@@ -217,11 +218,12 @@ def component_rules(prediction: Prediction, component: int, grammar: Iterable[st
             reaches = prediction.agreement.amax(-1)
             sure = torch.minimum(prediction.confidence, reaches)
             placed, counted = sure[:, columns["Position"]], sure[:, columns["Number"]]
-            by_position = (placed > EXPLAINED) | (placed >= counted)
             both = torch.tensor(
                 [rule.code for rule in rules_named(grammar) if GOVERNED[BOTH] in rule.governs], device=sure.device
             )
             number = number.masked_fill(torch.isin(number, both.to(number)), UNKNOWN)
+            by_number = (counted > EXPLAINED) & (number != UNKNOWN) & (position == UNKNOWN)
+            by_position = ((placed > EXPLAINED) | (placed >= counted)) & ~by_number
             family = torch.where(by_position, position, number)
             reached = torch.where(by_position, reaches[:, columns["Position"]], reaches[:, columns["Number"]])
             family = family.masked_fill(reached < _LIKELY, UNKNOWN)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from datasets.rules.base import PUBLISHED, rules_named
 from reasoning.learners.base import Learner, Prediction, claim_constant, join
+from reasoning.learners.possible import keep_possible
 from reasoning.learners.soft.encoder import EncodedScene, SceneEncoder
 from reasoning.learners.soft.naming import computed_families, name_choice, order_of, steps_tell
 from reasoning.learners.soft.readout import Readout
@@ -237,7 +238,7 @@ class SoftRules(Learner):
     @torch.no_grad()
     def forward(self, scene: Scene) -> Prediction:
         prediction = join([self._solve(piece) for piece in self._pieces(scene)])
-        return claim_constant(prediction, scene, self.mixed, self.grammar)
+        return claim_constant(keep_possible(prediction, scene, self.grammar), scene, self.mixed, self.grammar)
 
     @torch.no_grad()
     def expected(self, scene: Scene) -> dict[AttributeKey, Tensor]:
