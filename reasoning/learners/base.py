@@ -177,7 +177,7 @@ def claim_constant(prediction: Prediction, scene: Scene, mixed: str, grammar: It
     """
     families, grids = prediction.families.clone(), {key.component for key in scene.sets}
     for column, key in enumerate(prediction.keys):
-        if key.component not in grids or key.name in ("Number", "Position"):
+        if key.component not in grids or key not in scene.pmfs or key.name in ("Number", "Position"):
             continue
         context = scene.pmfs[key][:, : scene.context_panels]
         if mixed == "missing":

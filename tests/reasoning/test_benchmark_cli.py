@@ -141,7 +141,7 @@ def test_unfinished_or_missing_checkpoints(command, trained, tmp_path):
         (["+model=arlc", "model.mode=programed"], "did you mean 'programmed'"),
         (["+model=arlc", "compare=[arlc]"], "received +model=arlc as well"),
         (["compare=[arl]"], "did you mean +model=arlc?"),
-        (["compare=[arlc]", "checkpoint=x"], "write checkpoint={NAME:RUN_DIR}"),
+        (["compare=[arlc]", "checkpoint=x"], "write 'checkpoint={NAME:RUN_DIR}'"),
         (["compare=[arlc]", "checkpoint={best:x}"], "checkpoint.best"),
         (["+model=arlc", "executor=threads"], "expected one of serial, processes, ray, slurm"),
         (["+model=arlc", "dataset.test_n=3"], "expected dataset.n"),
@@ -230,9 +230,8 @@ def test_files_json(command, tmp_path, reference):
     assert set(results) == {file.stem for file in path.glob("*.json")}
     assert all(entry["answers"]["total"] == 5 for entry in results.values())
     name = sorted(results)[0]
-    _, one = run(
-        command, tmp_path / "one", "+model=arlc", "dataset=files", f"dataset.path={path}", f"constellation={name}"
-    )
+    few = ("dataset.n=5", f"constellation={name}")
+    _, one = run(command, tmp_path / "one", "+model=arlc", "dataset=files", f"dataset.path={path}", *few)
     assert list(one) == [name]
     text = refused(
         command, "+model=arlc", "dataset=files", f"dataset.path={path}", "constellation=5x5", f"out={tmp_path / 'no'}"

@@ -265,7 +265,7 @@ def test_round_trip(command, tmp_path, form):
         assert list(results) == list(dict.fromkeys(name.rpartition("-")[0] for name in right))
         record = json.loads((out / "run.json").read_text())
         assert (record["model"], record["mode"], record["status"]) == (model, "prompted", "finished")
-        assert f"{model}, prompted" in screen
+        assert f"{model}," in screen and "prompted" in screen
 
 
 def test_missing_and_unreadable_answers_count_as_wrong_and_are_counted(command, tmp_path):

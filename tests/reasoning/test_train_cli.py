@@ -41,7 +41,7 @@ def test_what_a_run_leaves(command, tmp_path):
     results = json.loads((out / "results.json").read_text())
     assert len(results) == 7
     for name, entry in results.items():
-        assert set(entry) == {"answers", "rules"}
+        assert set(entry) == {"answers", "tied", "unambiguous", "rules"}
         assert entry["answers"]["total"] == 6
         assert set(entry["rules"]["Type"]) == {"correct", "total", "consistent"}
         assert ("Number/Position" in entry["rules"]) == ("distribute" in name)
