@@ -38,11 +38,12 @@ BOTH, NUMBER, POSITION = range(len(GOVERNED))  # codes into GOVERNED
 UNKNOWN = -1  # in place of a rule's code: none of the known rules
 MODIFIABLE = ("Number", "Position", "Type", "Size", "Color")
 CANDIDATES = 8
+_LISTED = 6  # attributes in a repr
 
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ComponentArrays:
     """One component of N puzzles. S slots, P panels: the context row by row, then the eight candidates.
 
@@ -74,6 +75,12 @@ class ComponentArrays:
         """int64 (N, P), how many entities each panel holds."""
         return self.exists.sum(axis=-1)
 
+    def __repr__(self) -> str:
+        n, panels, slots = self.exists.shape
+        names, more = list(self.attributes)[:_LISTED], len(self.attributes) - _LISTED
+        listed = ", ".join(names) + (f" and {more} more" if more > 0 else "")
+        return f"ComponentArrays({n} puzzles, {panels} panels, {slots} slots; {listed})"
+
     def __getitem__(self, key: Any) -> ComponentArrays:
         return ComponentArrays(
             exists=self.exists[key],
@@ -85,7 +92,7 @@ class ComponentArrays:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PuzzleArrays:
     """N puzzles of one constellation.
 
@@ -118,6 +125,13 @@ class PuzzleArrays:
 
     def __len__(self) -> int:
         return len(self.target)
+
+    def __repr__(self) -> str:
+        extent = "" if self.maxval is None else f", values 0 to {self.maxval}"
+        shown = np.array2string(self.index, threshold=6, edgeitems=2, separator=", ")
+        parts = [f"components[{c}]: {component}" for c, component in enumerate(self.components)]
+        what = f"{len(self)} puzzles of {self.dataset}, {self.constellation}, {self.columns} columns{extent}"
+        return "\n  ".join([f"PuzzleArrays({what}", *parts, f"index: {shown})"])
 
     def __getitem__(self, key: Any) -> PuzzleArrays:
         """A part of the puzzles.

@@ -24,7 +24,7 @@ from .streams import Stream
 __all__ = ["SPLITS", "PuzzleBatch", "PuzzleDataset", "collate", "load", "split_indices"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PuzzleBatch:
     """B puzzles of one constellation.
 
@@ -37,6 +37,9 @@ class PuzzleBatch:
     arrays: PuzzleArrays
     target: torch.Tensor
     index: torch.Tensor
+
+    def __repr__(self) -> str:
+        return f"PuzzleBatch of {self.arrays}"
 
     @classmethod
     def of(cls, arrays: PuzzleArrays) -> PuzzleBatch:

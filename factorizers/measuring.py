@@ -119,6 +119,8 @@ def run(settings: dict[str, Any]) -> list[dict[str, Any]]:
     if path:
         _make_folder(path)
     with vsa.commands.alone(path) if path else nullcontext():
+        if path:
+            vsa.commands.sweep(path)
         held = read_cells(path) if path else []
         stale = [line for line in held if line.get("settings") in wanted and not _same_code(line, wanted)]
         if stale and not settings["overwrite"]:

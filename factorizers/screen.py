@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -151,9 +152,13 @@ def plot(results: list[dict[str, Any]], path: Path) -> None:
     if not (by_option or by_damage):
         below.set_xscale("log")
     figure.tight_layout()
+    content = io.BytesIO()
     try:
+        figure.savefig(content, format=path.suffix[1:] or "png", dpi=120)
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=120)
+        vsa.commands.write_whole(path, content.getvalue(), "with out=FILE.json the same command only draws")
+    except vsa.commands.WriteError:
+        raise
     except OSError as error:
         raise VSAError(
             f"plot={path}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,11 +47,16 @@ def begin(asked: Sequence[tuple[Point, BenchmarkSettings]], overrides: Sequence[
     sets = PuzzleSets(settings)
     tasks = []
     for point, at_point in asked:
-        jobs = make_jobs(at_point, point.arguments, lambda at_point=at_point: build.columns(sets(at_point.dataset)))
+        columns = partial(_columns, sets, at_point.dataset)
+        jobs = make_jobs(at_point, point.arguments, columns)
         tasks += [Task(replace(job, point=point.name), at_point, point.values) for job in jobs]
     name = tasks[0].job.name if settings.compare is None and len(tasks) == 1 else "compare"
     out = Path(settings.out) if settings.out else runs.default_out(name, tasks[0].job.seed)
     run(out, settings, tasks, overrides, sets)
+
+
+def _columns(sets: PuzzleSets, dataset: DatasetSettings) -> int:
+    return build.columns(sets(dataset))
 
 
 @dataclass(frozen=True)
@@ -107,11 +113,12 @@ def run(
         if not fresh:
             held.enter_context(alone(out))
         work = _check(out, settings, tasks, sets or PuzzleSets(settings))
-        for folder in {out, *(folder.parent for folder in work.folders.values())} - {out.parent}:
+        for folder in sorted({out, *(folder.parent for folder in work.folders.values())} - {out.parent}):
             runs.prepare_folder(folder, inner=folder != out)
         if fresh:
             held.enter_context(alone(out))
-        sweep(out)
+            _match(out, settings, work)  # again: another program may have been faster
+        sweep(out)  # where the tables of several are
         _begin(tasks, arguments, work)
         return _compute(out, settings, tasks, work)
 
@@ -138,19 +145,25 @@ class Work:
 def _check(out: Path, settings: BenchmarkSettings, tasks: Sequence[Task], sets: PuzzleSets) -> Work:
     """Everything that can be wrong is found here, before anything is written."""
     several = settings.compare is not None or settings.seeds is not None or len(tasks) > 1
-    if several and out.is_dir() and not settings.overwrite:
-        comparison.check_folder(out)
     folders: dict[Key, Path] = {}
     wanted: dict[Key, Sequence[cells.Evaluation]] = {}
     marks: dict[Key, dict[str, dict[str, str]]] = {}
-    done: dict[Key, dict[str, cells.CellResult]] = {}
     for task in tasks:
         key, job = task.key, task.job
         folders[key] = out / job.name / str(job.seed) if several else out
         wanted[key] = _cells(task.settings, job, sets)
         marks[key] = {cell.name: cell.marks() for cell in wanted[key]}
-        done[key] = cells.CellStore(folders[key], settings.overwrite).match(marks[key])
-    return Work(several, folders, wanted, marks, done)
+    work = Work(several, folders, wanted, marks, {})
+    _match(out, settings, work)
+    return work
+
+
+def _match(out: Path, settings: BenchmarkSettings, work: Work) -> None:
+    """Find the results that are there already; refuse folders that hold anything else."""
+    if work.several and out.is_dir() and not settings.overwrite:
+        comparison.check_folder(out)
+    for key, folder in work.folders.items():
+        work.done[key] = cells.CellStore(folder, settings.overwrite).match(work.marks[key])
 
 
 def _begin(tasks: Sequence[Task], arguments: Sequence[str], work: Work) -> None:
@@ -159,7 +172,7 @@ def _begin(tasks: Sequence[Task], arguments: Sequence[str], work: Work) -> None:
     for task in tasks:
         key, job, settings = task.key, task.job, task.settings
         job.say_differences(said)
-        runs.prepare_folder(work.folders[key], inner=work.several)
+        sweep(runs.prepare_folder(work.folders[key], inner=work.several))
         cells.CellStore(work.folders[key], settings.overwrite).clear(keep=work.done[key])
         answered = {} if job.answers is None else {"answered": answer_files.counts(work.wanted[key])}
         record = {
@@ -261,7 +274,7 @@ def _show(settings: BenchmarkSettings, tasks: Sequence[Task], done: Mapping[Key,
     screen.say()
     screen.show(report.answers_table(rows, [] if swept else _beside(settings, [task.job for task in tasks])))
     if settings.plot is not None:
-        marks = [Mark(task.job.model.name, task.swept) for task in tasks]
+        marks = [Mark(replace(task.job, point="").name, task.swept) for task in tasks]
         benchmark_plot.write_plot(settings.plot, rows, marks if swept else None)
     ours = {labels[task.key]: task for task in tasks if task.job.answers is None}
     if ours:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reasoning.setup import build, commands, restoring
 from reasoning.setup.settings import DatasetSettings, ExplainSettings
-from vsa.commands import alone, schema, screen, sweep, write_whole
+from vsa.commands import alone, schema, screen, write_together
 from vsa.errors import SettingsError, VSAError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _run(overrides: list[str]) -> None:
     name, explanation = explain(settings, commands.said(overrides))
     screen.say(str(explanation))
     if settings.out is not None:
-        _write(Path(settings.out).expanduser(), {"set": name, "place": settings.index}, explanation)
+        _write(settings.out, {"set": name, "place": settings.index}, explanation, settings.overwrite)
 
 
 def _checked(overrides: list[str]) -> ExplainSettings:
@@ -156,36 +156,29 @@ def _several(names: Sequence[str]) -> SettingsError:
 
 
 def _check_out(settings: ExplainSettings) -> None:
-    """Refuse before computing: a file, or an explanation that must not be replaced."""
+    """Refuse a file before computing."""
     if settings.out is None:
         return
     out = Path(settings.out).expanduser()
     if out.exists() and not out.is_dir():
         raise SettingsError(f"out={settings.out}", received="a file", expected="a folder")
-    there = [name for name in _FILES if (out / name).exists()]
-    if there and not settings.overwrite:
-        raise SettingsError(
-            f"out={settings.out}",
-            received=f"a folder that holds {there[0]}",
-            hint="choose another folder, or say overwrite=true",
-        )
 
 
-def _write(out: Path, which: Mapping[str, object], explanation: Explanation) -> None:
+def _write(asked: str, which: Mapping[str, object], explanation: Explanation, overwrite: bool) -> None:
     """JSON, words and, where matplotlib is installed, the picture."""
     from reasoning.outcome.explanation_plot import png
     from reasoning.records import runs
 
+    out, picture = Path(asked).expanduser(), None
+    try:
+        picture = png(explanation)
+    except VSAError as error:
+        screen.say(f"\nno picture: {error}")
+    contents = (runs.json_bytes({**which, **explanation.as_dict()}), f"{explanation}\n".encode(), picture)
     with alone(runs.prepare_folder(out)):
-        sweep(out)
-        for name in _FILES:
-            (out / name).unlink(missing_ok=True)
-        runs.write_json(out / _FILES[0], {**which, **explanation.as_dict()})
-        write_whole(out / _FILES[1], f"{explanation}\n".encode())
-        try:
-            write_whole(out / _FILES[2], png(explanation))
-        except VSAError as error:
-            screen.say(f"\nno picture: {error}")
+        write_together(
+            asked, {out / name: data for name, data in zip(_FILES, contents, strict=True)}, overwrite=overwrite
+        )
     screen.say(f"\nexplanation in {out}")
 
 

@@ -1,6 +1,8 @@
-"""What Inspect's entry point loads: the tasks of :mod:`reasoning.language_models` as ``reasoning/iraven``, ``reasoning/iraven_x``."""
+"""What Inspect's entry point loads: the tasks of :mod:`reasoning.language_models`, named as in ``reasoning/iraven``."""
 
 from __future__ import annotations
+
+from inspect import unwrap
 
 from inspect_ai import task
 from inspect_ai.util import registry_info
@@ -12,4 +14,4 @@ __all__ = ["iraven", "iraven_x"]
 for _made in (iraven, iraven_x):
     # In an editable installation whose distribution is not called like its package, Inspect gives tasks no package.
     if "/" not in registry_info(_made).name:
-        task(name=f"reasoning/{registry_info(_made).name}")(_made.__wrapped__)
+        task(name=f"reasoning/{registry_info(_made).name}")(unwrap(_made))

@@ -1,8 +1,8 @@
 """Tasks of Inspect (``inspect_ai``, extra ``llm``): I-RAVEN and I-RAVEN-X as text, for any model that Inspect reaches.
 
 ``inspect eval reasoning/iraven_x --model openai/gpt-4o -T n=200 -T confounders=10``. The prompts are those of
-``python -m reasoning.prompts``, answers are marked as ``python -m reasoning.benchmark answers=LOG.eval`` marks them. See
-docs/language_models.md.
+``python -m reasoning.prompts``, answers are marked as ``python -m reasoning.benchmark answers=LOG.eval`` marks them.
+See docs/language_models.md.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from inspect_ai.scorer import (
 )
 from inspect_ai.solver import TaskState, generate
 
+from datasets.arrays import UNKNOWN
 from reasoning.prompting.answers import agrees, read, truths
 from reasoning.prompting.files import puzzle_sets, record_of
 from reasoning.prompting.inspect_logs import METADATA
@@ -93,8 +94,9 @@ def iraven_x(
         seed: of the puzzles.
     """
     return _task(
-        f"dataset=iraven_x dataset.n={n} dataset.columns={columns} dataset.maxval={maxval} dataset.confounders={confounders}"
-        f" perception.stress={stress} perception.p_left={p_left} form={form} order={order} rules={rules} seed={seed}"
+        f"dataset=iraven_x dataset.n={n} dataset.columns={columns} dataset.maxval={maxval}"
+        f" dataset.confounders={confounders} perception.stress={stress}"
+        f" perception.p_left={p_left} form={form} order={order} rules={rules} seed={seed}"
     )
 
 
@@ -171,12 +173,12 @@ def marked(form: str, rules: bool) -> Scorer:
         detail: dict[str, Any] = {"understood": given is not None}
         if rules:
             wanted = [Named(*label) for label in about["rules"]]
-            found = read_rules(text, len(wanted), about["names"]) or [None] * len(wanted)
+            found = read_rules(text, len(wanted), about["names"]) or [Named(UNKNOWN, 0)] * len(wanted)
             pairs = [
                 (one, label) for one, label in zip(found, wanted, strict=True) if label.code in about["names"].values()
             ]
             detail[ASKED] = len(pairs)
-            detail[NAMED] = sum(one is not None and right(one, label, about["still"]) for one, label in pairs)
+            detail[NAMED] = sum(right(one, label, about["still"]) for one, label in pairs)
         shown = None if given is None else str(given[0] + 1 if form != "predictive" and given[0] is not None else given)
         return Score(value=value, answer=shown, metadata=detail)
 

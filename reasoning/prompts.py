@@ -56,11 +56,6 @@ def _run(overrides: list[str]) -> None:
     if settings.out is None:
         raise SettingsError("setting out", received="nothing", expected="a file", hint="write out=prompts.jsonl")
     out = Path(settings.out).expanduser()
-    there = [path for path in (out, sidecar(out)) if path.exists()]
-    if there and not (settings.overwrite and all(path.is_file() for path in there)):
-        raise SettingsError(
-            f"out={settings.out}", received=f"{there[0]}, which exists", hint="choose another, or say overwrite=true"
-        )
     count = export(settings, out)
     screen.say(f"{count} prompts in {out}")
     screen.say(f"the settings, from which the answers follow, in {sidecar(out)}")

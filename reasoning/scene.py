@@ -3,75 +3,176 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from datasets.panels import ROWS
-from vsa.errors import ShapeError, VSAError
+from reasoning.own_pmfs import parts_from_pmfs
+from reasoning.pmfs import check_softening, lowest_value, soften, soften_states, temperature_of
+from reasoning.scene_checks import AttributeKey, as_part, check_probabilities, in_one_precision
+from vsa.errors import DtypeError, ShapeError, VSAError
+
+if TYPE_CHECKING:
+    from datasets.arrays import PuzzleArrays
+    from datasets.layout import Layout
+    from datasets.loaders import PuzzleBatch, PuzzleDataset
+
+__all__ = ["CANDIDATES", "AttributeKey", "Scene"]
 
 CANDIDATES = 8
+_NONE: Mapping[Any, Any] = MappingProxyType({})
 
 
-class AttributeKey(NamedTuple):
-    """One attribute of one component; the name is for people, learners see attributes anonymously."""
-
-    component: int
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.component}|{self.name}"
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Scene:
     """PMFs of the shown panels of B puzzles.
 
     The last three rows of a matrix with ``columns`` columns are shown: P = 3 * columns - 1 context panels row by row,
     then 8 candidates. An attribute that a layout does not have is an absent key.
 
+    What is given is checked, and brought into this form where its meaning is clear: keys may be pairs, values arrays,
+    half precision becomes single. :meth:`from_pmfs` takes PMFs as a classifier has them.
+
     Attributes:
         columns: n, panels in a row.
         pmfs: attribute -> (B, P + 8, V); index v is the magnitude v that arithmetic rules add (a count, a
             Size level + 1). The mass that a PMF lacks to one is the probability that the panel has no single
-            value because its entities differ ("inconsistent").
+            value because its entities differ ("inconsistent"); none is lacking in a component without a set of slots.
         sets: attribute -> (B, P + 8, S); probability that each of S slots is occupied. Positions are kept
             as sets: a table over the 2**S - 1 sets is never formed.
         entities: attribute -> (B, P + 8, S, V); for components with several slots, the PMF of each slot's entity,
             given that there is one (an empty slot's row says nothing). Only where a learner asks for it
             (``Learner.entities``).
+
+    Raises:
+        DtypeError: a key or a value that stands for no attribute and no tensor of floats.
+        ShapeError: a tensor that does not fit the panels, the other attributes, or its slots and values.
+        VSAError: no attribute, fewer than three columns, or what is no probability: negative, NaN, sums beyond one.
     """
 
     columns: int
-    pmfs: Mapping[AttributeKey, Tensor] = field(default_factory=dict)
-    sets: Mapping[AttributeKey, Tensor] = field(default_factory=dict)
-    entities: Mapping[AttributeKey, Tensor] = field(default_factory=dict)
+    pmfs: Mapping[AttributeKey, Tensor]
+    sets: Mapping[AttributeKey, Tensor]
+    entities: Mapping[AttributeKey, Tensor]
 
-    def __post_init__(self) -> None:
-        if self.columns < 3:
-            raise VSAError("Scene", received=f"{self.columns} columns", expected="at least 3")
-        if not self.pmfs and not self.sets:
+    def __init__(
+        self,
+        columns: int,
+        pmfs: Mapping[Any, Any] = _NONE,
+        sets: Mapping[Any, Any] = _NONE,
+        entities: Mapping[Any, Any] = _NONE,
+    ) -> None:
+        if isinstance(columns, bool) or not isinstance(columns, int):
+            raise DtypeError("Scene", received=f"columns={columns!r}", expected="an int, panels in a row")
+        if columns < 3:
+            raise VSAError("Scene", received=f"{columns} columns", expected="at least 3")
+        if not pmfs and not sets:
             raise VSAError("Scene", received="no attribute at all", expected="at least one PMF or slot set")
-        batch = None
-        for axes, part in ((3, self.pmfs), (3, self.sets), (4, self.entities)):
-            for key, value in part.items():
-                if value.ndim != axes or value.shape[1] != self.panels:
-                    letters = "(B, {}, V)" if axes == 3 else "(B, {}, S, V)"
-                    raise ShapeError(
-                        f"Scene attribute {key}",
-                        received=f"shape {tuple(value.shape)}",
-                        expected=f"{letters.format(self.panels)} for {ROWS} x {self.columns} matrices",
-                    )
-        for key, value in (*self.pmfs.items(), *self.sets.items(), *self.entities.items()):
-            if batch is not None and value.shape[0] != batch:
-                raise ShapeError(
-                    f"Scene attribute {key}",
-                    received=f"{value.shape[0]} puzzles",
-                    expected=f"{batch} as in the other attributes",
-                )
-            batch = value.shape[0]
+        given = (as_part(part, summed=part is not sets) for part in (pmfs, sets, entities))
+        self._set(columns, *in_one_precision(tuple(given)))
+        self._check_shapes()
+        self.check()
+
+    @classmethod
+    def from_pmfs(
+        cls,
+        pmfs: Mapping[Any, Any],
+        puzzles: str | Layout | PuzzleArrays | PuzzleBatch | PuzzleDataset,
+        *,
+        mixed: str = "shares",
+        logits: bool = False,
+        temperature: float | Mapping[Any, float] = 1.0,
+        floor: float = 0.0,
+    ) -> Scene:
+        """A scene from PMFs as a classifier has them: values in the data set's own order, as ``levels in use`` count.
+
+        Type has V = 5 values (triangle first), Size 6 (smallest first), Color 10 (white first); attributes of
+        I-RAVEN-X have maxval + 1. Panels are context row by row, then the 8 candidates.
+
+        Args:
+            pmfs: (component, name), or the name alone for component 0 -> tensor or array. ``Type``, ``Size``,
+                ``Color`` (and confounders, if you like): (B, P + 8, V) of the panel; in a component with S slots also
+                (B, P + 8, S, V) of the entity in each slot, row by row; those of empty slots are not looked at.
+                There also ``Position``, (B, P + 8, S), the probability that each slot is occupied, and, if you like,
+                ``Number``, (B, P + 8, S), index n for n + 1 entities. What is left out follows: Number from
+                Position, the panel's PMF from its entities.
+            puzzles: what was looked at: a constellation's name (RAVEN's range and rows of three), puzzles, or a Layout
+                of one constellation.
+            mixed: what a panel shows whose entities differ, where that follows from entities: the "shares" of their
+                values or "missing" mass. A front-end passes on what it is asked for.
+            logits: whether values are logits or log-probabilities: PMFs by softmax, occupancies by sigmoid.
+            temperature: probabilities are taken to the power 1 / temperature; one, or several by key or name.
+            floor: share of every PMF that is spread evenly over the attribute's values.
+
+        Returns:
+            The scene; a gradient passes.
+
+        Raises:
+            DtypeError: a value that is no tensor or array of numbers.
+            ShapeError: a value of another shape; the sentence names the attribute and the shape.
+            VSAError: an attribute that is missing, or that the puzzles do not have; what is no probability.
+            SettingsError: an option out of its range.
+        """
+        options = (mixed, logits, temperature, floor)
+        columns, *parts = parts_from_pmfs(pmfs, puzzles, CANDIDATES, *options)
+        return cls(columns, *parts)
+
+    def softened(self, temperature: float | Mapping[Any, float] = 1.0, floor: float = 0.0) -> Scene:
+        """The same scene, less sure (or surer, with a temperature below one).
+
+        Args:
+            temperature: probabilities are taken to the power 1 / temperature; one, or several by key or name (1 where
+                none is named).
+            floor: share of every PMF that is spread evenly over the attribute's values, or the two states of a slot.
+
+        Returns:
+            The scene. Mass that is missing stays missing.
+
+        Raises:
+            SettingsError: a temperature that is not positive, a floor outside [0, 1].
+        """
+        check_softening(temperature, floor)
+
+        degree = {key: temperature_of(key, temperature) for key in self.keys}
+        pmfs, entities = (
+            {key: soften(pmf, degree[key], floor, lowest_value(key.name, pmf.shape[-1])) for key, pmf in part.items()}
+            for part in (self.pmfs, self.entities)
+        )
+        return self._made(
+            pmfs, {key: soften_states(one, degree[key], floor) for key, one in self.sets.items()}, entities
+        )
+
+    def with_entities(self) -> Scene:
+        """The same scene with the entities of every slot: what was not given may be what the panel shows."""
+        slots = {key.component: occupied.shape[-1] for key, occupied in self.sets.items()}
+        missing = {
+            key: pmf.unsqueeze(2).expand(-1, -1, slots[key.component], -1)
+            for key, pmf in self.pmfs.items()
+            if key.component in slots and key.name != "Number" and key not in self.entities
+        }
+        return self._made(self.pmfs, self.sets, {**self.entities, **missing}) if missing else self
+
+    def check(self) -> None:
+        """Refuse what is no probability: done when a scene is made, and when a learner is shown what was changed since.
+
+        Raises:
+            VSAError: which attribute, and what of it.
+        """
+        if self._unchanged():
+            return
+        slotted = {key.component for key in self.sets}
+        for key, pmf in self.pmfs.items():
+            whole = key.component not in slotted
+            check_probabilities(f"Scene attribute {key}", pmf, summed=True, whole=whole)
+        for key, occupied in self.sets.items():
+            check_probabilities(f"Scene attribute {key}", occupied, summed=False)
+        for key, pmf in self.entities.items():
+            check_probabilities(f"Scene attribute {key}, entities", pmf, summed=True)
+        object.__setattr__(self, "_checked", self._versions())
 
     @property
     def context_panels(self) -> int:
@@ -94,12 +195,75 @@ class Scene:
 
     def __getitem__(self, puzzles: slice | Tensor) -> Scene:
         """The same scene for some of the puzzles."""
+        if isinstance(puzzles, int):
+            raise DtypeError("Scene[...]", received=f"{puzzles}", expected=f"a slice, as in scene[{puzzles}:][:1]")
         return self._each(lambda value: value[puzzles])
 
-    def to(self, device: torch.device | str) -> Scene:
-        """A copy whose tensors live on ``device``."""
-        return self._each(lambda value: value.to(device))
+    def to(self, to: torch.device | str | torch.dtype) -> Scene:
+        """A copy whose tensors live on another device, or are of another precision."""
+        return self._each(lambda value: value.to(to))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Scene:
         parts = [{key: change(value) for key, value in part.items()} for part in (self.pmfs, self.sets, self.entities)]
-        return Scene(self.columns, *parts)
+        return self._made(*parts)
+
+    def _made(self, *parts: Mapping[AttributeKey, Tensor]) -> Scene:
+        """A scene of what was checked already."""
+        made = object.__new__(type(self))
+        made._set(self.columns, *parts)
+        if self._unchanged():
+            object.__setattr__(made, "_checked", made._versions())
+        return made
+
+    def _unchanged(self) -> bool:
+        """Whether nothing was written into the tensors since they were checked, as far as torch can tell."""
+        checked = getattr(self, "_checked", None)
+        return checked is not None and checked == self._versions()
+
+    def _versions(self) -> list[tuple[int, int]] | None:
+        """Which tensors these are, and how often they were written to; None where torch does not count."""
+        parts = (self.pmfs, self.sets, self.entities)
+        try:
+            return [(id(value), value._version) for part in parts for value in part.values()]
+        except RuntimeError:  # made in inference mode
+            return None
+
+    def _set(self, columns: int, *parts: Mapping[AttributeKey, Tensor]) -> None:
+        for name, value in zip(("columns", "pmfs", "sets", "entities"), (columns, *parts), strict=True):
+            object.__setattr__(self, name, value)
+
+    def _check_shapes(self) -> None:
+        batch = device = None
+        twice = [key for key in self.pmfs if key in self.sets]
+        if twice:
+            raise VSAError(
+                f"Scene attribute {twice[0]}", received="a PMF and a set of slots", expected="one of the two"
+            )
+        slots = {key.component: occupied.shape[-1] for key, occupied in self.sets.items()}
+        for axes, part in ((3, self.pmfs), (3, self.sets), (4, self.entities)):
+            letters = "(B, {}, S, V)" if axes == 4 else "(B, {}, S)" if part is self.sets else "(B, {}, V)"
+            for key, value in part.items():
+                what = f"Scene attribute {key}"
+                if value.ndim != axes or value.shape[1] != self.panels or 0 in value.shape[2:]:
+                    raise ShapeError(
+                        what,
+                        received=f"shape {tuple(value.shape)}",
+                        expected=f"{letters.format(self.panels)} for {ROWS} x {self.columns} matrices",
+                    )
+                if batch is not None and value.shape[0] != batch:
+                    raise ShapeError(
+                        what, received=f"{value.shape[0]} puzzles", expected=f"{batch} as in the other attributes"
+                    )
+                if device is not None and value.device != device:
+                    raise DtypeError(what, received=f"a tensor on {value.device}", expected=f"{device}, as the others")
+                batch, device = value.shape[0], value.device
+        for key, value in self.entities.items():
+            expected = (slots.get(key.component), self.pmfs[key].shape[-1] if key in self.pmfs else None)
+            if tuple(value.shape[2:]) != expected:
+                raise ShapeError(
+                    f"Scene attribute {key}",
+                    received=f"entities of shape {tuple(value.shape)}",
+                    expected=f"(B, {self.panels}, {expected[0]}, {expected[1]}), as slots and values are"
+                    if None not in expected
+                    else "a set of slots of that component, and a PMF of that attribute beside its entities",
+                )

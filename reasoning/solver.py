@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from reasoning.learners.base import Learner, Prediction
-from reasoning.outcome.checked import check_prediction, check_scene
+from reasoning.outcome.checked import check_prediction, check_scene, naming
 from reasoning.outcome.explanation import Explanation
 from reasoning.outcome.explanation_maker import make_explanation
 from reasoning.perception.base import Perception
@@ -61,8 +62,9 @@ class Solver(nn.Module):
             The scene, in torch's default precision, whatever the front-end computes in.
         """
         draws = {} if generator is None or not self._draws else {"generator": generator}
-        scene = self.perception(batch, mixed=self.learner.mixed, entities=self.learner.entities, **draws)
-        return _in_one_precision(check_scene(scene, self.perception, batch))
+        with naming(self.perception):
+            scene = self.perception(batch, mixed=self.learner.mixed, entities=self.learner.entities, **draws)
+        return check_scene(scene, self.perception, batch).to(torch.get_default_dtype())
 
     def arrays(self) -> dict[str, list[StoredMatrix]]:
         """The stored codebooks that perception and learner have read so far, by what they are read for."""
@@ -110,24 +112,36 @@ class Solver(nn.Module):
         batch = _as_batch(puzzles)
         if not -len(batch) <= item < len(batch):
             raise SettingsError("explain", received=f"item {item}", expected=f"0 to {len(batch) - 1}")
-        item %= len(batch)
+        return next(self.explanations(batch, [item % len(batch)]))
+
+    @torch.no_grad()
+    def explanations(
+        self, puzzles: Puzzle | PuzzleArrays | PuzzleBatch | PuzzleDataset, items: Sequence[int] | None = None
+    ) -> Iterator[Explanation]:
+        """The answers to many puzzles and their reasons, solved at once.
+
+        Args:
+            puzzles: as for :meth:`explain`.
+            items: which of them, from 0; by default all.
+
+        Yields:
+            What :meth:`explain` gives, one by one.
+        """
+        batch = _as_batch(puzzles)
+        items = range(len(batch)) if items is None else items
         device = next((tensor.device for tensor in (*self.parameters(), *self.buffers())), batch.target.device)
         scene = self.scene(batch.to(device))
         prediction = self.predict(scene)
+        chosen = scene[torch.as_tensor(list(items), dtype=torch.long, device=scene.device)]
         try:
-            expected = self.learner.expected(scene[item : item + 1])
+            expected = self.learner.expected(chosen)
         except NotImplementedError:  # a learner need not say
             expected = {}
         labels, rules = self.learner.rule_labels(), self.learner.describe()
-        return make_explanation(batch.arrays, item, prediction, expected, labels, rules)
-
-
-def _in_one_precision(scene: Scene) -> Scene:
-    parts = [
-        {key: value.to(torch.get_default_dtype()) for key, value in part.items()}
-        for part in (scene.pmfs, scene.sets, scene.entities)
-    ]
-    return Scene(scene.columns, *parts)
+        for place, item in enumerate(items):
+            one = {key: values[place : place + 1] for key, values in expected.items()}
+            seen = chosen[place : place + 1]
+            yield make_explanation(batch.arrays, item, prediction, seen, one, labels, rules)
 
 
 def _as_batch(puzzles: Puzzle | PuzzleArrays | PuzzleBatch | PuzzleDataset) -> PuzzleBatch:

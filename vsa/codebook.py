@@ -61,6 +61,7 @@ class Codebook(nn.Module):
         if atoms.ndim < 2 or atoms.shape[-2] == 0:
             raise ShapeError("Codebook", received=f"atoms {describe(atoms)}", expected="(..., N, D), N at least 1")
         self.algebra = algebra
+        self._linear = algebra.laws.linear  # known before anything is compiled, where laws cannot be worked out
         self.backend = get_backend("digital") if backend is None else backend
         self.seed = self.backend.seed_of(seed)
         self.labels = check_labels(labels, atoms.shape[-2])
@@ -204,7 +205,7 @@ class Codebook(nn.Module):
             (..., D), in the algebra's canonical form.
         """
         check_float("Codebook.superpose", weights, len(self))
-        if self.algebra.laws.linear:
+        if self._linear:
             return self.algebra.unembed(self.stored.rmatvec(weights))
         return self._vote(weights)
 

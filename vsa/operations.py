@@ -179,7 +179,7 @@ class Operations(ABC):
     def _embed_pair(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Both embeddings, the one without a float dtype of its own in the dtype of the other."""
         a = self._embed(x, y.dtype if y.is_floating_point() else None)
-        return a, self._embed(y, a.dtype)
+        return a, a if y is x else self._embed(y, a.dtype)
 
     def _check(self, operation: str, *vectors: Tensor) -> None:
         """Refuse what is no vector of this algebra, and vectors that do not go together; not in compiled code."""

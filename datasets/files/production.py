@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -313,8 +314,12 @@ def _difference(held: dict[str, Any], fresh: dict[str, Any], key: str) -> str:
 
 
 def _clear(out: Path, held: dict[str, Any]) -> None:
-    """Removes the puzzles that a manifest names, and nothing else."""
+    """Removes the puzzles that a manifest names, and nothing else; the manifest stays until another takes its place."""
+    folders = set()
     for name, entry in held["units"].items():
         for file in files_of(held["form"], name, entry):
             (out / file).unlink(missing_ok=True)
-    (out / MANIFEST).unlink()
+            folders.add((out / file).parent)
+    for folder in folders - {out}:
+        with suppress(OSError):  # it is gone, or holds something else
+            folder.rmdir()

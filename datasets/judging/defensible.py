@@ -61,7 +61,7 @@ def _component(puzzles: PuzzleArrays, c: int) -> Bools:
     valued, constant, mixed, free = {}, {}, {}, {}
     for name in _NAMES:
         values = panel_values(puzzles, c, name)
-        shown = (values[:, :n] >= 0).all(axis=1)[:, None] & (values[:, n:] >= 0)
+        shown = np.asarray((values[:, :n] >= 0).all(axis=1))[:, None] & (values[:, n:] >= 0)
         low, high = puzzles.layouts[c].range(name) if puzzles.maxval is None else (0, puzzles.maxval)
         offset = ATTRIBUTES[name].offset if puzzles.maxval is None else 0
         domain = Values(low + offset, high + offset, puzzles.maxval is None)
@@ -69,7 +69,7 @@ def _component(puzzles: PuzzleArrays, c: int) -> Bools:
         keeping = [rule for rule in rules if rule.keeps_values]
         valued[name] = shown & _any(puzzles, values + offset, domain, [rule for rule in rules if not rule.keeps_values])
         constant[name] = shown & _any(puzzles, values + offset, domain, keeping)
-        mixed[name] = (values[:, :n] < 0).any(axis=1)[:, None]
+        mixed[name] = np.asarray((values[:, :n] < 0).any(axis=1))[:, None]
         free[name] = np.full_like(shown, bool(keeping))
     arrays = puzzles.components[c]
     if arrays.slots == 1:

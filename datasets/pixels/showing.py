@@ -81,11 +81,11 @@ def show(puzzles: Puzzle | PuzzleArrays | PuzzleDataset, *, answer: bool = False
         columns: of a contact sheet.
 
     Returns:
-        What shows itself; ``save("puzzle.png")`` keeps the picture.
+        What shows itself; ``save("puzzle.png")`` keeps the picture. Without OpenCV a notebook shows vector drawings.
 
     Raises:
         DtypeError: something else than puzzles.
-        VSAError: no puzzles, or many that have no pixels.
+        VSAError: no puzzles, or columns below one.
     """
     if isinstance(puzzles, Puzzle):
         drawn = picture(puzzles, answer=answer)
@@ -94,10 +94,26 @@ def show(puzzles: Puzzle | PuzzleArrays | PuzzleDataset, *, answer: bool = False
     if not isinstance(puzzles, PuzzleArrays):
         raise DtypeError("show", received=type(puzzles).__name__, expected="a Puzzle, PuzzleArrays or a PuzzleDataset")
     each = [Puzzle.from_arrays(puzzles, k) for k in range(len(puzzles))]
-    if puzzles.maxval is not None:
-        drawn = None
+    drawn = None
+    if puzzles.maxval is None:
+        try:
+            drawn = png(contact_sheet(puzzles, columns, answer=answer))
+        except VSAError:
+            if _drawable(puzzles):
+                raise
+    if drawn is None:
         body = "".join(html(puzzle, answer=answer) for puzzle in each)
     else:
-        drawn = png(contact_sheet(puzzles, columns, answer=answer))
         body = f'<img alt="contact sheet" src="data:image/png;base64,{base64.b64encode(drawn).decode()}"/>'
     return View("\n\n".join(text(puzzle, answer=answer) for puzzle in each), body, drawn)
+
+
+def _drawable(puzzles: PuzzleArrays) -> bool:
+    """Whether pixels can be had: they are held, or OpenCV draws them."""
+    if puzzles.pixels is not None and all(image.held for image in puzzles.pixels):
+        return True
+    try:
+        opencv()
+    except VSAError:
+        return False
+    return True

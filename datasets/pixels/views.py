@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from vsa.errors import VSAError
 
-from ..attributes import ANGLE, COLOR, SIZE, TYPE
+from ..attributes import ANGLE, ATTRIBUTES, COLOR, SIZE, TYPE
 from ..constellations import CONSTELLATIONS, Box
 from ..panels import ROWS
 from ..puzzle_arrays import arrays_of
+from ..rules.base import RULES
 from .drawing import opencv
 from .picture import page, png
 
@@ -30,6 +31,8 @@ def text(puzzle: Puzzle, *, answer: bool = False) -> str:
 
     An entity is the first letter of its shape, its size and its color level (``P37``: a pentagon, size 3, color 7), or
     its three values in I-RAVEN-X. Of more than three rows the last three are shown.
+
+    Candidates are counted from 1, as in prompts and explanations (``Puzzle.target`` from 0, as in the files).
 
     Args:
         puzzle: the puzzle.
@@ -51,7 +54,7 @@ def text(puzzle: Puzzle, *, answer: bool = False) -> str:
     step = min(8, max(4, len(cells[0])))
     for first in range(0, len(answers), step):
         names = [
-            f"{k}{' right' if answer and k == puzzle.target else ''}"
+            f"{k + 1}{' right' if answer and k == puzzle.target else ''}"
             for k in range(first, min(first + step, len(answers)))
         ]
         lines.append(" " + " ".join(f" {name:<{width}} " for name in names).rstrip())
@@ -106,7 +109,7 @@ def _tables(puzzle: Puzzle, answer: bool) -> str:
     rows[-1].append("<b>?</b>")
     matrix = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     answers = "".join(
-        f"<td>{k}{' <b>right</b>' if answer and k == puzzle.target else ''}<br/>{draw(puzzle, panel)}</td>"
+        f"<td>{k + 1}{' <b>right</b>' if answer and k == puzzle.target else ''}<br/>{draw(puzzle, panel)}</td>"
         for k, panel in enumerate(puzzle.candidates)
     )
     return f"<table>{matrix}</table><table><tr>{answers}</tr></table>"
@@ -136,9 +139,24 @@ def _rules(puzzle: Puzzle) -> list[str]:
 
     lines = []
     for c, layout in enumerate(layouts):
-        words = ", ".join(str(rule) for rule in puzzle.rules if rule.component == c and not fixed(rule))
+        words = ", ".join(_words(puzzle, rule) for rule in puzzle.rules if rule.component == c and not fixed(rule))
         lines.append(f"{layout.name}: {words}" if len(layouts) > 1 else words)
     return lines
+
+
+def _words(puzzle: Puzzle, rule: RuleInstance) -> str:
+    """A rule in words; of one under which entities keep their values, whether the panels look so."""
+    if rule.attribute not in ATTRIBUTES or not RULES.get(rule.name).keeps_values:
+        return str(rule)
+    panels = [
+        sorted(entity.level(rule.attribute) or 0 for entity in panel.components[rule.component])
+        for panel in puzzle.context
+    ]
+    rows = [panels[k : k + puzzle.columns] for k in range(0, len(panels), puzzle.columns)]
+    if any(levels != row[0] for row in rows for levels in row):
+        return f"{rule.attribute} varies freely"
+    single = all(len(set(levels)) == 1 for levels in panels)
+    return str(rule) if single else f"{rule.attribute} stays with its entities, which differ"
 
 
 def _code(puzzle: Puzzle, entity: Entity) -> str:

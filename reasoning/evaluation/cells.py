@@ -15,7 +15,7 @@ import numpy as np
 from reasoning.outcome.metrics import Metrics
 from reasoning.records import runs
 from vsa.backends import array_seeds
-from vsa.commands import sweep
+from vsa.commands import is_stray, sweep
 from vsa.commands.files import read_json, taking_apart
 from vsa.errors import CorruptFileError, SettingsError, VSAError
 from vsa.seeding import child_seed
@@ -199,7 +199,7 @@ class CellStore:
             return {}
         if not self.folder.is_dir():
             raise SettingsError(f"out={self.folder}", received="a file", expected="a folder")
-        found = sorted((self.folder / "cells").glob("*.json"))
+        found = [path for path in sorted((self.folder / "cells").glob("*.json")) if not is_stray(path.name)]
         foreign = [name for name in runs.contents(self.folder) if name not in _OWN]
         if foreign and not self.overwrite:
             raise SettingsError(

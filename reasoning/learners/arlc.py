@@ -52,6 +52,8 @@ class ARLC(SoftRules):
         term_temperature: of the softmax over inputs once training is over (annealing).
         weighting: how attributes count in the answer: "none", "entropy" or "confidence"; "entropy" also divides
             the loss, as published.
+        scoring: whether rules and candidates go by the "similarity" of vectors (as published) or by their "likelihood":
+            better where PMFs are unsure (docs/own_perception.md); see :class:`SoftRules`.
         prior: whether rules that explain the context equally well are told apart: learned rules by how often each is
             right about the third row of the training set (R more parameters), programmed ones by simplicity (own
             panels before other rows).
@@ -74,6 +76,7 @@ class ARLC(SoftRules):
         temperature: float = 0.01,
         term_temperature: float = 0.01,
         weighting: str = "confidence",
+        scoring: str = "similarity",
         prior: bool = True,
         frequencies: int | None = 96,
         seed: int = 0,
@@ -104,6 +107,7 @@ class ARLC(SoftRules):
             temperature=temperature,
             term_temperature=term_temperature,
             weighting=weighting,
+            scoring=scoring,
             prior=prior,
             frequencies=frequencies,
             seed=seed,

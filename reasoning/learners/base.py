@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from datasets.arrays import BOTH, NUMBER, POSITION, UNKNOWN
+from datasets.arrays import BOTH, GOVERNED, NUMBER, POSITION, UNKNOWN
 from datasets.rules.base import PUBLISHED, rules_named
 from reasoning.arrays import stored_arrays
 from reasoning.scene import AttributeKey, Scene
 from vsa import StoredMatrix
+from vsa.errors import DtypeError
 
 EXPLAINED = 0.95  # from which on a confidence counts as explaining the complete rows, and a panel as showing one value
 _ROUNDING = 1e-5  # of a score of one or above, in single precision
-_LIKELY = 0.5  # mass of "the entities differ" from which on they do
+_LIKELY = 0.5  # mass of "the entities differ" from which on they do; agreement from which on a candidate is as expected
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Prediction:
 
     @property
     def best(self) -> Tensor:
-        """bool (B, 8): the candidates whose scores are the highest but for rounding; where they are several, they tie."""
+        """bool (B, 8): the candidates with the highest score, but for rounding; several tie."""
         highest = self.scores.amax(-1, keepdim=True)
         slack = _ROUNDING * highest.abs().clamp(1.0, torch.finfo(highest.dtype).max)
         return (self.scores >= highest - slack) | (self.scores == highest)
@@ -82,6 +84,29 @@ class Learner(nn.Module):
     teaches: bool = True
     mixed: str = "shares"
     entities: bool = False
+
+    def __call__(self, scene: Scene) -> Any:
+        """:meth:`forward`, after one look at the scene: what was written into its tensors since it was made is seen.
+
+        Args:
+            scene: B puzzles.
+
+        Returns:
+            The prediction, as ``forward`` gives it.
+
+        Raises:
+            DtypeError: it is no Scene.
+            VSAError: what is no probability.
+        """
+        if not isinstance(scene, Scene):
+            raise DtypeError(
+                f"learner {type(self).__name__}",
+                received=f"a {type(scene).__name__}",
+                expected="a reasoning.scene.Scene",
+                hint="reasoning.scene.Scene.from_pmfs makes one",
+            )
+        scene.check()
+        return super().__call__(scene)
 
     def training_loss(self, scene: Scene, target: Tensor, generator: torch.Generator) -> Tensor:
         """Scalar loss of a batch; ``target`` is long (B,), the right candidate."""
@@ -143,7 +168,8 @@ def claim_constant(prediction: Prediction, scene: Scene, mixed: str, grammar: It
         prediction: of B puzzles.
         scene: those puzzles.
         mixed: how the scene shows entities that differ, as the learner asks for it (``Learner.mixed``): mass that is
-            "missing" says so itself; "shares" of values may be uncertainty as well, so rules must fail, too.
+            "missing" says so itself; "shares" of values may be uncertainty as well, so rules must fail, too, on the
+            rows or on all candidates.
         grammar: names of the rules that may be at work.
 
     Returns:
@@ -151,13 +177,15 @@ def claim_constant(prediction: Prediction, scene: Scene, mixed: str, grammar: It
     """
     families, grids = prediction.families.clone(), {key.component for key in scene.sets}
     for column, key in enumerate(prediction.keys):
-        if key.component not in grids or key.name in ("Number", "Position"):
+        if key.component not in grids or key not in scene.pmfs or key.name in ("Number", "Position"):
             continue
         context = scene.pmfs[key][:, : scene.context_panels]
         if mixed == "missing":
             free = ((1 - context.sum(-1)) > _LIKELY).any(-1)
         else:
-            free = (context.amax(-1) < EXPLAINED).any(-1) & (prediction.confidence[:, column] < EXPLAINED)
+            fails = prediction.confidence[:, column] < EXPLAINED
+            fails |= prediction.agreement[:, column].amax(-1) < _LIKELY
+            free = (context.amax(-1) < EXPLAINED).any(-1) & fails
         families[:, column] = families[:, column].masked_fill(free, constant_code(grammar))
     return replace(prediction, families=families)
 
@@ -165,8 +193,10 @@ def claim_constant(prediction: Prediction, scene: Scene, mixed: str, grammar: It
 def component_rules(prediction: Prediction, component: int, grammar: Iterable[str] = PUBLISHED) -> Mapping[str, Tensor]:
     """Families of one component by rule slot, in the terms of RAVEN's grammar; what is unknown stays so.
 
-    Number and Position share one rule: that of Position if it explains the rows, since it implies the numbers, else that
-    of whichever is better explained.
+    Number and Position share one rule. That of Position if it explains the complete rows and leads to a candidate,
+    since it implies the numbers; else that of whichever does so better; unknown where no candidate is so. What has a
+    name comes before what explains without one. A rule on both must show on Position: numbers that stay alike while
+    entities move are not the grammar's Constant.
 
     Args:
         prediction: of B puzzles.
@@ -181,18 +211,24 @@ def component_rules(prediction: Prediction, component: int, grammar: Iterable[st
     result = {name: prediction.families[:, index] for name, index in columns.items()}
     if "Number" in result and "Position" in result:
         number, position = result.pop("Number"), result.pop("Position")
-        constant = constant_code(grammar)
         if prediction.governed is not None:
             governed = prediction.governed[:, component]
             family = torch.where(governed == NUMBER, number, position)
         else:
-            placed = prediction.confidence[:, columns["Position"]]
-            by_position = (placed > EXPLAINED) | (placed > prediction.confidence[:, columns["Number"]])
+            reaches = prediction.agreement.amax(-1)
+            sure = torch.minimum(prediction.confidence, reaches)
+            placed, counted = sure[:, columns["Position"]], sure[:, columns["Number"]]
+            both = torch.tensor(
+                [rule.code for rule in rules_named(grammar) if GOVERNED[BOTH] in rule.governs], device=sure.device
+            )
+            number = number.masked_fill(torch.isin(number, both.to(number)), UNKNOWN)
+            by_number = (counted > EXPLAINED) & (number != UNKNOWN) & (position == UNKNOWN)
+            by_position = ((placed > EXPLAINED) | (placed >= counted)) & ~by_number
             family = torch.where(by_position, position, number)
-            # A constant position implies a constant number: one rule, governing both.
-            still = (position == constant) & (number == constant)
+            reached = torch.where(by_position, reaches[:, columns["Position"]], reaches[:, columns["Number"]])
+            family = family.masked_fill(reached < _LIKELY, UNKNOWN)
             governed = torch.where(by_position, POSITION, NUMBER).to(torch.int8)
-            governed = torch.where(still, torch.full_like(governed, BOTH), governed)
+            governed = governed.masked_fill(by_position & torch.isin(position, both.to(position)), BOTH)
         result["Number/Position"], result["governed"] = family, governed
     return result
 

@@ -71,6 +71,8 @@ class LearnVRF(SoftRules):
         temperature: of the softmax over rules.
         term_temperature: of the softmax over inputs once training is over; None: no annealing, as published.
         weighting: how attributes count in the answer: "none" (published), "entropy" or "confidence".
+        scoring: whether rules and candidates go by the "similarity" of vectors (as published) or by their "likelihood":
+            better where PMFs are unsure (docs/own_perception.md); see :class:`SoftRules`.
         prior: whether rules that explain the context equally well are told apart by how often each is right about the
             missing panels of the training set (R more parameters); False as published.
         frequencies: how many of the block spectrum's frequencies a training step uses, drawn anew each step; None: all.
@@ -94,6 +96,7 @@ class LearnVRF(SoftRules):
         temperature: float = 0.01,
         term_temperature: float | None = 0.01,
         weighting: str = "confidence",
+        scoring: str = "similarity",
         prior: bool = True,
         frequencies: int | None = 96,
         seed: int = 0,
@@ -115,6 +118,7 @@ class LearnVRF(SoftRules):
             temperature=temperature,
             term_temperature=term_temperature,
             weighting=weighting,
+            scoring=scoring,
             prior=prior,
             frequencies=frequencies,
             seed=seed,
@@ -156,7 +160,9 @@ class LearnVRF(SoftRules):
 
     def encode(self, scene: Scene) -> EncodedScene:
         self.check_columns(scene)
-        return superpose(self.encoder, scene) if self._superposes(scene) else self.encoder(scene)
+        return (
+            superpose(self.encoder, scene.to(self.logits.dtype)) if self._superposes(scene) else super().encode(scene)
+        )
 
     def _solve(self, scene: Scene) -> Prediction:
         found = self.abduce(scene)

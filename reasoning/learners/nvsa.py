@@ -25,8 +25,9 @@ from reasoning.learners.base import Learner, Prediction, claim_constant, join
 from reasoning.learners.registry import LEARNERS
 from reasoning.learners.vector_rules.abduction import Abduction, abduce, choose
 from reasoning.learners.vector_rules.codes import Names, Powers
-from reasoning.learners.vector_rules.panels import Panels, count_pmf, divergence, look
+from reasoning.learners.vector_rules.panels import Panels, divergence, look, unlikelihood
 from reasoning.learners.vector_rules.rules import Grammar
+from reasoning.pmfs import count_pmf
 from reasoning.scene import AttributeKey, Scene
 from vsa import Algebra, Backend
 from vsa.errors import SettingsError, ShapeError, UnknownNameError, VSAError
@@ -38,6 +39,7 @@ _CHOICES = {
     "panels": ("bundle", "state"),
     "open_positions": ("exact", "average"),
     "weighting": ("explained", "none"),
+    "scoring": ("divergence", "likelihood"),
 }
 _ELEMENTS = 2**22  # probabilities of panels, over all attributes, that are worked on at a time
 _FULL = 0.5  # confidence from which on an attribute of a grid counts fully in the answer
@@ -62,6 +64,8 @@ class NVSA(Learner):
             sizes seen ("exact"), or an average over sizes within its number of value combinations ("average").
         weighting: whether all attributes count alike in the answer ("none", as published), or those of grids, whose
             entities may differ freely, only as far as a rule explains them ("explained").
+        scoring: what a candidate loses by: the Jensen-Shannon "divergence" of its PMFs from the predicted ones (as
+            published), or minus the log "likelihood" that both show one value (docs/own_perception.md).
         temperature: of the softmax over candidates in the training loss.
         seed: of the atoms.
         grammar: names of the rules that may be at work; each declares a pattern or a form.
@@ -80,12 +84,13 @@ class NVSA(Learner):
         panels: str = "bundle",
         open_positions: str = "exact",
         weighting: str = "explained",
+        scoring: str = "divergence",
         temperature: float = 1.0,
         seed: int = 0,
         grammar: Sequence[str] = PUBLISHED,
     ) -> None:
         super().__init__()
-        chosen = (selection, panels, open_positions, weighting)
+        chosen = (selection, panels, open_positions, weighting, scoring)
         for (kind, known), name in zip(_CHOICES.items(), chosen, strict=True):
             if name not in known:
                 raise UnknownNameError("NVSA", name=name, known=known, kind=kind)
@@ -93,7 +98,7 @@ class NVSA(Learner):
             raise SettingsError("NVSA", received=f"temperature={temperature}", expected="> 0")
         self.names, self.powers = Names(algebra, backend, seed), Powers(algebra, backend, seed)
         self.selection, self.panels, self.open_positions = selection, panels, open_positions
-        self.weighting, self.temperature = weighting, temperature
+        self.weighting, self.scoring, self.temperature = weighting, scoring, temperature
         self.grammar = Grammar(grammar)
 
     # -- inference ---------------------------------------------------------------------------------------------
@@ -241,14 +246,16 @@ class NVSA(Learner):
                 differ = differ * panels.shares[:, :, -9]
                 missing = missing * panels.shares[:, :, -8:]
             predicted = torch.cat([values[..., :-1], differ], dim=-1).unsqueeze(2)
-            costs.append(divergence(predicted, torch.cat([seen, missing], dim=-1)))
-            agreements.append(1 - costs[-1] / math.log(2))
+            seen = torch.cat([seen, missing], dim=-1)
+            apart = divergence(predicted, seen)
+            costs.append(apart if self.scoring == "divergence" else unlikelihood(predicted, seen))
+            agreements.append(1 - apart / math.log(2))
         for one, occupied in zip(sets, panels.sets, strict=True):
             expected, candidates = one.unsqueeze(1), occupied[:, -8:]
-            slots = divergence(
-                torch.stack([expected, 1 - expected], dim=-1), torch.stack([candidates, 1 - candidates], dim=-1)
-            )
-            costs.append(slots.sum(-1).unsqueeze(1))
+            expected, candidates = (torch.stack([chance, 1 - chance], dim=-1) for chance in (expected, candidates))
+            slots = divergence(expected, candidates)
+            cost = slots if self.scoring == "divergence" else unlikelihood(expected, candidates)
+            costs.append(cost.sum(-1).unsqueeze(1))
             agreements.append(1 - slots.mean(-1).unsqueeze(1) / math.log(2))
         importance = share = weights.sum(-1)
         if self.weighting == "explained" and any(panels.gridded):

@@ -105,13 +105,41 @@ class Symbolic(Learner):
 
     @torch.no_grad()
     def forward(self, scene: Scene) -> Prediction:
-        parts = [self._solve(piece) for piece in _pieces(_sharpened(scene) if self.sharpen else scene)]
+        parts = [self._solve(piece) for piece in self._pieces(scene)]
         return parts[0] if len(parts) == 1 else join(parts)
 
     @torch.no_grad()
     def expected(self, scene: Scene) -> dict[AttributeKey, Tensor]:
-        parts = [self._expect(piece) for piece in _pieces(_sharpened(scene) if self.sharpen else scene)]
+        parts = [self._expect(piece) for piece in self._pieces(scene)]
         return {key: torch.cat([part[key] for part in parts]) for key in scene.keys}
+
+    def _pieces(self, scene: Scene) -> Iterator[Scene]:
+        return _pieces(_sharpened(scene.with_entities()) if self.sharpen else scene.with_entities())
+
+    @torch.no_grad()
+    def context_evidence(self, scene: Scene) -> list[tuple[tuple[AttributeKey, ...], Tensor]]:
+        """How much likelier the rules make the context panels than chance does; the candidates are not looked at.
+
+        Args:
+            scene: B puzzles.
+
+        Returns:
+            Attributes that are judged together (all of a grid, single ones elsewhere) with (B,) log likelihood ratios.
+        """
+        found: list[tuple[tuple[AttributeKey, ...], list[Tensor]]] = []
+        for piece in self._pieces(scene):
+            parts: list[tuple[tuple[AttributeKey, ...], Tensor]] = []
+            for component in sorted({key.component for key in scene.keys}):
+                place = _place(piece, component)
+                keys = tuple(key for key in piece.keys if key.component == component)
+                if place is not None:
+                    parts.append((keys, torch.logsumexp(self._grid(piece, place).joint[..., _UNSEEN], dim=1)))
+                    continue
+                parts += [((key,), self._evidence(piece, key).total[:, 0, _UNSEEN]) for key in keys]
+            found = found or [(keys, []) for keys, _ in parts]
+            for (_, values), (_, value) in zip(found, parts, strict=True):
+                values.append(value)
+        return [(keys, torch.cat(values)) for keys, values in found]
 
     # -- one piece of a batch ----------------------------------------------------------------------------------
 

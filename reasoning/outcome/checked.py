@@ -5,7 +5,8 @@ A check looks at shapes, types and extremes; it costs one pass over what was ret
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -13,20 +14,29 @@ import torch
 from torch import Tensor
 
 from reasoning.learners.base import Learner, Prediction
-from reasoning.scene import CANDIDATES, AttributeKey, Scene
+from reasoning.scene import CANDIDATES, Scene
 from vsa.errors import DtypeError, ShapeError, VSAError
 
 if TYPE_CHECKING:
     from datasets.loaders import PuzzleBatch
     from reasoning.perception.base import Perception
 
-__all__ = ["check_loss", "check_prediction", "check_scene"]
+__all__ = ["check_loss", "check_prediction", "check_scene", "naming"]
 
-_SLACK = 1e-3  # rounding of a sum of probabilities, in single precision
+
+@contextmanager
+def naming(perception: Perception) -> Iterator[None]:
+    """Says which front-end it was that made a scene of what is none."""
+    try:
+        yield
+    except VSAError as error:
+        if error.operation.startswith("Scene"):
+            error.operation = f"front-end {type(perception).__name__}, {error.operation}"
+        raise
 
 
 def check_scene(scene: Any, perception: Perception, batch: PuzzleBatch) -> Scene:
-    """A scene as it leaves a front-end.
+    """A scene as it leaves a front-end; its probabilities were checked when it was made.
 
     Args:
         scene: what the front-end returned for the batch.
@@ -37,9 +47,8 @@ def check_scene(scene: Any, perception: Perception, batch: PuzzleBatch) -> Scene
         The scene itself.
 
     Raises:
-        DtypeError: it is no Scene, or its tensors are no floats.
+        DtypeError: it is no Scene.
         ShapeError: it shows another number of puzzles, or matrices of another width.
-        VSAError: a probability is negative or NaN, or probabilities sum to more than one.
     """
     who = f"front-end {type(perception).__name__}"
     if not isinstance(scene, Scene):
@@ -50,8 +59,6 @@ def check_scene(scene: Any, perception: Perception, batch: PuzzleBatch) -> Scene
             received=f"a scene of {len(scene)} puzzles with {scene.columns} columns",
             expected=f"{len(batch)} puzzles with {batch.arrays.columns} columns, as in the batch",
         )
-    for part, summed in ((scene.pmfs, True), (scene.sets, False), (scene.entities, True)):
-        _check_probabilities(who, part, summed)
     return scene
 
 
@@ -152,22 +159,3 @@ def _check_tensor(what: str, value: Any, letters: str, sizes: tuple[int | None, 
         raise ShapeError(
             what, received=f"shape {tuple(value.shape)}", expected=f"{letters}" + (f" = ({spelled})" if sizes else "")
         )
-
-
-def _check_probabilities(who: str, part: Mapping[AttributeKey, Tensor], summed: bool) -> None:
-    for key, value in part.items():
-        if not value.is_floating_point():
-            raise DtypeError(f"{who}, attribute {key}", received=f"a tensor of {value.dtype}", expected="floats")
-        seen = value.detach()
-        if not seen.numel():
-            continue
-        slack = max(_SLACK, torch.finfo(seen.dtype).eps)
-        whole = seen.sum(-1, dtype=torch.float32) if summed else seen
-        low, high = float(seen.amin()), float(whole.amax())  # NaN stays NaN
-        if not (low >= -slack and high <= 1 + slack):
-            what = "probabilities of a panel that sum to" if summed else "probabilities up to"
-            raise VSAError(
-                f"{who}, attribute {key}",
-                received=f"probabilities from {low:.4g}, and {what} {high:.4g}",
-                expected="none below 0, and at most 1",
-            )

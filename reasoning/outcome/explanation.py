@@ -1,13 +1,17 @@
-"""Why a solver gave its answer: rules, alternatives, expected values, agreement; in words, as JSON, as a picture."""
+"""Reasons for an answer: rules, alternatives, expected values, agreement, and why the others are wrong.
+
+In words, as JSON, as a picture. People count candidates and slots from 1; the data, as the files, from 0.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from reasoning.outcome.digits import two_digits
+from reasoning.outcome.expectation import Expected, number, people
+from reasoning.outcome.statements import Fault, Statement, faults_in_words
 from reasoning.scene import CANDIDATES
 from vsa.errors import VSAError
 
@@ -16,39 +20,10 @@ if TYPE_CHECKING:
 
     from datasets.puzzle import Puzzle
 
-__all__ = ["AttributeExplanation", "Expected", "Explanation"]
+__all__ = ["AttributeExplanation", "Expected", "Explanation", "Fault", "Statement"]
 
 _SHOWN = 12  # attributes in words and picture; the JSON has all
-_NEGLIGIBLE = 1e-3  # probability
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What a learner expects of one attribute in the missing panel.
-
-    Attributes:
-        value: the likeliest level (Number: the count; Position: the occupied slots); None: no single value.
-        words: the same for people.
-        probability: of ``value``; of no single value where that is likelier.
-        distribution: by level from ``lowest`` on; of Position: that each slot is occupied.
-        lowest: the level of the first entry.
-    """
-
-    value: int | tuple[int, ...] | None
-    words: str
-    probability: float
-    distribution: tuple[float, ...]
-    lowest: int = 0
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON: value, words, probability, and the probabilities that are not negligible."""
-        shares = {
-            str(level): round(share, 4)
-            for level, share in enumerate(self.distribution, start=self.lowest)
-            if share >= _NEGLIGIBLE
-        }
-        value = list(self.value) if isinstance(self.value, tuple) else self.value
-        return {"value": value, "words": self.words, "probability": _number(self.probability), "distribution": shares}
+_PERHAPS = 0.5  # probability up to which a rule is named with a reservation
 
 
 @dataclass(frozen=True)
@@ -60,12 +35,14 @@ class AttributeExplanation:
         attribute: its name.
         family: what the rule computes in these rows: Constant, Progression, ...; None: none of the known.
         rule: the learner's rule that explains the rows best.
-        probability: of that rule.
+        probability: of that rule among the learner's.
         runner_up: the next best rule; None where there is one rule only.
         runner_up_probability: its probability.
         confidence: how well the rules explain the complete rows; 1 is perfect.
         expected: what the missing panel should show; None where the learner does not say.
         agreement: of each candidate with what is expected.
+        governed: whether a rule is claimed of it: of Number and Position, the one that governs.
+        free: whether it is called Constant because its entities differ as they like, and not because of the rule.
     """
 
     component: str
@@ -78,39 +55,59 @@ class AttributeExplanation:
     confidence: float
     expected: Expected | None
     agreement: tuple[float, ...]
+    governed: bool = True
+    free: bool = False
 
-    def named(self, unknown: str) -> str:
-        """The rule in words, with its family where the learner's own name does not say it.
+    @property
+    def claimed(self) -> float | None:
+        """With which probability the family is claimed: no surer than its rule explains the rows; None: it is not."""
+        if not self.governed or self.family is None:
+            return None
+        return 1.0 if self.free else max(0.0, min(self.probability, self.confidence))
 
-        Args:
-            unknown: the family of what computes none of the known ones.
-        """
-        family = self.family or unknown
-        return self.rule if self.rule.startswith(family) else f"{family}; {self.rule}"
+    @property
+    def fixed(self) -> bool:
+        """Whether the missing panel is known in it: a value, or that it is free."""
+        return self.expected is not None and self.expected.decided
+
+    def headline(self) -> str:
+        """Family or unknown, with how sure it is where that is not above one half."""
+        if self.claimed is None or self.family is None:
+            return "unknown"
+        return self.family if self.claimed > _PERHAPS else f"perhaps {self.family} ({two_digits(self.claimed)})"
+
+    def says(self) -> str:
+        """What is claimed of the rule, in words."""
+        if not self.governed:
+            return "no rule of its own"
+        if self.free:
+            return f"{self.family}: its entities differ, and no rule explains the complete rows"
+        return f"{self.headline()}; {self.rule} {two_digits(self.probability)}"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "attribute": self.attribute,
             "family": self.family,
+            "governed": self.governed,
+            "free": self.free,
+            "claimed": number(self.claimed),
             "rule": self.rule,
-            "probability": _number(self.probability),
+            "probability": number(self.probability),
             "runner_up": self.runner_up,
-            "runner_up_probability": _number(self.runner_up_probability),
-            "confidence": _number(self.confidence),
+            "runner_up_probability": number(self.runner_up_probability),
+            "confidence": number(self.confidence),
             "expected": None if self.expected is None else self.expected.as_dict(),
-            "agreement": [_number(value) for value in self.agreement],
+            "agreement": [number(value) for value in self.agreement],
         }
 
     def __str__(self) -> str:
-        other = ""
-        if self.runner_up is not None and self.runner_up_probability is not None:
-            other = f", runner-up {self.runner_up} {two_digits(self.runner_up_probability)}"
-        expects = "" if self.expected is None else f"; expects {self.expected.words} ({self.expected.probability:.2f})"
-        return (
-            f"{self.attribute}: {self.named('no known rule')} {self.probability:.2f}{other}; "
-            f"explains the complete rows to {two_digits(self.confidence)}{expects}"
-        )
+        words = f"{self.attribute}: {self.says()}"
+        if self.governed and not self.free:
+            if self.runner_up is not None and self.runner_up_probability is not None:
+                words += f", runner-up {self.runner_up} {two_digits(self.runner_up_probability)}"
+            words += f"; explains the complete rows to {two_digits(self.confidence)}"
+        return words if self.expected is None else f"{words}; expects {self.expected}"
 
 
 @dataclass(frozen=True)
@@ -125,6 +122,9 @@ class Explanation:
         named: for each component the rules in the generator's terms: what is governed -> rule, or None.
         rules: the learner's rules in words.
         target: the right candidate, where whoever asks knows it.
+        faults: for each candidate, where it is not as expected.
+        unsure: for each candidate, whether it may be wrong in more than its faults: something is not known of it.
+        tied: candidates with the answer's score, but for rounding: chance has decided.
     """
 
     puzzle: Puzzle
@@ -134,6 +134,9 @@ class Explanation:
     named: Mapping[str, Mapping[str, str | None]]
     rules: tuple[str, ...] = ()
     target: int | None = None
+    faults: tuple[tuple[Fault, ...], ...] = ((),) * CANDIDATES
+    unsure: tuple[bool, ...] = (True,) * CANDIDATES
+    tied: tuple[int, ...] = ()
 
     @property
     def right(self) -> bool | None:
@@ -163,8 +166,28 @@ class Explanation:
     @property
     def verdict(self) -> str:
         """The answer in words."""
-        known = {None: "", True: ", which is right", False: f", which is wrong: {self.target} is right"}[self.right]
-        return f"answer: candidate {self.answer}{known}"
+        tied = " and ".join(f"candidate {people(k)}" for k in self.tied)
+        tie = f", which ties with {tied}" if tied else ""
+        right = {None: "", True: "; it is right", False: ""}[self.right]
+        if self.right is False and self.target is not None:
+            right = f"; it is wrong: candidate {people(self.target)} is right"
+        return f"answer: candidate {people(self.answer)}{tie}{right}"
+
+    def statements(self) -> tuple[Statement, ...]:
+        """All that the words say about the puzzle, as data."""
+        said = []
+        for entry in self.attributes:
+            where = entry.component, entry.attribute
+            if entry.claimed is not None and entry.family is not None:
+                said.append(Statement("rule", *where, entry.family, entry.claimed))
+            if entry.expected is not None and entry.expected.decided:
+                said.append(Statement("expects", *where, entry.expected.value, entry.expected.probability))
+        for candidate, faults in enumerate(self.faults):
+            kind = "alone" if len(faults) == 1 and not self.unsure[candidate] else "fault"
+            for fault in faults:
+                where, what = (fault.component, fault.attribute), fault.expected
+                said.append(Statement(kind, *where, what.value, what.probability, candidate))
+        return tuple(said)
 
     @property
     def shown(self) -> tuple[AttributeExplanation, ...]:
@@ -187,9 +210,10 @@ class Explanation:
                 "maxval": puzzle.maxval,
             },
             "answer": self.answer,
+            "tied": list(self.tied),
             "target": self.target,
             "right": self.right,
-            "scores": [_number(score) for score in self.scores],
+            "scores": [number(score) for score in self.scores],
             "components": [
                 {
                     "name": name,
@@ -198,18 +222,19 @@ class Explanation:
                 }
                 for name, rules in self.named.items()
             ],
+            "faults": [[fault.as_dict() for fault in faults] for faults in self.faults],
             "rules": list(self.rules),
         }
 
     def __str__(self) -> str:
         lines = [self.title, self.verdict]
         for name, rules in self.named.items():
-            said = [f"{governed} {rule or 'unknown'}" for governed, rule in rules.items()]
+            said = [f"{governed} {self._headline(name, governed)}" for governed in rules]
             lines += ["", f"{name}: {', '.join(said[:_SHOWN])}{', ...' if len(said) > _SHOWN else ''}"]
             lines += [f"  {entry}" for entry in self.shown if entry.component == name]
         if len(self.attributes) > len(self.shown):
             lines.append(f"  and {len(self.attributes) - len(self.shown)} more attributes, which the JSON has")
-        lines += ["", *self._agreement()]
+        lines += ["", *self.why(), "", *self._agreement()]
         if self.rules:
             lines += ["", "the rules:", *(f"  {sentence}" for sentence in self.rules)]
         return "\n".join(lines)
@@ -217,9 +242,30 @@ class Explanation:
     def __repr__(self) -> str:
         return str(self)
 
+    def why(self) -> list[str]:
+        """Of each candidate but the answer, why it is wrong; of the answer, where it is not as expected."""
+        several = len(self.named) > 1
+        lines = []
+        for candidate, (faults, unsure) in enumerate(zip(self.faults, self.unsure, strict=True)):
+            if candidate == self.answer:
+                if faults:
+                    lines.append(f"{faults_in_words(candidate, faults, not unsure, several, '')}; the others fit less")
+                continue
+            unlike = "nothing that is expected speaks against it, it agrees less in what is not certain"
+            otherwise = "as good as the answer" if candidate in self.tied else unlike
+            lines.append(faults_in_words(candidate, faults, not unsure, several, otherwise))
+        return lines
+
+    def _headline(self, component: str, governed: str) -> str:
+        """What the detail says of the rule, too."""
+        name = "Position" if governed == "Number/Position" else governed
+        entries = (entry for entry in self.attributes if (entry.component, entry.attribute) == (component, name))
+        entry = next(entries, None)
+        return "unknown" if entry is None else entry.headline()
+
     def _agreement(self) -> list[str]:
         """How the candidates agree, as a table."""
-        rows = [("agreement of candidate", [str(k) for k in range(CANDIDATES)])]
+        rows = [("agreement of candidate", [str(people(k)) for k in range(CANDIDATES)])]
         for entry in self.shown:
             rows.append((f"{entry.component} {entry.attribute}", [two_digits(value) for value in entry.agreement]))
         rows.append(("score", [two_digits(value) for value in self.scores]))
@@ -253,8 +299,3 @@ class Explanation:
             return png(self)
         except VSAError:
             return None
-
-
-def _number(value: float | None) -> float | None:
-    """For JSON, which has neither infinities nor NaN."""
-    return None if value is None or not math.isfinite(value) else round(float(value), 6)

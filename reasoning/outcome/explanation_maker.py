@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from reasoning.learners.base import Prediction, component_rules
-from reasoning.outcome.explanation import AttributeExplanation, Expected, Explanation
-from reasoning.scene import AttributeKey
+from reasoning.learners.base import EXPLAINED, Prediction, component_rules, constant_code
+from reasoning.outcome.expectation import Expected, capped, expect
+from reasoning.outcome.explanation import AttributeExplanation, Explanation
+from reasoning.outcome.statements import Fault
+from reasoning.scene import CANDIDATES, AttributeKey, Scene
 
 if TYPE_CHECKING:
     from datasets.arrays import PuzzleArrays
 
 __all__ = ["make_explanation"]
 
-_SURE = 0.5  # probability from which a slot counts as occupied
+_SAID = 0.005  # probability of a rule below which it is not claimed: it would be printed as 0.00
 
 
 def make_explanation(
     arrays: PuzzleArrays,
     item: int,
     prediction: Prediction,
+    scene: Scene,
     expected: Mapping[AttributeKey, Tensor],
     labels: list[str],
     rules: list[str],
@@ -34,6 +37,7 @@ def make_explanation(
         arrays: B puzzles.
         item: which one.
         prediction: for the B puzzles.
+        scene: what the learner saw of the one puzzle.
         expected: of the one puzzle: attribute -> (1, V) or (1, S); attributes may be missing.
         labels: short names of the learner's R rules.
         rules: its rules in words.
@@ -43,36 +47,125 @@ def make_explanation(
     """
     from datasets.puzzle import Puzzle
 
-    layouts = arrays.layouts
-    entries = []
-    for column, key in sorted(enumerate(prediction.keys), key=lambda pair: pair[1].component):
-        weights = prediction.rule_weights[item, column].tolist()
-        best = int(prediction.rule_index[item, column])
-        second = max((rule for rule in range(len(weights)) if rule != best), key=weights.__getitem__, default=None)
-        entries.append(
-            AttributeExplanation(
-                component=layouts[key.component].name,
-                attribute=key.name,
-                family=_family(int(prediction.families[item, column])),
-                rule=labels[best],
-                probability=weights[best],
-                runner_up=None if second is None else labels[second],
-                runner_up_probability=None if second is None else weights[second],
-                confidence=float(prediction.confidence[item, column]),
-                expected=_expect(arrays, key, expected[key][0]) if key in expected else None,
-                agreement=tuple(prediction.agreement[item, column].tolist()),
-            )
-        )
-    grammar = [rule.name for rule in arrays.grammar]
+    layouts, grammar = arrays.layouts, [rule.name for rule in arrays.grammar]
     named = {layout.name: _named(prediction, number, item, grammar) for number, layout in enumerate(layouts)}
+    shown: list[list[Expected]] = []
+    entries, keys = [], sorted(prediction.keys, key=lambda key: key.component)
+    for key in keys:
+        entry = _entry(arrays, item, prediction, key, expected.get(key), labels, named[layouts[key.component].name])
+        shown.append(_candidates(arrays, scene, key))
+        if entry.expected is not None and all(one.decided and one.value != entry.expected.value for one in shown[-1]):
+            # The answer is among the candidates: what none of them shows is not to be expected.
+            entry = replace(entry, expected=capped(entry.expected, 0.0))
+        entries.append(entry)
+    entries = _agreeing(entries)
+    answer = int(prediction.answers[item])
+    best = prediction.best[item].nonzero().flatten().tolist()
+    compared = [_compare(entries, [every[candidate] for every in shown]) for candidate in range(CANDIDATES)]
     return Explanation(
         puzzle=Puzzle.from_arrays(arrays, item),
-        answer=int(prediction.answers[item]),
+        answer=answer,
         scores=tuple(prediction.scores[item].tolist()),
         attributes=tuple(entries),
         named=named,
         rules=tuple(rules),
+        faults=tuple(faults for faults, _ in compared),
+        unsure=tuple(unsure for _, unsure in compared),
+        tied=tuple(candidate for candidate in best if candidate != answer),
     )
+
+
+def _named_by(attribute: str, named: Mapping[str, str | None]) -> str | None:
+    """Under which name a component's rule on an attribute is; None: of Number and Position, the other one governs."""
+    names = (attribute, "Number/Position") if attribute in ("Number", "Position") else (attribute,)
+    return next((name for name in names if name in named), None)
+
+
+def _entry(
+    arrays: PuzzleArrays,
+    item: int,
+    prediction: Prediction,
+    key: AttributeKey,
+    expected: Tensor | None,
+    labels: list[str],
+    named: Mapping[str, str | None],
+) -> AttributeExplanation:
+    """One attribute. What is expected is no surer than the rule that it comes from."""
+    column = prediction.keys.index(key)
+    weights, layout = prediction.rule_weights[item, column].tolist(), arrays.layouts[key.component]
+    best = int(prediction.rule_index[item, column])
+    second = max((rule for rule in range(len(weights)) if rule != best), key=weights.__getitem__, default=None)
+    confidence, code = float(prediction.confidence[item, column]), int(prediction.families[item, column])
+    entities = layout.slots > 1 and key.name not in ("Number", "Position")
+    place = _named_by(key.name, named)
+    governed = place is not None
+    constant = code == constant_code(rule.name for rule in arrays.grammar)
+    reached = float(prediction.agreement[item, column].max()) >= 0.5
+    free = entities and constant and (confidence < EXPLAINED or not reached)
+    said: Expected | None = None
+    # Of Number and Position, what does not govern follows from the other where the learner decides on both at once.
+    if expected is not None and not free and (governed or prediction.governed is not None):
+        ceiling = 1.0 if place is None else confidence * (named[place] is not None)
+        said = expect(arrays, key, expected[0], ceiling)
+    return AttributeExplanation(
+        component=layout.name,
+        attribute=key.name,
+        family=named[place] if place is not None and (weights[best] >= _SAID or free) else None,
+        rule=labels[best],
+        probability=weights[best],
+        runner_up=None if second is None else labels[second],
+        runner_up_probability=None if second is None else weights[second],
+        confidence=confidence,
+        expected=said,
+        agreement=tuple(prediction.agreement[item, column].tolist()),
+        governed=governed,
+        free=free,
+    )
+
+
+def _agreeing(entries: Sequence[AttributeExplanation]) -> list[AttributeExplanation]:
+    """The same, without a Number and a Position that contradict each other: then neither is certain."""
+    counts = {entry.component: entry.expected for entry in entries if entry.attribute == "Number" and entry.fixed}
+    sets = {entry.component: entry.expected for entry in entries if entry.attribute == "Position" and entry.fixed}
+    denied = {
+        component
+        for component in counts.keys() & sets.keys()
+        if isinstance(slots := getattr(sets[component], "value", None), tuple)
+        and len(slots) != getattr(counts[component], "value", None)
+    }
+    return [
+        replace(entry, expected=capped(entry.expected, 0.0))
+        if entry.component in denied and entry.attribute in ("Number", "Position") and entry.expected is not None
+        else entry
+        for entry in entries
+    ]
+
+
+def _candidates(arrays: PuzzleArrays, scene: Scene, key: AttributeKey) -> list[Expected]:
+    """What each candidate shows of an attribute, as the learner sees it."""
+    seen = scene.pmfs[key] if key in scene.pmfs else scene.sets[key]
+    return [expect(arrays, key, values) for values in seen[0, scene.context_panels :]]
+
+
+def _compare(entries: Sequence[AttributeExplanation], shows: Sequence[Expected]) -> tuple[tuple[Fault, ...], bool]:
+    """Where a candidate is not as expected; and whether anything about it is not known."""
+    unnamed = {entry.component for entry in entries if entry.governed and (entry.claimed or 0.0) < EXPLAINED}
+    faults, unsure = [], False
+    for entry, shown in zip(entries, shows, strict=True):
+        if not entry.governed and not entry.fixed:
+            unsure |= entry.component in unnamed  # else it follows from its rule's attribute, or is free
+            continue
+        wanted = entry.expected
+        if wanted is None or not wanted.decided or not shown.decided:
+            unsure = True
+        elif shown.value != wanted.value:
+            faults.append(Fault(entry.component, entry.attribute, shown, wanted))
+        else:  # entities that differ may be others than those which are expected
+            unsure |= not (shown.certain and wanted.certain) or wanted.value is None
+    wrong = {(fault.component, fault.attribute) for fault in faults}
+    # Another number is another set of slots: that is one fault.
+    kept = tuple(f for f in faults if f.attribute != "Position" or (f.component, "Number") not in wrong)
+    return kept, unsure
 
 
 def _named(prediction: Prediction, component: int, item: int, grammar: Sequence[str]) -> dict[str, str | None]:
@@ -94,29 +187,3 @@ def _family(code: int) -> str | None:
     from datasets.rules import rule_name
 
     return None if code == UNKNOWN else rule_name(code)
-
-
-def _expect(arrays: PuzzleArrays, key: AttributeKey, values: Tensor) -> Expected:
-    """From magnitudes to levels and words."""
-    from datasets.attributes import ATTRIBUTES
-
-    shares = tuple(values.double().tolist())
-    if key.name == "Position":
-        slots = tuple(slot for slot, share in enumerate(shares) if share >= _SURE)
-        if not slots:
-            return Expected(None, "no set of slots", 1 - max(shares), shares)
-        probability = math.prod(max(share, 1 - share) for share in shares)
-        words = f"slot{'s' if len(slots) > 1 else ''} {', '.join(map(str, slots))}"
-        return Expected(slots, words, probability, shares)
-    lowest = 0
-    if arrays.maxval is None and key.name in ATTRIBUTES:
-        lowest = -ATTRIBUTES[key.name].offset
-    value = max(range(len(shares)), key=shares.__getitem__)
-    missing = max(0.0, 1.0 - sum(shares))
-    if missing > shares[value]:
-        return Expected(None, "no single value in range", missing, shares, lowest)
-    level = value + lowest
-    words = str(level)
-    if arrays.maxval is None and key.name == "Type" and 0 <= level < len(ATTRIBUTES["Type"].values):
-        words = str(ATTRIBUTES["Type"].values[level])
-    return Expected(level, words, shares[value], shares, lowest)

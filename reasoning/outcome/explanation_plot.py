@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets.panels import ROWS
 from reasoning.outcome.digits import two_digits
+from reasoning.outcome.expectation import people
 from vsa.errors import VSAError
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _panels(figure: Any, explanation: Explanation) -> None:
         axes = places[ROWS + k // across, margin + k % across]
         _panel(axes, pictures[context + k])
         color, word = _mark(explanation, k)
-        axes.set_title(f"{k}{word}", fontsize=9, color=color, pad=3)
+        axes.set_title(f"{people(k)}{word}", fontsize=9, color=color, pad=3)
         for spine in axes.spines.values():
             spine.set(color=color, linewidth=2.5 if color != _INK else 0.8)
 
@@ -158,17 +159,20 @@ def _rules(axes: Axes, explanation: Explanation) -> None:
     head = ["attribute", "rule", "p", "runner-up", "p", "fits", "expects", "p"]
     rows = []
     for entry in explanation.shown:
-        expected = entry.expected
+        expected, claims = entry.expected, entry.governed and not entry.free
+        second = entry.runner_up if claims else None
         rows.append(
             [
                 f"{entry.component} {entry.attribute}",
-                _wrap(entry.named("unknown")),
-                f"{entry.probability:.2f}",
-                "" if entry.runner_up is None else _wrap(entry.runner_up),
-                "" if entry.runner_up_probability is None else f"{entry.runner_up_probability:.2f}",
-                two_digits(entry.confidence),
+                _wrap(f"{entry.headline()}; {entry.rule}" if claims else entry.says()),
+                two_digits(entry.probability) if claims else "",
+                "" if second is None else _wrap(second),
+                ""
+                if second is None or entry.runner_up_probability is None
+                else two_digits(entry.runner_up_probability),
+                two_digits(entry.confidence) if claims else "",
                 "" if expected is None else _wrap(expected.words, 14),
-                "" if expected is None else f"{expected.probability:.2f}",
+                "" if expected is None or not expected.decided else two_digits(expected.probability),
             ]
         )
     widths = (0.17, 0.25, 0.06, 0.22, 0.06, 0.06, 0.13, 0.06)
@@ -194,7 +198,7 @@ def _agreement(axes: Axes, explanation: Explanation) -> None:
                 column, row, two_digits(value), ha="center", va="center", fontsize=8, color="white" if dark else "black"
             )
     axes.set_yticks(range(len(shown)), [f"{entry.component} {entry.attribute}" for entry in shown], fontsize=8)
-    names = [f"{k}\n{two_digits(score)}" for k, score in enumerate(explanation.scores)]
+    names = [f"{people(k)}\n{two_digits(score)}" for k, score in enumerate(explanation.scores)]
     axes.set_xticks(range(len(names)), names, fontsize=8)
     for k, label in enumerate(axes.get_xticklabels()):
         color, _ = _mark(explanation, k)

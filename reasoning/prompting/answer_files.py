@@ -13,6 +13,7 @@ from reasoning.prompting import inspect_logs
 from reasoning.prompting.answers import AnswerSet, ids
 from reasoning.prompting.files import PromptSettings, read_sidecar
 from reasoning.setup.settings import BenchmarkSettings, PerceptionSettings
+from vsa.commands import is_stray
 from vsa.commands.files import read_whole
 from vsa.errors import CorruptFileError, SettingsError
 
@@ -75,7 +76,8 @@ def find_prompts(settings: BenchmarkSettings) -> Path:
     logs = [Path(file).expanduser() for file in files if inspect_logs.is_log(Path(file))]
     if logs:
         return logs[0]
-    found = sorted({path for file in files for path in Path(file).expanduser().parent.glob("*.settings.json")})
+    beside = {path for file in files for path in Path(file).expanduser().parent.glob("*.settings.json")}
+    found = sorted(path for path in beside if not is_stray(path.name))
     if len(found) != 1:
         raise SettingsError(
             "find the prompts",

@@ -14,7 +14,8 @@ from reasoning.prompting.text import Form, prompts
 from reasoning.records import runs
 from reasoning.setup import build
 from reasoning.setup.settings import DatasetSettings, Named
-from vsa.commands import alone, schema, write_whole
+from vsa.commands import alone, schema, write_together
+from vsa.commands.files import sealed
 from vsa.errors import CorruptFileError, SettingsError
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def export(settings: PromptSettings, out: Path) -> int:
         The number of prompts.
 
     Raises:
-        VSAError: puzzles that cannot be had, or have no text in this form; a file that cannot be written.
+        VSAError: puzzles that cannot be had, or have no text in this form; a file that cannot be written, or that holds
+            something else.
     """
     form = settings.text_form()
     sets = puzzle_sets(settings)
@@ -94,8 +96,9 @@ def export(settings: PromptSettings, out: Path) -> int:
             lines.append(json.dumps({"id": prompt.id, "form": form.form, "prompt": prompt.text}, ensure_ascii=False))
     runs.prepare_folder(out.parent)
     with alone(out):
-        write_whole(out, "".join(f"{line}\n" for line in lines).encode())
-        runs.write_record(sidecar(out), record_of(settings, sets))
+        record = runs.json_bytes(sealed(record_of(settings, sets)))
+        contents = {out: "".join(f"{line}\n" for line in lines).encode(), sidecar(out): record}
+        write_together(str(settings.out), contents, overwrite=settings.overwrite)
     return len(lines)
 
 

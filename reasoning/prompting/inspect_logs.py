@@ -62,7 +62,8 @@ def answers(path: Path, known: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _log(path: Path) -> Any:  # an EvalLog; the package may be missing
+def _log(path: Path) -> Any:
+    """An ``EvalLog``."""
     try:
         from inspect_ai.log import read_eval_log
     except ImportError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from reasoning.prompting.statements import clean
+from reasoning.prompting.plain_text import clean
 from reasoning.prompting.text import Form, written_places
 
 if TYPE_CHECKING:

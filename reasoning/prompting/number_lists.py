@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from reasoning.prompting.statements import DOUBT, REFUSAL, REJECTED, Rank, Statement, clean, explicit, settle, supposed
+from reasoning.prompting.marks import explicit
+from reasoning.prompting.plain_text import clean
+from reasoning.prompting.statements import DOUBT, REFUSAL, REJECTED, Rank, Statement, settle, supposed
 
 __all__ = ["numbers"]
 
@@ -17,7 +19,8 @@ _UNSURE = ("?", "-", "_", "none", "noise", "null", "n/a", "x", "*")
 _GROUP = re.compile(r"[(\[{<]([^()\[\]{}<>\n]*)[)\]}>]")
 _WORD = r"(?:[+-]?\d{1,9}(?:\.0{1,9})?|\?)"
 _LISTED = re.compile(
-    rf"[\s*_`\"'$\\:=]*((?:{_WORD}[\s,;/|]+(?:and\s+)?)+{_WORD})(?![\w%]|\.\d|\s*[-+*/]\s*\d|[\s,;]+\d)"
+    rf"[\s*_`\"'$\\:=]*((?:{_WORD}[\s,;/|]+(?:and\s+)?)+{_WORD})(?![\w%]|\.\d|\s*[-+*/]\s*\d"
+    rf"|[\s,;]+\d)"
 )
 _JOINED = re.compile(r"[\s/,;|&*_`$]*(?:and)?[\s/,;|&*_`$]*")
 
@@ -35,9 +38,9 @@ def numbers(text: str, count: int) -> list[int | None] | None:
     text = clean(text)
     read = partial(_read, count=count)
     found = explicit(text, read)
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in text.splitlines() if re.search(r"\d", line)]
     if not found and lines and len(lines[-1]) <= 200 and not supposed(lines[-1]) and not REJECTED.search(lines[-1]):
-        start = text.rindex(lines[-1])
+        start = text.rindex(lines[-1])  # the last line that holds a number
         found = [Statement(start, start + len(lines[-1]), Rank.CLAIM, read(lines[-1]))]
     value = settle(text, found)
     return None if value is None else list(value)

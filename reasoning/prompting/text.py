@@ -43,13 +43,13 @@ _CHOOSE = (
     "answer, a colon and the number of that candidate, for example\nanswer: 8"
 )
 _SEVERAL = (
-    "More than one candidate can be defended, since more than one rule fits the panels that are shown. Choose the one that "
-    "you find most convincing. Think as long as you like. Your last line must be the word answer, a colon and the number "
-    "of that candidate, for example\nanswer: 8"
+    "More than one candidate can be defended, since more than one rule fits the panels that are shown. Choose the one "
+    "that convinces you most. Think as long as you like. Your last line must be the word answer, a colon and the "
+    "number of that candidate, for example\nanswer: 8"
 )
 _RULES = (
-    "Name the rules, too: the line before the last must be the word rules, a colon and {count} names of rules, separated by "
-    "commas, {places}. The rules that there are: {names}. Write unknown where you find none{noise}."
+    "Name the rules, too: the line before the last must be the word rules, a colon and {count} names of rules, "
+    "separated by commas, {places}. The rules that there are: {names}. Write unknown where you find none{noise}."
 )
 _PREDICT = (
     "Which {count} numbers belong in the hidden panel? Think as long as you like. Your last line must be the word "

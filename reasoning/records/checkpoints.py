@@ -180,11 +180,19 @@ class CheckpointFolder:
         kind = "finished" if checkpoint.finished else "step"
         path = self.folder / f"{kind}-{checkpoint.step:09d}.safetensors"
         write_tensors(path, checkpoint.tensors, {**checkpoint.state, "step": checkpoint.step})
+        self.prune(path)
+        return path
+
+    def prune(self, newest: Path | None = None) -> None:
+        """Remove those older than the last ``keep``.
+
+        Args:
+            newest: one that stays, whatever its name says.
+        """
         files = self.files()
         going_on = [old for old in files if old.name.startswith("step")]  # from these more epochs can be trained
-        for old in {*files[self.keep :], *going_on[self.keep :]} - {path, *going_on[:1]}:
+        for old in {*files[self.keep :], *going_on[self.keep :]} - {newest, *going_on[:1]}:
             old.unlink(missing_ok=True)
-        return path
 
     def files(self) -> list[Path]:
         """The checkpoint files, newest first."""

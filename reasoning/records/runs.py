@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import logging
 import os
 import platform
 import shlex
@@ -35,7 +34,6 @@ from vsa.errors import CorruptFileError, SettingsError
 __all__ = [
     "RECORD",
     "SETTINGS",
-    "MetricsLog",
     "begin_record",
     "code_version",
     "contents",
@@ -43,6 +41,7 @@ __all__ = [
     "environment",
     "fingerprint",
     "finish_record",
+    "json_bytes",
     "peak_memory_mb",
     "prepare_folder",
     "read_record",
@@ -54,7 +53,6 @@ __all__ = [
 ]
 
 SETTINGS, RECORD = "settings.yaml", "run.json"
-log = logging.getLogger(__name__)
 _ROOMS = ("vsa", "factorizers", "datasets", "reasoning")
 _LIBRARIES = ("torch", "numpy", "hydra-core", "omegaconf", "safetensors", "einops", "rich")
 
@@ -123,9 +121,21 @@ def write_json(path: Path, content: Any) -> str:
     Raises:
         WriteError: the file could not be written.
     """
-    data = (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+    data = json_bytes(content)
     write_whole(path, data)
     return checksum(data)
+
+
+def json_bytes(content: Any) -> bytes:
+    """JSON as our files hold it, indented.
+
+    Args:
+        content: JSON-able.
+
+    Returns:
+        The text in UTF-8.
+    """
+    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
 
 
 def write_record(path: Path, content: Mapping[str, Any]) -> None:
@@ -158,7 +168,9 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def begin_record(folder: Path, record: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    """Write ``run.json`` and, last, ``settings.yaml``: a folder without it was never begun.
+    """Write ``run.json``, then ``settings.yaml``: a folder without it was never begun.
+
+    Other settings that are there are replaced: until they are, the record vouches for both.
 
     Args:
         folder: of the run.
@@ -169,8 +181,15 @@ def begin_record(folder: Path, record: Mapping[str, Any], settings: Mapping[str,
         WriteError: a file could not be written.
     """
     text = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True).encode()
-    write_record(folder / RECORD, {**record, "files": {SETTINGS: checksum(text)}})
-    write_whole(folder / SETTINGS, text)
+    new = {**record, "files": {SETTINGS: checksum(text)}}
+    held = checksum(read_whole(folder / SETTINGS)) if (folder / SETTINGS).is_file() else None
+    if held is not None and held != checksum(text):
+        write_record(folder / RECORD, {**new, "files": {SETTINGS: [held, checksum(text)]}})
+        write_whole(folder / SETTINGS, text)
+        write_record(folder / RECORD, new)
+    else:
+        write_record(folder / RECORD, new)
+        write_whole(folder / SETTINGS, text)
 
 
 def finish_record(folder: Path, contents: Mapping[str, Any], **changes: Any) -> None:
@@ -212,7 +231,7 @@ def _compare(folder: Path, name: str, data: bytes) -> None:
     """Refuse a file that was changed since the run wrote it; runs of earlier versions have no checksums."""
     record = read_record(folder / RECORD) if (folder / RECORD).is_file() else {}
     known = record.get("files", {}).get(name) if isinstance(record.get("files"), dict) else None
-    if known is not None and known != checksum(data):
+    if known is not None and checksum(data) not in (known if isinstance(known, list) else (known,)):
         raise CorruptFileError(
             f"read {folder / name}",
             received="a file that was changed since the run wrote it",
@@ -322,62 +341,6 @@ def peak_memory_mb() -> float:
         return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1024 if sys.platform != "darwin" else 1024**2), 1)
-
-
-class MetricsLog:
-    """``metrics.jsonl``: one JSON object a line, appended; cut back to a checkpoint's point when a run goes on.
-
-    Args:
-        path: the file.
-        keep_bytes: what is kept of an earlier life of the run; the lines after it are made again.
-    """
-
-    def __init__(self, path: Path, keep_bytes: int = 0) -> None:
-        self.path = path
-        try:
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-            self._file = os.fdopen(os.open(path, flags, 0o666), "r+b")
-            size = self._file.seek(0, os.SEEK_END)
-            self._file.truncate(min(keep_bytes, size))
-            self._file.seek(0, os.SEEK_END)
-        except OSError as error:
-            refusal = "a link" if path.is_symlink() else f"the system's refusal: {error.strerror}"
-            raise WriteError(f"open {path}", received=refusal) from error
-        if size < keep_bytes:
-            missing = keep_bytes - size
-            log.warning("%s lacks %d of the bytes that it had at the checkpoint: the run goes on", path, missing)
-
-    def write(self, **values: Any) -> None:
-        """Append a line."""
-        self._guard(lambda: self._file.write((json.dumps(values) + "\n").encode()))
-
-    def sync(self) -> int:
-        """Bring all lines to the disk.
-
-        Returns:
-            Length of the file in bytes.
-        """
-
-        def flush() -> None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-
-        self._guard(flush)
-        return self._file.tell()
-
-    def close(self) -> None:
-        """Flush and close."""
-        self._guard(self._file.close)
-
-    def _guard(self, action: Any) -> None:
-        try:
-            action()
-        except OSError as error:
-            raise WriteError(
-                f"write {self.path}",
-                received=f"the system's refusal: {error.strerror or error}",
-                hint="the last checkpoint is intact; make room, then go on with resume=",
-            ) from error
 
 
 def _versions() -> dict[str, str]:

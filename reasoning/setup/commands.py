@@ -83,15 +83,16 @@ def compose_settings(config: str, arguments: Sequence[str]) -> dict[str, Any]:
     """
     with composing() as loader:
         composed = settle(config, _arrange(arguments, loader.repository), _without_file)
-        if OmegaConf.is_missing(composed, "model"):
+        without = OmegaConf.is_missing(composed, "model")
+        if without:
             # Interpolations into the model cannot be resolved; the caller lists the models or does without.
             composed.model = {"name": None, "training": {}}
-            without = {**_lenient(composed), "model": None}
-            refuse_unused(config, named_keys(arguments), without)
-            return without
-        settings: dict[str, Any] = resolved(composed)
-        refuse_unused(config, named_keys(arguments), settings)
-        return settings
+        settings = _lenient(composed) | ({"model": None} if without else {})
+        refuse_unused(config, named_keys(arguments), settings)  # before what a model lacks is missed
+        if without:
+            return settings
+        whole: dict[str, Any] = resolved(composed)
+        return whole
 
 
 def compose_evaluation(config: str, arguments: Sequence[str]) -> dict[str, Any]:
@@ -297,7 +298,7 @@ def _arrange(arguments: Sequence[str], repository: Any) -> list[str]:
 
 
 def _lenient(composed: Any) -> dict[str, Any]:
-    """Plain settings, with None for what interpolates into the missing model."""
+    """Plain settings, with None for what interpolates into what the model lacks."""
     result: dict[str, Any] = {}
     for key in composed:
         try:

@@ -59,7 +59,7 @@ def points(config: str, arguments: Sequence[str]) -> list[Point]:
     swept: dict[int, tuple[str, str, list[Any]]] = {}
     for place in maybe:
         key, values = parsed[place].key_or_group, parsed[place].value()
-        if key in listed:
+        if key in listed or not isinstance(values, list):
             continue
         if any(isinstance(value, list | dict) for value in values) or not values:
             raise SettingsError(f"argument {arguments[place]!r}", received=str(values), expected="single values")
@@ -93,7 +93,8 @@ def _listed(config: str, arguments: Sequence[str], maybe: Sequence[int]) -> set[
     for place in maybe:
         key, _, _ = arguments[place].partition("=")
         value = parse([arguments[place]])[0].value()
-        line[place] = f"{key}={_quoted(value[0])}" if "." not in key and value else ""
+        first = value[0] if isinstance(value, list) and value else None
+        line[place] = f"{key}={_quoted(first)}" if "." not in key and first is not None else ""
     composed = commands.compose_settings(config, completed([argument for argument in line if argument]))
     return {key for key, value in flatten(composed).items() if _is_list(value)}
 

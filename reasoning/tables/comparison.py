@@ -35,7 +35,7 @@ def check_folder(out: Path) -> None:
     for path in sorted(out.iterdir()):
         if path.name in TABLES or is_stray(path.name):
             continue
-        if not path.is_dir() or not all((part / "cells").is_dir() for part in path.iterdir()):
+        if not path.is_dir() or not all(_is_part(part) for part in path.iterdir()):
             raise SettingsError(
                 f"out={out}",
                 received=f"a folder that holds {path.name}, which is no part of a comparison",
@@ -62,6 +62,12 @@ def measures(metrics: Metrics) -> dict[str, float | None]:
             found[f"{name} named"] = 100 * tally.named / tally.total
             found[f"{name} consistent"] = 100 * tally.consistent / tally.total
     return found
+
+
+def _is_part(folder: Path) -> bool:
+    """Whether a folder is of one model and seed, or was to become one when its program was killed."""
+    begun = folder.name.isdigit() and folder.is_dir() and not runs.contents(folder)
+    return begun or (folder / "cells").is_dir()
 
 
 def summary(results: Runs) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ _WIDE = 50  # times the smallest value: then the axis is logarithmic
 
 @dataclass(frozen=True)
 class Mark:
-    """Where in a sweep a row stands: its model, and swept key -> value."""
+    """Where in a sweep a row stands: its model (with mode and decoder, where these differ), and swept key -> value."""
 
     model: str
     swept: Mapping[str, Any]

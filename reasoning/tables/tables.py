@@ -143,7 +143,7 @@ def answers_table(
         grid.add(label, cells, "green")
         for words, kind, shown in (
             ("- tied with another", "tied", any(metrics.tied.correct for metrics in row.values())),
-            ("- of one defensible answer", "unambiguous", any(metrics.ambiguous for metrics in row.values())),
+            ("- one defensible answer", "unambiguous", any(metrics.ambiguous for metrics in row.values())),
         ):
             if shown:
                 tallies = [getattr(row[name], kind) if name in row else None for name in sets]
@@ -153,7 +153,7 @@ def answers_table(
     if any(doubtful.values()):
         counts = [str(doubtful[name]) for name in sets]
         together = [str(sum(doubtful.values()))] if len(sets) > 1 else []
-        grid.add("puzzles with a second defensible answer", [*counts, *together], "dim")
+        grid.add("doubtful puzzles (count)", [*counts, *together], "dim")
     for reference in beside:
         values = [reference.answers.get(name) for name in sets]
         known = [value for value in values if value is not None]

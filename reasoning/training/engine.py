@@ -24,7 +24,7 @@ from reasoning.outcome.checked import check_loss
 from reasoning.outcome.metrics import Metrics, observe
 from reasoning.records.checkpoints import Checkpoint, CheckpointFolder, load_weights
 from reasoning.records.draws import seeded
-from reasoning.records.runs import MetricsLog
+from reasoning.records.metrics_log import MetricsLog
 from reasoning.scene import Scene
 from reasoning.training.plan import Plan, learning_rate
 from vsa.backends.stored import read_noise
@@ -168,6 +168,8 @@ class Trainer:
                         self.learner.finish(self._scenes())
                 self.finished = True
                 self._save(metrics)
+            elif self.checkpoints is not None:
+                self.checkpoints.prune()  # it may have been killed between writing its last and removing older ones
             return Outcome(self.step, self._seconds(), loss)
         finally:
             if metrics is not None:

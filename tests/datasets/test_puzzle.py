@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from dataclasses import FrozenInstanceError, replace
 
 import defusedxml.ElementTree
@@ -120,9 +121,9 @@ puzzle 7 of files, center_single
 | P21 | P21 |  ?  |
 +-----+-----+-----+
 candidates:
-  0     1     2     3
+  1     2     3     4
 | C21 | P21 | C21 | C21 |
-  4     5 right   6     7
+  5     6 right   7     8
 | C21 | C21 | C21 | C21 |
 rules:
   Type stays the same, Size steps by -2, Color adds up"""
@@ -149,7 +150,7 @@ def plain() -> Puzzle:
 
 def test_the_text_is_this() -> None:
     assert text(plain(), answer=True) == TEXT
-    assert str(plain()) == TEXT.replace("5 right", "5  ")
+    assert str(plain()) == TEXT.replace("6 right", "6  ")
 
 
 @pytest.mark.parametrize("constellation", CONSTELLATIONS)
@@ -175,3 +176,59 @@ def test_wide_puzzles_show_three_rows_of_values() -> None:
 
 def test_html_escapes_what_others_wrote() -> None:
     assert "<script>" not in replace(plain(), dataset="<script>")._repr_html_()
+
+
+@pytest.mark.parametrize("count", [0, 1, 1000])
+@pytest.mark.parametrize("name", ["iraven", "iraven_x"])
+def test_arrays_are_shown_in_a_few_lines(name: str, count: int) -> None:
+    extent = {"maxval": 100, "confounders": 100} if name == "iraven_x" else {}
+    arrays = datasets.generate(name, "center", n=max(count, 1), seed=0, **extent)[:count]
+    for shown in (arrays, *arrays.components, datasets.PuzzleBatch.of(arrays), datasets.PuzzleDataset(arrays)):
+        words = repr(shown)
+        assert len(words.splitlines()) <= 20 and max(map(len, words.splitlines())) <= 200
+        assert f"{count} puzzles" in words
+
+
+def test_what_varies_is_not_said_to_stay_the_same() -> None:
+    """Against the panels: one value along each row, values that go along with their entities, or neither."""
+    arrays = datasets.generate("iraven", "3x3", n=300, seed=6)
+    seen = set()
+    for item in range(300):
+        puzzle = Puzzle.from_arrays(arrays, item)
+        words = str(puzzle).splitlines()[-1].strip().split(", ")
+        for name in ("Type", "Size", "Color"):
+            panels = [[e.level(name) for e in p.components[0]] for p in puzzle.context]
+            single = all(len(set(levels)) == 1 for levels in panels)
+            alike = all(sorted(panels[k]) == sorted(panels[k - k % 3]) for k in range(8))
+            said = {end for end in ("stays the same", "stays with its entities", "varies freely") for w in words
+                    if w.startswith(f"{name} {end}")}  # fmt: skip
+            rule = next(rule for rule in puzzle.rules if rule.attribute == name)
+            if rule.name != "Constant":
+                assert not said
+                continue
+            seen |= said
+            wanted = "varies freely" if not alike else "stays the same" if single else "stays with its entities"
+            assert said == {wanted}, (item, name)
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_show_does_without_opencv(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    from datasets.pixels import drawing
+
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    drawing.opencv.cache_clear()
+    try:
+        arrays = datasets.generate("iraven", "out_in_grid", n=count, seed=0)
+        for shown in (datasets.show(arrays), datasets.show(Puzzle.from_arrays(arrays, 0))):
+            assert "candidates:" in repr(shown)
+            assert shown._repr_png_() is None
+            assert shown._repr_html_().count("<svg") in (16, 16 * count)
+        with pytest.raises(VSAError, match="no module cv2"):
+            datasets.show(arrays).save("puzzles.png")
+    finally:
+        monkeypatch.undo()
+        drawing.opencv.cache_clear()
+    assert datasets.show(arrays)._repr_png_() is not None
+    with pytest.raises(VSAError, match="contact sheet"):
+        datasets.show(arrays[:0])

@@ -139,13 +139,17 @@ SCENES = [
     (lambda s: s[:5], ShapeError, r"received a scene of 5 puzzles with 3 columns; expected 6 puzzles with 3 columns"),
     (lambda s: s[torch.arange(12) % 6], ShapeError, r"a scene of 12 puzzles"),
     (lambda s: first(s, lambda p: place(p, -0.5)), VSAError, r"attribute 0\|\w+: .* from -0.5, and"),
-    (lambda s: first(s, lambda p: place(p, torch.nan)), VSAError, r"received probabilities from nan"),
+    (lambda s: first(s, lambda p: place(p, torch.nan)), VSAError, r"received NaN in 1 of 6 puzzles"),
     (lambda s: first(s, lambda p: place(p, torch.inf)), VSAError, r"sum to inf; expected none below 0, and at most 1"),
     (lambda s: first(s, lambda p: 1.5 * p), VSAError, r"probabilities of a panel that sum to 1.5"),
     (lambda s: first(s, lambda p: p.long()), DtypeError, r"received a tensor of torch.int64; expected floats"),
     (lambda s: replace(s, sets={k: v + 1 for k, v in s.sets.items()}), VSAError, r"probabilities up to 2; expected"),
-    (lambda s: replace(s, entities={AttributeKey(0, "Type"): -torch.ones(6, 16, 4, 5)}), VSAError, r"from -1, and"),
-    (lambda s: Scene(4, {AttributeKey(0, "Type"): torch.zeros(6, 19, 5)}), ShapeError, r"6 puzzles with 4 columns"),
+    (lambda s: replace(s, entities={AttributeKey(0, "Type"): -torch.ones(6, 16, 4, 6)}), VSAError, r"from -1, and"),
+    (
+        lambda s: Scene(4, {AttributeKey(0, "Type"): torch.full((6, 19, 5), 0.2)}),
+        ShapeError,
+        r"6 puzzles with 4 columns",
+    ),
 ]
 
 

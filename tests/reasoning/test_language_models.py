@@ -183,7 +183,7 @@ def test_iraven_by_constellation(inspect, tmp_path, command):
     log, metrics = run(
         task,
         tmp_path,
-        lambda sample: f"\\boxed{{{sample.target}}}" if "center_single-" in sample.id else "Candidate 3 or 4.",
+        lambda sample: f"\\boxed{{{sample.target}}}" if sample.id.startswith("center_single-") else "Candidate 3 or 4.",
     )
     assert metrics["center_single"] == 1.0
     assert metrics["distribute_four"] == metrics["in_distribute_four_out_center_single"] == 0.0

@@ -131,7 +131,7 @@ def predict(arrays, family_of, answers, number_first=None):
         tuple(columns),
         torch.zeros(shape, dtype=torch.long),
         torch.ones(*shape, 1),
-        torch.zeros(*shape, 8),
+        torch.ones(*shape, 8),
         torch.stack(confidence, 1),
         torch.stack(families, 1),
     )
@@ -256,11 +256,12 @@ def said(arrays, prediction):
 
 
 def speaking(prediction, family, confidence):
-    """The prediction of a learner that says the same of everything; that decides what is governed, and that does not."""
+    """Predictions of a learner that says the same of everything, whether or not it decides what is governed."""
     same = dataclasses.replace(
         prediction,
         families=torch.full_like(prediction.families, family),
         confidence=torch.full_like(prediction.confidence, confidence),
+        agreement=torch.ones_like(prediction.agreement),
         governed=None,
     )
     components = 1 + max(key.component for key in prediction.keys)
@@ -272,7 +273,7 @@ def speaking(prediction, family, confidence):
 @pytest.mark.parametrize("model", reasoning.learners.names())
 @pytest.mark.parametrize("constellation", GRIDS)
 def test_only_what_is_said_is_counted(model, constellation):
-    """The learner's own claims; one that names nothing, one that calls everything Constant, one that is always wrong."""
+    """The learner's claims; those of one that names nothing, one that calls all Constant, one that is always wrong."""
     arrays = datasets.generate("iraven", constellation, n=60, seed=9)
     prediction = reasoning.make_solver(model).solve(datasets.PuzzleBatch.of(arrays))
     slots = observe(arrays, prediction).by_slot()

@@ -13,11 +13,12 @@ import datasets
 import vsa
 from reasoning.learners.nvsa import NVSA
 from reasoning.learners.vector_rules.codes import Names, Powers
-from reasoning.learners.vector_rules.panels import count_pmf, divergence, panel_pmf, share_pmf
+from reasoning.learners.vector_rules.panels import divergence
 from reasoning.learners.vector_rules.rules import STEPS, Grammar, count_numbers, count_sets, count_values
 from reasoning.learners.vector_rules.sets import difference_is, equal, sets_evidence, union_is
 from reasoning.learners.vector_rules.values import values_evidence
 from reasoning.perception.oracle import Oracle
+from reasoning.pmfs import count_pmf, panel_pmf, share_pmf
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = Grammar().labels

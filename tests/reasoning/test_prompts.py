@@ -265,7 +265,7 @@ def test_round_trip(command, tmp_path, form):
         assert list(results) == list(dict.fromkeys(name.rpartition("-")[0] for name in right))
         record = json.loads((out / "run.json").read_text())
         assert (record["model"], record["mode"], record["status"]) == (model, "prompted", "finished")
-        assert f"{model}, prompted" in screen
+        assert f"{model}," in screen and "prompted" in screen
 
 
 def test_missing_and_unreadable_answers_count_as_wrong_and_are_counted(command, tmp_path):
@@ -279,7 +279,10 @@ def test_missing_and_unreadable_answers_count_as_wrong_and_are_counted(command, 
     assert json.loads((out / "results.json").read_text())["center_single"]["answers"] == {"correct": 4, "total": 10}
     counts = {"center_single": {"prompts": 10, "understood": 4, "right": 4, "missing": 4, "unreadable": 2}}
     assert json.loads((out / "run.json").read_text())["answered"] == counts
-    assert "4 of 10 answers understood, 4 missing" in screen and "these count as wrong" in screen
+    assert (
+        "4 of 10 answers understood (4 of these right, 100.0 %), 4 missing" in " ".join(screen.split())
+        and "these count as wrong" in screen
+    )
 
 
 def test_a_table_of_models_and_language_models(command, tmp_path):
@@ -435,7 +438,8 @@ def test_mistakes(command, tmp_path, monkeypatch, arguments, sentence):
 def test_files_are_not_replaced(command, tmp_path):
     few = ("dataset.n=1", "dataset.columns=3", "dataset.maxval=40")
     export(command, tmp_path / "a.jsonl", *few)
-    assert "which exists" in refused(command, "prompts", f"out={tmp_path / 'a.jsonl'}", *few)
+    assert command("prompts", f"out={tmp_path / 'a.jsonl'}", *few)[0] == 0  # these very prompts are there
+    assert "which exists" in refused(command, "prompts", f"out={tmp_path / 'a.jsonl'}", "dataset.n=2", *few[1:])
     assert len(export(command, tmp_path / "a.jsonl", "dataset.n=2", *few[1:], "overwrite=true")) == 2
     assert "which exists" in refused(command, "prompts", f"out={tmp_path}", *few, "overwrite=true")
     code, screen, _ = command("prompts", "--cfg")

@@ -44,7 +44,8 @@ def test_cases_are_read_as_people_read_them(kind):
 POLITE = (
     "Sure!", "Certainly!", "Of course.", "Great question!", "Thank you for the puzzle.", "I hope this helps!",
     "Let me know if you have any questions.", "Feel free to ask for more details.", "Happy to help with another one!",
-    "Have a nice day!", "Please let me know if this answer is helpful.", "I hope this answer is what you were looking for.",
+    "Have a nice day!", "Please let me know if this answer is helpful.", "I hope this answer is what you were"
+    " looking for.",
     "Thanks for your patience.", "It was a pleasure to look at this puzzle.", "This was a nice puzzle.", "Good luck!",
     "Here is what I found.", "I looked at all rows and columns.", "Thanks!", "Best regards", "Cheers",
 )  # fmt: skip
@@ -73,8 +74,9 @@ def test_what_holds_no_number_and_no_letter_is_never_understood(text, mark):
 
 
 PIECES = (
-    "answer", ":", "5", "3", "B", "a ", " or ", "not ", "<answer>", "</answer>", "\\boxed{", "}", "(", ")", ",", "\n", " ", "<think>",
-    "</think>", "candidate ", "fifth ", "wait", "no, ", "{", '"', "**", "?", "might ", ".", "hence ", "：", "²", "½", "①", "\x00", "\ud800", "\u202e", "٣", "一",
+    "answer", ":", "5", "3", "B", "a ", " or ", "not ", "<answer>", "</answer>", "\\boxed{", "}", "(", ")",
+    ",", "\n", " ", "<think>", "</think>", "candidate ", "fifth ", "wait", "no, ", "{", '"', "**", "?",
+    "might ", ".", "hence ", "：", "²", "½", "①", "\x00", "\ud800", "\u202e", "٣", "一",
 )  # fmt: skip
 
 
@@ -104,7 +106,8 @@ def test_long_texts_take_no_time(piece):
         "Candidate {a} is wrong, hence candidate {b}.", "It is candidate {b}, not candidate {a}.",
         "Candidate {a} is tempting, but it is candidate {b}.", "I choose candidate {b} rather than candidate {a}.",
         "Instead of candidate {a}, I choose candidate {b}.", "Candidate {a} is ruled out. Candidate {b} is correct.",
-        "answer: {b}, not {a}", "The answer is not {a} but {b}.", "Not {a}.\nanswer: {b}", "answer: {a}\nWait, no.\nanswer: {b}",
+        "answer: {b}, not {a}", "The answer is not {a} but {b}.", "Not {a}.\nanswer: {b}", "answer: {a}\nWait,"
+        " no.\nanswer: {b}",
         "<think>answer: {a}</think>answer: {b}", "The answer is {a}, I thought.\n<answer>{b}</answer>",
         "Candidate {a} violates the color rule. Only candidate {b} fits.",
     ],
@@ -115,8 +118,14 @@ def test_a_rejected_option_never_wins(said):
             assert choice(said.format(a=a, b=b)) == b - 1, (a, b)
 
 
-@pytest.mark.parametrize("said", ["Candidate {a} is wrong.", "It is not candidate {a}.", "The answer is not {a}.", "I reject candidate {a}.",
-    "Candidate {a} cannot be right.", "answer: not {a}", "Perhaps {a}", "answer: {a} or {b}", "answer: {a}-{b}", "answer: {a}?", "If it is candidate {a}, row 3 fails."])  # fmt: skip
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Candidate {a} is wrong.", "It is not candidate {a}.", "The answer is not {a}.", "I reject candidate {a}.",
+        "Candidate {a} cannot be right.", "answer: not {a}", "Perhaps {a}", "answer: {a} or {b}", "answer: {a}-{b}",
+        "answer: {a}?", "If it is candidate {a}, row 3 fails.",
+    ],
+)  # fmt: skip
 def test_rejections_doubts_and_ranges_state_nothing(said):
     for a in range(1, 9):
         assert choice(said.format(a=a, b=a % 8 + 1)) is None, a

@@ -15,6 +15,7 @@ from reasoning.evaluation.cells import Cell, CellResult, CellStore, compute, dat
 from reasoning.outcome.metrics import Metrics, RuleKey, RuleTally, Tally
 from reasoning.records import runs
 from reasoning.records.checkpoints import Checkpoint, CheckpointFolder
+from reasoning.records.metrics_log import MetricsLog
 from reasoning.setup.recipe import FrontEnd, Recipe
 from reasoning.setup.settings import ModelSettings, Named
 from reasoning.tables import comparison
@@ -25,18 +26,18 @@ from vsa.errors import CorruptFileError, SettingsError
 
 def test_metrics_log_is_cut_back(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    log = runs.MetricsLog(path)
+    log = MetricsLog(path)
     log.write(step=0)
     point = log.sync()
     log.write(step=1)
     log.close()
     with path.open("ab") as file:
         file.write(b'{"step": 2, "lo')  # what a kill leaves
-    log = runs.MetricsLog(path, keep_bytes=point)
+    log = MetricsLog(path, keep_bytes=point)
     log.write(step=1)
     log.close()
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [0, 1]
-    fresh = runs.MetricsLog(path)
+    fresh = MetricsLog(path)
     fresh.close()
     assert path.read_bytes() == b""
 
@@ -108,7 +109,7 @@ def test_links_are_not_followed(tmp_path):
     runs.write_json(tmp_path / "run" / "a.json", {"x": 1})
     assert json.loads((tmp_path / "run" / "a.json").read_text()) == {"x": 1}
     with pytest.raises(WriteError, match="a link"):
-        runs.MetricsLog(tmp_path / "run" / "metrics.jsonl")
+        MetricsLog(tmp_path / "run" / "metrics.jsonl")
     with pytest.raises(WriteError, match="lock"), files.alone(tmp_path / "run"):
         pass
     (tmp_path / "run" / "checkpoints").symlink_to(tmp_path / "theirs")
@@ -172,7 +173,9 @@ def test_data_hash_sees_every_array():
 
 
 def metrics(correct, total):
-    return Metrics(Tally(correct, total), {RuleKey(0, "Type", "Constant"): RuleTally(correct, total, correct, total)})
+    """One answer in ten ties; two puzzles in ten have a second answer, of which one is missed, where any is."""
+    rules = {RuleKey(0, "Type", "Constant"): RuleTally(correct, total, correct, total)}
+    return Metrics(Tally(correct, total), rules, Tally(total // 10, total), Tally(min(correct, 8), 8))
 
 
 MARKS = {"settings": "s", "code": "c", "data": "d"}

@@ -133,6 +133,21 @@ def test_plots_of_numbers_and_words(values, tmp_path) -> None:
     assert (tmp_path / "x.png").stat().st_size > 5000
 
 
+def test_one_line_of_panels_for_each_model_mode_and_decoder(command, tmp_path, monkeypatch) -> None:
+    from reasoning.tables import curves
+
+    drawn = []
+    monkeypatch.setattr(curves, "_panel", lambda axes, found, tally_of, title: drawn.append((title, len(found))))
+    line = ["compare=[arlc,arlc-programmed]", "perception.p_left=[1.0,.6]", f"plot={tmp_path / 'x.png'}", *SMALL]
+    code, _, errors = command("benchmark", *line, "seeds=[0,1]", f"out={tmp_path / 'out'}")
+    assert code == 0, errors
+    assert [title for title, _ in drawn if title.startswith("rules")] == [
+        "rules named, %: arlc",
+        "rules named, %: arlc-programmed",
+    ]
+    assert {points for _, points in drawn} == {2}
+
+
 def test_too_many_points() -> None:
     with pytest.raises(SettingsError, match="1002 points"):
         values_of("+model=[nvsa,arlc]", "dataset.seed=[" + ",".join(map(str, range(501))) + "]")

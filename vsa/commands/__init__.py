@@ -6,7 +6,7 @@ hydra and rich load when they are needed, so that this room loads with the stand
 from . import schema
 from .arguments import named_keys, parse, value_of
 from .composing import compose, composing, constructor_defaults, flatten, resolved, settle
-from .files import WriteError, alone, is_stray, sweep, taking_apart, write_whole
+from .files import WriteError, alone, is_stray, sweep, taking_apart, write_together, write_whole
 from .folders import OURS, conf_files, conf_folder, reference_file
 from .grids import Grid
 from .parts import compose_with_parts
@@ -47,5 +47,6 @@ __all__ = [
     "sweep",
     "taking_apart",
     "value_of",
+    "write_together",
     "write_whole",
 ]

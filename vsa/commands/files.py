@@ -36,12 +36,13 @@ __all__ = [
     "sweep",
     "taking_apart",
     "unsealed",
+    "write_together",
     "write_whole",
 ]
 
 LOCK = ".lock"
 LIMIT = 64 << 20  # bytes of a small file of ours: far more than any has, far less than would hurt
-_STRAY = re.compile(r"\.tmp-[0-9a-f]{12}-.+")
+_STRAY = re.compile(r"\.tmp-[0-9a-f]{12}-(.+)", re.DOTALL)
 _SEAL = "sha256"
 _DEPTH = 64  # of nested JSON
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -108,15 +109,49 @@ def strays(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if _STRAY.fullmatch(path.name)] if folder.is_dir() else []
 
 
-def sweep(folder: Path) -> None:
-    """Remove unfinished files; only for who has the folder to himself.
+def sweep(output: Path) -> None:
+    """Remove unfinished files; only for who has the output to himself.
 
     Args:
-        folder: the folder; what is below it stays.
+        output: a folder, of which what is below it stays; or a file, of which the unfinished ones are its own.
     """
-    for path in strays(folder):
-        with suppress(OSError):
-            path.unlink()
+    whole = output.is_dir()
+    for path in strays(output if whole else output.parent):
+        if whole or _STRAY.sub(r"\1", path.name) == output.name:
+            with suppress(OSError):
+                path.unlink()
+
+
+def write_together(out: str, contents: Mapping[Path, bytes | None], *, overwrite: bool) -> None:
+    """Write files that belong together: the same command goes on where it was killed, and old never stands beside new.
+
+    Args:
+        out: the setting that names them, for messages.
+        contents: the files in the order of writing; None: one that must not be there. What holds its content already
+            stays.
+        overwrite: whether files with other content may be replaced; they are removed first.
+
+    Raises:
+        SettingsError: a file holds something else.
+        WriteError: a file could not be written.
+    """
+    for path in contents:
+        sweep(path)
+    others = [path for path, content in contents.items() if path.exists() and not _holds(path, content)]
+    if others and not (overwrite and all(path.is_file() for path in others)):
+        raise SettingsError(
+            f"out={out}", received=f"{others[0]}, which exists", hint="choose another, or say overwrite=true"
+        )
+    for path in others:
+        path.unlink()
+    for path, content in contents.items():
+        if content is not None and not path.exists():
+            write_whole(path, content)
+
+
+def _holds(path: Path, content: bytes | None) -> bool:
+    same = content is not None and path.is_file() and path.stat().st_size == len(content)
+    return same and path.read_bytes() == content
 
 
 @contextmanager

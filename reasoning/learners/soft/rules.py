@@ -20,10 +20,18 @@ from torch import Tensor, nn
 
 from datasets.rules.base import PUBLISHED, rules_named
 from reasoning.learners.base import Learner, Prediction, claim_constant, join
+from reasoning.learners.possible import keep_possible
 from reasoning.learners.soft.encoder import EncodedScene, SceneEncoder
 from reasoning.learners.soft.naming import computed_families, name_choice, order_of, steps_tell
 from reasoning.learners.soft.readout import Readout
-from reasoning.learners.soft.scoring import ATTRIBUTE_WEIGHTINGS, attribute_weights, cosine
+from reasoning.learners.soft.scoring import (
+    ATTRIBUTE_WEIGHTINGS,
+    SCORINGS,
+    attribute_weights,
+    candidate_likelihoods,
+    cosine,
+    log_ratios,
+)
 from reasoning.learners.soft.selection import choose_rules, fit_prior, mixture, sample_rules
 from reasoning.scene import AttributeKey, Scene
 from vsa import Algebra, Backend
@@ -51,6 +59,8 @@ class Abduced:
         families: int8 (B, A), that family's code; UNKNOWN where the rule computes none of them.
         predicted: complex (B, A, rows, R, W).
         output: complex (B, A, W), the missing panel.
+        evidence: (B, A, R), log of each rule's prior and likelihood; None where answers go by similarity.
+        values: (A,), of how many values an attribute has one by chance; None likewise.
     """
 
     encoded: EncodedScene
@@ -60,6 +70,8 @@ class Abduced:
     families: Tensor
     predicted: Tensor
     output: Tensor
+    evidence: Tensor | None
+    values: Tensor | None
 
 
 class SoftRules(Learner):
@@ -77,6 +89,9 @@ class SoftRules(Learner):
         term_temperature: of the softmax over inputs once training is over (annealing); None: as in training.
         weighting: how attributes count in the answer: "none", "entropy" or "confidence"; "entropy" also divides
             the loss.
+        scoring: what rules and candidates go by: "similarity" (cosines; attributes count by ``weighting``), or
+            "likelihood": inner products of PMFs as probabilities, multiplied over rows and attributes, added over
+            rules; in inference alone.
         prior: whether rules that explain the context equally well are told apart by how often each is right about
             the third row of the training set (R more parameters).
         frequencies: how many of the block spectrum's frequencies a training step uses; None: all of them.
@@ -98,6 +113,7 @@ class SoftRules(Learner):
         temperature: float,
         term_temperature: float | None,
         weighting: str,
+        scoring: str,
         prior: bool,
         frequencies: int | None,
         seed: int,
@@ -110,13 +126,15 @@ class SoftRules(Learner):
             raise UnknownNameError(what, name=selection, known=SELECTIONS, kind="selection")
         if weighting not in ATTRIBUTE_WEIGHTINGS:
             raise UnknownNameError(what, name=weighting, known=ATTRIBUTE_WEIGHTINGS, kind="weighting")
+        if scoring not in SCORINGS:
+            raise UnknownNameError(what, name=scoring, known=SCORINGS, kind="scoring")
         if not all(0 < one < math.inf for one in (temperature, term_temperature) if one is not None):
             raise SettingsError(what, received=f"temperatures {temperature}, {term_temperature}", expected="> 0")
         if frequencies is not None and not frequencies >= 1:
             raise SettingsError(what, received=f"frequencies={frequencies}", expected="at least 1, or null for all")
         self.encoder = SceneEncoder(algebra, backend, seed=seed)
         self.readout = Readout(self.encoder)
-        self.columns, self.selection = columns, selection
+        self.columns, self.selection, self.scoring = columns, selection, scoring
         self.temperature, self.term_temperature, self.weighting = temperature, term_temperature, weighting
         code = self.encoder.algebra
         weights = code.spectral_weights().repeat(code.blocks)
@@ -220,7 +238,7 @@ class SoftRules(Learner):
     @torch.no_grad()
     def forward(self, scene: Scene) -> Prediction:
         prediction = join([self._solve(piece) for piece in self._pieces(scene)])
-        return claim_constant(prediction, scene, self.mixed, self.grammar)
+        return claim_constant(keep_possible(prediction, scene, self.grammar), scene, self.mixed, self.grammar)
 
     @torch.no_grad()
     def expected(self, scene: Scene) -> dict[AttributeKey, Tensor]:
@@ -234,8 +252,13 @@ class SoftRules(Learner):
         """Candidates scored by their similarity with the predicted panel."""
         agreement = cosine(found.output.unsqueeze(-2), found.encoded.candidates, self.spectral_weights).squeeze(-2)
         confidence = (found.choice * found.score).sum(-1)
-        weights = attribute_weights(self.weighting, found.choice, confidence)
-        scores = (agreement * weights.unsqueeze(-1)).sum(1)
+        if found.evidence is None or found.values is None:
+            weights = attribute_weights(self.weighting, found.choice, confidence)
+            scores = (agreement * weights.unsqueeze(-1)).sum(1)
+        else:
+            candidates = found.encoded.candidates
+            ratios = log_ratios(found.predicted[:, :, 2], candidates, self.spectral_weights, found.values)
+            scores = candidate_likelihoods(found.evidence, ratios).sum(1)
         return Prediction(scores, found.encoded.keys, found.index, found.choice, agreement, confidence, found.families)
 
     def decode(self, found: Abduced, scene: Scene) -> dict[AttributeKey, Tensor]:
@@ -256,19 +279,25 @@ class SoftRules(Learner):
         score = cosine(predicted[:, :, :2], known, self.spectral_weights).squeeze(-1).mean(2)  # (B, A, R)
         codes = self._codes(rules, encoded)
         order = order_of(codes, self.grammar).to(score)
-        choice = torch.softmax(score / self.temperature + self.prior - _TIE * order, dim=-1)
+        evidence = values = None
+        if self.scoring == "likelihood":
+            values = _values(scene, encoded.keys).to(score)
+            rows = log_ratios(predicted[:, :, :2], known, self.spectral_weights, values[:, None])
+            evidence = rows.squeeze(-1).sum(2) + self.prior.log_softmax(-1)
+        logits = score / self.temperature + self.prior if evidence is None else evidence
+        choice = torch.softmax(logits - _TIE * order, dim=-1)
         index = choice.argmax(-1)
         families = codes.gather(-1, index.unsqueeze(-1)).squeeze(-1)
         used = choice
         if self.selection == "sampled":
             used = torch.nn.functional.one_hot(index, choice.shape[-1]).to(choice)
         output = mixture(used, predicted[:, :, 2])
-        return Abduced(encoded, score, choice, index, families, predicted, output)
+        return Abduced(encoded, score, choice, index, families, predicted, output, evidence, values)
 
     def encode(self, scene: Scene) -> EncodedScene:
-        """The panels as spectra."""
+        """The panels as spectra, in the precision of the rules."""
         self.check_columns(scene)
-        encoded: EncodedScene = self.encoder(scene)
+        encoded: EncodedScene = self.encoder(scene.to(self.logits.dtype))
         return encoded
 
     def check_columns(self, scene: Scene) -> None:
@@ -315,3 +344,9 @@ class SoftRules(Learner):
             progresses = (similar > _PROGRESSES).flatten(2).all(-1, keepdim=True)
         every = torch.arange(len(able), device=constant.device).expand(*constant.shape[:2], -1)
         return name_choice(able, every, constant, progresses, self.grammar)
+
+
+def _values(scene: Scene, keys: Sequence[AttributeKey]) -> Tensor:
+    """(A,): how many values each attribute has, and sets of slots."""
+    widths = [scene.pmfs[key].shape[-1] if key in scene.pmfs else 2 ** scene.sets[key].shape[-1] - 1 for key in keys]
+    return torch.tensor(widths)

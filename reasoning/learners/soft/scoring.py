@@ -8,6 +8,9 @@ from torch import Tensor
 from vsa.errors import UnknownNameError
 
 ATTRIBUTE_WEIGHTINGS = ("none", "entropy", "confidence")
+SCORINGS = ("similarity", "likelihood")
+_CHANCE = 3e-3  # share of the chance of two random panels to be alike that is left where none is seen
+_NOISE = 1e-3  # prior probability that no rule explains an attribute, relative to a rule's
 
 
 def cosine(u: Tensor, v: Tensor, weights: Tensor, epsilon: float = 1e-6) -> Tensor:
@@ -26,6 +29,37 @@ def cosine(u: Tensor, v: Tensor, weights: Tensor, epsilon: float = 1e-6) -> Tens
     u, v = (torch.view_as_real(x.resolve_conj()).flatten(-2) for x in (u, v))
     norms = (u.square() @ double).sqrt().unsqueeze(-1) * (v.square() @ double).sqrt().unsqueeze(-2)
     return (u @ (v * double).transpose(-1, -2)) / norms.clamp_min(epsilon)
+
+
+def log_ratios(u: Tensor, v: Tensor, weights: Tensor, values: Tensor) -> Tensor:
+    """How much likelier than by chance it is that two panels show one value: the inner product of what they may show.
+
+    Args:
+        u: complex (..., M, W), superpositions of atoms by their probabilities.
+        v: complex (..., N, W); leading axes broadcast.
+        weights: real (W,), how much each frequency counts.
+        values: (...), of how many values an attribute has one by chance.
+
+    Returns:
+        real (..., M, N): logarithms, never minus infinity.
+    """
+    u, v = (torch.view_as_real(x.resolve_conj()).flatten(-2) for x in (u, v))
+    alike = u @ (v * weights.repeat_interleave(2)).transpose(-1, -2) / weights.sum()
+    return (values[..., None, None] * alike.clamp(0, 1) + _CHANCE).log()
+
+
+def candidate_likelihoods(evidence: Tensor, ratios: Tensor) -> Tensor:
+    """What each candidate is worth: rules added up by their probabilities, and that none is at work.
+
+    Args:
+        evidence: (..., R) log of each rule's prior and of how likely it makes the complete rows.
+        ratios: (..., R, 8), :func:`log_ratios` of its prediction with the candidates.
+
+    Returns:
+        (..., 8) logarithms.
+    """
+    ruled = torch.logsumexp(evidence.unsqueeze(-1) + ratios, dim=-2)
+    return torch.logaddexp(ruled, ruled.new_tensor(_NOISE).log())
 
 
 def attribute_weights(kind: str, rule_weights: Tensor, confidence: Tensor) -> Tensor:

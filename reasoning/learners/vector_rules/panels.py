@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from reasoning.pmfs import panel_pmf, share_pmf
 from reasoning.scene import Scene
-from vsa.errors import ShapeError
 
-__all__ = ["Panels", "count_pmf", "divergence", "look", "panel_pmf", "share_pmf"]
+__all__ = ["Panels", "divergence", "look", "unlikelihood"]
 
 _TINY = 1e-12
+_CHANCE = 1e-3  # that what is seen is wrong altogether
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,6 @@ def look(scene: Scene, shares: bool) -> Panels:
 
     Returns:
         The panels.
-
-    Raises:
-        ShapeError: entities and slots of a component do not fit together.
     """
     keys = scene.keys
     positions = {key.component: key for key in scene.sets}
@@ -66,66 +64,10 @@ def look(scene: Scene, shares: bool) -> Panels:
             parts.append(pmf)
             continue
         occupied = scene.sets[positions[key.component]]
-        if entities.shape[2:] != (occupied.shape[-1], pmf.shape[-1]):
-            raise ShapeError(
-                f"Scene attribute {key}",
-                received=f"entities of shape {tuple(entities.shape)}",
-                expected=f"(B, {scene.panels}, {occupied.shape[-1]}, {pmf.shape[-1]}), as slots and values are",
-            )
         seen.append(panel_pmf(entities, occupied))
         parts.append(share_pmf(entities, occupied) if shares else pmf)
     known = shares and bool(scene.entities)
     return Panels(_stack(seen), widths, _stack(parts) if known else None, tuple(scene.sets.values()), pairs, gridded)
-
-
-def panel_pmf(entities: Tensor, occupied: Tensor) -> Tensor:
-    """The probability that all entities of a panel have one value.
-
-    The sum over the non-empty sets of slots of the product over their slots is itself a product over slots.
-
-    Args:
-        entities: (..., S, V), the PMF of each slot's entity.
-        occupied: (..., S).
-
-    Returns:
-        (..., V); what is missing to one is the probability that entities differ.
-    """
-    there = occupied.unsqueeze(-1)
-    empty = (1 - occupied).prod(-1, keepdim=True)
-    alike = (1 - there + there * entities).prod(-2)
-    return ((alike - empty) / (1 - empty).clamp_min(_TINY)).clamp_min(0)
-
-
-def share_pmf(entities: Tensor, occupied: Tensor) -> Tensor:
-    """The PMF of an entity drawn at random: the bundle of the entities.
-
-    Args:
-        entities: (..., S, V).
-        occupied: (..., S).
-
-    Returns:
-        (..., V).
-    """
-    bundle = (occupied.unsqueeze(-2) @ entities).squeeze(-2)
-    return bundle / occupied.sum(-1, keepdim=True).clamp_min(_TINY)
-
-
-def count_pmf(occupied: Tensor, width: int) -> Tensor:
-    """The PMF of the number of occupied slots, none being empty of all.
-
-    Args:
-        occupied: (..., S).
-        width: V, more than S.
-
-    Returns:
-        (..., V), index n is n entities.
-    """
-    counts = functional.pad(torch.ones_like(occupied[..., :1]), (0, width - 1))
-    for chance in occupied.unbind(-1):  # one more slot each time
-        here = chance.unsqueeze(-1)
-        counts = counts * (1 - here) + functional.pad(counts, (1, 0))[..., :-1] * here
-    some = counts[..., 1:]
-    return functional.pad(some / some.sum(-1, keepdim=True).clamp_min(_TINY), (1, 0))
 
 
 def divergence(p: Tensor, q: Tensor) -> Tensor:
@@ -134,6 +76,11 @@ def divergence(p: Tensor, q: Tensor) -> Tensor:
     middle = (p + q) / 2
     apart = (p * p.log() + q * q.log()) / 2 - middle * middle.log()
     return apart.sum(-1).clamp_min(0)
+
+
+def unlikelihood(p: Tensor, q: Tensor) -> Tensor:
+    """Minus the log of the probability that draws of two PMFs (..., V) are alike; finite also where they exclude it."""
+    return -(p * q).sum(-1).add(_CHANCE).log()
 
 
 def _stack(parts: list[Tensor]) -> Tensor:
