@@ -74,6 +74,7 @@ SYNTAX = (
     "[",
     "\\",
 )
+SWEPT = {"reasoning.benchmark": SECTIONS, "factorizers.capacity": ("factorizer", "algebra", "backend")}
 TEXT = ("out", "plot", "dataset.cache_dir", "dataset.path", "checkpoint", "perception.checkpoint", "prompts", "answers")
 TEXT += ("slurm.folder", "slurm.partition", "perception.device", "constellation", "test_constellation")
 
@@ -103,7 +104,7 @@ def senseless(module: str, key: str, value: str) -> bool:
     """Whether the command may not take the value, whatever the key."""
     if value not in NONSENSE:
         return False
-    if module == "reasoning.benchmark" and value == "[null]" and key.partition(".")[0] in SECTIONS:
+    if value == "[null]" and key.partition(".")[0] in SWEPT.get(module, ()):
         return False  # a sweep of one point
     if key in TEXT and value in ("nan", "inf", "-inf", "1e400"):  # a folder may be called so
         return False

@@ -109,7 +109,7 @@ def test_corrupt_json(answers):
 def test_rows_of_another_form(key, value):
     row = {"component": 0, "attribute": "Color", "rule": "Constant"} | RuleTally(named=1, total=2).as_dict()
     assert Metrics.from_json(Metrics().counts(), [row]).by_slot()["Color"].named == 1
-    with pytest.raises(CorruptFileError, match="read some/rules.json: received content of another form"):
+    with pytest.raises(CorruptFileError, match=r"read some/rules.json: received content of another form"):
         Metrics.from_json(Metrics().counts(), [{**row, key: value}], "some/rules.json")
 
 
