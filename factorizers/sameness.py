@@ -19,6 +19,8 @@ from .certificate import EQUAL
 from .needs import ADJOINT
 
 if TYPE_CHECKING:
+    from vsa import Algebra
+
     from .problem import Problem
 
 __all__ = ["ELEMENTS", "Sameness", "directions", "embedded"]
@@ -52,7 +54,7 @@ class Sameness:
         ruler = ruler.to(self.problem.device)
         coarse = ruler[:, 0].float()
         keys = torch.cat(
-            [directions(self.problem, x) @ coarse for f in self._factors for x in embedded(self.problem, f)]
+            [directions(self.problem, x).float() @ coarse for f in self._factors for x in embedded(self.problem, f)]
         )
         close = _runs(keys, _COARSE)
         ids = torch.arange(len(keys), device=keys.device)
@@ -318,7 +320,7 @@ class _Products:
         first = first if first.is_floating_point() else first.float()
         if algebra.laws.signs:
             unbound = (self.ruler[:2] - self.ruler[2]).unsqueeze(1) * first
-        elif ADJOINT.holds(algebra):  # one read compares a ruler with the products of an atom and a whole codebook
+        elif _reads_at_once(algebra):  # one read compares a ruler with the products of an atom and a whole codebook
             soft = algebra.relaxed
             key = soft.unembed(first)
             unbound = torch.stack([soft.embed(soft.unbind(r, key)) for r in soft.unembed(self.ruler.to(first))])
@@ -357,11 +359,16 @@ def directions(problem: Problem, x: Tensor) -> Tensor:
     return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
 
 
+def _reads_at_once(algebra: Algebra) -> bool:
+    """Whether unbinding a sum is the sum of what is unbound."""
+    return ADJOINT.holds(algebra) and algebra.relaxed.laws.linear
+
+
 def _looked_at(problem: Problem, f: int, g: int) -> tuple[int, int]:
     """Atoms of two codebooks whose products are compared: all where that is little work."""
     sizes = problem.sizes[f], problem.sizes[g]
     most = min(_PRODUCTS, max(256, _WORK // problem.algebra.embedding.width))
-    if not ADJOINT.holds(problem.algebra):
+    if not _reads_at_once(problem.algebra):
         most = min(most, 2**14)
     columns = min(sizes[1], max(16, most // min(sizes[0], math.isqrt(most))))
     return min(sizes[0], max(16, most // columns)), columns

@@ -62,4 +62,4 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["n=20"]) == 0
     assert "left_right" in capsys.readouterr().out
     assert main(["n=0"]) == 2
-    assert "see --help" in capsys.readouterr().err
+    assert "expected at least 1" in capsys.readouterr().err

@@ -116,8 +116,27 @@ class Silent(factorizers.InMemory):
 class Sure(factorizers.InMemory):
     """Says which factors share atoms, but not that other atoms make the same product."""
 
-    def _false_expected(self, *arguments: Any) -> torch.Tensor:
-        return super()._false_expected(*arguments).clamp_max(1e-3)
+    def _told_apart(self, *arguments: Any) -> tuple[Any, ...]:
+        *found, false = super()._told_apart(*arguments)
+        return *found, false.clamp_max(1e-3)
+
+
+class Blind(factorizers.InMemory):
+    """Looks at no products where no atoms are shared."""
+
+    def _told_apart(self, *arguments: Any) -> tuple[Any, ...]:
+        if not self.problem.sameness.shared:
+            self.problem.sameness.__dict__["tables"] = {}
+        return super()._told_apart(*arguments)
+
+
+class Pairs(factorizers.InMemory):
+    """Notices two codebooks that share atoms, and no circle of three."""
+
+    def _told_apart(self, *arguments: Any) -> tuple[Any, ...]:
+        same = self.problem.sameness
+        same.__dict__["shared"] = tuple(members for members in same.shared if len(members) == 2)
+        return super()._told_apart(*arguments)
 
 
 class Tolerant(factorizers.InMemory):
@@ -137,6 +156,8 @@ class Tolerant(factorizers.InMemory):
         (First, "certificates for neighbours of the right product"),
         (Silent, "factors 0 and 1, interchangeable"),
         (Sure, "certificates for other atoms"),
+        (Blind, "certificates for one of two equal products"),
+        (Pairs, "interchangeable|certificates"),
         (Tolerant, "an answer to zeros"),
     ],
 )
