@@ -56,6 +56,13 @@ class _Rules(Registry["Rule"]):
         """Code -> name of every rule registered so far, and of the published ones."""
         return {**dict(enumerate(PUBLISHED)), **{rule.code: name for name, rule in self._entries.items()}}
 
+    def in_order(self, names: tuple[str, ...]) -> tuple[Rule, ...]:
+        """The rules of some names by their codes; reasoners ask often, so they are looked up once."""
+        held = _HELD.get(names, ())
+        if not held or any(self._entries.get(rule.name) is not rule for rule in held):
+            _HELD[names] = held = tuple(sorted(map(self.get, names), key=lambda rule: rule.code))
+        return held
+
     def _check_declared(self, name: str, rule: Any) -> None:
         what = f"register rule {name!r}"
         if self.kind_of_rule is None or not isinstance(rule, self.kind_of_rule):
@@ -87,6 +94,7 @@ class _Rules(Registry["Rule"]):
             raise VSAError(what, received=f"governs {rule.governs}", expected=f"some of {sorted(_GOVERNABLE)}")
 
 
+_HELD: dict[tuple[str, ...], tuple[Rule, ...]] = {}  # names -> rules that were found under them
 _GOVERNABLE = {"Number/Position", "Number", "Position", "Type", "Size", "Color"}
 
 RULES: _Rules = _Rules(
@@ -113,7 +121,7 @@ def rules_named(names: Iterable[str]) -> tuple[Rule, ...]:
     Raises:
         UnknownNameError: no rule has this name.
     """
-    return tuple(sorted((RULES.get(name) for name in names), key=lambda rule: rule.code))
+    return RULES.in_order(tuple(names))
 
 
 def rule_name(code: int) -> str:

@@ -176,6 +176,7 @@ def claim_constant(prediction: Prediction, scene: Scene, mixed: str, grammar: It
         The prediction with those families named.
     """
     families, grids = prediction.families.clone(), {key.component for key in scene.sets}
+    constant = constant_code(grammar) if grids else UNKNOWN
     for column, key in enumerate(prediction.keys):
         if key.component not in grids or key not in scene.pmfs or key.name in ("Number", "Position"):
             continue
@@ -186,7 +187,7 @@ def claim_constant(prediction: Prediction, scene: Scene, mixed: str, grammar: It
             fails = prediction.confidence[:, column] < EXPLAINED
             fails |= prediction.agreement[:, column].amax(-1) < _LIKELY
             free = (context.amax(-1) < EXPLAINED).any(-1) & fails
-        families[:, column] = families[:, column].masked_fill(free, constant_code(grammar))
+        families[:, column] = families[:, column].masked_fill(free, constant)
     return replace(prediction, families=families)
 
 

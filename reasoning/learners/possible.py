@@ -74,13 +74,13 @@ def keep_possible(prediction: Prediction, scene: Scene, grammar: Iterable[str] =
     context = slice(scene.context_panels)
     shown = [seen(scene, key, context) for key in prediction.keys]
     values: Ints = torch.stack([value for value, _ in shown], dim=1).cpu().numpy()
-    clear: Bools = (torch.stack([share.amin(-1) for _, share in shown], dim=1) >= EXPLAINED).cpu().numpy()
+    clear: Bools = (torch.stack([share for _, share in shown], dim=1).amin(-1) >= EXPLAINED).cpu().numpy()
     families = prediction.families.cpu().numpy().copy()
+    rules = {rule.code: rule for rule in rules_named(grammar)}
+    claims = np.where(clear, families, UNKNOWN)
     for column, key in enumerate(prediction.keys):
-        domain = domain_of(scene, key)
-        for rule in rules_named(grammar):
-            claimed = np.flatnonzero(clear[:, column] & (families[:, column] == rule.code))
-            if len(claimed):
-                fits = rule.extends(values[claimed, column], scene.columns, domain)
-                families[claimed[~fits], column] = UNKNOWN
+        for code in rules.keys() & set(claims[:, column].tolist()):
+            claimed = np.flatnonzero(claims[:, column] == code)
+            fits = rules[code].extends(values[claimed, column], scene.columns, domain_of(scene, key))
+            families[claimed[~fits], column] = UNKNOWN
     return replace(prediction, families=torch.from_numpy(families).to(prediction.families.device))

@@ -6,10 +6,9 @@ People count from 1: candidates and slots in words. Levels are those of the file
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-
-from torch import Tensor
 
 from reasoning.learners.base import EXPLAINED
 from reasoning.scene import AttributeKey
@@ -67,13 +66,13 @@ class Expected:
         return f"{self.words} ({self.probability:.2f})" if self.decided else "nothing for certain"
 
 
-def expect(arrays: PuzzleArrays, key: AttributeKey, values: Tensor, ceiling: float = 1.0) -> Expected:
+def expect(arrays: PuzzleArrays, key: AttributeKey, values: Sequence[float], ceiling: float = 1.0) -> Expected:
     """From magnitudes to levels and words.
 
     Args:
         arrays: tell what the values of an attribute are.
         key: the attribute.
-        values: (V,) a PMF, or (S,) occupancies.
+        values: V of a PMF, or S occupancies.
         ceiling: what it rests on is no surer than this, so neither is it.
 
     Returns:
@@ -81,7 +80,7 @@ def expect(arrays: PuzzleArrays, key: AttributeKey, values: Tensor, ceiling: flo
     """
     from datasets.attributes import ATTRIBUTES
 
-    shares = tuple(values.double().tolist())
+    shares = tuple(values)
     if key.name == "Position":
         slots = tuple(slot for slot, share in enumerate(shares) if share >= _LIKELIER)
         probability = math.prod(max(share, 1 - share) for share in shares)
@@ -89,14 +88,14 @@ def expect(arrays: PuzzleArrays, key: AttributeKey, values: Tensor, ceiling: flo
         found = Expected(slots, words, min(1.0, probability), shares)
         return capped(found if slots else replace(found, probability=0.0), ceiling)
     lowest = -ATTRIBUTES[key.name].offset if arrays.maxval is None and key.name in ATTRIBUTES else 0
-    value = max(range(len(shares)), key=shares.__getitem__)
+    highest = max(shares)
     missing = max(0.0, 1.0 - sum(shares))
-    level = value + lowest
+    level = shares.index(highest) + lowest
     words = str(level)
     if arrays.maxval is None and key.name == "Type" and 0 <= level < len(ATTRIBUTES["Type"].values):
         words = str(ATTRIBUTES["Type"].values[level])
-    found = Expected(level, words, min(1.0, shares[value]), shares, lowest)
-    if missing > shares[value]:  # a single entity has one value: there a rule has left the range, which tells nothing
+    found = Expected(level, words, min(1.0, highest), shares, lowest)
+    if missing > highest:  # a single entity has one value: there a rule has left the range, which tells nothing
         differ = arrays.layouts[key.component].slots > 1 and key.name != "Number"
         found = Expected(None, "entities that differ", missing if differ else 0.0, shares, lowest)
     return capped(found, ceiling)
@@ -112,6 +111,8 @@ def capped(expected: Expected, ceiling: float) -> Expected:
     Returns:
         The same with a probability of at most ``ceiling``; undecided where that is not above one half.
     """
+    if _LIKELIER < expected.probability <= ceiling:
+        return expected
     probability = max(0.0, min(expected.probability, ceiling))
     if probability > _LIKELIER:
         return replace(expected, probability=probability)

@@ -48,11 +48,13 @@ def make_explanation(
     from datasets.puzzle import Puzzle
 
     layouts, grammar = arrays.layouts, [rule.name for rule in arrays.grammar]
+    constant = constant_code(grammar)
     named = {layout.name: _named(prediction, number, item, grammar) for number, layout in enumerate(layouts)}
     shown: list[list[Expected]] = []
     entries, keys = [], sorted(prediction.keys, key=lambda key: key.component)
     for key in keys:
-        entry = _entry(arrays, item, prediction, key, expected.get(key), labels, named[layouts[key.component].name])
+        names = named[layouts[key.component].name]
+        entry = _entry(arrays, item, prediction, key, expected.get(key), labels, names, constant)
         shown.append(_candidates(arrays, scene, key))
         if entry.expected is not None and all(one.decided and one.value != entry.expected.value for one in shown[-1]):
             # The answer is among the candidates: what none of them shows is not to be expected.
@@ -89,6 +91,7 @@ def _entry(
     expected: Tensor | None,
     labels: list[str],
     named: Mapping[str, str | None],
+    constant: int,
 ) -> AttributeExplanation:
     """One attribute. What is expected is no surer than the rule that it comes from."""
     column = prediction.keys.index(key)
@@ -99,14 +102,13 @@ def _entry(
     entities = layout.slots > 1 and key.name not in ("Number", "Position")
     place = _named_by(key.name, named)
     governed = place is not None
-    constant = code == constant_code(rule.name for rule in arrays.grammar)
-    reached = float(prediction.agreement[item, column].max()) >= 0.5
-    free = entities and constant and (confidence < EXPLAINED or not reached)
+    agreement = tuple(prediction.agreement[item, column].tolist())
+    free = entities and code == constant and (confidence < EXPLAINED or max(agreement) < 0.5)
     said: Expected | None = None
     # Of Number and Position, what does not govern follows from the other where the learner decides on both at once.
     if expected is not None and not free and (governed or prediction.governed is not None):
         ceiling = 1.0 if place is None else confidence * (named[place] is not None)
-        said = expect(arrays, key, expected[0], ceiling)
+        said = expect(arrays, key, expected[0].double().tolist(), ceiling)
     return AttributeExplanation(
         component=layout.name,
         attribute=key.name,
@@ -117,7 +119,7 @@ def _entry(
         runner_up_probability=None if second is None else weights[second],
         confidence=confidence,
         expected=said,
-        agreement=tuple(prediction.agreement[item, column].tolist()),
+        agreement=agreement,
         governed=governed,
         free=free,
     )
@@ -144,7 +146,7 @@ def _agreeing(entries: Sequence[AttributeExplanation]) -> list[AttributeExplanat
 def _candidates(arrays: PuzzleArrays, scene: Scene, key: AttributeKey) -> list[Expected]:
     """What each candidate shows of an attribute, as the learner sees it."""
     seen = scene.pmfs[key] if key in scene.pmfs else scene.sets[key]
-    return [expect(arrays, key, values) for values in seen[0, scene.context_panels :]]
+    return [expect(arrays, key, values) for values in seen[0, scene.context_panels :].double().tolist()]
 
 
 def _compare(entries: Sequence[AttributeExplanation], shows: Sequence[Expected]) -> tuple[tuple[Fault, ...], bool]:
