@@ -106,7 +106,7 @@ def senseless(module: str, key: str, value: str) -> bool:
         return False
     if value == "[null]" and key.partition(".")[0] in SWEPT.get(module, ()):
         return False  # a sweep of one point
-    if key in TEXT and value in ("nan", "inf", "-inf", "1e400"):  # a folder may be called so
+    if key in TEXT and value in ("nan", "inf", "-inf", "1e400", "'\\x00'"):  # a folder may be called so
         return False
     return not (key in ("answers", "checkpoint") and value == "{a:1}")
 
