@@ -22,6 +22,7 @@ from torch.nn import functional
 from datasets.arrays import BOTH, NUMBER, POSITION, UNKNOWN
 from datasets.rules.base import PUBLISHED
 from reasoning.learners.base import Learner, Prediction, claim_constant, join
+from reasoning.learners.possible import keep_possible
 from reasoning.learners.registry import LEARNERS
 from reasoning.learners.vector_rules.abduction import Abduction, abduce, choose
 from reasoning.learners.vector_rules.codes import Names, Powers
@@ -108,7 +109,8 @@ class NVSA(Learner):
         piece = max(1, _ELEMENTS // (scene.panels * len(widths) * max(widths)))
         parts = [self._solve(scene[start : start + piece]) for start in range(0, max(len(scene), 1), piece)]
         prediction = parts[0] if len(parts) == 1 else join(parts)
-        return claim_constant(prediction, scene, self.mixed, dict.fromkeys(self.grammar.families))
+        grammar = tuple(dict.fromkeys(self.grammar.families))
+        return claim_constant(keep_possible(prediction, scene, grammar), scene, self.mixed, grammar)
 
     def expected(self, scene: Scene) -> dict[AttributeKey, Tensor]:
         # Where Number governs, all slots are equally likely occupied; where Position governs, the number follows.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["make_explanation"]
 
+_COUNTED = ("Number", "Position")  # which share one rule
 _SAID = 0.005  # probability of a rule below which it is not claimed: it would be printed as 0.00
 
 
@@ -79,7 +80,7 @@ def make_explanation(
 
 def _named_by(attribute: str, named: Mapping[str, str | None]) -> str | None:
     """Under which name a component's rule on an attribute is; None: of Number and Position, the other one governs."""
-    names = (attribute, "Number/Position") if attribute in ("Number", "Position") else (attribute,)
+    names = (attribute, "Number/Position") if attribute in _COUNTED else (attribute,)
     return next((name for name in names if name in named), None)
 
 
@@ -99,7 +100,7 @@ def _entry(
     best = int(prediction.rule_index[item, column])
     second = max((rule for rule in range(len(weights)) if rule != best), key=weights.__getitem__, default=None)
     confidence, code = float(prediction.confidence[item, column]), int(prediction.families[item, column])
-    entities = layout.slots > 1 and key.name not in ("Number", "Position")
+    entities = layout.slots > 1 and key.name not in _COUNTED
     place = _named_by(key.name, named)
     governed = place is not None
     agreement = tuple(prediction.agreement[item, column].tolist())
@@ -126,19 +127,26 @@ def _entry(
 
 
 def _agreeing(entries: Sequence[AttributeExplanation]) -> list[AttributeExplanation]:
-    """The same, without a Number and a Position that contradict each other: then neither is certain."""
-    counts = {entry.component: entry.expected for entry in entries if entry.attribute == "Number" and entry.fixed}
-    sets = {entry.component: entry.expected for entry in entries if entry.attribute == "Position" and entry.fixed}
+    """The same, without what follows from nothing, and without a Number and a Position that contradict each other."""
+    pair = [entry for entry in entries if entry.attribute in _COUNTED]
+    # What does not govern follows from what does.
+    baseless = {entry.component for entry in pair if entry.governed and not entry.fixed}
+    counts = {entry.component: entry.expected for entry in pair if entry.attribute == "Number" and entry.fixed}
+    sets = {entry.component: entry.expected for entry in pair if entry.attribute == "Position" and entry.fixed}
     denied = {
         component
         for component in counts.keys() & sets.keys()
         if isinstance(slots := getattr(sets[component], "value", None), tuple)
         and len(slots) != getattr(counts[component], "value", None)
     }
+
+    def stands(entry: AttributeExplanation) -> bool:
+        return entry.component not in denied and (entry.governed or entry.component not in baseless)
+
     return [
-        replace(entry, expected=capped(entry.expected, 0.0))
-        if entry.component in denied and entry.attribute in ("Number", "Position") and entry.expected is not None
-        else entry
+        entry
+        if entry.attribute not in _COUNTED or entry.expected is None or stands(entry)
+        else replace(entry, expected=capped(entry.expected, 0.0))
         for entry in entries
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import math
 import re
 import sys
 from pathlib import Path
@@ -388,13 +389,26 @@ def checker():
     return module
 
 
-def check_truth(model, constellation, count, most):
+REACHED = 1e-5  # share of puzzles' statements that the panels deny, counted once a puzzle: benchmarks/results
+
+
+def tolerated(said, chance=1e-3):
+    """The number of puzzles with a false statement that the share reached exceeds with no more than this chance."""
+    mean, most = said * REACHED, 0
+    left = 1 - math.exp(-mean)  # Poisson: more than none
+    while left > chance:
+        most += 1
+        left -= math.exp(-mean) * mean**most / math.factorial(most)
+    return most
+
+
+def check_truth(model, constellation, count):
     """What explanations say with more than .9, beside the generator and the panels; and how they say it."""
     arrays = datasets.generate("iraven", constellation, n=count, seed=21)
     said = false = 0
     for explanation, judged in checker().verdicts(reasoning.make_solver(model), arrays):
         sure = [verdict for verdict in judged if verdict.statement.probability > 0.9]
-        said, false = said + len(sure), false + sum(not verdict.open for verdict in sure)
+        said, false = said + len(sure), false + any(not verdict.open for verdict in sure)
         words = str(explanation)
         assert not re.search(r"no set of slots|candidate 0\b|slot 0\b|slots 0\b", words)
         for entry in explanation.attributes:
@@ -413,24 +427,20 @@ def check_truth(model, constellation, count, most):
         assert ("ties with" in explanation.verdict) == bool(explanation.tied)
         assert len(explanation.why()) in (7, 8) and all(line.startswith("candidate ") for line in explanation.why())
     assert said > 10 * count
-    assert false <= most * said, f"{false} of {said}"
-
-
-GIVEN = {"nvsa": 1e-4, "symbolic": 1e-4}  # the others learn formulas, of which a few are more than they are named after
+    assert false <= tolerated(said), f"{false} of {count} puzzles, {said} statements"
 
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("constellation", ["center", "2x2"])
 def test_what_is_said_is_true(model, constellation):
-    check_truth(model, constellation, 60, 1e-4 if constellation == "center" else GIVEN.get(model, 1e-2))
+    check_truth(model, constellation, 60)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("constellation", SHORT)
 def test_what_is_said_is_true_of_many(model, constellation):
-    grid = constellation in ("2x2", "3x3", "out_in_grid")
-    check_truth(model, constellation, 300, GIVEN.get(model, 1e-2) if grid else 1e-4)
+    check_truth(model, constellation, 300)
 
 
 def test_a_false_statement_is_found():
@@ -456,7 +466,9 @@ def test_a_false_statement_is_found():
         several = [k for k, faults in enumerate(explanation.faults) if len(faults) == 2]
         for fault in explanation.faults[several[0]] if several else ():
             lie = Statement("alone", fault.component, fault.attribute, fault.expected.value, 1.0, several[0])
-            assert not truth.judge(item, lie).meant
+            judged = truth.judge(item, lie)
+            assert not judged.meant
+            lies, unseen = lies + 1, unseen + judged.open
     assert seen == {"rule", "expects", "fault", "alone"}
     assert lies > 500 and unseen < lies / 50
 
