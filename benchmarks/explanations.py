@@ -166,13 +166,12 @@ class Truth:
             return (same and not alone) or self._completes(item, component, other, shown, alone)
 
         for component, part in enumerate(self.arrays.components):
-            if not all(
-                right(component, other) for other in ("Type", "Size", "Color") if (component, other) != (c, name)
-            ):
+            others = [other for other in ("Type", "Size", "Color") if (component, other) != (c, name)]
+            if not all(right(component, other) for other in others):
                 return False
-            if part.slots > 1 and not (component == c and name in ("Number", "Position")):
-                if not (right(component, "Position") or right(component, "Number", alone=True)):
-                    return False
+            told = part.slots == 1 or (component == c and name in ("Number", "Position"))
+            if not (told or right(component, "Position") or right(component, "Number", alone=True)):
+                return False
         return True
 
 

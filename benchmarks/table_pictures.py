@@ -1,7 +1,6 @@
-r"""What a command prints in a narrow terminal, as a picture.
+"""What a command prints in a narrow terminal, as a picture.
 
-    python benchmarks/table_pictures.py --columns 60 --lines 40 --out docs/figures/table_60.png -- \
-        reasoning.benchmark 'compare=[nvsa,arlc,learn_vrf]' dataset.n=200 out=DIR
+    python benchmarks/table_pictures.py --columns 60 --out FILE.png -- reasoning.benchmark +model=arlc out=DIR
 """
 
 from __future__ import annotations

@@ -19,6 +19,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, runtime_checkable
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # several workers share the cores; before torch is loaded
+
 import numpy as np
 import pytest
 import torch
