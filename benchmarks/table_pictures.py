@@ -1,6 +1,6 @@
 """What a command prints in a narrow terminal, as a picture.
 
-    python benchmarks/table_pictures.py --columns 60 --out FILE.png -- reasoning.benchmark +model=arlc out=DIR
+python benchmarks/table_pictures.py --columns 60 --out FILE.png -- reasoning.benchmark +model=arlc out=DIR
 """
 
 from __future__ import annotations

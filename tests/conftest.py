@@ -254,6 +254,15 @@ def _private_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _arrays_of_its_own(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each test is a run of its own: the errors of its simulated arrays do not depend on the tests before it."""
+    from vsa.backends import array_seeds
+
+    with array_seeds(zlib.crc32(request.node.nodeid.encode())):
+        yield
+
+
+@pytest.fixture(autouse=True)
 def _no_global_randomness() -> Iterator[None]:
     """A test that moves numpy's or torch's global generator has found a use of it: that fails."""
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), np.random.get_state()[2]  # noqa: NPY002

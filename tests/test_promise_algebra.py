@@ -639,7 +639,10 @@ def test_capacity_reaches_every_algebra_with_its_own_options(cls: type[vsa.Algeb
 
 def test_capacity_says_what_an_algebra_does_not_have(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, words in (
-        (["algebra=clock", "algebra.minutes=3"], "algebra.minutes: received an unknown key; expected one of dim, hours"),
+        (
+            ["algebra=clock", "algebra.minutes=3"],
+            "algebra.minutes: received an unknown key; expected one of dim, hours",
+        ),
         (["algebra=clock", "algebra.dim=3"], "setting algebra.dim: received 3; expected dim=3, a setting of its own"),
         (["algebra=clocks"], "did you mean 'clock'?"),
         (["algebra=turned"], "which does not declare laws.commutative"),

@@ -209,7 +209,7 @@ def test_more_bits_and_smaller_tiles_are_more_exact(bits):
         return relative(get("crossbar_ideal", dac_bits=12, adc_range="full", **options).store(atoms).matvec(x), wanted)
 
     assert error(adc_bits=bits + 2) < 0.5 * error(adc_bits=bits)
-    assert error(adc_bits=bits, adc_gain_std=0.1) > error(adc_bits=bits)
+    assert error(adc_bits=bits + 2, adc_gain_std=0.1) > error(adc_bits=bits + 2)
 
 
 def test_calibrated_ranges_waste_no_levels():
