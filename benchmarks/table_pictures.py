@@ -1,6 +1,8 @@
 """What a command prints in a narrow terminal, as a picture.
 
 python benchmarks/table_pictures.py --columns 60 --out FILE.png -- reasoning.benchmark +model=arlc out=DIR
+
+Its tables come as they do there: turned or in pieces where they do not fit.
 """
 
 from __future__ import annotations
