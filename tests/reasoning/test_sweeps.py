@@ -8,6 +8,7 @@ import json
 
 import numpy as np
 import pytest
+from rich.text import Text
 
 from reasoning.benchmark import parse, parse_sweep
 from reasoning.outcome.metrics import Metrics, RuleKey, RuleTally, Tally
@@ -15,6 +16,7 @@ from reasoning.setup import sweeps
 from reasoning.tables import comparison
 from reasoning.tables.curves import Mark
 from reasoning.tables.plots import write_plot
+from vsa.commands import screen
 from vsa.errors import SettingsError
 
 SMALL = ("dataset.n=20", "constellation=[center,2x2]")
@@ -151,3 +153,23 @@ def test_one_line_of_panels_for_each_model_mode_and_decoder(command, tmp_path, m
 def test_too_many_points() -> None:
     with pytest.raises(SettingsError, match="1002 points"):
         values_of("+model=[nvsa,arlc]", "dataset.seed=[" + ",".join(map(str, range(501))) + "]")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_tables_of_the_command_in_a_terminal(width, command, tmp_path, monkeypatch) -> None:
+    """In a terminal so wide: every table fits, names and numbers are whole."""
+    for name, value in (("COLUMNS", str(width)), ("FORCE_COLOR", "1"), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
+    screen._console.cache_clear()
+    try:
+        code, shown, errors = command("benchmark", "compare=[nvsa,arlc]", "dataset.n=5", f"out={tmp_path / 'out'}")
+    finally:
+        screen._console.cache_clear()
+    assert code == 0, errors
+    tables = [line for line in Text.from_ansi(shown).plain.splitlines() if line[:1] in tuple("┏┡┃│└")]
+    assert len(tables) > 30
+    assert max(map(len, tables)) <= width
+    text = "\n".join(tables)
+    assert "…" not in text
+    for word in ("nvsa,", "arlc,", "center", "out_in_grid", "average", "Position", "100.00", "100.0 (100.0)"):
+        assert word in text
