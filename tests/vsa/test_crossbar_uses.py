@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import dataclasses
 import math
 from contextlib import suppress
@@ -115,9 +116,9 @@ def law_workers_program_arrays_of_their_own(context):
 
 
 def test_workers_program_arrays_of_their_own(monkeypatch):
-    assert torch.equal(
-        law_workers_program_arrays_of_their_own("fork"), law_workers_program_arrays_of_their_own("spawn")
-    )
+    plain = contextvars.Context().run  # in the process's own run, as a script is: a spawned worker has none but that
+    forked, spawned = (plain(law_workers_program_arrays_of_their_own, context) for context in ("fork", "spawn"))
+    assert torch.equal(forked, spawned)
     monkeypatch.setattr(places, "worker_seed", lambda: None)
     with pytest.raises(AssertionError):
         law_workers_program_arrays_of_their_own("fork")
