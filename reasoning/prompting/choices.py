@@ -63,6 +63,7 @@ _FOLLOWS = re.compile(
     re.IGNORECASE,
 )
 _ARTICLE = re.compile(r"[\s*_`\"']+[^\W\d_]")
+_ITEMS = re.compile(r"^[\s*_#>-]*\d+[.)]", re.MULTILINE)
 _OTHER = (
     rf"(?:possibly|maybe|perhaps|also|even|less likely|alternatively|else)?[\s,]*(?:{_NOUN}\s*)?[(\[\"'*]*"
     rf"(?:[1-8](?![\w.]*\w)|[A-H](?!\w)(?=\s*(?:$|\n|[.,;)!?\]]|or\b|and\b))|(?:{_COUNTED})\b(?=\s*(?:$|[.,;)!?])))"
@@ -289,7 +290,8 @@ def _alone(sentence: str, start: int, text: str) -> Statement[int] | None:
     if sign in "Aa" and plain and not whole:
         return None
     edge = not text[:start].strip() or not text[start + len(sentence) :].strip()
-    if plain and not edge and whole and sign.isdigit() and re.search(r"^[^(\[]*[.)]\s*$", sentence):
+    numbered = plain and not edge and whole and sign.isdigit() and re.search(r"^[^(\[]*[.)]\s*$", sentence)
+    if numbered and len(_ITEMS.findall(text)) > 1:
         return None  # the number of a list
     value = _named(found, sentence)
     rank = Rank.CLAIM if edge or not plain else Rank.WEAK

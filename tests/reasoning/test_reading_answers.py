@@ -8,7 +8,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reasoning.prompting.choices import choice
@@ -52,6 +52,7 @@ POLITE = (
 
 
 @settings(max_examples=600, deadline=None)
+@example(case=("choice", "5.", 4), before=[POLITE[11]], after=[POLITE[11]], gap="\n")
 @given(
     case=st.sampled_from(UNDERSTOOD),
     before=st.lists(st.sampled_from(POLITE), max_size=3),
