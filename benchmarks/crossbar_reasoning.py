@@ -39,6 +39,10 @@ VARIANTS = {
         f"crossbar_pcm, {bits} bits": ("crossbar_pcm", (f"backend.dac_bits={bits}", f"backend.adc_bits={bits}"))
         for bits in (4, 6)
     },
+    "crossbar_pcm, 4 bits, full range": (
+        "crossbar_pcm",
+        ("backend.dac_bits=4", "backend.adc_bits=4", "backend.adc_range=full"),
+    ),
     **{
         f"crossbar_pcm, output noise {noise}": ("crossbar_pcm", (f"backend.output_noise={noise}",))
         for noise in (0.2, 1.0)
