@@ -22,12 +22,17 @@ from typing import Any, runtime_checkable
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # several workers share the cores; before torch is loaded
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
 from beartype import BeartypeConf
 from beartype.claw import beartype_packages
 from beartype.roar import BeartypeClawDecorWarning
+
+# The same examples in every run; HYPOTHESIS_PROFILE=default draws new ones.
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 SLOW_STOPPED: list[str] = []
 STARTED = time.monotonic()
