@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
+from vsa.statistics import wilson
+
 from .in_memory import chance_threshold
 
 __all__ = [
@@ -84,20 +86,3 @@ def exhaustive_macs(sizes: tuple[int, ...], width: int) -> int:
         The product of all.
     """
     return math.prod(sizes) * width
-
-
-def wilson(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's interval of a share, which also makes sense at 0 and 1.
-
-    Args:
-        right: successes.
-        total: trials, at least 1.
-        z: 1.96 is 95 %.
-
-    Returns:
-        Lower and upper end.
-    """
-    share, scale = right / total, 1 + z * z / total
-    center = (share + z * z / (2 * total)) / scale
-    half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / scale
-    return max(0.0, center - half), min(1.0, center + half)

@@ -18,7 +18,15 @@ from .codebook import Codebook
 from .errors import UnsupportedError
 from .validation import check_count, check_kind
 
-__all__ = ["BundleScores", "Crosstalk", "bundle_scores", "bundling_accuracy", "crosstalk", "retrieval_accuracy"]
+__all__ = [
+    "BundleScores",
+    "Crosstalk",
+    "bundle_scores",
+    "bundling_accuracy",
+    "crosstalk",
+    "retrieval_accuracy",
+    "wilson",
+]
 
 
 @dataclass(frozen=True)
@@ -158,3 +166,20 @@ def _normal_cdf(z: Tensor) -> Tensor:
 
 def _canonical(book: Codebook) -> Tensor:
     return book.algebra.unembed(book.algebra.embed(book.atoms))
+
+
+def wilson(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's interval of a share, which also makes sense at 0 and 1.
+
+    Args:
+        right: successes.
+        total: trials, at least 1.
+        z: 1.96 is 95 %.
+
+    Returns:
+        Lower and upper end.
+    """
+    share, scale = right / total, 1 + z * z / total
+    center = (share + z * z / (2 * total)) / scale
+    half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / scale
+    return max(0.0, center - half), min(1.0, center + half)

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import factorizers
 from reasoning.outcome.metrics import Metrics
 from reasoning.records import runs
 from reasoning.tables import tables as report
 from vsa.commands import is_stray, write_whole
 from vsa.errors import SettingsError
+from vsa.statistics import wilson
 
 __all__ = ["TABLES", "check_folder", "measures", "summary", "write_tables"]
 
@@ -54,7 +54,7 @@ def measures(metrics: Metrics) -> dict[str, float | None]:
         alone can be defended, answers that tie with another; rules named, and rules not excluded by the
         context, of all attributes and of each.
     """
-    low, high = factorizers.theory.wilson(metrics.answers.correct, metrics.answers.total or 1)
+    low, high = wilson(metrics.answers.correct, metrics.answers.total or 1)
     found = {ANSWERS: metrics.answers.percent, _ENDS[0]: 100 * low, _ENDS[1]: 100 * high}
     found |= {"answers, one defensible": metrics.unambiguous.percent, "answers tied": metrics.tied.percent}
     for name, tally in {"rules": metrics.rule, **metrics.by_slot()}.items():

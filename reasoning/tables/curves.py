@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import factorizers
 from reasoning.outcome.metrics import Metrics, Tally, total
 from reasoning.tables import tables as report
+from vsa.statistics import wilson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +85,7 @@ def _panel(axes: Axes, found: Mapping[Any, Mapping[str, Metrics]], tally_of: Any
         points = [(places[value], tally_of(part[name])) for value, part in found.items() if name in part]
         counted = [(place, tally) for place, tally in points if tally.total]
         shares = [tally.percent for _, tally in counted]
-        ends = [factorizers.theory.wilson(tally.correct, tally.total) for _, tally in counted]
+        ends = [wilson(tally.correct, tally.total) for _, tally in counted]
         errors = [
             [max(0.0, share - 100 * low) for share, (low, _) in zip(shares, ends, strict=True)],
             [max(0.0, 100 * high - share) for share, (_, high) in zip(shares, ends, strict=True)],

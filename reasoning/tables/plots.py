@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import factorizers
 from reasoning.outcome.metrics import Metrics, total
 from reasoning.tables import curves
 from reasoning.tables import tables as report
 from vsa.commands import write_whole
 from vsa.errors import SettingsError, VSAError
+from vsa.statistics import wilson
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -120,7 +120,7 @@ def _rules(axes: Any, label: str, row: Mapping[str, Metrics], sets: list[str]) -
 
 def _interval(correct: int, count: int) -> tuple[float, float]:
     """Wilson's 95 % interval around a share, in percent below and above it."""
-    low, high = factorizers.theory.wilson(correct, count)
+    low, high = wilson(correct, count)
     return max(0.0, 100 * (correct / count - low)), max(0.0, 100 * (high - correct / count))
 
 

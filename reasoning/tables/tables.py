@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-import factorizers
 from reasoning.outcome.metrics import Metrics, RuleTally, Tally, total
 from vsa.commands import Grid, reference_file
 from vsa.errors import CorruptFileError
+from vsa.statistics import wilson
 
 if TYPE_CHECKING:
     from reasoning.evaluation.cells import CellResult
@@ -327,7 +327,7 @@ def _with_half_width(tally: Tally | None) -> str:
     """A share in percent, and below it half of its 95 % interval (Wilson's)."""
     if tally is None or tally.percent is None:
         return "-"
-    low, high = factorizers.theory.wilson(tally.correct, tally.total)
+    low, high = wilson(tally.correct, tally.total)
     return f"{tally.percent:.2f}\n±{50 * (high - low):.2f}"
 
 
@@ -336,6 +336,6 @@ def _average(tallies: Sequence[Tally | None]) -> str:
     known = [tally for tally in tallies if tally is not None and tally.total]
     if len(known) < len(tallies):
         return "-"
-    ends = [factorizers.theory.wilson(tally.correct, tally.total) for tally in known]
+    ends = [wilson(tally.correct, tally.total) for tally in known]
     half = math.sqrt(sum((high - low) ** 2 for low, high in ends)) / (2 * len(ends))
     return f"{statistics.fmean(tally.percent or 0.0 for tally in known):.2f}\n±{100 * half:.2f}"
