@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-from vsa.statistics import wilson
+import vsa
 
 from .in_memory import chance_threshold
 
@@ -18,6 +18,8 @@ __all__ = [
     "false_factorizations",
     "wilson",
 ]
+
+wilson = vsa.statistics.wilson
 
 
 def crosstalk_std(width: int) -> float:
