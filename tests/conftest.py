@@ -138,6 +138,22 @@ def leaky() -> type:
     return load_script("dummy_device").Leaky
 
 
+@pytest.fixture
+def stand_in() -> Callable[[], Any]:
+    """The context of tests/elsewhere.py, inside of which there is a device that is not the CPU."""
+    return load_script("elsewhere").elsewhere
+
+
+@pytest.fixture(params=["stand-in", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest, stand_in: Callable[[], Any]) -> Iterator[torch.device]:
+    """Another device than the CPU: one that stands in, and CUDA where there is one."""
+    if request.param == "cuda":
+        yield torch.device("cuda")
+        return
+    with stand_in() as place:
+        yield place
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that names ``algebra_name`` or ``device_name`` runs once for every registered one, dummies included."""
     if "algebra_name" in metafunc.fixturenames:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,12 +11,6 @@ import torch
 
 import factorizers
 import vsa
-
-_SPEC = importlib.util.spec_from_file_location("elsewhere", Path(__file__).parents[1] / "elsewhere.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-standin = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(standin)
 
 SMALL: dict[str, dict[str, Any]] = {
     "asymmetric": {"budget": 60, "restart": 20},
@@ -30,15 +22,6 @@ CASES = [
     for algebra in ("map", "bsc", "map_real", "hrr", "fhrr", "gsbc", "sbc")
     for method in factorizers.takers(vsa.get(algebra, dim=256))
 ]
-
-
-@pytest.fixture(params=["stand-in", pytest.param("cuda", marks=pytest.mark.gpu)])
-def device(request: pytest.FixtureRequest) -> Iterator[torch.device]:
-    if request.param == "cuda":
-        yield torch.device("cuda")
-        return
-    with standin.elsewhere() as place:
-        yield place
 
 
 def both(method: str, books: list[vsa.Codebook], device: torch.device) -> list[factorizers.Factorizer]:
@@ -110,8 +93,8 @@ def test_running_bundles_and_codebooks(of: str, device: torch.device) -> None:
     torch.testing.assert_close(there.similarity(x.to(device)).cpu(), book.similarity(x), rtol=1e-4, atol=1e-5)
 
 
-def test_the_stand_in_finds_what_mixes_devices() -> None:
-    with standin.elsewhere() as place:
+def test_the_stand_in_finds_what_mixes_devices(stand_in: Callable[[], Any]) -> None:
+    with stand_in() as place:
         x = torch.zeros(3, device=place)
         with pytest.raises(RuntimeError, match="on the CPU"):
             x + torch.ones(3)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,12 +14,6 @@ from reasoning import learners
 from reasoning.perception.oracle import Oracle
 from reasoning.solver import Solver
 
-_SPEC = importlib.util.spec_from_file_location("elsewhere", Path(__file__).parents[1] / "elsewhere.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-standin = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(standin)
-
 ALGEBRA = vsa.get("gsbc", dim=256, blocks=4)
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("symbolic", {}),
@@ -31,15 +22,6 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("arlc", {"algebra": ALGEBRA, "mode": "programmed", "populations": 1, "frequencies": None}),
     ("arlc", {"algebra": ALGEBRA, "mode": "learned", "populations": 1, "frequencies": None}),
 ]
-
-
-@pytest.fixture(params=["stand-in", pytest.param("cuda", marks=pytest.mark.gpu)])
-def device(request: pytest.FixtureRequest) -> Iterator[torch.device]:
-    if request.param == "cuda":
-        yield torch.device("cuda")
-        return
-    with standin.elsewhere() as place:
-        yield place
 
 
 @pytest.mark.parametrize("constellation", ["center", "2x2"])

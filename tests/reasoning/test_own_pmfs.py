@@ -201,7 +201,7 @@ def run_page(small):
 
 def test_the_page_runs():
     """Every block, with a CNN that has hardly been trained; what it says of shapes is what is printed."""
-    pytest.importorskip("cv2")
+    pytest.importorskip("cv2", reason="pictures of puzzles need the extra `images`")
     outputs, shown, names = run_page(small=True)
     assert outputs[1] == shown[1]
     assert [line.split(":")[0] for line in outputs[0].splitlines()] == ["symbolic", "nvsa", "arlc"]
@@ -211,7 +211,7 @@ def test_the_page_runs():
 @pytest.mark.slow
 def test_the_page_is_right():
     """The whole example; other processors train other weights."""
-    pytest.importorskip("cv2")
+    pytest.importorskip("cv2", reason="pictures of puzzles need the extra `images`")
     outputs, shown, _ = run_page(small=False)
     found, said = ([int(line.split()[1]) for line in text.splitlines()] for text in (outputs[0], shown[0]))
     assert all(mine >= theirs - 12 for mine, theirs in zip(found, said, strict=True)), (found, said)
