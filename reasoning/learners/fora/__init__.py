@@ -1,0 +1,1 @@
+"""FORA: formulas over roles, abduced. Our own learner; see :mod:`reasoning.learners.fora.model`."""

@@ -1,0 +1,161 @@
+"""Values as vectors and back: one fractional-power codebook, written by superposition and read by similarity.
+
+Value v of any attribute is the v-th power of one base, so that binding adds values; one more atom says that the entities
+of a panel differ. A PMF is the superposition of its values. Where all of it is known for certain and the backend is
+exact, the atoms themselves stand for it, in the algebra's most compact form.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+from torch import Tensor, nn
+
+from vsa import Algebra, Backend, Codebook, StoredMatrix
+from vsa.backends import get as get_backend
+from vsa.seeding import child_seed
+
+__all__ = ["Alphabet"]
+
+log = logging.getLogger(__name__)
+_DRAWN = 64  # atoms for "the entities differ", of which the one least like any value is taken
+_DEVIATIONS = 4.5  # of the crosstalk between atoms; what is read below is nothing
+_ROUNDING = {torch.float32: 1e-6, torch.float64: 1e-14}  # of a read, relative to an atom's similarity with itself
+
+
+class Alphabet(nn.Module):
+    """Writes PMFs as vectors and reads vectors as PMFs.
+
+    Args:
+        algebra: any whose vectors have powers and superpose linearly.
+        backend: where the codebooks are stored. Default: digital, exact.
+        seed: of the atoms.
+    """
+
+    def __init__(self, algebra: Algebra, backend: Backend | None = None, seed: int = 0) -> None:
+        super().__init__()
+        self.algebra, self.seed = algebra, seed
+        self.backend = get_backend("digital") if backend is None else backend
+        self._books: dict[tuple[int, torch.device], Codebook] = {}
+        self._floors: dict[tuple[int, torch.device], float] = {}
+
+    def stored(self) -> dict[str, list[StoredMatrix]]:
+        """The arrays read so far."""
+        return {"values to vectors and back": [book.stored for book in self._books.values()]}
+
+    def book(self, values: int, device: torch.device | str = "cpu") -> Codebook:
+        """The atoms of values 0 .. V - 1, then one for "the entities differ".
+
+        Args:
+            values: V.
+            device: where to.
+
+        Returns:
+            V + 1 atoms.
+        """
+        place = (values, torch.device(device))
+        if place not in self._books:
+            powers = self.powers(torch.arange(values))
+            length = self.algebra.power_period(self._base())
+            if length is not None and values > length:
+                log.warning("%d values of a base that repeats after %d: raise algebra.dim", values, length)
+            drawn = self.algebra.random(_DRAWN, generator=self._generator("differs"), dtype=powers.dtype)
+            likeness = self.algebra.similarity_to_set(drawn, powers).abs().amax(-1)
+            atoms = torch.cat([powers, drawn[likeness.argmin()].unsqueeze(0)]).to(place[1])
+            labels = [*range(values), "differs"]
+            seed = child_seed(self.seed, "alphabet", "array", values)
+            # allow for values beyond the period: they share atoms, as the warning says
+            self._books[place] = Codebook(
+                self.algebra, atoms, labels=labels, backend=self.backend, seed=seed, unrelated=False
+            )
+        return self._books[place]
+
+    def powers(self, exponents: Tensor) -> Tensor:
+        """The atoms of some values, without a read.
+
+        Args:
+            exponents: long (N,).
+
+        Returns:
+            (N, D), in the algebra's most compact form.
+        """
+        return self.algebra.power(self._base(), exponents)
+
+    def step(self, offset: int, like: Tensor) -> Tensor:
+        """The vector that adds an offset when bound.
+
+        Args:
+            offset: any integer.
+            like: a vector; the result is on its device.
+
+        Returns:
+            (D,).
+        """
+        return self.powers(torch.tensor([offset]))[0].to(like.device)
+
+    def write(self, weights: Tensor, support: Tensor | None = None) -> Tensor:
+        """PMFs as vectors.
+
+        Args:
+            weights: (..., V + 1); or (..., J), of the values in ``support``.
+            support: long (..., J).
+
+        Returns:
+            (..., D), in a compact form where only one value has weight and all of it.
+        """
+        if support is None:
+            return self.book(weights.shape[-1] - 1, weights.device).superpose(weights)
+        raise NotImplementedError
+
+    def atoms(self, values: int, rows: Tensor) -> Tensor:
+        """The atoms of values that are known for certain: written without a superposition.
+
+        Args:
+            values: V.
+            rows: long (...).
+
+        Returns:
+            (..., D), in the algebra's most compact form.
+        """
+        book = self.book(values, rows.device)
+        return book[rows.flatten()].unflatten(0, rows.shape)
+
+    def read(self, x: Tensor, values: int, support: Tensor | None = None) -> Tensor:
+        """Vectors as PMFs; what is no value adds to none.
+
+        Args:
+            x: (..., D).
+            values: V.
+            support: long (..., J): read only these.
+
+        Returns:
+            (..., V + 1), or (..., J): at least 0; what is below the crosstalk of the codebook is 0.
+        """
+        book = self.book(values, x.device)
+        if support is None:
+            found = book.similarity(x)
+        elif self.backend.exact:
+            found = self.algebra.similarity(x.unsqueeze(-2), book[support.flatten()].unflatten(0, support.shape))
+        else:
+            found = book.similarity(x).gather(-1, support)
+        if not found.is_floating_point():
+            found = found.to(torch.get_default_dtype())
+        return torch.where(found > self._floor(values, found), found, 0.0)
+
+    def _floor(self, values: int, found: Tensor) -> float:
+        """What a read may show of an atom that is not there: measured, by reading every atom with every other."""
+        place = (values, found.device)
+        if place not in self._floors:
+            book = self.book(values, found.device)
+            sample = torch.linspace(0, values, min(values + 1, 64), device=found.device).long()
+            weights = torch.nn.functional.one_hot(sample, values + 1).to(torch.get_default_dtype())
+            off = book.similarity(book.superpose(weights)).masked_fill(weights.bool(), 0.0)
+            self._floors[place] = _DEVIATIONS * float(off.square().mean().sqrt())
+        return max(self._floors[place], _ROUNDING.get(found.dtype, 1e-6))
+
+    def _base(self) -> Tensor:
+        return self.algebra.power_base(generator=self._generator("values"))
+
+    def _generator(self, *names: str) -> torch.Generator:
+        return torch.Generator().manual_seed(child_seed(self.seed, "alphabet", *names))

@@ -1,0 +1,172 @@
+"""What is seen of one attribute in all panels, and what it would be by chance."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+__all__ = ["DIFFERS", "Seen", "Slots", "even", "numbers"]
+
+DIFFERS = 0.5  # how likely it is by chance that the entities of a panel with several slots differ
+
+
+@dataclass(frozen=True)
+class Seen:
+    """PMFs of the panels of B puzzles over V values and "the entities differ", which stands last.
+
+    Attributes:
+        weights: (B, P, V + 1), or (B, P, J) of the values in ``support``.
+        background: (V + 1,) what a panel shows by chance; 0 for what no panel shows.
+        support: long (B, P, J), or None.
+    """
+
+    weights: Tensor
+    background: Tensor
+    support: Tensor | None = None
+
+    @property
+    def values(self) -> int:
+        """V."""
+        return len(self.background) - 1
+
+    @cached_property
+    def ratio(self) -> Tensor:
+        """(B, P, J): how much likelier what is seen becomes by each value than by chance."""
+        chance = self.background if self.support is None else self.background[self.support]
+        return torch.where(chance > 0, self.weights / torch.where(chance > 0, chance, 1.0), 0.0)
+
+    @cached_property
+    def certain(self) -> Tensor | None:
+        """long (B, P): the value that each panel shows, where all of them are certain; else None."""
+        if self.weights.requires_grad:
+            return None
+        best, at = self.weights.max(-1)
+        if not bool((best == 1).all()):
+            return None
+        return at if self.support is None else self.support.gather(-1, at.unsqueeze(-1)).squeeze(-1)
+
+    def flat(self) -> Seen:
+        """One puzzle, in double precision, of which nothing is seen."""
+        chance = self.background.double()
+        return Seen(chance.expand(1, self.weights.shape[1], -1), chance)
+
+
+def even(low: int, high: int, values: int, mixed: bool, like: Tensor) -> Tensor:
+    """What a panel shows by chance.
+
+    Args:
+        low: the lowest value.
+        high: the highest.
+        values: V.
+        mixed: whether entities may differ.
+        like: for dtype and device.
+
+    Returns:
+        (V + 1,).
+    """
+    result = like.new_zeros(values + 1)
+    result[low : high + 1] = (1 - DIFFERS * mixed) / (high - low + 1)
+    result[-1] = DIFFERS * mixed
+    return result
+
+
+def numbers(slots: int, values: int, like: Tensor) -> Tensor:
+    """What number of entities a panel has by chance, all sets of slots but the empty one being alike.
+
+    Args:
+        slots: S.
+        values: V, more than S.
+        like: for dtype and device.
+
+    Returns:
+        (V + 1,).
+    """
+    result = like.new_zeros(values + 1)
+    for count in range(1, slots + 1):
+        result[count] = math.comb(slots, count) / (2**slots - 1)
+    return result
+
+
+@dataclass(frozen=True)
+class Slots:
+    """The entities in the slots of a component, of one attribute.
+
+    Attributes:
+        occupied: (B, P, S), probabilities.
+        pmfs: (B, P, S, V + 1), of the entity, should there be one; the last is 0.
+        low: the lowest value.
+        high: the highest.
+    """
+
+    occupied: Tensor
+    pmfs: Tensor
+    low: int
+    high: int
+
+    @property
+    def size(self) -> int:
+        """W, how many values there are."""
+        return self.high - self.low + 1
+
+    @cached_property
+    def certain(self) -> bool:
+        """Whether it is certain which slots are occupied, and by what."""
+        if self.pmfs.requires_grad or self.occupied.requires_grad:
+            return False
+        clear = (self.occupied == 0) | (self.occupied == 1)
+        known = (self.pmfs.amax(-1) == 1) | (self.occupied == 0)
+        return bool((clear & known).all())
+
+    @cached_property
+    def ratios(self) -> Tensor:
+        """(B, P, S, W): how much likelier what is seen of a slot becomes by each value of its entity."""
+        inside = self.pmfs[..., self.low : self.high + 1]
+        return 1 + self.occupied.unsqueeze(-1) * (self.size * inside - 1)
+
+    @cached_property
+    def alike(self) -> Tensor:
+        """(B, P, W): the same of a panel whose entities are alike, against entities drawn one by one."""
+        return self.ratios.prod(2)
+
+    @cached_property
+    def apart(self) -> Tensor:
+        """(B, P): the same of a panel whose entities differ; 0 where there is one entity."""
+        some = (1 - self.occupied + self.occupied / self.size).prod(-1) * self.size  # chance that all are alike
+        return (1 - some * self.alike.mean(-1)).clamp_min(0) / (1 - some).clamp_min(1e-6)
+
+    @cached_property
+    def several(self) -> Tensor:
+        """(B, P): how likely it is that there are two entities or more."""
+        none = (1 - self.occupied).prod(-1)
+        each = torch.stack(
+            [
+                self.occupied[..., slot] * torch.cat([1 - self.occupied[..., :slot], 1 - self.occupied[..., slot + 1 :]], -1).prod(-1)
+                for slot in range(self.occupied.shape[-1])
+            ]
+        )
+        return (1 - none - each.sum(0)).clamp(0, 1)
+
+    @cached_property
+    def chance(self) -> Tensor:
+        """(B, P): what is seen of a panel by chance, against entities drawn one by one."""
+        differ = DIFFERS * self.several
+        return (1 - differ) * self.alike.mean(-1) + differ * self.apart
+
+    def panel(self, values: int) -> Tensor:
+        """The PMF of the panel: one value, or that entities differ.
+
+        Args:
+            values: V.
+
+        Returns:
+            (B, P, V + 1).
+        """
+        differ = DIFFERS * self.several
+        result = self.alike.new_zeros(*self.alike.shape[:2], values + 1)
+        result[..., self.low : self.high + 1] = (1 - differ).unsqueeze(-1) * self.alike / self.size
+        result[..., -1] = differ * self.apart
+        return result / result.sum(-1, keepdim=True).clamp_min(1e-30)
