@@ -14,7 +14,7 @@ from datasets.panels import ROWS
 from reasoning.own_pmfs import parts_from_pmfs
 from reasoning.pmfs import check_softening, lowest_value, soften, soften_states, temperature_of
 from reasoning.scene_checks import AttributeKey, as_part, check_probabilities, in_one_precision
-from reasoning.sparse import PMF, SparsePMF
+from reasoning.sparse import PMF, SparsePMF, dense
 from vsa.errors import DtypeError, ShapeError, VSAError
 
 if TYPE_CHECKING:
@@ -141,19 +141,21 @@ class Scene:
         check_softening(temperature, floor)
 
         degree = {key: temperature_of(key, temperature) for key in self.keys}
-        pmfs, entities = (
-            {key: soften(pmf, degree[key], floor, lowest_value(key.name, pmf.shape[-1])) for key, pmf in part.items()}
-            for part in (self.pmfs, self.entities)
-        )
-        return self._made(
-            pmfs, {key: soften_states(one, degree[key], floor) for key, one in self.sets.items()}, entities
-        )
+
+        def softer(key: AttributeKey, pmf: PMF) -> PMF:
+            if degree[key] == 1 and floor == 0:
+                return pmf
+            return soften(dense(pmf), degree[key], floor, lowest_value(key.name, pmf.shape[-1]))
+
+        pmfs, entities = ({key: softer(key, pmf) for key, pmf in part.items()} for part in (self.pmfs, self.entities))
+        sets = {key: soften_states(one, degree[key], floor) for key, one in self.sets.items()}
+        return self._made(pmfs, sets, entities)
 
     def with_entities(self) -> Scene:
         """The same scene with the entities of every slot: what was not given may be what the panel shows."""
         slots = {key.component: occupied.shape[-1] for key, occupied in self.sets.items()}
         missing = {
-            key: _dense(pmf).unsqueeze(2).expand(-1, -1, slots[key.component], -1)
+            key: dense(pmf).unsqueeze(2).expand(-1, -1, slots[key.component], -1)
             for key, pmf in self.pmfs.items()
             if key.component in slots and key.name != "Number" and key not in self.entities
         }
@@ -213,7 +215,7 @@ class Scene:
         """The same scene with a tensor for every attribute; the very same where there are tensors only."""
         if not any(isinstance(pmf, SparsePMF) for pmf in self.pmfs.values()):
             return self
-        return self._made({key: _dense(pmf) for key, pmf in self.pmfs.items()}, self.sets, self.entities)
+        return self._made({key: dense(pmf) for key, pmf in self.pmfs.items()}, self.sets, self.entities)
 
     def _each(self, change: Callable[[Any], Any]) -> Scene:
         parts = [{key: change(value) for key, value in part.items()} for part in (self.pmfs, self.sets, self.entities)]
@@ -279,10 +281,6 @@ class Scene:
                     if None not in expected
                     else "a set of slots of that component, and a PMF of that attribute beside its entities",
                 )
-
-
-def _dense(pmf: PMF) -> Tensor:
-    return pmf.dense() if isinstance(pmf, SparsePMF) else pmf
 
 
 def _writes(value: PMF) -> tuple[int, ...]:
