@@ -59,7 +59,7 @@ def look(scene: Scene, shares: bool) -> Panels:
         return Panels(None, widths, None, tuple(scene.sets.values()), pairs, gridded)
     seen, parts = [], []
     for key, shown in scene.pmfs.items():
-        pmf, entities = dense(pmf), scene.entities.get(key)
+        pmf, entities = dense(shown), scene.entities.get(key)
         if entities is None or key.component not in positions:
             seen.append(pmf)
             parts.append(pmf)
