@@ -35,6 +35,7 @@ from .streams import Stream
 __all__ = [
     "MIXTURES",
     "STRESSES",
+    "FewValues",
     "LabelPMFs",
     "attribute_keys",
     "magnitude_offset",
@@ -47,8 +48,25 @@ __all__ = [
 STRESSES = ("none", "published", "calibrated")
 MIXTURES = ("missing", "shares")
 _UNIT = 2.0**-53
+_WIDE = 64  # values from which on it pays to say which of them have mass
+_SHARE = 4  # times as many values as have mass
 
 Part = tuple[Array, Array | None]  # values (N, P), -1 where there is none, and their weights (N, P), None: one
+
+
+@dataclass(frozen=True)
+class FewValues:
+    """PMFs with mass on few of many values.
+
+    Args:
+        values: int64 (N, P, K), on the axis of values; distinct where they have weight.
+        weights: float32 (N, P, K), their probabilities; zero: no value.
+        width: V.
+    """
+
+    values: Array
+    weights: Array
+    width: int
 
 
 @dataclass(frozen=True)
@@ -61,12 +79,14 @@ class LabelPMFs:
         sets: (component, "Position") -> float32 (N, P, S), probability that each slot of a grid is occupied.
         entities: (component, attribute) -> float32 (N, P, S, V), on request: the PMF of the entity in each slot of a
             grid; zeros where there is none.
+        few: (component, attribute) -> PMFs with mass on few of many values, on request; they are not in ``pmfs`` then.
     """
 
     columns: int
     pmfs: Mapping[Key, Array]
     sets: Mapping[Key, Array]
     entities: Mapping[Key, Array] = field(default_factory=dict)
+    few: Mapping[Key, FewValues] = field(default_factory=dict)
 
 
 def oracle_pmfs(
@@ -80,6 +100,8 @@ def oracle_pmfs(
     confounders: bool = True,
     mixed: str = "missing",
     entities: bool = False,
+    magnitudes: bool = False,
+    few: bool = False,
 ) -> LabelPMFs:
     """PMFs of the last three rows and the candidates, from labels.
 
@@ -105,6 +127,9 @@ def oracle_pmfs(
             (the PMF of an entity drawn at random).
         entities: whether the entities of every slot of a grid are given one by one too. Under stress a panel's entities
             share the panel's draw.
+        magnitudes: whether the axis starts at zero, so that an index is the magnitude that arithmetic rules add
+            (:func:`magnitude_offset`).
+        few: whether PMFs with mass on few of many values are given as :class:`FewValues`.
 
     Returns:
         float32 PMFs and slot occupancies.
@@ -124,17 +149,22 @@ def oracle_pmfs(
     pmfs: dict[Key, Array] = {}
     sets: dict[Key, Array] = {}
     one_by_one: dict[Key, Array] = {}
+    narrow: dict[Key, FewValues] = {}
     for key in attribute_keys(arrays, confounders):
         count, u = value_count(arrays, key), None
+        offset = magnitude_offset(arrays, key) if magnitudes else 0
 
-        def seen(values: Array, count: int = count, key: Key = key) -> Array:
+        def parts_of(values: Array, count: int = count, key: Key = key) -> list[Part]:
             nonlocal u
             _check_range(values, count, key)
             parts: list[Part] = [(values, None)]
             if stressed:
                 u = draws(key, values.shape[1], 3) if u is None else u
                 parts = _neighbours(values, count, u, p_left, stress)
-            return _spread(parts, count, _kernel(count, smoothing, epsilon))
+            return parts
+
+        def seen(values: Array, count: int = count, offset: int = offset) -> Array:
+            return _spread(parts_of(values), count, _kernel(count, smoothing, epsilon), offset)
 
         component = arrays.components[key[0]]
         grid = component.slots > 1 and key[1] != "Number"
@@ -145,6 +175,8 @@ def oracle_pmfs(
                 one_by_one[key] = np.stack(apart, axis=2)
         if grid and mixed == "shares":
             pmfs[key] = sum(apart) / component.numbers[:, shown, None].astype(np.float32)
+        elif few and (rows := _few_rows(count, 3 if stressed else 1, smoothing, epsilon)) is not None:
+            narrow[key] = _few_of(parts_of(_values(arrays, key)[:, shown]), rows, count, offset)
         else:
             pmfs[key] = seen(_values(arrays, key)[:, shown])
     for c, component in enumerate(arrays.components):
@@ -159,7 +191,7 @@ def oracle_pmfs(
                 occupied = (occupied * keep + (1 - occupied) * (1 - keep)).astype(np.float32)
             kernel = _kernel(2, smoothing, epsilon)
             sets[key] = occupied if kernel is None else kernel[0, 1] + (kernel[1, 1] - kernel[0, 1]) * occupied
-    return LabelPMFs(columns=arrays.columns, pmfs=pmfs, sets=sets, entities=one_by_one)
+    return LabelPMFs(columns=arrays.columns, pmfs=pmfs, sets=sets, entities=one_by_one, few=narrow)
 
 
 def _values(arrays: PuzzleArrays, key: Key) -> Array:
@@ -198,10 +230,41 @@ def _frozen(array: Array) -> Array:
     return array
 
 
-def _spread(parts: list[Part], count: int, kernel: Array | None) -> Array:
-    """float32 (N, P, V): the weighted sum of the kernel's rows at the given values."""
+@functools.lru_cache(maxsize=8)
+def _few_rows(count: int, parts: int, smoothing: float | None, epsilon: float | None) -> tuple[Array, Array] | None:
+    """The values (V, K) and weights (V, K) of the kernel's rows, where these are few of many; else None.
+
+    Several parts with a kernel of their own would have values in common: they stay dense.
+    """
+    kernel = _kernel(count, smoothing, epsilon)
+    if count < _WIDE or (kernel is not None and parts > 1):
+        return None
+    size = parts if kernel is None else int((kernel != 0).sum(axis=1).max())
+    if size * _SHARE >= count:
+        return None
+    if kernel is None:
+        return np.arange(count)[:, None], np.ones((count, 1), dtype=np.float32)
+    values = np.argsort(kernel == 0, axis=1, kind="stable")[:, :size]  # those with mass first
+    return _frozen(values), _frozen(np.take_along_axis(kernel, values, axis=1))
+
+
+def _few_of(parts: list[Part], rows: tuple[Array, Array], count: int, offset: int) -> FewValues:
+    """The weighted kernel's rows at the given values, side by side."""
+    values, weights = [], []
+    for at, share in parts:
+        known = at >= 0
+        place = np.where(known, at, 0).astype(np.intp)
+        values.append(rows[0][place])
+        weight = known.astype(np.float32) if share is None else np.where(known, share, 0).astype(np.float32)
+        weights.append(rows[1][place] * weight[..., None])
+    return FewValues(np.concatenate(values, axis=-1) + offset, np.concatenate(weights, axis=-1), count + offset)
+
+
+def _spread(parts: list[Part], count: int, kernel: Array | None, offset: int = 0) -> Array:
+    """float32 (N, P, V): the weighted sum of the kernel's rows at the given values; the first ``offset`` stay empty."""
     shape = parts[0][0].shape
-    out = np.zeros((parts[0][0].size, count), dtype=np.float32)
+    whole = np.zeros((parts[0][0].size, offset + count), dtype=np.float32)
+    out = whole[:, offset:]
     for values, weights in parts:
         flat = values.reshape(-1).astype(np.intp)
         rows = np.flatnonzero(flat >= 0)
@@ -212,7 +275,7 @@ def _spread(parts: list[Part], count: int, kernel: Array | None) -> Array:
             np.take(kernel, flat, axis=0, out=out, mode="clip")  # any mode but "raise" writes without a buffer
         else:
             out[rows] += np.reshape(weight, (-1, 1)) * kernel[flat[rows]]
-    return out.reshape(*shape, count)
+    return whole.reshape(*shape, offset + count)
 
 
 def _neighbours(values: Array, count: int, u: Array, p_left: float, stress: str) -> list[Part]:

@@ -13,6 +13,7 @@ from datasets.constellations import resolve_constellation
 from datasets.panels import CONFOUNDER, ROWS, offset_of
 from reasoning.pmfs import check_softening, count_pmf, panel_pmf, share_pmf, soften, soften_states, temperature_of
 from reasoning.scene_checks import AttributeKey, as_floats, as_key, check_probabilities
+from reasoning.sparse import SparsePMF
 from vsa.errors import DtypeError, ShapeError, UnknownNameError, VSAError
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def _given(pmfs: Any, widths: Mapping[Any, int]) -> _Part:
             raise UnknownNameError(_WHAT, name=str(key), known=known, kind="attribute of these puzzles")
         if key in named:
             raise VSAError(f"{_WHAT}, attribute {key}", received="two values", expected="one")
+        value = value.dense() if isinstance(value, SparsePMF) else value
         summed = key.name != "Position"
         named[key] = as_floats(f"{_WHAT}, attribute {key}", value, summed=summed, whole=True)
     if len({value.dtype for value in named.values()}) > 1:

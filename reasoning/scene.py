@@ -14,6 +14,7 @@ from datasets.panels import ROWS
 from reasoning.own_pmfs import parts_from_pmfs
 from reasoning.pmfs import check_softening, lowest_value, soften, soften_states, temperature_of
 from reasoning.scene_checks import AttributeKey, as_part, check_probabilities, in_one_precision
+from reasoning.sparse import PMF, SparsePMF, dense
 from vsa.errors import DtypeError, ShapeError, VSAError
 
 if TYPE_CHECKING:
@@ -39,9 +40,11 @@ class Scene:
 
     Attributes:
         columns: n, panels in a row.
-        pmfs: attribute -> (B, P + 8, V); index v is the magnitude v that arithmetic rules add (a count, a
-            Size level + 1). The mass that a PMF lacks to one is the probability that the panel has no single
-            value because its entities differ ("inconsistent"); none is lacking in a component without a set of slots.
+        pmfs: attribute -> (B, P + 8, V), a tensor or, where few of many values have mass, a
+            :class:`reasoning.sparse.SparsePMF` (:meth:`dense` makes tensors of all). Index v is the magnitude v that
+            arithmetic rules add (a count, a Size level + 1). The mass that a PMF lacks to one is the probability that
+            the panel has no single value because its entities differ ("inconsistent"); none is lacking in a component
+            without a set of slots.
         sets: attribute -> (B, P + 8, S); probability that each of S slots is occupied. Positions are kept
             as sets: a table over the 2**S - 1 sets is never formed.
         entities: attribute -> (B, P + 8, S, V); for components with several slots, the PMF of each slot's entity,
@@ -55,7 +58,7 @@ class Scene:
     """
 
     columns: int
-    pmfs: Mapping[AttributeKey, Tensor]
+    pmfs: Mapping[AttributeKey, PMF]
     sets: Mapping[AttributeKey, Tensor]
     entities: Mapping[AttributeKey, Tensor]
 
@@ -72,7 +75,7 @@ class Scene:
             raise VSAError("Scene", received=f"{columns} columns", expected="at least 3")
         if not pmfs and not sets:
             raise VSAError("Scene", received="no attribute at all", expected="at least one PMF or slot set")
-        given = (as_part(part, summed=part is not sets) for part in (pmfs, sets, entities))
+        given = (as_part(part, summed=part is not sets, sparse=part is pmfs) for part in (pmfs, sets, entities))
         self._set(columns, *in_one_precision(tuple(given)))
         self._check_shapes()
         self.check()
@@ -138,19 +141,21 @@ class Scene:
         check_softening(temperature, floor)
 
         degree = {key: temperature_of(key, temperature) for key in self.keys}
-        pmfs, entities = (
-            {key: soften(pmf, degree[key], floor, lowest_value(key.name, pmf.shape[-1])) for key, pmf in part.items()}
-            for part in (self.pmfs, self.entities)
-        )
-        return self._made(
-            pmfs, {key: soften_states(one, degree[key], floor) for key, one in self.sets.items()}, entities
-        )
+
+        def softer(key: AttributeKey, pmf: PMF) -> PMF:
+            if degree[key] == 1 and floor == 0:
+                return pmf
+            return soften(dense(pmf), degree[key], floor, lowest_value(key.name, pmf.shape[-1]))
+
+        pmfs, entities = ({key: softer(key, pmf) for key, pmf in part.items()} for part in (self.pmfs, self.entities))
+        sets = {key: soften_states(one, degree[key], floor) for key, one in self.sets.items()}
+        return self._made(pmfs, sets, entities)
 
     def with_entities(self) -> Scene:
         """The same scene with the entities of every slot: what was not given may be what the panel shows."""
         slots = {key.component: occupied.shape[-1] for key, occupied in self.sets.items()}
         missing = {
-            key: pmf.unsqueeze(2).expand(-1, -1, slots[key.component], -1)
+            key: dense(pmf).unsqueeze(2).expand(-1, -1, slots[key.component], -1)
             for key, pmf in self.pmfs.items()
             if key.component in slots and key.name != "Number" and key not in self.entities
         }
@@ -167,6 +172,9 @@ class Scene:
         slotted = {key.component for key in self.sets}
         for key, pmf in self.pmfs.items():
             whole = key.component not in slotted
+            if isinstance(pmf, SparsePMF):
+                pmf.check_values(f"Scene attribute {key}")
+                pmf = pmf.weights
             check_probabilities(f"Scene attribute {key}", pmf, summed=True, whole=whole)
         for key, occupied in self.sets.items():
             check_probabilities(f"Scene attribute {key}", occupied, summed=False)
@@ -203,11 +211,17 @@ class Scene:
         """A copy whose tensors live on another device, or are of another precision."""
         return self._each(lambda value: value.to(to))
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Scene:
+    def dense(self) -> Scene:
+        """The same scene with a tensor for every attribute; the very same where there are tensors only."""
+        if not any(isinstance(pmf, SparsePMF) for pmf in self.pmfs.values()):
+            return self
+        return self._made({key: dense(pmf) for key, pmf in self.pmfs.items()}, self.sets, self.entities)
+
+    def _each(self, change: Callable[[Any], Any]) -> Scene:
         parts = [{key: change(value) for key, value in part.items()} for part in (self.pmfs, self.sets, self.entities)]
         return self._made(*parts)
 
-    def _made(self, *parts: Mapping[AttributeKey, Tensor]) -> Scene:
+    def _made(self, *parts: Mapping[AttributeKey, Any]) -> Scene:
         """A scene of what was checked already."""
         made = object.__new__(type(self))
         made._set(self.columns, *parts)
@@ -220,15 +234,15 @@ class Scene:
         checked = getattr(self, "_checked", None)
         return checked is not None and checked == self._versions()
 
-    def _versions(self) -> list[tuple[int, int]] | None:
+    def _versions(self) -> list[tuple[int, ...]] | None:
         """Which tensors these are, and how often they were written to; None where torch does not count."""
         parts = (self.pmfs, self.sets, self.entities)
         try:
-            return [(id(value), value._version) for part in parts for value in part.values()]
+            return [(id(value), *_writes(value)) for part in parts for value in part.values()]
         except RuntimeError:  # made in inference mode
             return None
 
-    def _set(self, columns: int, *parts: Mapping[AttributeKey, Tensor]) -> None:
+    def _set(self, columns: int, *parts: Mapping[AttributeKey, Any]) -> None:
         for name, value in zip(("columns", "pmfs", "sets", "entities"), (columns, *parts), strict=True):
             object.__setattr__(self, name, value)
 
@@ -267,3 +281,10 @@ class Scene:
                     if None not in expected
                     else "a set of slots of that component, and a PMF of that attribute beside its entities",
                 )
+
+
+def _writes(value: PMF) -> tuple[int, ...]:
+    """How often torch has written into what a PMF is made of."""
+    if isinstance(value, SparsePMF):
+        return value.values._version, value.weights._version
+    return (value._version,)

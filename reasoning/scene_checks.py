@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reasoning.sparse import PMF, SparsePMF
 from vsa.errors import DtypeError, VSAError
 
 __all__ = ["AttributeKey", "as_floats", "as_key", "as_part", "check_probabilities", "in_one_precision"]
@@ -47,15 +48,17 @@ def as_key(key: Any) -> AttributeKey:
     raise DtypeError("Scene", received=f"the key {key!r}", expected='a component and a name, as in (0, "Type")')
 
 
-def as_part(part: Any, *, summed: bool) -> dict[AttributeKey, Tensor]:
+def as_part(part: Any, *, summed: bool, sparse: bool = False) -> dict[AttributeKey, Any]:
     """Attributes with tensors from what stands for them.
 
     Args:
         part: key -> tensor or array of floats.
         summed: whether the last axis is that of a PMF.
+        sparse: whether a value may be a SparsePMF.
 
     Returns:
-        AttributeKey -> tensor of single or double precision; the very one that was given where nothing had to change.
+        AttributeKey -> tensor (or SparsePMF) of single or double precision; the very one that was given where nothing
+        had to change.
 
     Raises:
         DtypeError: no mapping, or a key or a value that stands for none.
@@ -63,12 +66,17 @@ def as_part(part: Any, *, summed: bool) -> dict[AttributeKey, Tensor]:
     """
     if not isinstance(part, Mapping):
         raise DtypeError("Scene", received=f"a {type(part).__name__}", expected="a mapping from attributes to tensors")
-    found: dict[AttributeKey, Tensor] = {}
+    found: dict[AttributeKey, PMF] = {}
     for given, value in part.items():
         key = as_key(given)
         if key in found:
             raise VSAError(f"Scene attribute {key}", received="two values", expected="one")
-        found[key] = as_floats(f"Scene attribute {key}", value, summed=summed)
+        what = f"Scene attribute {key}"
+        if sparse and isinstance(value, SparsePMF):
+            weights = as_floats(what, value.weights, summed=summed)
+            found[key] = value if weights is value.weights else SparsePMF(value.values, weights, value.width)
+        else:
+            found[key] = as_floats(what, value, summed=summed)
     return found
 
 
@@ -106,7 +114,7 @@ def as_floats(what: str, value: Any, *, summed: bool = True, whole: bool = False
     return torch.where((total - 1).abs() <= _HALF_SLACK * torch.finfo(value.dtype).eps, single / total, single)
 
 
-def in_one_precision(parts: tuple[Mapping[AttributeKey, Tensor], ...]) -> tuple[dict[AttributeKey, Tensor], ...]:
+def in_one_precision(parts: tuple[Mapping[AttributeKey, Any], ...]) -> tuple[dict[AttributeKey, Any], ...]:
     """All attributes in the widest precision that one of them has."""
     if len({value.dtype for part in parts for value in part.values()}) < 2:
         return tuple(dict(part) for part in parts)

@@ -59,12 +59,13 @@ class Solver(nn.Module):
             generator: of what the front-end draws in training; given to it if its ``forward`` names it.
 
         Returns:
-            The scene, in torch's default precision, whatever the front-end computes in.
+            The scene, in torch's default precision, whatever the front-end computes in; of tensors alone, unless the
+            learner says that it reads SparsePMFs.
         """
         draws = {} if generator is None or not self._draws else {"generator": generator}
         with naming(self.perception):
             scene = self.perception(batch, mixed=self.learner.mixed, entities=self.learner.entities, **draws)
-        return check_scene(scene, self.perception, batch).to(torch.get_default_dtype())
+        return self.learner.shown(check_scene(scene, self.perception, batch).to(torch.get_default_dtype()))
 
     def arrays(self) -> dict[str, list[StoredMatrix]]:
         """The stored codebooks that perception and learner have read so far, by what they are read for."""

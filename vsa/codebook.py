@@ -16,7 +16,16 @@ from .backends.base import Backend, DeviceHandle, StoredMatrix
 from .codebook_labels import Cleanup, check_labels, label_names, warn_of_alike
 from .codebook_reads import Question, ask
 from .errors import CorruptFileError, DtypeError, ShapeError, UnknownNameError, VSAError
-from .validation import check_device, check_float, check_kind, check_number, describe, make_generator, refuse_nan
+from .validation import (
+    check_device,
+    check_float,
+    check_kind,
+    check_number,
+    check_rows,
+    describe,
+    make_generator,
+    refuse_nan,
+)
 
 __all__ = ["Cleanup", "Codebook"]
 
@@ -208,6 +217,30 @@ class Codebook(nn.Module):
         if self._linear:
             return self.algebra.unembed(self.stored.rmatvec(weights))
         return self._vote(weights)
+
+    def superpose_some(self, rows: Tensor, weights: Tensor) -> Tensor:
+        """Weighted superposition of some atoms: :meth:`superpose` of weights that are zero elsewhere.
+
+        A PMF with mass on few of many values takes a gather of few atoms. It is differentiable in the weights where
+        ``superpose`` is.
+
+        Args:
+            rows: int64 (..., K), rows of atoms; (..., *stack, K) for a stack. One that is named twice counts twice.
+            weights: (..., K), float; (..., *stack, K) for a stack.
+
+        Returns:
+            (..., D), in the algebra's canonical form.
+
+        Raises:
+            DtypeError: weights that are no floats.
+            ShapeError: rows that do not fit the weights, or that the codebook does not have.
+        """
+        check_float("Codebook.superpose_some", weights, weights.shape[-1] if weights.ndim else 1)
+        if self._linear:
+            return self.algebra.unembed(self.stored.rmatvec_some(rows, weights))
+        check_rows("Codebook.superpose_some", rows, weights, len(self))
+        shape = (*weights.shape[:-1], len(self))
+        return self._vote(weights.new_zeros(shape).scatter_add(-1, rows, weights))
 
     def _vote(self, weights: Tensor) -> Tensor:
         """The vote that ``bundle`` would take of the atoms."""

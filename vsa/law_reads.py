@@ -39,9 +39,22 @@ def _superposition(c: Case) -> float:
                 running.add(vector, weight)
             for found in (book.superpose(weights), running.bundle()):
                 worst = max(worst, _same(c, found, a.bundle(x, weights)))
+            worst = max(worst, _some(c, book, weights))
         if not a.laws.linear:
             repeated = torch.cat([x[i : i + 1].expand(n, -1) for i, n in enumerate(times)])
             worst = max(worst, _same(c, a.bundle(x, torch.tensor(shares, dtype=c.real)), a.bundle(repeated)))
+    return worst
+
+
+def _some(c: Case, book: Codebook, weights: Tensor) -> float:
+    """Superposing some atoms is superposing all with weights that are zero elsewhere, in any order."""
+    worst = 0.0
+    for rows in ([2], [3, 1], [2, 0, 3], [1, 0, 3, 2], [2, 2, 1]):
+        some, shares = torch.tensor(rows), weights[: len(rows)]
+        whole = torch.zeros_like(weights).index_add(0, some, shares)
+        batch = book.superpose_some(torch.stack([some, some.flip(0)]), torch.stack([shares, shares.flip(0)]))
+        for found in (book.superpose_some(some, shares), *batch):
+            worst = max(worst, _same(c, found, book.superpose(whole)))
     return worst
 
 

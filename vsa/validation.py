@@ -21,6 +21,7 @@ __all__ = [
     "check_generator",
     "check_kind",
     "check_place",
+    "check_rows",
     "check_vectors",
     "check_weights",
     "default_dtype",
@@ -262,6 +263,20 @@ def check_float(operation: str, x: object, width: int) -> None:
         raise DtypeError(operation, received=describe(x), expected=f"a float tensor (..., {width})")
     if x.ndim == 0 or x.shape[-1] != width:
         raise ShapeError(operation, received=describe(x), expected=f"(..., {width})")
+
+
+def check_rows(operation: str, rows: Tensor, weights: Tensor, count: int) -> None:
+    """Refuse rows that do not fit their weights, or that are not among so many; reads them."""
+    if not isinstance(rows, Tensor) or rows.dtype != torch.int64:
+        raise DtypeError(operation, received=f"rows {describe(rows)}", expected="rows in int64")
+    if rows.shape != weights.shape or rows.device != weights.device:
+        received = f"rows {describe(rows)} on {rows.device} for weights {describe(weights)} on {weights.device}"
+        raise ShapeError(operation, received=received, expected="one for each weight, on the same device")
+    if not rows.numel():
+        return
+    low, high = torch.stack(torch.aminmax(rows)).tolist()
+    if low < 0 or high >= count:
+        raise ShapeError(operation, received=f"rows from {low} to {high}", expected=f"rows from 0 to {count - 1}")
 
 
 def make_generator(operation: str, generator: torch.Generator | None, seed: int | None) -> torch.Generator:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import wraps
 from typing import Any
 
 import torch
@@ -78,12 +79,31 @@ class Learner(nn.Module):
         teaches: whether a front-end can be trained through it: ``training_loss`` is differentiable in the scene.
         mixed: what a panel whose entities differ should show, "shares" or "missing" mass, unless the user says.
         entities: whether the Scene should hold the entities of every slot.
+        sparse: whether ``Scene.pmfs`` may hold SparsePMFs. By default all that takes a scene is given tensors.
     """
 
     learns: bool = True
     teaches: bool = True
     mixed: str = "shares"
     entities: bool = False
+    sparse: bool = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in ("training_loss", "expected"):
+            if name in vars(cls):
+                setattr(cls, name, _shown(vars(cls)[name]))
+
+    def shown(self, scene: Scene) -> Scene:
+        """A scene as this learner reads it: of tensors alone, unless it says that it reads SparsePMFs.
+
+        Args:
+            scene: B puzzles.
+
+        Returns:
+            The scene; the very same where it is so already.
+        """
+        return scene if self.sparse else scene.dense()
 
     def __call__(self, scene: Scene) -> Any:
         """:meth:`forward`, after one look at the scene: what was written into its tensors since it was made is seen.
@@ -106,7 +126,7 @@ class Learner(nn.Module):
                 hint="reasoning.scene.Scene.from_pmfs makes one",
             )
         scene.check()
-        return super().__call__(scene)
+        return super().__call__(self.shown(scene))
 
     def training_loss(self, scene: Scene, target: Tensor, generator: torch.Generator) -> Tensor:
         """Scalar loss of a batch; ``target`` is long (B,), the right candidate."""
@@ -144,6 +164,16 @@ class Learner(nn.Module):
             (B, S) occupancies.
         """
         raise NotImplementedError(f"{type(self).__name__} does not say what it expects")
+
+
+def _shown(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of a learner that takes a scene first, given what the learner reads."""
+
+    @wraps(method)
+    def shown(self: Learner, scene: Scene, *args: Any, **options: Any) -> Any:
+        return method(self, self.shown(scene) if isinstance(scene, Scene) else scene, *args, **options)
+
+    return shown
 
 
 def constant_code(grammar: Iterable[str] = PUBLISHED) -> int:

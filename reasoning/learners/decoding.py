@@ -16,6 +16,7 @@ from torch import Tensor
 import factorizers
 from reasoning.learners.base import Learner, Prediction
 from reasoning.scene import AttributeKey, Scene
+from reasoning.sparse import dense
 from vsa import Algebra, Backend, Codebook, StoredMatrix
 from vsa.errors import UnknownNameError, VSAError
 from vsa.seeding import child_seed
@@ -97,7 +98,7 @@ class Decoded(Learner):
                 continue
             decoded = self._decode([_with_rest(expected[key]) for key in keys])
             for value, key in zip(decoded.unbind(-1), keys, strict=True):
-                shown = _with_rest(scene.pmfs[key][:, scene.context_panels :])  # (B, 8, V + 1)
+                shown = _with_rest(dense(scene.pmfs[key])[:, scene.context_panels :])  # (B, 8, V + 1)
                 scores = scores + shown.gather(2, value[:, None, None].expand(-1, shown.shape[1], 1)).squeeze(-1)
             rest -= set(keys)
         for key in rest:

@@ -13,6 +13,7 @@ from reasoning.outcome.expectation import Expected, capped, expect
 from reasoning.outcome.explanation import AttributeExplanation, Explanation
 from reasoning.outcome.statements import Fault
 from reasoning.scene import CANDIDATES, AttributeKey, Scene
+from reasoning.sparse import dense
 
 if TYPE_CHECKING:
     from datasets.arrays import PuzzleArrays
@@ -153,7 +154,7 @@ def _agreeing(entries: Sequence[AttributeExplanation]) -> list[AttributeExplanat
 
 def _candidates(arrays: PuzzleArrays, scene: Scene, key: AttributeKey) -> list[Expected]:
     """What each candidate shows of an attribute, as the learner sees it."""
-    seen = scene.pmfs[key] if key in scene.pmfs else scene.sets[key]
+    seen = dense(scene.pmfs[key]) if key in scene.pmfs else scene.sets[key]
     return [expect(arrays, key, values) for values in seen[0, scene.context_panels :].double().tolist()]
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from datasets.pmf import check_options, magnitude_offset, oracle_pmfs
+from datasets.panels import Key
+from datasets.pmf import attribute_keys, check_options, oracle_pmfs
 from reasoning.perception import PERCEPTIONS
 from reasoning.perception.base import Perception
 from reasoning.scene import AttributeKey, Scene
+from reasoning.sparse import PMF, SparsePMF
 
 if TYPE_CHECKING:
     from datasets.loaders import PuzzleBatch
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 @PERCEPTIONS.register("oracle")
 class Oracle(Perception):
-    """PMFs from labels.
+    """PMFs from labels; SparsePMFs where few of many values have mass.
 
     Args:
         smoothing: width of exp(-|v - v*| / smoothing) around the true value, as ARLC's published runs (0.2); None
@@ -66,13 +69,20 @@ class Oracle(Perception):
             mixed=self.mixed or mixed,
             entities=entities,
             seed=self.seed,
+            magnitudes=True,
+            few=True,
         )
         device = batch.target.device
-        pmfs: dict[AttributeKey, torch.Tensor] = {}
-        slots: dict[AttributeKey, torch.Tensor] = {}
-        for found, values in ((pmfs, labels.pmfs), (slots, labels.entities)):
-            for key, value in values.items():
-                pmf = torch.from_numpy(value).to(device)
-                found[AttributeKey(*key)] = torch.nn.functional.pad(pmf, (magnitude_offset(arrays, key), 0))
-        sets = {AttributeKey(*key): torch.from_numpy(value).to(device) for key, value in labels.sets.items()}
-        return Scene(columns=labels.columns, pmfs=pmfs, sets=sets, entities=slots)
+
+        def moved(parts: Mapping[Key, Any]) -> dict[AttributeKey, torch.Tensor]:
+            return {AttributeKey(*key): torch.from_numpy(value).to(device) for key, value in parts.items()}
+
+        dense, pmfs = moved(labels.pmfs), dict[AttributeKey, PMF]()
+        for key in (AttributeKey(*key) for key in attribute_keys(arrays, self.confounders)):
+            if key in labels.few:
+                few = labels.few[key]
+                values, weights = (torch.from_numpy(part).to(device) for part in (few.values, few.weights))
+                pmfs[key] = SparsePMF(values, weights, few.width)
+            else:
+                pmfs[key] = dense[key]
+        return Scene(columns=labels.columns, pmfs=pmfs, sets=moved(labels.sets), entities=moved(labels.entities))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import vsa
+from vsa.errors import DtypeError, ShapeError
 from vsa.models.gsbc import GSBC
 
 GSBC_64 = GSBC(dim=64, blocks=4)
@@ -245,3 +246,67 @@ def test_bipolar_atoms_are_read_in_integers_and_bit_for_bit_as_in_floats(name: s
     assert torch.equal(torch.vmap(book.similarity)(x), floats)
     values, rows = book.topk(x, 30)
     assert torch.equal(values, floats.topk(30).values) and torch.equal(floats.gather(-1, rows), values)
+
+
+def _books(algebra: str) -> list[vsa.Codebook]:
+    """In every form of an algebra, with more atoms than a gather of some reads."""
+    made = vsa.get(algebra, dim=64)
+    dtypes = [dtype for form in made.forms for dtype in form.dtypes]
+    return [vsa.Codebook.random(made, 200, seed=3, dtype=dtype) for dtype in dtypes]
+
+
+@pytest.mark.parametrize("algebra", vsa.ALGEBRAS.names())
+@pytest.mark.parametrize("backend", ["digital", "crossbar_ideal"])
+def test_superposing_some_atoms_is_superposing_all_with_zeros(algebra: str, backend: str) -> None:
+    g = generator(1)
+    rows = torch.rand(5, 7, 200, generator=g).topk(3).indices
+    shares = torch.rand(5, 7, 3, generator=g)
+    whole = torch.zeros(5, 7, 200).scatter(-1, rows, shares)
+    for book in _books(algebra):
+        if backend != "digital" and (book.atoms.is_floating_point() and book.atoms.dtype != torch.float32):
+            continue
+        book = book if backend == "digital" else book.on(vsa.backends.get(backend))
+        dtype = book.stored.dtype or torch.float32
+        found = book.superpose_some(rows, shares.to(dtype))
+        expected = book.superpose(whole.to(dtype))
+        assert found.dtype == expected.dtype
+        slack = 1e-5 if dtype not in (torch.float16, torch.bfloat16) else 2e-2
+        torch.testing.assert_close(found, expected, atol=slack * 3, rtol=slack)
+
+
+@pytest.mark.parametrize("form", [torch.float32, torch.float64, None])
+def test_superposing_some_atoms_has_the_gradient_of_superposing_all(form: torch.dtype | None) -> None:
+    book = vsa.Codebook.random(GSBC_64, 150, seed=0, dtype=form)
+    dtype = torch.float32 if form is None else form
+    rows = torch.tensor([[3, 149, 7], [0, 1, 2]])
+    shares = torch.rand(2, 3, generator=generator(), dtype=dtype, requires_grad=True)
+    wanted = torch.rand(2, 64, generator=generator(1), dtype=dtype)
+    (some,) = torch.autograd.grad((book.superpose_some(rows, shares) * wanted).sum(), shares)
+    whole = torch.zeros(2, 150, dtype=dtype).scatter(-1, rows, shares)
+    (all_,) = torch.autograd.grad((book.superpose(whole) * wanted).sum(), shares)
+    torch.testing.assert_close(some, all_)
+
+
+def test_superposing_some_atoms_of_a_stack_and_of_learned_ones() -> None:
+    algebra = vsa.get("hrr", dim=32)
+    book = vsa.Codebook(algebra, algebra.random(2, 6, generator=generator()), unrelated=False)
+    rows, shares = torch.tensor([[[1, 5], [0, 0]]]), torch.tensor([[[0.5, 2.0], [1.0, 1.0]]])
+    whole = torch.zeros(1, 2, 6).scatter_add(-1, rows, shares)
+    torch.testing.assert_close(book.superpose_some(rows, shares), book.superpose(whole))
+    assert book.superpose_some(rows[:0], shares[:0]).shape == (0, 2, 32)
+    learned = vsa.LearnableCodebook(algebra, algebra.random(6, generator=generator()))
+    learned.superpose_some(rows[0, 0], shares[0, 0]).sum().backward()
+    (gradient,) = [one.grad for one in learned.parameters()]
+    assert gradient is not None and gradient.abs().sum(-1).nonzero().flatten().tolist() == [1, 5]
+
+
+@pytest.mark.parametrize(
+    ("rows", "error"),
+    [(torch.tensor([0, 3]), ShapeError), (torch.tensor([-1, 0]), ShapeError), (torch.tensor([0]), ShapeError),
+     (torch.tensor([0.0, 1.0]), DtypeError)],
+)  # fmt: skip
+@pytest.mark.parametrize("algebra", ["gsbc", "bsc"])
+def test_rows_that_a_codebook_does_not_have_are_refused(algebra: str, rows: Tensor, error: type[Exception]) -> None:
+    book = vsa.Codebook.random(vsa.get(algebra, dim=64), 3, seed=0)
+    with pytest.raises(error, match="rows"):
+        book.superpose_some(rows, torch.tensor([0.5, 0.5]))

@@ -33,6 +33,7 @@ _TURNED_FROM = 2**19
 # one in ten on.
 _SPARSE_COUNT = 96
 _SPARSE_SHARE = 0.05
+_SOME_ELEMENTS = 2**22  # of gathered atoms at a time, where a gradient or another dtype asks for copies
 
 
 @BACKENDS.register("digital")
@@ -119,6 +120,11 @@ class _Dense(_Chunked):
                 return _sparse_superposition(weights[:, 0], rows, columns, self._like(weights)[0]).unsqueeze(1)
         return _batched(weights, self._like(weights))
 
+    def _rmatvec_some(self, rows: Tensor, weights: Tensor, generator: torch.Generator | None) -> Tensor:
+        if len(self.atoms) > 1:
+            return super()._rmatvec_some(rows, weights, generator)
+        return _some_superposed(rows[:, 0], weights[:, 0], self._like(weights)[0]).unsqueeze(1)
+
     def _block_matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         return _block_products(x, self._like(x), self._blocks("block_matvec"))
 
@@ -180,6 +186,12 @@ class _Bipolar(_Chunked):
         parts = ((weights[..., a:b].to(exact), self._float(exact, a, b)) for a, b in self._pieces)
         total = reduce(torch.add, (_batched(share, rows) for share, rows in parts))
         return total.to(torch.int32) if integers else total
+
+    def _rmatvec_some(self, rows: Tensor, weights: Tensor, generator: torch.Generator | None) -> Tensor:
+        if len(self.atoms) > 1:
+            return super()._rmatvec_some(rows, weights, generator)
+        atoms = self._float(weights.dtype)[0] if len(self._pieces) == 1 else self.atoms[0]
+        return _some_superposed(rows[:, 0], weights[:, 0], atoms).unsqueeze(1)
 
     def _block_matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         blocks = self._blocks("block_matvec")
@@ -246,6 +258,16 @@ class _OneHotBlocks(_Chunked):
                 total = total.index_add_(1, column, flat)
         return total.unflatten(-1, (groups, self.width))
 
+    def _rmatvec_some(self, rows: Tensor, weights: Tensor, generator: torch.Generator | None) -> Tensor:
+        if weights.dtype in HALVES:
+            return self._rmatvec_some(rows, weights.float(), generator).to(weights.dtype)
+        if len(self._at) > 1:
+            return super()._rmatvec_some(rows, weights, generator)
+        entries = self._at[0][rows[:, 0]]  # (B, some rows, K)
+        shares = weights[:, 0, :, None].expand(entries.shape)
+        total = weights.new_zeros(len(weights), self.width).scatter_add(1, entries.flatten(1), shares.flatten(1))
+        return total.unsqueeze(1)
+
     def _block_matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         columns = [x.flatten(1).index_select(1, column) for column in self._columns]
         return torch.stack(columns, -1).unflatten(1, (x.shape[1], self.count))
@@ -283,6 +305,19 @@ def _sparse_superposition(weights: Tensor, rows: Tensor, columns: Tensor, atoms:
     starts = torch.searchsorted(rows, torch.arange(len(weights), device=rows.device))
     values = weights[rows, columns]
     return torch.nn.functional.embedding_bag(columns, atoms, starts, mode="sum", per_sample_weights=values)
+
+
+def _some_superposed(rows: Tensor, weights: Tensor, atoms: Tensor) -> Tensor:
+    """Twice (B, K): which of (N, E), and how much of each -> (B, E)."""
+    differentiable = torch.is_grad_enabled() and (weights.requires_grad or atoms.requires_grad)
+    if atoms.dtype == weights.dtype and atoms.dtype not in HALVES and rows.numel() and not differentiable:
+        return functional.embedding_bag(rows, atoms, mode="sum", per_sample_weights=weights)
+    step = max(1, _SOME_ELEMENTS // max(1, rows.shape[1] * atoms.shape[1]))
+    parts = [
+        (share.unsqueeze(1) @ atoms[some].to(weights.dtype)).squeeze(1)
+        for some, share in zip(rows.split(step), weights.split(step), strict=True)
+    ]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _block_products(x: Tensor, atoms: Tensor, blocks: int) -> Tensor:

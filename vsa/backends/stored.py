@@ -17,12 +17,13 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from ..errors import DtypeError, ShapeError, UnsupportedError
-from ..validation import check_computable, check_count, describe
+from ..validation import check_computable, check_count, check_rows, describe
 from .device import DeviceHandle
 
 __all__ = ["Kind", "StoredMatrix", "all_of", "read_noise", "stands_for_many"]
 
 Kind = Literal["dense", "bipolar", "onehot_blocks"]
+_ELEMENTS = 2**22  # weights that a read of some rows writes out at a time, where all rows have to be read
 _NOISE: ContextVar[torch.Generator | None] = ContextVar("noise of reads", default=None)
 
 # Inside vmap a tensor stands for many, perhaps behind those of derivatives: torch has no public names for it.
@@ -143,6 +144,23 @@ class StoredMatrix(ABC):
         lead = self._check("rmatvec", weights, self.count)
         return self._read("_rmatvec", weights, generator).reshape(*lead, *self.stack, self.width)
 
+    def rmatvec_some(self, rows: Tensor, weights: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """Weighted sum of some of the rows: :meth:`rmatvec` of weights that are zero elsewhere.
+
+        Args:
+            rows: int64 (..., *stack, K), from 0 to N - 1; a row that is named twice counts twice.
+            weights: (..., *stack, K), float.
+            generator: of read noise. Default: the device's own.
+
+        Returns:
+            (..., *stack, E).
+        """
+        lead = self._check("rmatvec_some", weights, weights.shape[-1] if weights.ndim else 0)
+        if not stands_for_many(rows):
+            check_rows("rmatvec_some", rows, weights, self.count)
+        asked = self._canonical(rows), self._canonical(weights)
+        return self._rmatvec_some(*asked, generator).reshape(*lead, *self.stack, self.width)
+
     def block_matvec(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Inner product with every row, block by block; its sum over blocks is :meth:`matvec`.
 
@@ -200,6 +218,16 @@ class StoredMatrix(ABC):
     @abstractmethod
     def _rmatvec(self, weights: Tensor, generator: torch.Generator | None) -> Tensor:
         """(B, G, N) -> (B, G, E)."""
+
+    def _rmatvec_some(self, rows: Tensor, weights: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Twice (B, G, K) -> (B, G, E). Here: all rows are read, a piece of the batch at a time."""
+        groups = math.prod(self.stack)
+        step = max(1, _ELEMENTS // (groups * self.count))
+        parts = []
+        for some, shares in zip(rows.split(step), weights.split(step), strict=True):
+            whole = shares.new_zeros(len(shares), groups, self.count).scatter_add(-1, some, shares)
+            parts.append(self._read("_rmatvec", whole.reshape(-1, *self.stack, self.count), generator))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     @abstractmethod
     def _block_matvec(self, x: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -42,6 +42,10 @@ class StraightThrough(StoredMatrix):
     def _rmatvec(self, weights: Tensor, generator: Generator | None) -> Tensor:
         return _through(self._noisy._rmatvec(weights.detach(), generator), self._exact._rmatvec(weights, None))
 
+    def _rmatvec_some(self, rows: Tensor, weights: Tensor, generator: Generator | None) -> Tensor:
+        noisy = self._noisy._rmatvec_some(rows, weights.detach(), generator)
+        return _through(noisy, self._exact._rmatvec_some(rows, weights, None))
+
     def _block_matvec(self, x: Tensor, generator: Generator | None) -> Tensor:
         return _through(self._noisy._block_matvec(x.detach(), generator), self._exact._block_matvec(x, None))
 

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from datasets.panels import ROWS
 from reasoning.scene import AttributeKey, Scene
+from reasoning.sparse import PMF, SparsePMF
 from vsa import Algebra, Backend, Codebook, Spectral
 from vsa.backends import get as get_backend
 from vsa.backends.base import StoredMatrix
@@ -122,9 +124,14 @@ class SceneEncoder(nn.Module):
         """One key per slot."""
         return Codebook.random(self.algebra, slots, generator=self._generator("slots"))
 
-    def encode_pmf(self, pmf: Tensor) -> Tensor:
+    def encode_pmf(self, pmf: PMF) -> Tensor:
         """(..., V) -> complex (..., W), W = K * (L // 2 + 1)."""
         missing = (1 - pmf.sum(-1, keepdim=True)).clamp_min(0)
+        if isinstance(pmf, SparsePMF):
+            rows = functional.pad(pmf.values, (0, 1), value=pmf.width)
+            array = self._store("values", pmf.width, pmf.device, pmf.dtype)
+            spectra = array.rmatvec_some(rows, torch.cat([pmf.weights, missing], dim=-1))
+            return torch.view_as_complex(spectra.unflatten(-1, (-1, 2)))
         return self._read("values", pmf.shape[-1], torch.cat([pmf, missing], dim=-1))
 
     def encode_sets(self, occupied: Tensor) -> Tensor:

@@ -101,6 +101,8 @@ class SoftRules(Learner):
 
     named_rows: ClassVar[slice] = slice(None)  # whose predictions give a formula its name
 
+    sparse = True
+
     def __init__(
         self,
         algebra: Algebra,

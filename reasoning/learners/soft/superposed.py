@@ -17,6 +17,7 @@ from reasoning.learners.soft.encoder import EncodedScene, SceneEncoder
 from reasoning.learners.soft.readout import Readout
 from reasoning.learners.soft.scoring import cosine
 from reasoning.scene import AttributeKey, Scene
+from reasoning.sparse import dense
 
 __all__ = ["governed", "read_parts", "superpose", "superposed", "with_numbers"]
 
@@ -40,7 +41,7 @@ def superpose(encoder: SceneEncoder, scene: Scene) -> EncodedScene:
         The spectra, without the attributes that are Numbers.
     """
     pairs = superposed(scene)
-    shifted = {number: scene.pmfs[number][..., 1:] for number in pairs.values()}
+    shifted = {number: dense(scene.pmfs[number])[..., 1:] for number in pairs.values()}
     plain: EncodedScene = encoder(replace(scene, pmfs={**scene.pmfs, **shifted}))
     spectra = dict(zip(plain.keys, plain.spectra.unbind(1), strict=True))
     for position, number in pairs.items():

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from reasoning.pmfs import panel_pmf, share_pmf
 from reasoning.scene import Scene
+from reasoning.sparse import dense
 
 __all__ = ["Panels", "divergence", "look", "unlikelihood"]
 
@@ -57,8 +58,8 @@ def look(scene: Scene, shares: bool) -> Panels:
     if not scene.pmfs:
         return Panels(None, widths, None, tuple(scene.sets.values()), pairs, gridded)
     seen, parts = [], []
-    for key, pmf in scene.pmfs.items():
-        entities = scene.entities.get(key)
+    for key, shown in scene.pmfs.items():
+        pmf, entities = dense(shown), scene.entities.get(key)
         if entities is None or key.component not in positions:
             seen.append(pmf)
             parts.append(pmf)
