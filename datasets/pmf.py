@@ -174,7 +174,9 @@ def oracle_pmfs(
         component, place = arrays.components[key[0]], sets.get((key[0], "Position"))
         entity = place is not None and key[1] != "Number"
         if entity and (entities or stressed or mixed == "shares"):
-            apart = seen(key, _index(arrays, key, component.attributes[key[1]][:, shown]))
+            values = _index(arrays, key, component.attributes[key[1]][:, shown])
+            if entities or stressed:
+                apart = seen(key, values)
             if entities:
                 one_by_one[key] = apart
         if place is None or not (stressed or (entity and mixed == "shares")):
@@ -182,14 +184,15 @@ def oracle_pmfs(
         elif not entity:
             pmfs[key] = _counts(place)
         elif not stressed:
-            pmfs[key] = apart.sum(axis=2) / component.numbers[:, shown, None].astype(np.float32)
+            shares = sum(seen(key, values[..., slot]) for slot in range(component.slots))
+            pmfs[key] = shares / component.numbers[:, shown, None].astype(np.float32)
         else:
             pmfs[key] = (_shares if mixed == "shares" else _alike)(apart, place)
     return LabelPMFs(columns=arrays.columns, pmfs=pmfs, sets=sets, entities=one_by_one)
 
 
 def _alike(entities: Array, occupied: Array) -> Array:
-    """float32 (N, P, V): the probability that all entities have one value. These formulas are ``reasoning.pmfs``' too."""
+    """float32 (N, P, V): the probability that all entities have one value (formulas of ``reasoning.pmfs``)."""
     there = occupied[..., None].astype(np.float64)
     empty = (1 - there).prod(axis=2)
     return ((1 - there + there * entities).prod(axis=2) - empty).astype(np.float32) / (1 - empty).astype(np.float32)
