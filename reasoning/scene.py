@@ -13,7 +13,15 @@ from torch import Tensor
 from datasets.panels import ROWS
 from reasoning.own_pmfs import parts_from_pmfs
 from reasoning.pmfs import check_softening, lowest_value, soften, soften_states, temperature_of
-from reasoning.scene_checks import AttributeKey, as_part, check_probabilities, in_one_precision
+from reasoning.scene_checks import (
+    AttributeKey,
+    as_part,
+    as_ranges,
+    check_mass,
+    check_probabilities,
+    check_ranges,
+    in_one_precision,
+)
 from vsa.errors import DtypeError, ShapeError, VSAError
 
 if TYPE_CHECKING:
@@ -47,17 +55,21 @@ class Scene:
         entities: attribute -> (B, P + 8, S, V); for components with several slots, the PMF of each slot's entity,
             given that there is one (an empty slot's row says nothing). Only where a learner asks for it
             (``Learner.entities``).
+        ranges: attribute -> lowest and highest magnitude, inclusive, that its component may have; what is not named may
+            have any that the axis has room for.
 
     Raises:
         DtypeError: a key or a value that stands for no attribute and no tensor of floats.
         ShapeError: a tensor that does not fit the panels, the other attributes, or its slots and values.
-        VSAError: no attribute, fewer than three columns, or what is no probability: negative, NaN, sums beyond one.
+        VSAError: no attribute, fewer than three columns, or what is no probability: negative, NaN, sums beyond one;
+            mass on values out of range.
     """
 
     columns: int
     pmfs: Mapping[AttributeKey, Tensor]
     sets: Mapping[AttributeKey, Tensor]
     entities: Mapping[AttributeKey, Tensor]
+    ranges: Mapping[AttributeKey, tuple[int, int]]
 
     def __init__(
         self,
@@ -65,6 +77,7 @@ class Scene:
         pmfs: Mapping[Any, Any] = _NONE,
         sets: Mapping[Any, Any] = _NONE,
         entities: Mapping[Any, Any] = _NONE,
+        ranges: Mapping[Any, Any] = _NONE,
     ) -> None:
         if isinstance(columns, bool) or not isinstance(columns, int):
             raise DtypeError("Scene", received=f"columns={columns!r}", expected="an int, panels in a row")
@@ -73,8 +86,9 @@ class Scene:
         if not pmfs and not sets:
             raise VSAError("Scene", received="no attribute at all", expected="at least one PMF or slot set")
         given = (as_part(part, summed=part is not sets) for part in (pmfs, sets, entities))
-        self._set(columns, *in_one_precision(tuple(given)))
+        self._set(columns, *in_one_precision(tuple(given)), as_ranges(ranges))
         self._check_shapes()
+        check_ranges(self.ranges, self.pmfs)
         self.check()
 
     @classmethod
@@ -138,10 +152,12 @@ class Scene:
         check_softening(temperature, floor)
 
         degree = {key: temperature_of(key, temperature) for key in self.keys}
-        pmfs, entities = (
-            {key: soften(pmf, degree[key], floor, lowest_value(key.name, pmf.shape[-1])) for key, pmf in part.items()}
-            for part in (self.pmfs, self.entities)
-        )
+
+        def soft(key: AttributeKey, pmf: Tensor) -> Tensor:
+            limits = self.ranges.get(key, (lowest_value(key.name, pmf.shape[-1]), None))
+            return soften(pmf, degree[key], floor, *limits)
+
+        pmfs, entities = ({key: soft(key, pmf) for key, pmf in part.items()} for part in (self.pmfs, self.entities))
         return self._made(
             pmfs, {key: soften_states(one, degree[key], floor) for key, one in self.sets.items()}, entities
         )
@@ -172,6 +188,9 @@ class Scene:
             check_probabilities(f"Scene attribute {key}", occupied, summed=False)
         for key, pmf in self.entities.items():
             check_probabilities(f"Scene attribute {key}, entities", pmf, summed=True)
+        for part in (self.pmfs, self.entities):
+            for key in part.keys() & self.ranges.keys():
+                check_mass(f"Scene attribute {key}", part[key], self.ranges[key])
         object.__setattr__(self, "_checked", self._versions())
 
     @property
@@ -210,7 +229,7 @@ class Scene:
     def _made(self, *parts: Mapping[AttributeKey, Tensor]) -> Scene:
         """A scene of what was checked already."""
         made = object.__new__(type(self))
-        made._set(self.columns, *parts)
+        made._set(self.columns, *parts, self.ranges)
         if self._unchanged():
             object.__setattr__(made, "_checked", made._versions())
         return made
@@ -228,8 +247,8 @@ class Scene:
         except RuntimeError:  # made in inference mode
             return None
 
-    def _set(self, columns: int, *parts: Mapping[AttributeKey, Tensor]) -> None:
-        for name, value in zip(("columns", "pmfs", "sets", "entities"), (columns, *parts), strict=True):
+    def _set(self, columns: int, *parts: Mapping[AttributeKey, Any]) -> None:
+        for name, value in zip(("columns", "pmfs", "sets", "entities", "ranges"), (columns, *parts), strict=True):
             object.__setattr__(self, name, value)
 
     def _check_shapes(self) -> None:

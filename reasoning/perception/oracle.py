@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from datasets.pmf import check_options, magnitude_offset, oracle_pmfs
+from datasets.pmf import check_options, magnitude_offset, oracle_pmfs, value_range
 from reasoning.perception import PERCEPTIONS
 from reasoning.perception.base import Perception
 from reasoning.scene import AttributeKey, Scene
@@ -75,4 +75,6 @@ class Oracle(Perception):
                 pmf = torch.from_numpy(value).to(device)
                 found[AttributeKey(*key)] = torch.nn.functional.pad(pmf, (magnitude_offset(arrays, key), 0))
         sets = {AttributeKey(*key): torch.from_numpy(value).to(device) for key, value in labels.sets.items()}
-        return Scene(columns=labels.columns, pmfs=pmfs, sets=sets, entities=slots)
+        exact = self.smoothing is None and not self.epsilon  # else mass reaches beyond what a component may have
+        ranges = {key: value_range(arrays, key) for key in pmfs} if exact else {}
+        return Scene(columns=labels.columns, pmfs=pmfs, sets=sets, entities=slots, ranges=ranges)
