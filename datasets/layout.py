@@ -9,7 +9,7 @@ from vsa.errors import UnknownNameError, VSAError
 from .arrays import PuzzleArrays
 from .attributes import ENTITY_ATTRIBUTES
 from .constellations import CONSTELLATIONS, Constellation
-from .panels import CONFOUNDER, Key, confounder_names, offset_of, values_of
+from .panels import CONFOUNDER, Key, confounder_names, offset_of, range_of, values_of
 from .rules.base import PUBLISHED, rules_named
 
 __all__ = ["Layout"]
@@ -93,6 +93,19 @@ class Layout:
             if part.slots > 1:
                 found[number, "Position"] = part.slots
         return found
+
+    def ranges(self, constellation: str) -> dict[Key, tuple[int, int]]:
+        """Which of the values on an attribute's axis its component may have.
+
+        Args:
+            constellation: one of ``constellations``.
+
+        Returns:
+            (component, attribute) -> (low, high), magnitudes, both inclusive; nothing for Position.
+        """
+        parts = self._constellation(constellation).components
+        keys = (key for key in self.attributes(constellation) if key[1] != "Position")
+        return {(number, name): range_of(parts[number], name, self.maxval) for number, name in keys}
 
     def _constellation(self, name: str) -> Constellation:
         if name not in self.constellations:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import CANDIDATES, ComponentArrays, PuzzleArrays
-from .attributes import ENTITY_ATTRIBUTES, ROWS
+from .attributes import ATTRIBUTES, ENTITY_ATTRIBUTES, ROWS
+from .constellations import Component
 
 __all__ = [
     "CONFOUNDER",
@@ -20,8 +21,10 @@ __all__ = [
     "magnitude_offset",
     "offset_of",
     "panel_levels",
+    "range_of",
     "shown_panels",
     "value_count",
+    "value_range",
     "values_of",
 ]
 
@@ -162,3 +165,35 @@ def offset_of(name: str, maxval: int | None) -> int:
     if maxval is not None:
         return 0
     return next(a.low + a.offset for a in ENTITY_ATTRIBUTES if a.name == name)
+
+
+def value_range(arrays: PuzzleArrays, key: Key) -> tuple[int, int]:
+    """The smallest and the largest magnitude that an attribute may have in its component.
+
+    Args:
+        arrays: the puzzles.
+        key: (component, attribute).
+
+    Returns:
+        As :func:`range_of`.
+    """
+    return range_of(arrays.layouts[key[0]], key[1], arrays.maxval)
+
+
+def range_of(layout: Component, name: str, maxval: int | None) -> tuple[int, int]:
+    """The smallest and the largest magnitude of an attribute in a component.
+
+    Args:
+        layout: the component.
+        name: of the attribute, or Number.
+        maxval: the largest value of I-RAVEN-X; None: RAVEN's own range.
+
+    Returns:
+        (low, high), both inclusive: those of the component, which may be fewer than the axis has room for.
+    """
+    if name == "Number":
+        return 1, layout.slots
+    if maxval is not None:
+        return 0, maxval
+    low, high = layout.range(name)
+    return low + ATTRIBUTES[name].offset, high + ATTRIBUTES[name].offset

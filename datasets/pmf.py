@@ -3,6 +3,27 @@
 An attribute on which the entities of a panel disagree has no value there: its mass is missing (the row sums
 to zero); or, on request, the panel shows the shares of its entities' values.
 
+How an uncertain observer comes to his PMFs ("stress"):
+
+1. Every entity has a draw of its own for each attribute, and every slot of a grid one for whether it is occupied; all
+   are independent, given the labels. Nothing else is drawn.
+2. An entity of value v: p ~ U(p_left, 1), right ~ U(0, 1) * (1 - p) and left = 1 - p - right are the weights of a
+   centre, the next value and the previous one. ``published``: the centre is v. ``calibrated``: v is the centre, the
+   next or the previous with these very probabilities. Values are those that the component may have, and after the last
+   comes the first: so each value has two neighbours, and each PMF is seen of its three values in the ratio of its three
+   weights, which is what calibrated means; with the ends cut off that would hold in the middle of a range alone. Where
+   a component has one value there is nothing to take it for, and it stays certain.
+3. A slot, occupied or empty, keeps its state with p ~ U(p_left, 1). ``published``: what is seen is right;
+   ``calibrated``: it is with probability p.
+4. Where nothing is, something is seen all the same: an entity whose value is drawn evenly from those that the component
+   may have, by the rules of 2. Any PMF is then as probable of an empty slot as of an entity of unknown value, so it
+   does not tell whether the slot is empty.
+5. What is seen of a panel follows from its slots: the probability that all entities have one value, or the shares of
+   an entity drawn at random; and Number, the count of a set of slots that is not empty.
+
+So a calibrated observer's PMFs are the posterior of whoever holds all sets of slots for equally likely, and all values
+of each entity; a reasoner multiplies them by what else he knows.
+
 Reference:
     Zhang et al. 2021 (PrAE) and Hersche et al. 2023 (NVSA): the PMFs of a panel; Hersche et al. 2024 (ARLC):
     smoothed labels; Hersche et al. 2025 (I-RAVEN-X): perceptual uncertainty and confounders.
@@ -29,6 +50,7 @@ from .panels import (
     panel_levels,
     shown_panels,
     value_count,
+    value_range,
 )
 from .streams import Stream
 
@@ -43,6 +65,7 @@ __all__ = [
     "panel_levels",
     "shown_panels",
     "value_count",
+    "value_range",
 ]
 
 STRESSES = ("none", "published", "calibrated")
@@ -78,7 +101,7 @@ class LabelPMFs:
         pmfs: (component, attribute) -> float32 (N, P, V); mass missing from one: the entities differ.
         sets: (component, "Position") -> float32 (N, P, S), probability that each slot of a grid is occupied.
         entities: (component, attribute) -> float32 (N, P, S, V), on request: the PMF of the entity in each slot of a
-            grid; zeros where there is none.
+            grid; zeros where there is none, but under stress what is seen there.
         few: (component, attribute) -> PMFs with mass on few of many values, on request; they are not in ``pmfs`` then.
     """
 
@@ -108,12 +131,8 @@ def oracle_pmfs(
     The index of a value is its level counted from the smallest in use (Type: level - 1), that of Number the
     count - 1; with a ``maxval`` it is the level itself. ``Number`` and ``Position`` exist for grids only.
 
-    Uncertainty is drawn per puzzle, panel, attribute (and slot, for Position) from (seed, puzzle index), so
-    that it does not depend on how puzzles are batched. ``published``: the true value keeps p ~ U(p_left, 1),
-    the next one gets U(0, 1) * (1 - p), the previous one the rest, cyclically; a slot of a grid keeps p. The
-    true value is thus always the centre of the support. ``calibrated``: the same three weights, but which of
-    the three values is true is drawn with these probabilities, so that the PMF means what it says. An
-    inconsistent panel stays so.
+    Uncertainty is drawn as the head of this file says, from (seed, puzzle index), so that it does not depend on how
+    puzzles are batched.
 
     Args:
         arrays: N puzzles.
@@ -125,8 +144,7 @@ def oracle_pmfs(
         confounders: whether the confounders are included.
         mixed: what a panel shows whose entities differ: "missing" mass, or the "shares" of the entities' values
             (the PMF of an entity drawn at random).
-        entities: whether the entities of every slot of a grid are given one by one too. Under stress a panel's entities
-            share the panel's draw.
+        entities: whether the entities of every slot of a grid are given one by one too.
         magnitudes: whether the axis starts at zero, so that an index is the magnitude that arithmetic rules add
             (:func:`magnitude_offset`).
         few: whether PMFs with mass on few of many values are given as :class:`FewValues`.
@@ -146,52 +164,90 @@ def oracle_pmfs(
         bits = Stream(seed, ("stress", *key), arrays.index).bits(*shape)
         return (bits >> np.uint64(11)).astype(np.float64) * _UNIT
 
-    pmfs: dict[Key, Array] = {}
+    def parts_of(key: Key, values: Array) -> list[Part]:
+        """What is seen of values (N, P), or (N, P, S) of slots."""
+        count, offset = value_count(arrays, key), magnitude_offset(arrays, key)
+        low, high = (level - offset for level in value_range(arrays, key)) if stressed else (0, count - 1)
+        _check_range(values, low, high, key)
+        slots = values.ndim == 3
+        if stressed and (slots or high > low):
+            u = draws(key, *values.shape[1:], 4 if slots else 3)
+            if slots:  # something is seen where nothing is
+                values = np.where(values < 0, low + np.floor(u[..., 3] * (high - low + 1)).astype(np.int64), values)
+        parts: list[Part] = [(values, None)]
+        if stressed and high > low:
+            parts = _neighbours(values, low, high, u, p_left, stress)
+        return parts
+
+    def seen(key: Key, values: Array, offset: int) -> Array:
+        count = value_count(arrays, key)
+        return _spread(parts_of(key, values), count, _kernel(count, smoothing, epsilon), offset)
+
     sets: dict[Key, Array] = {}
-    one_by_one: dict[Key, Array] = {}
-    narrow: dict[Key, FewValues] = {}
-    for key in attribute_keys(arrays, confounders):
-        count, u = value_count(arrays, key), None
-        offset = magnitude_offset(arrays, key) if magnitudes else 0
-
-        def parts_of(values: Array, count: int = count, key: Key = key) -> list[Part]:
-            nonlocal u
-            _check_range(values, count, key)
-            parts: list[Part] = [(values, None)]
-            if stressed:
-                u = draws(key, values.shape[1], 3) if u is None else u
-                parts = _neighbours(values, count, u, p_left, stress)
-            return parts
-
-        def seen(values: Array, count: int = count, offset: int = offset) -> Array:
-            return _spread(parts_of(values), count, _kernel(count, smoothing, epsilon), offset)
-
-        component = arrays.components[key[0]]
-        grid = component.slots > 1 and key[1] != "Number"
-        if grid and (entities or mixed == "shares"):
-            slots = _index(arrays, key, component.attributes[key[1]][:, shown])
-            apart = [seen(slots[..., slot]) for slot in range(component.slots)]
-            if entities:
-                one_by_one[key] = np.stack(apart, axis=2)
-        if grid and mixed == "shares":
-            pmfs[key] = sum(apart) / component.numbers[:, shown, None].astype(np.float32)
-        elif few and (rows := _few_rows(count, 3 if stressed else 1, smoothing, epsilon)) is not None:
-            narrow[key] = _few_of(parts_of(_values(arrays, key)[:, shown]), rows, count, offset)
-        else:
-            pmfs[key] = seen(_values(arrays, key)[:, shown])
     for c, component in enumerate(arrays.components):
         if component.slots > 1:
-            key = (c, "Position")
             occupied = component.exists[:, shown].astype(np.float32)
             if stressed:
-                u = draws(key, *occupied.shape[1:], 2)
+                u = draws((c, "Position"), *occupied.shape[1:], 2)
                 keep = p_left + (1.0 - p_left) * u[..., 0]
                 kept = np.ones(keep.shape, dtype=bool) if stress == "published" else u[..., 1] < keep
                 occupied = np.where(kept, occupied, 1 - occupied)  # what is seen
                 occupied = (occupied * keep + (1 - occupied) * (1 - keep)).astype(np.float32)
             kernel = _kernel(2, smoothing, epsilon)
-            sets[key] = occupied if kernel is None else kernel[0, 1] + (kernel[1, 1] - kernel[0, 1]) * occupied
+            sets[c, "Position"] = (
+                occupied if kernel is None else kernel[0, 1] + (kernel[1, 1] - kernel[0, 1]) * occupied
+            )
+    pmfs: dict[Key, Array] = {}
+    one_by_one: dict[Key, Array] = {}
+    narrow: dict[Key, FewValues] = {}
+    for key in attribute_keys(arrays, confounders):
+        component, place = arrays.components[key[0]], sets.get((key[0], "Position"))
+        offset = magnitude_offset(arrays, key) if magnitudes else 0
+        entity = place is not None and key[1] != "Number"
+        if entity and (entities or stressed or mixed == "shares"):
+            values = _index(arrays, key, component.attributes[key[1]][:, shown])
+            if entities or stressed:
+                apart = seen(key, values, offset)
+            if entities:
+                one_by_one[key] = apart
+        if place is None or not (stressed or (entity and mixed == "shares")):
+            count, panels = value_count(arrays, key), _values(arrays, key)[:, shown]
+            rows = _few_rows(count, 3 if stressed else 1, smoothing, epsilon) if few else None
+            if rows is not None:
+                narrow[key] = _few_of(parts_of(key, panels), rows, count, offset)
+            else:
+                pmfs[key] = seen(key, panels, offset)
+        elif not entity:
+            pmfs[key] = np.pad(_counts(place), ((0, 0), (0, 0), (offset, 0)))
+        elif not stressed:
+            shares = sum(seen(key, values[..., slot], offset) for slot in range(component.slots))
+            pmfs[key] = shares / component.numbers[:, shown, None].astype(np.float32)
+        else:
+            pmfs[key] = (_shares if mixed == "shares" else _alike)(apart, place)
     return LabelPMFs(columns=arrays.columns, pmfs=pmfs, sets=sets, entities=one_by_one, few=narrow)
+
+
+def _alike(entities: Array, occupied: Array) -> Array:
+    """float32 (N, P, V): the probability that all entities have one value (formulas of ``reasoning.pmfs``)."""
+    there = occupied[..., None].astype(np.float64)
+    empty = (1 - there).prod(axis=2)
+    return ((1 - there + there * entities).prod(axis=2) - empty).astype(np.float32) / (1 - empty).astype(np.float32)
+
+
+def _shares(entities: Array, occupied: Array) -> Array:
+    """float32 (N, P, V): the PMF of an entity drawn at random."""
+    there = occupied.astype(np.float32)
+    return np.einsum("nps,npsv->npv", there, entities) / there.sum(axis=2, keepdims=True)
+
+
+def _counts(occupied: Array) -> Array:
+    """float32 (N, P, S): how many slots are occupied, index k for k + 1, none being empty of all."""
+    counts = np.zeros((*occupied.shape[:2], occupied.shape[2] + 1))
+    counts[..., 0] = 1
+    for chance in np.moveaxis(occupied[..., None].astype(np.float64), 2, 0):  # one more slot each time
+        counts[..., 1:] = counts[..., 1:] * (1 - chance) + counts[..., :-1] * chance
+        counts[..., :1] *= 1 - chance
+    return (counts[..., 1:] / counts[..., 1:].sum(axis=-1, keepdims=True)).astype(np.float32)
 
 
 def _values(arrays: PuzzleArrays, key: Key) -> Array:
@@ -278,20 +334,21 @@ def _spread(parts: list[Part], count: int, kernel: Array | None, offset: int = 0
     return whole.reshape(*shape, offset + count)
 
 
-def _neighbours(values: Array, count: int, u: Array, p_left: float, stress: str) -> list[Part]:
-    """The centre, its right and left neighbour with their weights, all (N, P); u: uniform (N, P, 3)."""
+def _neighbours(values: Array, low: int, high: int, u: Array, p_left: float, stress: str) -> list[Part]:
+    """The centre, its right and left neighbour in low .. high with their weights, like values; u: uniform (..., 3)."""
+    count = high - low + 1
     if count < 3:
-        raise SettingsError("oracle_pmfs", received=f"stress on {count} values", expected="at least 3 values")
+        raise SettingsError("oracle_pmfs", received=f"stress on {count} values", expected="at least 3 values, or one")
     centre_weight = p_left + (1.0 - p_left) * u[..., 0]
     right_weight = u[..., 1] * (1.0 - centre_weight)
     left_weight = 1.0 - centre_weight - right_weight
-    centre = values.astype(np.int64)
+    centre = values.astype(np.int64) - low
     if stress == "calibrated":  # a truth left of the centre puts the centre right of the truth, and the reverse
         centre = centre + (u[..., 2] < left_weight) - (u[..., 2] >= 1.0 - right_weight)
     known = values >= 0
 
     def at(step: int) -> Array:
-        return np.where(known, (centre + step) % count, INCONSISTENT)
+        return np.where(known, low + (centre + step) % count, INCONSISTENT)
 
     return [(at(0), centre_weight), (at(1), right_weight), (at(-1), left_weight)]
 
@@ -323,11 +380,13 @@ def check_options(smoothing: float | None, epsilon: float | None, stress: str, p
         raise SettingsError("oracle_pmfs", received=f"p_left = {p_left}", expected="a number in [0, 1]")
 
 
-def _check_range(values: Array, count: int, key: Key) -> None:
-    if values.size and (values.max() >= count or values.min() < INCONSISTENT):
+def _check_range(values: Array, low: int, high: int, key: Key) -> None:
+    if values.size and (
+        values.max() > high or values.min() < INCONSISTENT or (low > 0 and ((values >= 0) & (values < low)).any())
+    ):
         raise VSAError(
             f"oracle_pmfs, {key[1]} of component {key[0]}",
             received=f"values from {values.min()} to {values.max()}",
-            expected=f"0 to {count - 1}",
+            expected=f"{low} to {high}",
             hint="check the labels with PuzzleArrays.validate()",
         )

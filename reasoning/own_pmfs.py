@@ -11,7 +11,16 @@ from torch.nn import functional
 from datasets.arrays import PuzzleArrays
 from datasets.constellations import resolve_constellation
 from datasets.panels import CONFOUNDER, ROWS, offset_of
-from reasoning.pmfs import check_softening, count_pmf, panel_pmf, share_pmf, soften, soften_states, temperature_of
+from reasoning.pmfs import (
+    check_softening,
+    count_pmf,
+    panel_pmf,
+    share_pmf,
+    soften,
+    soften_states,
+    temperature_of,
+    within,
+)
 from reasoning.scene_checks import AttributeKey, as_floats, as_key, check_probabilities
 from reasoning.sparse import SparsePMF
 from vsa.errors import DtypeError, ShapeError, UnknownNameError, VSAError
@@ -35,14 +44,15 @@ def parts_from_pmfs(
     logits: bool,
     temperature: float | Mapping[Any, float],
     floor: float,
-) -> tuple[int, _Part, _Part, _Part]:
-    """Columns, PMFs, sets and entities of a scene; arguments and errors as :meth:`reasoning.scene.Scene.from_pmfs`."""
+) -> tuple[int, _Part, _Part, _Part, dict[AttributeKey, tuple[int, int]]]:
+    """What a scene is made of; arguments and errors as :meth:`reasoning.scene.Scene.from_pmfs`."""
     if mixed not in MIXTURES:
         raise UnknownNameError(_WHAT, name=mixed, known=MIXTURES, kind="form of mixed panels")
     check_softening(temperature, floor)
     layout = _layout(puzzles)
     (constellation,) = layout.constellations
     widths = layout.attributes(constellation)  # offsets included
+    ranges = layout.ranges(constellation)
     slots = {key[0]: size for key, size in widths.items() if key[1] == "Position"}
     given = _given(pmfs, widths)
     panels = ROWS * layout.columns - 1 + candidates
@@ -68,8 +78,11 @@ def parts_from_pmfs(
             continue
         value = value.softmax(-1) if logits else value
         check_probabilities(f"{_WHAT}, attribute {key}", value, summed=True, whole=places is None)
-        found[2 if by_slot else 0][key] = functional.pad(soften(value, degree, floor), (offset, 0))
-    return (layout.columns, *_complete(found, widths, mixed))
+        low, high = (level - offset for level in ranges[key])
+        value = soften(within(value, low, high), degree, floor, low, high)
+        found[2 if by_slot else 0][key] = functional.pad(value, (offset, 0))
+    pmfs_too, *parts = _complete(found, widths, mixed)
+    return layout.columns, pmfs_too, *parts, {key: ranges[key] for key in pmfs_too}
 
 
 def _complete(found: tuple[_Part, _Part, _Part], widths: Mapping[Any, int], mixed: str) -> tuple[_Part, _Part, _Part]:

@@ -21,6 +21,7 @@ __all__ = [
     "soften",
     "soften_states",
     "temperature_of",
+    "within",
 ]
 
 _TINY = 1e-12
@@ -67,7 +68,7 @@ def temperature_of(key: tuple[int, str], temperature: float | Mapping[Any, float
     return float(temperature)
 
 
-def soften(pmf: Tensor, temperature: float, floor: float, lowest: int = 0) -> Tensor:
+def soften(pmf: Tensor, temperature: float, floor: float, lowest: int = 0, highest: int | None = None) -> Tensor:
     """Less sure PMFs; above one a temperature flattens, below it sharpens.
 
     Args:
@@ -75,18 +76,20 @@ def soften(pmf: Tensor, temperature: float, floor: float, lowest: int = 0) -> Te
         temperature: T: probabilities are taken to the power 1 / T.
         floor: f: a share f of the mass is spread evenly.
         lowest: the first value that may have mass.
+        highest: the last one; None: that of the axis.
 
     Returns:
         (..., V).
     """
     if temperature == 1 and floor == 0:
         return pmf
-    values = pmf[..., lowest:]
+    above = 0 if highest is None else pmf.shape[-1] - 1 - highest
+    values = pmf[..., lowest : pmf.shape[-1] - above]
     mass = values.sum(-1, keepdim=True)
     if temperature != 1:
         values = (values.clamp_min(_LEAST).log() / temperature).softmax(-1) * mass
     values = (1 - floor) * values + floor * mass / values.shape[-1]
-    return functional.pad(values, (lowest, 0))
+    return functional.pad(values, (lowest, above))
 
 
 def soften_states(occupied: Tensor, temperature: float, floor: float) -> Tensor:
@@ -94,6 +97,27 @@ def soften_states(occupied: Tensor, temperature: float, floor: float) -> Tensor:
     if temperature == 1 and floor == 0:
         return occupied
     return soften(torch.stack([1 - occupied, occupied], dim=-1), temperature, floor)[..., 1]
+
+
+def within(pmf: Tensor, lowest: int, highest: int) -> Tensor:
+    """What a PMF says of those who know that its value lies in a range.
+
+    Args:
+        pmf: (..., V).
+        lowest: the first value that may have mass.
+        highest: the last.
+
+    Returns:
+        (..., V), nothing outside, the same mass as before inside; spread evenly where none was there.
+    """
+    above = pmf.shape[-1] - 1 - highest
+    if lowest == 0 and above == 0:
+        return pmf
+    inside = pmf[..., lowest : highest + 1]
+    there, mass = inside.sum(-1, keepdim=True), pmf.sum(-1, keepdim=True)
+    even = torch.full_like(inside, 1 / inside.shape[-1])
+    inside = torch.where(there > _TINY, inside / there.clamp_min(_TINY), even) * mass
+    return functional.pad(inside, (lowest, above))
 
 
 def panel_pmf(entities: Tensor, occupied: Tensor) -> Tensor:

@@ -13,7 +13,15 @@ from torch import Tensor
 from datasets.panels import ROWS
 from reasoning.own_pmfs import parts_from_pmfs
 from reasoning.pmfs import check_softening, lowest_value, soften, soften_states, temperature_of
-from reasoning.scene_checks import AttributeKey, as_part, check_probabilities, in_one_precision
+from reasoning.scene_checks import (
+    AttributeKey,
+    as_part,
+    as_ranges,
+    check_mass,
+    check_probabilities,
+    check_ranges,
+    in_one_precision,
+)
 from reasoning.sparse import PMF, SparsePMF, dense
 from vsa.errors import DtypeError, ShapeError, VSAError
 
@@ -50,17 +58,21 @@ class Scene:
         entities: attribute -> (B, P + 8, S, V); for components with several slots, the PMF of each slot's entity,
             given that there is one (an empty slot's row says nothing). Only where a learner asks for it
             (``Learner.entities``).
+        ranges: attribute -> lowest and highest magnitude, inclusive, that its component may have; what is not named may
+            have any that the axis has room for.
 
     Raises:
         DtypeError: a key or a value that stands for no attribute and no tensor of floats.
         ShapeError: a tensor that does not fit the panels, the other attributes, or its slots and values.
-        VSAError: no attribute, fewer than three columns, or what is no probability: negative, NaN, sums beyond one.
+        VSAError: no attribute, fewer than three columns, or what is no probability: negative, NaN, sums beyond one;
+            mass on values out of range.
     """
 
     columns: int
     pmfs: Mapping[AttributeKey, PMF]
     sets: Mapping[AttributeKey, Tensor]
     entities: Mapping[AttributeKey, Tensor]
+    ranges: Mapping[AttributeKey, tuple[int, int]]
 
     def __init__(
         self,
@@ -68,6 +80,7 @@ class Scene:
         pmfs: Mapping[Any, Any] = _NONE,
         sets: Mapping[Any, Any] = _NONE,
         entities: Mapping[Any, Any] = _NONE,
+        ranges: Mapping[Any, Any] = _NONE,
     ) -> None:
         if isinstance(columns, bool) or not isinstance(columns, int):
             raise DtypeError("Scene", received=f"columns={columns!r}", expected="an int, panels in a row")
@@ -76,8 +89,9 @@ class Scene:
         if not pmfs and not sets:
             raise VSAError("Scene", received="no attribute at all", expected="at least one PMF or slot set")
         given = (as_part(part, summed=part is not sets, sparse=part is pmfs) for part in (pmfs, sets, entities))
-        self._set(columns, *in_one_precision(tuple(given)))
+        self._set(columns, *in_one_precision(tuple(given)), as_ranges(ranges))
         self._check_shapes()
+        check_ranges(self.ranges, self.pmfs)
         self.check()
 
     @classmethod
@@ -145,7 +159,8 @@ class Scene:
         def softer(key: AttributeKey, pmf: PMF) -> PMF:
             if degree[key] == 1 and floor == 0:
                 return pmf
-            return soften(dense(pmf), degree[key], floor, lowest_value(key.name, pmf.shape[-1]))
+            limits = self.ranges.get(key, (lowest_value(key.name, pmf.shape[-1]), None))
+            return soften(dense(pmf), degree[key], floor, *limits)
 
         pmfs, entities = ({key: softer(key, pmf) for key, pmf in part.items()} for part in (self.pmfs, self.entities))
         sets = {key: soften_states(one, degree[key], floor) for key, one in self.sets.items()}
@@ -180,6 +195,9 @@ class Scene:
             check_probabilities(f"Scene attribute {key}", occupied, summed=False)
         for key, pmf in self.entities.items():
             check_probabilities(f"Scene attribute {key}, entities", pmf, summed=True)
+        for part in (self.pmfs, self.entities):
+            for key in part.keys() & self.ranges.keys():
+                check_mass(f"Scene attribute {key}", part[key], self.ranges[key])
         object.__setattr__(self, "_checked", self._versions())
 
     @property
@@ -224,7 +242,7 @@ class Scene:
     def _made(self, *parts: Mapping[AttributeKey, Any]) -> Scene:
         """A scene of what was checked already."""
         made = object.__new__(type(self))
-        made._set(self.columns, *parts)
+        made._set(self.columns, *parts, self.ranges)
         if self._unchanged():
             object.__setattr__(made, "_checked", made._versions())
         return made
@@ -243,7 +261,7 @@ class Scene:
             return None
 
     def _set(self, columns: int, *parts: Mapping[AttributeKey, Any]) -> None:
-        for name, value in zip(("columns", "pmfs", "sets", "entities"), (columns, *parts), strict=True):
+        for name, value in zip(("columns", "pmfs", "sets", "entities", "ranges"), (columns, *parts), strict=True):
             object.__setattr__(self, name, value)
 
     def _check_shapes(self) -> None:

@@ -12,7 +12,17 @@ from torch import Tensor
 from reasoning.sparse import PMF, SparsePMF
 from vsa.errors import DtypeError, VSAError
 
-__all__ = ["AttributeKey", "as_floats", "as_key", "as_part", "check_probabilities", "in_one_precision"]
+__all__ = [
+    "AttributeKey",
+    "as_floats",
+    "as_key",
+    "as_part",
+    "as_ranges",
+    "check_mass",
+    "check_probabilities",
+    "check_ranges",
+    "in_one_precision",
+]
 
 _SLACK = 1e-3  # rounding of a sum of probabilities, in single precision
 _HALF_SLACK = 4.0  # that of half precision, in its own steps at one
@@ -78,6 +88,81 @@ def as_part(part: Any, *, summed: bool, sparse: bool = False) -> dict[AttributeK
         else:
             found[key] = as_floats(what, value, summed=summed)
     return found
+
+
+def as_ranges(ranges: Any) -> dict[AttributeKey, tuple[int, int]]:
+    """Attributes with their lowest and highest magnitudes from what stands for them.
+
+    Args:
+        ranges: key -> two integers.
+
+    Returns:
+        AttributeKey -> (low, high).
+
+    Raises:
+        DtypeError: no mapping, or a key or a value that stands for none.
+        VSAError: low is below zero or above high.
+    """
+    if not isinstance(ranges, Mapping):
+        raise DtypeError("Scene", received=f"ranges as a {type(ranges).__name__}", expected="a mapping from attributes")
+    found = {}
+    for given, limits in ranges.items():
+        key = as_key(given)
+        whole = isinstance(limits, tuple | list) and len(limits) == 2
+        if not whole or any(isinstance(one, bool) or not isinstance(one, int | np.integer) for one in limits):
+            raise DtypeError(f"Scene range of {key}", received=f"{limits!r}", expected="two integers, as in (1, 6)")
+        low, high = int(limits[0]), int(limits[1])
+        if not 0 <= low <= high:
+            raise VSAError(f"Scene range of {key}", received=f"{low} .. {high}", expected="0 <= lowest <= highest")
+        found[key] = low, high
+    return found
+
+
+def check_ranges(ranges: Mapping[AttributeKey, tuple[int, int]], pmfs: Mapping[AttributeKey, Any]) -> None:
+    """Refuse ranges of attributes that are not there, or that reach beyond their axis.
+
+    Args:
+        ranges: of :func:`as_ranges`.
+        pmfs: of the scene.
+
+    Raises:
+        VSAError: which one.
+    """
+    for key, (low, high) in ranges.items():
+        if key not in pmfs:
+            known = ", ".join(map(str, pmfs)) or "none"
+            raise VSAError(f"Scene range of {key}", received="no PMF of that attribute", expected=f"one of {known}")
+        if high >= pmfs[key].shape[-1]:
+            expected = f"at most {pmfs[key].shape[-1] - 1}, the last of its PMF"
+            raise VSAError(f"Scene range of {key}", received=f"{low} .. {high}", expected=expected)
+
+
+def check_mass(what: str, value: PMF, limits: tuple[int, int]) -> None:
+    """Refuse mass outside a range.
+
+    Args:
+        what: for messages.
+        value: (B, ..., V) PMFs.
+        limits: lowest and highest value.
+
+    Raises:
+        VSAError: how much mass lies elsewhere.
+    """
+    low, high = limits
+    if not value.numel() or (low == 0 and high == value.shape[-1] - 1):
+        return
+    if isinstance(value, SparsePMF):
+        beyond = torch.where((value.values < low) | (value.values > high), value.weights.detach(), 0.0)
+    else:
+        beyond = torch.cat([value[..., :low], value[..., high + 1 :]], dim=-1).detach()
+    outside = float(beyond.sum(-1).amax())
+    if outside > _SLACK:
+        raise VSAError(
+            what,
+            received=f"a mass of {outside:.4g} on values outside its range",
+            expected=f"all mass on {low} .. {high}",
+            hint="leave the range out, or divide what lies inside by its sum",
+        )
 
 
 def as_floats(what: str, value: Any, *, summed: bool = True, whole: bool = False) -> Tensor:

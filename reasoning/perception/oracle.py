@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from datasets.panels import Key
-from datasets.pmf import attribute_keys, check_options, oracle_pmfs
+from datasets.pmf import attribute_keys, check_options, oracle_pmfs, value_range
 from reasoning.perception import PERCEPTIONS
 from reasoning.perception.base import Perception
 from reasoning.scene import AttributeKey, Scene
@@ -85,4 +85,12 @@ class Oracle(Perception):
                 pmfs[key] = SparsePMF(values, weights, few.width)
             else:
                 pmfs[key] = dense[key]
-        return Scene(columns=labels.columns, pmfs=pmfs, sets=moved(labels.sets), entities=moved(labels.entities))
+        exact = self.smoothing is None and not self.epsilon  # else mass reaches beyond what a component may have
+        ranges = {key: value_range(arrays, key) for key in pmfs} if exact else {}
+        return Scene(
+            columns=labels.columns,
+            pmfs=pmfs,
+            sets=moved(labels.sets),
+            entities=moved(labels.entities),
+            ranges=ranges,
+        )

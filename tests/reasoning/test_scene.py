@@ -40,6 +40,7 @@ def test_the_solver_sees_neither_rules_nor_target_nor_file_name():
         "pmfs",
         "sets",
         "entities",
+        "ranges",
     }
 
 
