@@ -149,7 +149,7 @@ def check_mass(what: str, value: PMF, limits: tuple[int, int]) -> None:
         VSAError: how much mass lies elsewhere.
     """
     low, high = limits
-    if not value.numel() or (low == 0 and high == value.shape[-1] - 1):
+    if not len(value) or (low == 0 and high == value.shape[-1] - 1):
         return
     if isinstance(value, SparsePMF):
         beyond = torch.where((value.values < low) | (value.values > high), value.weights.detach(), 0.0)

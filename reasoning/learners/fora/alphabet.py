@@ -12,6 +12,7 @@ import logging
 import torch
 from torch import Tensor, nn
 
+import vsa
 from vsa import Algebra, Backend, Codebook, StoredMatrix
 from vsa.backends import get as get_backend
 from vsa.seeding import child_seed
@@ -19,7 +20,7 @@ from vsa.seeding import child_seed
 __all__ = ["Alphabet"]
 
 log = logging.getLogger(__name__)
-_DRAWN = 64  # atoms for "the entities differ", of which the one least like any value is taken
+_DRAWN = 256  # atoms for "the entities differ", of which the one least like any value is taken
 _DEVIATIONS = 4.5  # of the crosstalk between atoms; what is read below is nothing
 _ROUNDING = {torch.float32: 1e-6, torch.float64: 1e-14}  # of a read, relative to an atom's similarity with itself
 
@@ -39,6 +40,19 @@ class Alphabet(nn.Module):
         self.backend = get_backend("digital") if backend is None else backend
         self._books: dict[tuple[int, torch.device], Codebook] = {}
         self._floors: dict[tuple[int, torch.device], float] = {}
+        self._atom: Tensor | None = None
+
+    def ideal(self, reach: int) -> Alphabet:
+        """An alphabet without crosstalk whose sums wrap around as this one's do.
+
+        Args:
+            reach: the largest sum, for an algebra whose powers do not repeat.
+
+        Returns:
+            One-hot blocks, digital.
+        """
+        length = self.algebra.power_period(self._base()) or 1 << (2 * reach - 1).bit_length()
+        return Alphabet(vsa.get("gsbc", dim=length, blocks=1), seed=self.seed)
 
     def stored(self) -> dict[str, list[StoredMatrix]]:
         """The arrays read so far."""
@@ -61,7 +75,8 @@ class Alphabet(nn.Module):
             if length is not None and values > length:
                 log.warning("%d values of a base that repeats after %d: raise algebra.dim", values, length)
             drawn = self.algebra.random(_DRAWN, generator=self._generator("differs"), dtype=powers.dtype)
-            likeness = self.algebra.similarity_to_set(drawn, powers).abs().amax(-1)
+            near, far = powers, self.powers(torch.arange(-values, 3 * values))  # sums and differences, too
+            likeness = sum(self.algebra.similarity_to_set(drawn, one).abs().amax(-1) for one in (near, far))
             atoms = torch.cat([powers, drawn[likeness.argmin()].unsqueeze(0)]).to(place[1])
             labels = [*range(values), "differs"]
             seed = child_seed(self.seed, "alphabet", "array", values)
@@ -94,19 +109,20 @@ class Alphabet(nn.Module):
         """
         return self.powers(torch.tensor([offset]))[0].to(like.device)
 
-    def write(self, weights: Tensor, support: Tensor | None = None) -> Tensor:
+    def write(self, weights: Tensor, values: int, support: Tensor | None = None) -> Tensor:
         """PMFs as vectors.
 
         Args:
             weights: (..., V + 1); or (..., J), of the values in ``support``.
+            values: V.
             support: long (..., J).
 
         Returns:
-            (..., D), in a compact form where only one value has weight and all of it.
+            (..., D).
         """
         if support is None:
-            return self.book(weights.shape[-1] - 1, weights.device).superpose(weights)
-        raise NotImplementedError
+            return self.book(values, weights.device).superpose(weights)
+        return self.book(values, weights.device).superpose_some(support, weights)
 
     def atoms(self, values: int, rows: Tensor) -> Tensor:
         """The atoms of values that are known for certain: written without a superposition.
@@ -141,21 +157,36 @@ class Alphabet(nn.Module):
             found = book.similarity(x).gather(-1, support)
         if not found.is_floating_point():
             found = found.to(torch.get_default_dtype())
-        return torch.where(found > self._floor(values, found), found, 0.0)
+        return torch.where(found > self.floor(values, found), found, 0.0)
 
-    def _floor(self, values: int, found: Tensor) -> float:
-        """What a read may show of an atom that is not there: measured, by reading every atom with every other."""
+    def by_atoms(self, count: int) -> bool:
+        """Whether superpositions of so many atoms are bound and compared atom by atom: it is exact, and cheaper."""
+        compact = self._base().shape[-1]
+        return self.backend.exact and count * count * compact <= self.algebra.embedding.width
+
+    def floor(self, values: int, found: Tensor) -> float:
+        """What a read may show of an atom that is not there: measured, by reading atoms with each other.
+
+        Args:
+            values: V.
+            found: what was read, for dtype and device.
+
+        Returns:
+            The least that counts.
+        """
         place = (values, found.device)
         if place not in self._floors:
             book = self.book(values, found.device)
-            sample = torch.linspace(0, values, min(values + 1, 64), device=found.device).long()
+            sample = torch.linspace(0, values - 1, min(values, 64), device=found.device).long()
             weights = torch.nn.functional.one_hot(sample, values + 1).to(torch.get_default_dtype())
-            off = book.similarity(book.superpose(weights)).masked_fill(weights.bool(), 0.0)
+            off = book.similarity(book.superpose(weights)).masked_fill(weights.bool(), 0.0)[:, :values]
             self._floors[place] = _DEVIATIONS * float(off.square().mean().sqrt())
         return max(self._floors[place], _ROUNDING.get(found.dtype, 1e-6))
 
     def _base(self) -> Tensor:
-        return self.algebra.power_base(generator=self._generator("values"))
+        if self._atom is None:
+            self._atom = self.algebra.power_base(generator=self._generator("values"))
+        return self._atom
 
     def _generator(self, *names: str) -> torch.Generator:
         return torch.Generator().manual_seed(child_seed(self.seed, "alphabet", *names))

@@ -3,14 +3,14 @@
 A predicted panel is the binding of the panels that enter, each to the power of its coefficient, with the power of the
 base that adds the offset. Its evidence is the inner product with what is seen there, against chance. Where a single
 panel enters and panels are uncertain, what is predicted and what is seen are multiplied and written back before the
-next panel is predicted: a row's panels add up.
+next panel is predicted: a row's panels add up. Where several enter, rows follow one by one, and an attribute whose
+first row is not explained is let go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from itertools import groupby
 
 import torch
@@ -20,6 +20,7 @@ from datasets.panels import ROWS
 from reasoning.learners.fora.alphabet import Alphabet
 from reasoning.learners.fora.formula import Formula, Place, places
 from reasoning.learners.fora.seen import Seen
+from reasoning.learners.fora.vectors import Vectors, bound
 
 __all__ = ["Evidence", "Norm", "follow", "groups", "norm", "softened"]
 
@@ -74,15 +75,17 @@ def norm(formula: Formula, seen: Seen, alphabet: Alphabet, columns: int, eps: fl
     Args:
         formula: which.
         seen: for the background.
-        alphabet: writes and reads.
+        alphabet: whose sums wrap around; it need not be exact.
         columns: n.
         eps: as for :func:`follow`.
 
     Returns:
         Its shares of valid predictions.
     """
-    panels, last, distinct = _shares(formula, seen.flat(), alphabet, columns, eps, filtered=True)
-    return Norm({panel: float(share) for panel, share in panels.items()}, float(last.mass), float(distinct))
+    ideal = alphabet.ideal(columns * seen.values)
+    found = _shares(formula, seen.flat(), ideal, columns, eps, None, filtered=True)
+    panels = {panel: float(share) for panel, share in found.panels.items()}
+    return Norm(panels, float(found.mass), float(found.distinct))
 
 
 def follow(
@@ -102,73 +105,146 @@ def follow(
     Returns:
         The evidence.
     """
-    panels, last, distinct = _shares(formula, seen, alphabet, columns, eps, filtered)
-    shares = [softened(share / flat.panels[panel], eps) for panel, share in panels.items()]
+    found = _shares(formula, seen, alphabet, columns, eps, flat, filtered)
+    shares = [softened(share / flat.panels[panel], eps) for panel, share in found.panels.items()]
     if formula.distinct:
-        shares.append(softened(distinct / flat.distinct, eps))
-    context = sum((share.log() for share in shares), last.mass.new_zeros(last.mass.shape))
+        shares.append(softened(found.distinct / flat.distinct, eps))
+    context = sum((share.log() for share in shares), found.mass.new_zeros(found.mass.shape))
     return Evidence(
         context,
-        softened(last.candidates / flat.last, eps),
-        softened(last.mass / flat.last, eps),
-        last.predicted,
+        softened(found.candidates / flat.last, eps),
+        softened(found.mass / flat.last, eps),
+        found.predicted,
     )
 
 
 @dataclass(frozen=True)
-class _Last:
-    candidates: Tensor
-    mass: Tensor
-    predicted: Tensor
+class _Found:
+    """What is read of the predictions of one formula."""
+
+    panels: dict[int, Tensor]  # panel -> (B,), the share of what is seen there that is as predicted
+    candidates: Tensor  # (B, 8)
+    mass: Tensor  # (B,)
+    predicted: Tensor  # (B, V + 1)
+    distinct: Tensor  # (B,) or (): how distinct the first row is
 
 
 def _shares(
-    formula: Formula, seen: Seen, alphabet: Alphabet, columns: int, eps: float, filtered: bool
-) -> tuple[dict[int, Tensor], _Last, Tensor]:
-    """Panel -> (B,) its share of what is seen; the same of the candidates; how distinct the first row is."""
-    certain = seen.certain if alphabet.backend.exact else None
-    if certain is None:
-        states = alphabet.write(seen.weights, seen.support)
-    else:
-        states = alphabet.atoms(seen.values, certain)
+    formula: Formula, seen: Seen, alphabet: Alphabet, columns: int, eps: float, flat: Norm | None, filtered: bool
+) -> _Found:
+    order = places(formula, columns)
+    if seen.certain is not None and alphabet.backend.exact:
+        return _at_once(formula, seen, alphabet, order, columns)
+    if filtered and all(len(place.plus) + len(place.minus) == 1 for place in order):
+        return _one_by_one(formula, seen, alphabet, order, columns, eps)
+    return _row_by_row(formula, seen, alphabet, order, columns, eps, flat)
+
+
+def _at_once(
+    formula: Formula, seen: Seen, alphabet: Alphabet, order: Sequence[Place], columns: int
+) -> _Found:
+    """Where everything is certain: all panels at once."""
     missing = ROWS * columns - 1
+    assert seen.certain is not None
+    states = seen.held(alphabet, atoms=True)
     found: dict[int, Tensor] = {}
-    updated: dict[int, Tensor] = {}
-    updates = filtered and certain is None
     last = None
-
-    def state(panel: int) -> Tensor:
-        return updated[panel] if panel in updated else states[:, panel]
-
-    for group in groups(formula, columns, by_level=updates):
-        x = _bound(alphabet, group, formula.offset, states, state if updates else None)
+    for group in groups(order, lambda place: 0):
+        x = _bound(states, group, formula.offset)
         at = [place.panel for place in group if place.panel != missing]
         if at:
-            support = None if seen.support is None else seen.support[:, at]
-            told = certain.unsqueeze(-1)[:, at] if certain is not None else support
-            share = alphabet.read(x[:, : len(at)], seen.values, told)  # (B, T, J)
-            ratio = seen.ratio[:, at]
-            if certain is not None:
-                ratio = ratio.sum(-1, keepdim=True)
-            evidence = (share * ratio).sum(-1)
-            found.update(zip(at, evidence.unbind(1), strict=True))
-            if updates and formula.inputs == 1:
-                chance = seen.background if support is None else seen.background[support]
-                belief = ratio * ((1 - eps) * share + eps * chance)
-                belief = belief / belief.sum(-1, keepdim=True).clamp_min(1e-30)
-                updated.update(zip(at, alphabet.write(belief, support).unbind(1), strict=True))
+            share = x[:, : len(at)].read(seen.certain[:, at].unsqueeze(-1)).squeeze(-1)
+            found.update(zip(at, (share * seen.ratio[:, at].sum(-1)).unbind(1), strict=True))
         if group[-1].panel == missing:
             last = x[:, -1]
     assert last is not None
-    share = alphabet.read(last, seen.values)
-    distinct = share.new_ones(())
-    if formula.distinct:
-        row = torch.stack([state(panel) for panel in range(columns)], 1)
-        same = alphabet.algebra.similarity(row.unsqueeze(2), row.unsqueeze(1))
-        distinct = torch.stack([1 - same[:, i, j].clamp(0, 1) for i in range(columns) for j in range(i)]).prod(0)
-        final = torch.stack([state(panel) for panel in range(missing - columns + 1, missing)], 1)
-        share = share * (1 - alphabet.read(final, seen.values).clamp(0, 1)).prod(1)
-    share = share * (seen.background > 0)
+    return _finished(formula, seen, last, states, columns, found)
+
+
+def _one_by_one(
+    formula: Formula, seen: Seen, alphabet: Alphabet, order: Sequence[Place], columns: int, eps: float
+) -> _Found:
+    """Where a single panel enters: what is predicted becomes surer before it predicts."""
+    missing = ROWS * columns - 1
+    states = seen.held(alphabet)
+    given = states
+    found: dict[int, Tensor] = {}
+    last = None
+    for group in groups(order, lambda place: place.level):
+        x = _bound(states, group, formula.offset)
+        at = [place.panel for place in group if place.panel != missing]
+        if at:
+            support = None if seen.support is None else seen.support[:, at]
+            share = x[:, : len(at)].read(support)  # (B, T, J)
+            ratio = seen.ratio[:, at]
+            found.update(zip(at, (share * ratio).sum(-1).unbind(1), strict=True))
+            chance = seen.background if support is None else seen.background[support]
+            belief = ratio * ((1 - eps) * share + eps * chance)
+            belief = belief / belief.sum(-1, keepdim=True).clamp_min(1e-30)
+            states = states.written(at, belief, support)
+        if group[-1].panel == missing:
+            last = x[:, -1]
+    assert last is not None
+    return _finished(formula, seen, last, states, columns, found, given)
+
+
+def _row_by_row(
+    formula: Formula,
+    seen: Seen,
+    alphabet: Alphabet,
+    order: Sequence[Place],
+    columns: int,
+    eps: float,
+    flat: Norm | None,
+) -> _Found:
+    """Where several panels enter: puzzles whose first rows are explained go on to the next."""
+    missing, puzzles = ROWS * columns - 1, len(seen.weights)
+    going = torch.arange(puzzles, device=seen.weights.device)
+    found: dict[int, Tensor] = {}
+    zero = seen.weights.new_zeros(puzzles)
+    finished = None
+    for row, of_row in groupby(order, key=lambda place: place.panel // columns):
+        part = seen if len(going) == puzzles else seen[going]
+        share = []
+        for group in groups(list(of_row), lambda place: 0):
+            entering = sorted({panel for place in group for panel in (*place.plus, *place.minus)})
+            x = _bound(part.held(alphabet, panels=entering), group, formula.offset)
+            at = [place.panel for place in group if place.panel != missing]
+            if at:
+                support = None if part.support is None else part.support[:, at]
+                here = (x[:, : len(at)].read(support) * part.ratio[:, at]).sum(-1)
+                share.append(here / here.new_tensor([1.0 if flat is None else flat.panels[panel] for panel in at]))
+                found.update(
+                    (panel, zero.index_copy(0, going, one)) for panel, one in zip(at, here.unbind(1), strict=True)
+                )
+            if group[-1].panel == missing:
+                finished = _finished(formula, part, x[:, -1], None, columns, found)
+        if row < ROWS - 1 and flat is not None and share:
+            going = going[torch.cat(share, 1).detach().amin(1) >= eps]
+    assert finished is not None
+    whole = (
+        part.new_zeros(puzzles, *part.shape[1:]).index_copy(0, going, part)
+        for part in (finished.candidates, finished.mass, finished.predicted)
+    )
+    return _Found(found, *whole, finished.distinct)
+
+
+def _finished(
+    formula: Formula,
+    seen: Seen,
+    last: Vectors,
+    states: Vectors | None,
+    columns: int,
+    found: dict[int, Tensor],
+    given: Vectors | None = None,
+) -> _Found:
+    """With what the predicted missing panel says of the candidates."""
+    missing = ROWS * columns - 1
+    distinct = seen.weights.new_ones(())
+    if formula.distinct and states is not None:
+        distinct = _apart(seen, given or states, columns)
+        last = last.without([states[:, panel] for panel in range(missing - columns + 1, missing)])
+    share = last.read() * (seen.background > 0)
     if seen.weights.shape[1] > missing:
         shown = share.unsqueeze(1)
         if seen.support is not None:
@@ -176,48 +252,42 @@ def _shares(
         candidates = (shown * seen.ratio[:, missing:]).sum(-1)
     else:
         candidates = share.new_zeros(len(share), 0)
-    return found, _Last(candidates, share.sum(-1), share), distinct
+    return _Found(found, candidates, share.sum(-1), share, distinct)
 
 
-def groups(formula: Formula, columns: int, *, by_level: bool) -> Iterable[Sequence[Place]]:
-    """The panels that a formula predicts, in groups that can be predicted at once.
+def _apart(seen: Seen, states: Vectors, columns: int) -> Tensor:
+    """(B,): how likely the panels of the first row differ, pair by pair."""
+    apart = []
+    for panel in range(1, columns):
+        before = states[:, :panel]
+        weights = seen.weights[:, panel].unsqueeze(1)
+        support = None if seen.support is None else seen.support[:, panel].unsqueeze(1).expand(-1, panel, -1)
+        same = before.read(support)
+        apart.append(1 - (same * weights).sum(-1).clamp(0, 1))
+    return torch.cat(apart, 1).prod(1)
+
+
+def groups(order: Sequence[Place], level: Callable[[Place], int]) -> Iterator[list[Place]]:
+    """Panels that can be predicted at once, since equally many are added and subtracted.
 
     Args:
-        formula: which.
-        columns: n.
-        by_level: whether a predicted panel has to wait for those that it is predicted from.
+        order: the panels.
+        level: which of them have to wait for others.
 
     Yields:
-        Groups with equally many panels added and subtracted; the missing panel is the last of its group.
+        Groups by level; the missing panel is its group's last.
     """
 
     def kind(place: Place) -> tuple[int, int, int]:
-        return (place.level if by_level else 0, len(place.plus), len(place.minus))
+        return (level(place), len(place.plus), len(place.minus))
 
-    ordered = sorted(places(formula, columns), key=lambda place: (*kind(place), place.panel))
-    for _, group in groupby(ordered, key=kind):
+    for _, group in groupby(sorted(order, key=lambda place: (*kind(place), place.panel)), key=kind):
         yield list(group)
 
 
-def _bound(
-    alphabet: Alphabet, group: Sequence[Place], offset: int, states: Tensor, state: object | None
-) -> Tensor:
-    """(B, T, D): the panels that enter, bound."""
-    algebra = alphabet.algebra
-
-    def taken(panels: Sequence[int]) -> Tensor:
-        if callable(state):
-            return torch.stack([state(panel) for panel in panels], 1)
-        return states[:, list(panels)]
-
-    plus = [taken([place.plus[k] for place in group]) for k in range(len(group[0].plus))]
-    minus = [taken([place.minus[k] for place in group]) for k in range(len(group[0].minus))]
-    if len(plus) > 2:
-        plus = [algebra.bind_all(torch.stack(plus), dim=0)]
-    if len(minus) > 2:
-        minus = [algebra.bind_all(torch.stack(minus), dim=0)]
-    if plus:
-        x = reduce(algebra.unbind, minus, reduce(algebra.bind, plus))
-    else:
-        x = algebra.inverse(reduce(algebra.bind, minus))
-    return algebra.bind(x, alphabet.step(offset, x)) if offset else x
+def _bound(states: Vectors, group: Sequence[Place], offset: int) -> Vectors:
+    """(B, T): the panels that enter, bound."""
+    plus = [states.of([place.plus[k] for place in group]) for k in range(len(group[0].plus))]
+    minus = [states.of([place.minus[k] for place in group]) for k in range(len(group[0].minus))]
+    x = bound(plus, minus)
+    return x.moved(offset) if offset else x

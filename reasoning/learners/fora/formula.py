@@ -16,7 +16,7 @@ from functools import lru_cache
 from datasets.panels import ROWS
 from vsa.errors import SettingsError, UnknownNameError
 
-__all__ = ["OFFSETS", "ROLES", "Formula", "Place", "enumerate_formulas", "mutations", "parse", "places", "unlike"]
+__all__ = ["OFFSETS", "ROLES", "Formula", "Place", "enumerate_formulas", "mutations", "parse", "places", "roles_of", "unlike"]
 
 ROLES = ("first", "left", "left2", "between", "above_left", "above", "above_right")
 OFFSETS = (-2, -1, 0, 1, 2)
@@ -125,7 +125,7 @@ def places(formula: Formula, columns: int) -> tuple[Place, ...]:
     for row, column in itertools.product(range(ROWS), range(columns)):
         if formula.last and column != columns - 1:
             continue
-        roles = _roles(row, column, columns)
+        roles = roles_of(row, column, columns)
         if any(one and role not in roles for one, role in zip(formula.coefficients, ROLES, strict=True)):
             continue
         plus, minus = (
@@ -145,8 +145,17 @@ def places(formula: Formula, columns: int) -> tuple[Place, ...]:
     return tuple(found.values())
 
 
-def _roles(row: int, column: int, columns: int) -> dict[str, tuple[int, ...]]:
-    """Role -> the panels that have it for one panel; roles that no panel has are left out."""
+def roles_of(row: int, column: int, columns: int) -> dict[str, tuple[int, ...]]:
+    """The panels that have each role for one panel.
+
+    Args:
+        row: of the panel, 0 to 2.
+        column: of the panel.
+        columns: n.
+
+    Returns:
+        Role -> panels, row by row; roles that no panel has are left out.
+    """
     start, above = row * columns, (row - 1) * columns
     found: dict[str, tuple[int, ...]] = {}
     if column >= 1:

@@ -66,15 +66,14 @@ def follow_layout(
     pairs = _pairs(order, missing, seen.occupied.shape[1] - missing)
     if not filtered or (seen.certain and alphabet.backend.exact):
         return _evidence(_kept(seen, alphabet, pairs, formula.offset), pairs, missing, seen, eps)
-    entities = alphabet.write(seen.pmfs)
-    values = seen.pmfs.shape[-1] - 1
+    entities = alphabet.write(seen.pmfs, seen.values)
     belief: dict[int, Tensor] = {}  # panel -> (B, S, W), mean 1
     found: dict[int, Tensor] = {}
     last = None
-    for group in groups(formula, columns, by_level=True):
+    for group in groups(order, lambda place: place.level):
         before = torch.stack([belief.get(place.plus[0], _mean_one(seen.ratios[:, place.plus[0]])) for place in group], 1)
-        pmf = torch.nn.functional.pad(before / seen.size, (seen.low, values - seen.high)).roll(formula.offset, 2)
-        predicted = alphabet.write(pmf)  # (B, T, S, D)
+        pmf = torch.nn.functional.pad(before / seen.size, (seen.low, seen.values - seen.high)).roll(formula.offset, 2)
+        predicted = alphabet.write(pmf, seen.values)  # (B, T, S, D)
         at = [place.panel for place in group if place.panel != missing]
         if at:
             same = _similar(alphabet, predicted[:, : len(at)], entities[:, at])
@@ -104,15 +103,14 @@ def _evidence(ratios: Tensor, pairs: list[tuple[int, int]], missing: int, seen: 
     shares = softened(ratios / seen.chance[:, at].clamp_min(1e-30), eps)
     known = sum(panel < missing for panel in at)
     context = shares[:, :known].log().sum(1)
-    values = seen.pmfs.shape[-1]
-    return Evidence(context, shares[:, known:], torch.ones_like(context), context.new_zeros(len(context), values))
+    nothing = context.new_zeros(len(context), seen.values + 1)
+    return Evidence(context, shares[:, known:], torch.ones_like(context), nothing)
 
 
 def _counted(seen: Slots, alphabet: Alphabet, pairs: list[tuple[int, int]]) -> Tensor:
     """(B, pairs), where everything is certain: equal counts, times the number of ways to draw them."""
-    values = seen.pmfs.shape[-1] - 1
-    bundles = alphabet.write((seen.occupied.unsqueeze(-1) * seen.pmfs).sum(2))
-    counts = alphabet.read(bundles, values)  # (B, P, V + 1)
+    bundles = alphabet.write((seen.occupied.unsqueeze(-1) * seen.pmfs).sum(2), seen.values)
+    counts = alphabet.read(bundles, seen.values)  # (B, P, V + 1)
     one, two = (list(part) for part in zip(*pairs, strict=True))
     equal = ((counts[:, one] - counts[:, two]).abs() < _ROUNDING).all(-1)
     here = counts.round()[:, two]
@@ -123,7 +121,7 @@ def _counted(seen: Slots, alphabet: Alphabet, pairs: list[tuple[int, int]]) -> T
 
 def _matched(seen: Slots, alphabet: Alphabet, pairs: list[tuple[int, int]]) -> Tensor:
     """(B, pairs): the sum over all ways to match the slots of two panels, a permanent of similarities."""
-    entities = alphabet.write(seen.pmfs)  # (B, P, S, D)
+    entities = alphabet.write(seen.pmfs, seen.values)  # (B, P, S, D)
     one, two = (list(part) for part in zip(*pairs, strict=True))
     same = _similar(alphabet, entities[:, one].unsqueeze(3), entities[:, two].unsqueeze(2))
     here, there = seen.occupied[:, one].unsqueeze(3), seen.occupied[:, two].unsqueeze(2)
@@ -136,11 +134,10 @@ def _matched(seen: Slots, alphabet: Alphabet, pairs: list[tuple[int, int]]) -> T
 def _kept(seen: Slots, alphabet: Alphabet, pairs: list[tuple[int, int]], offset: int) -> Tensor:
     """(B, pairs): slot by slot, moved on; a slot that was empty says nothing."""
     one, two = (list(part) for part in zip(*pairs, strict=True))
-    values = seen.pmfs.shape[-1] - 1
     if seen.certain and alphabet.backend.exact:
-        entities = alphabet.atoms(values, seen.pmfs.argmax(-1))
+        entities = alphabet.atoms(seen.values, seen.pmfs.argmax(-1))
     else:
-        entities = alphabet.write(seen.pmfs)
+        entities = alphabet.write(seen.pmfs, seen.values)
     same = _similar(alphabet, entities[:, one].roll(offset, 2), entities[:, two])
     there = seen.occupied[:, one].roll(offset, 2) * seen.occupied[:, two]
     return (1 + there * (seen.size * same - 1)).prod(-1)

@@ -80,6 +80,7 @@ class FORA(Learner):
 
     mixed = "missing"
     entities = True
+    sparse = True
 
     def __init__(
         self,
@@ -237,10 +238,16 @@ class FORA(Learner):
 
     def _pieces(self, scene: Scene) -> Iterator[Scene]:
         """The scene in parts that fit into a few tens of megabytes."""
-        width = self.alphabet.algebra.embedding.width
         attributes = len(scene.pmfs) + sum(occupied.shape[-1] for occupied in scene.sets.values())
-        piece = max(1, _ELEMENTS // (width * attributes * scene.panels))
+        piece = max(1, _ELEMENTS // (self._width(scene) * attributes * scene.panels))
         return (scene[start : start + piece] for start in range(0, max(len(scene), 1), piece))
+
+    def _width(self, scene: Scene) -> int:
+        """Numbers that a panel's vector takes: few, where everything is certain and atoms have a compact form."""
+        algebra = self.alphabet.algebra
+        parts = (*scene.pmfs.values(), *scene.entities.values())
+        clear = all(bool(((one.amax(-1) == 1) | (one.sum(-1) == 0)).all()) for one in parts)
+        return min(self.alphabet.powers(torch.zeros(1, dtype=torch.long)).shape[-1] if clear else algebra.embedding.width, algebra.embedding.width)
 
     def _abduce(self, scene: Scene) -> Iterator[_Abduced]:
         formulas = self.formulas

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -50,7 +49,8 @@ def _matrices(name: str, parameter: int, columns: int) -> Ints:
     return drawn[:, :ROWS]
 
 
-def names_of(formula: Formula, columns: int, grammar: Sequence[str] = PUBLISHED) -> tuple[str, ...]:
+@lru_cache(maxsize=1024)
+def names_of(formula: Formula, columns: int, grammar: tuple[str, ...] = PUBLISHED) -> tuple[str, ...]:
     """The rules that a formula computes, for at least one of their parameters.
 
     Args:
@@ -68,7 +68,7 @@ def names_of(formula: Formula, columns: int, grammar: Sequence[str] = PUBLISHED)
     )
 
 
-def code_of(formula: Formula, columns: int, grammar: Sequence[str] = PUBLISHED) -> int:
+def code_of(formula: Formula, columns: int, grammar: tuple[str, ...] = PUBLISHED) -> int:
     """The code of the first rule that a formula computes; UNKNOWN where it computes none."""
     names = names_of(formula, columns, grammar)
     return next((rule.code for rule in rules_named(grammar) if rule.name in names), UNKNOWN)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
+
+from reasoning.learners.fora.alphabet import Alphabet
+from reasoning.learners.fora.vectors import Vectors
 
 __all__ = ["DIFFERS", "Seen", "Slots", "even", "numbers"]
 
@@ -48,6 +52,32 @@ class Seen:
         if not bool((best == 1).all()):
             return None
         return at if self.support is None else self.support.gather(-1, at.unsqueeze(-1)).squeeze(-1)
+
+    def __getitem__(self, puzzles: Tensor) -> Seen:
+        """Some of the puzzles."""
+        support = None if self.support is None else self.support[puzzles]
+        return Seen(self.weights[puzzles], self.background, support)
+
+    def held(self, alphabet: Alphabet, panels: Sequence[int] | None = None, *, atoms: bool = False) -> Vectors:
+        """The panels as vectors.
+
+        Args:
+            alphabet: writes them.
+            panels: which; those that are left out cannot be asked for. None: all.
+            atoms: whether the values that are known for certain stand as single atoms.
+
+        Returns:
+            (B, P).
+        """
+        if atoms:
+            assert self.certain is not None
+            return Vectors.known(alphabet, self.values, self.certain)
+        if panels is None:
+            return Vectors.written_in(alphabet, self.values, self.weights, self.support)
+        chosen = list(panels)
+        support = None if self.support is None else self.support[:, chosen]
+        some = Vectors.written_in(alphabet, self.values, self.weights[:, chosen], support, dense=True)
+        return some.numbered(chosen)
 
     def flat(self) -> Seen:
         """One puzzle, in double precision, of which nothing is seen."""
@@ -108,6 +138,11 @@ class Slots:
     high: int
 
     @property
+    def values(self) -> int:
+        """V."""
+        return self.pmfs.shape[-1] - 1
+
+    @property
     def size(self) -> int:
         """W, how many values there are."""
         return self.high - self.low + 1
@@ -156,17 +191,10 @@ class Slots:
         differ = DIFFERS * self.several
         return (1 - differ) * self.alike.mean(-1) + differ * self.apart
 
-    def panel(self, values: int) -> Tensor:
-        """The PMF of the panel: one value, or that entities differ.
-
-        Args:
-            values: V.
-
-        Returns:
-            (B, P, V + 1).
-        """
+    def panel(self) -> Tensor:
+        """(B, P, V + 1): the PMF of the panel, one value or that entities differ."""
         differ = DIFFERS * self.several
-        result = self.alike.new_zeros(*self.alike.shape[:2], values + 1)
+        result = self.alike.new_zeros(*self.alike.shape[:2], self.values + 1)
         result[..., self.low : self.high + 1] = (1 - differ).unsqueeze(-1) * self.alike / self.size
         result[..., -1] = differ * self.apart
         return result / result.sum(-1, keepdim=True).clamp_min(1e-30)

@@ -12,7 +12,7 @@ from torch import Tensor
 from datasets.panels import ROWS
 from reasoning.learners.fora.alphabet import Alphabet
 from reasoning.learners.fora.follow import Evidence, groups, softened
-from reasoning.learners.fora.formula import Formula
+from reasoning.learners.fora.formula import Formula, places
 
 __all__ = ["follow_sets"]
 
@@ -41,7 +41,7 @@ def follow_sets(
     moved = _moved(occupied[:, :missing], formula.offset, alphabet)
     updated: dict[int, Tensor] = {}
     shares, last = [], None
-    for group in groups(formula, columns, by_level=updates):
+    for group in groups(places(formula, columns), lambda place: place.level if updates else 0):
         panels = [place.panel for place in group]
 
         def taken(at: list[int]) -> Tensor:
@@ -76,7 +76,7 @@ def _agree(predicted: Tensor, occupied: Tensor) -> Tensor:
 def _moved(occupied: Tensor, offset: int, alphabet: Alphabet) -> Tensor:
     """(..., S) -> (..., S): written as a vector, bound with the offset, read."""
     slots = occupied.shape[-1]
-    x = alphabet.write(torch.nn.functional.pad(occupied, (0, 1)))
+    x = alphabet.write(torch.nn.functional.pad(occupied, (0, 1)), slots)
     if shift := offset % slots:
         x = alphabet.algebra.bind(x, alphabet.step(shift, x))
     found = alphabet.read(x, 2 * slots)

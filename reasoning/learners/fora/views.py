@@ -17,6 +17,7 @@ from reasoning.learners.fora.seen import Seen, Slots, even, numbers
 from reasoning.learners.fora.sets import follow_sets
 from reasoning.pmfs import lowest_value
 from reasoning.scene import AttributeKey, Scene
+from reasoning.sparse import SparsePMF, dense
 
 __all__ = ["KINDS", "READINGS", "Reader", "View", "views"]
 
@@ -72,25 +73,26 @@ def views(scene: Scene) -> Iterator[View]:
         Places by themselves, attributes of equally many values and slots together.
     """
     grids = {key.component: key for key in scene.sets}
-    together: dict[tuple[object, ...], list[AttributeKey]] = {}
+    together: dict[tuple[int, ...], list[AttributeKey]] = {}
     for key, pmf in scene.pmfs.items():
         if key.component in grids and key.name == "Number":
             continue
         slots = scene.sets[grids[key.component]].shape[-1] if key.component in grids else 1
         low, high = _range(scene, key)
-        together.setdefault((pmf.shape[-1], slots, low, high), []).append(key)
-    for (values, slots, low, high), keys in together.items():
+        held = pmf.weights.shape[-1] if isinstance(pmf, SparsePMF) else 0
+        together.setdefault((pmf.shape[-1], held, slots, low, high), []).append(key)
+    for (values, _, slots, low, high), keys in together.items():
         kinds = tuple(map(kind_of, keys))
         if slots == 1:
-            yield View(tuple(keys), kinds, _single(scene, keys, int(values), int(low), int(high)))
+            yield View(tuple(keys), kinds, _single(scene, keys, values, low, high))
         else:
-            yield _grid(scene, keys, kinds, grids, int(values), int(low), int(high))
+            yield _grid(scene, keys, kinds, grids, values, low, high)
     for component, place in grids.items():
         occupied = scene.sets[place]
         number = AttributeKey(component, "Number")
         seen = None
         if number in scene.pmfs:
-            pmf = scene.pmfs[number]
+            pmf = dense(scene.pmfs[number])
             values = pmf.shape[-1]
             seen = Seen(torch.nn.functional.pad(pmf, (0, 1)), numbers(occupied.shape[-1], values, pmf))
         keys = (number, place) if seen is not None else (place,)
@@ -99,12 +101,17 @@ def views(scene: Scene) -> Iterator[View]:
 
 def _range(scene: Scene, key: AttributeKey) -> tuple[int, int]:
     values = scene.pmfs[key].shape[-1]
-    known = getattr(scene, "ranges", {}).get(key)
-    return known if known is not None else (lowest_value(key.name, values), values - 1)
+    return scene.ranges.get(key, (lowest_value(key.name, values), values - 1))
 
 
 def _single(scene: Scene, keys: Sequence[AttributeKey], values: int, low: int, high: int) -> Seen:
-    pmf = torch.cat([scene.pmfs[key] for key in keys])
+    pmfs = [scene.pmfs[key] for key in keys]
+    sparse = [pmf for pmf in pmfs if isinstance(pmf, SparsePMF)]
+    if sparse:
+        weights = torch.cat([pmf.weights for pmf in sparse])
+        support = torch.cat([pmf.values for pmf in sparse])
+        return Seen(weights, even(low, high, values, False, weights), support)
+    pmf = torch.cat([dense(pmf) for pmf in pmfs])
     return Seen(torch.nn.functional.pad(pmf, (0, 1)), even(low, high, values, False, pmf))
 
 
@@ -117,8 +124,8 @@ def _grid(
     low: int,
     high: int,
 ) -> View:
-    background = even(low, high, values, True, scene.pmfs[keys[0]])
-    pmf = torch.cat([scene.pmfs[key] for key in keys])
+    pmf = torch.cat([dense(scene.pmfs[key]) for key in keys])
+    background = even(low, high, values, True, pmf)
     missing = (1 - pmf.sum(-1, keepdim=True)).clamp_min(0)
     weights = torch.cat([pmf, missing], -1)
     if not all(key in scene.entities for key in keys):
@@ -127,7 +134,7 @@ def _grid(
     entities = torch.cat([scene.entities[key] for key in keys])
     slots = Slots(occupied, torch.nn.functional.pad(entities, (0, 1)), low, high)
     if not slots.certain:
-        weights = slots.panel(values)
+        weights = slots.panel()
     return View(tuple(keys), kinds, Seen(weights, background), slots)
 
 
