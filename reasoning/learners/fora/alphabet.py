@@ -1,8 +1,8 @@
 """Values as vectors and back: one fractional-power codebook, written by superposition and read by similarity.
 
-Value v of any attribute is the v-th power of one base, so that binding adds values; one more atom says that the entities
-of a panel differ. A PMF is the superposition of its values. Where all of it is known for certain and the backend is
-exact, the atoms themselves stand for it, in the algebra's most compact form.
+Value v of any attribute is the v-th power of one base, so that binding adds values; one more atom says that the
+entities of a panel differ. A PMF is the superposition of its values. Where a value is known for certain and the backend
+is exact, its atom stands for it, in the algebra's most compact form.
 """
 
 from __future__ import annotations
@@ -161,8 +161,12 @@ class Alphabet(nn.Module):
 
     def by_atoms(self, count: int) -> bool:
         """Whether superpositions of so many atoms are bound and compared atom by atom: it is exact, and cheaper."""
-        compact = self._base().shape[-1]
-        return self.backend.exact and count * count * compact <= self.algebra.embedding.width
+        return self.backend.exact and count * count * self.compact <= self.algebra.embedding.width
+
+    @property
+    def compact(self) -> int:
+        """Numbers that an atom takes in its most compact form."""
+        return self._base().shape[-1]
 
     def floor(self, values: int, found: Tensor) -> float:
         """What a read may show of an atom that is not there: measured, by reading atoms with each other.

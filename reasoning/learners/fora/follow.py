@@ -133,32 +133,29 @@ def _shares(
     formula: Formula, seen: Seen, alphabet: Alphabet, columns: int, eps: float, flat: Norm | None, filtered: bool
 ) -> _Found:
     order = places(formula, columns)
-    if seen.certain is not None and alphabet.backend.exact:
-        return _at_once(formula, seen, alphabet, order, columns)
+    if (certain := seen.certain) is not None and alphabet.backend.exact:
+        return _at_once(formula, seen, certain, alphabet, order, columns)
     if filtered and all(len(place.plus) + len(place.minus) == 1 for place in order):
         return _one_by_one(formula, seen, alphabet, order, columns, eps)
     return _row_by_row(formula, seen, alphabet, order, columns, eps, flat)
 
 
 def _at_once(
-    formula: Formula, seen: Seen, alphabet: Alphabet, order: Sequence[Place], columns: int
+    formula: Formula, seen: Seen, certain: Tensor, alphabet: Alphabet, order: Sequence[Place], columns: int
 ) -> _Found:
     """Where everything is certain: all panels at once."""
     missing = ROWS * columns - 1
-    assert seen.certain is not None
-    states = seen.held(alphabet, atoms=True)
+    states = Vectors.known(alphabet, seen.values, certain)
     found: dict[int, Tensor] = {}
-    last = None
+    last: dict[int, Vectors] = {}
     for group in groups(order, lambda place: 0):
         x = _bound(states, group, formula.offset)
         at = [place.panel for place in group if place.panel != missing]
         if at:
-            share = x[:, : len(at)].read(seen.certain[:, at].unsqueeze(-1)).squeeze(-1)
+            share = x[:, : len(at)].read(certain[:, at].unsqueeze(-1)).squeeze(-1)
             found.update(zip(at, (share * seen.ratio[:, at].sum(-1)).unbind(1), strict=True))
-        if group[-1].panel == missing:
-            last = x[:, -1]
-    assert last is not None
-    return _finished(formula, seen, last, states, columns, found)
+        last[group[-1].panel] = x[:, -1]
+    return _finished(formula, seen, last[missing], states, columns, found)
 
 
 def _one_by_one(
@@ -169,7 +166,7 @@ def _one_by_one(
     states = seen.held(alphabet)
     given = states
     found: dict[int, Tensor] = {}
-    last = None
+    last: dict[int, Vectors] = {}
     for group in groups(order, lambda place: place.level):
         x = _bound(states, group, formula.offset)
         at = [place.panel for place in group if place.panel != missing]
@@ -182,10 +179,8 @@ def _one_by_one(
             belief = ratio * ((1 - eps) * share + eps * chance)
             belief = belief / belief.sum(-1, keepdim=True).clamp_min(1e-30)
             states = states.written(at, belief, support)
-        if group[-1].panel == missing:
-            last = x[:, -1]
-    assert last is not None
-    return _finished(formula, seen, last, states, columns, found, given)
+        last[group[-1].panel] = x[:, -1]
+    return _finished(formula, seen, last[missing], states, columns, found, given)
 
 
 def _row_by_row(
@@ -202,7 +197,7 @@ def _row_by_row(
     going = torch.arange(puzzles, device=seen.weights.device)
     found: dict[int, Tensor] = {}
     zero = seen.weights.new_zeros(puzzles)
-    finished = None
+    finished: list[_Found] = []
     for row, of_row in groupby(order, key=lambda place: place.panel // columns):
         part = seen if len(going) == puzzles else seen[going]
         share = []
@@ -218,15 +213,15 @@ def _row_by_row(
                     (panel, zero.index_copy(0, going, one)) for panel, one in zip(at, here.unbind(1), strict=True)
                 )
             if group[-1].panel == missing:
-                finished = _finished(formula, part, x[:, -1], None, columns, found)
+                finished.append(_finished(formula, part, x[:, -1], None, columns, found))
         if row < ROWS - 1 and flat is not None and share:
             going = going[torch.cat(share, 1).detach().amin(1) >= eps]
-    assert finished is not None
+    (last,) = finished
     whole = (
         part.new_zeros(puzzles, *part.shape[1:]).index_copy(0, going, part)
-        for part in (finished.candidates, finished.mass, finished.predicted)
+        for part in (last.candidates, last.mass, last.predicted)
     )
-    return _Found(found, *whole, finished.distinct)
+    return _Found(found, *whole, last.distinct)
 
 
 def _finished(

@@ -16,7 +16,18 @@ from functools import lru_cache
 from datasets.panels import ROWS
 from vsa.errors import SettingsError, UnknownNameError
 
-__all__ = ["OFFSETS", "ROLES", "Formula", "Place", "enumerate_formulas", "mutations", "parse", "places", "roles_of", "unlike"]
+__all__ = [
+    "OFFSETS",
+    "ROLES",
+    "Formula",
+    "Place",
+    "enumerate_formulas",
+    "mutations",
+    "parse",
+    "places",
+    "roles_of",
+    "unlike",
+]
 
 ROLES = ("first", "left", "left2", "between", "above_left", "above", "above_right")
 OFFSETS = (-2, -1, 0, 1, 2)

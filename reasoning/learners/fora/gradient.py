@@ -52,9 +52,7 @@ class SoftFormulas(nn.Module):
         Returns:
             Scalar, summed over populations.
         """
-        sharpness, temperature, eps = (
-            start * (end / start) ** self.progress for start, end in _SCHEDULE.values()
-        )
+        sharpness, temperature, eps = (start * (end / start) ** self.progress for start, end in _SCHEDULE.values())
         roles, offsets, scope = self._distributions(temperature)
         logs = [
             self._log_evidence(seen, target, columns, roles, offsets, scope, eps).flatten(2) for seen, target in views

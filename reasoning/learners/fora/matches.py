@@ -69,9 +69,10 @@ def follow_layout(
     entities = alphabet.write(seen.pmfs, seen.values)
     belief: dict[int, Tensor] = {}  # panel -> (B, S, W), mean 1
     found: dict[int, Tensor] = {}
-    last = None
+    last: dict[int, Tensor] = {}
     for group in groups(order, lambda place: place.level):
-        before = torch.stack([belief.get(place.plus[0], _mean_one(seen.ratios[:, place.plus[0]])) for place in group], 1)
+        sources = [place.plus[0] for place in group]
+        before = torch.stack([belief.get(panel, _mean_one(seen.ratios[:, panel])) for panel in sources], 1)
         pmf = torch.nn.functional.pad(before / seen.size, (seen.low, seen.values - seen.high)).roll(formula.offset, 2)
         predicted = alphabet.write(pmf, seen.values)  # (B, T, S, D)
         at = [place.panel for place in group if place.panel != missing]
@@ -81,11 +82,9 @@ def follow_layout(
             found.update(zip(at, share.unbind(1), strict=True))
             surer = before[:, : len(at)].roll(formula.offset, 2) * seen.ratios[:, at]
             belief.update(zip(at, _mean_one(surer).unbind(1), strict=True))
-        if group[-1].panel == missing:
-            last = predicted[:, -1:]
-    assert last is not None
+        last[group[-1].panel] = predicted[:, -1:]
     final = slice(missing, None)
-    same = _similar(alphabet, last, entities[:, final])
+    same = _similar(alphabet, last[missing], entities[:, final])
     candidates = (1 + seen.occupied[:, final] * (seen.size * same - 1)).prod(-1)
     ratios = torch.cat([*(found[place.panel].unsqueeze(1) for place in order[:-1]), candidates], 1)
     return _evidence(ratios, pairs, missing, seen, eps)

@@ -1,36 +1,37 @@
 """FORA: formulas over roles, abduced.
 
-A page of formulas says what a panel is in terms of the panels beside and above it. One formula is read in four ways: over
-values and numbers, over sets of slots, over bundles of entities, over layouts of entities in slots. How well each reading
-explains the panels that are seen, against chance, is its evidence; the posterior over all of them predicts the missing
-panel, and each candidate is scored by how much likelier it is under that prediction than by chance. The formulas, and how
-often each is at work, are learned from puzzles and their answers.
+A page of formulas says what a panel is in terms of the panels beside and above it. One formula is read in four ways:
+over values and numbers, over sets of slots, over bundles of entities, over layouts of entities in slots. How well each
+reading explains the panels that are seen, against chance, is its evidence; the posterior over all of them predicts the
+missing panel, and each candidate is scored by how much likelier it is under that prediction than by chance. The
+formulas, and how often each is at work, are learned from puzzles and their answers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from datasets.arrays import BOTH, NUMBER, POSITION, UNKNOWN
 from datasets.rules.base import PUBLISHED, rules_named
 from reasoning.learners.base import Learner, Prediction, claim_constant, constant_code, join
+from reasoning.learners.fora.abduction import Abduced, expect, predict, weigh
 from reasoning.learners.fora.alphabet import Alphabet
-from reasoning.learners.fora.follow import Evidence
-from reasoning.learners.fora.formula import ROLES, Formula, enumerate_formulas, mutations, parse
+from reasoning.learners.fora.formula import ROLES, Formula, enumerate_formulas, mutations, parse, unlike
+from reasoning.learners.fora.gradient import SoftFormulas
 from reasoning.learners.fora.naming import code_of, names_of
 from reasoning.learners.fora.selection import Table, fit, select
-from reasoning.learners.fora.views import KINDS, READINGS, Reader, View, views
+from reasoning.learners.fora.views import KINDS, READINGS, Reader, views
 from reasoning.learners.possible import keep_possible
 from reasoning.learners.registry import LEARNERS
-from reasoning.scene import CANDIDATES, AttributeKey, Scene
+from reasoning.scene import AttributeKey, Scene
 from vsa import Algebra, Backend
 from vsa.errors import SettingsError, UnknownNameError
+from vsa.seeding import child_seed
 
 MODES = ("learned", "programmed", "programmed_then_learned")
+LEARNINGS = ("enumeration", "gradient")
 PAGE = (
     "panel = left",
     "panel = left + 1",
@@ -46,17 +47,8 @@ _ELEMENTS = 2**23  # of vectors that are worked on at a time
 _ROOM = 32  # formulas that weights have room for
 _SLOTS = 1 + len(READINGS) * _ROOM  # columns of the prior: no rule, then the formulas, reading by reading
 _MUTATED = 2  # rounds in which the formulas chosen are changed a little
-
-
-@dataclass(frozen=True)
-class _Abduced:
-    """What all hypotheses make of a view's A blocks of B puzzles."""
-
-    view: View
-    hypotheses: tuple[tuple[int, int], ...]  # (reading, formula) of each of the H
-    weights: Tensor  # (A, B, H + 1), "no rule" last
-    log_ratio: Tensor  # (A, B, 8): of each candidate against chance
-    evidence: tuple[Evidence, ...]
+_NEVER = -30.0  # log prior of what there is not
+_RARE = 1e-4  # least prior of a formula in a kind of attribute that was not seen in training
 
 
 @LEARNERS.register("fora")
@@ -70,11 +62,15 @@ class FORA(Learner):
         mode: "learned", "programmed" (the formulas given, all equally likely) or "programmed_then_learned" (learning
             goes on from them).
         formulas: the formulas given, as text (``x3 = x1 + x2``); None: a page of the published rules.
+        learning: where the formulas come from that are chosen among: "enumeration" of all that are short, or
+            "gradient": soft ones, trained and hardened.
         eps: share of panels that follow nothing; it bounds what one panel can say against a formula.
         examples: so many puzzles at most choose the formulas.
         price: nats that a formula costs, for itself and for each unit of its complexity.
-        inputs: formulas of up to so many panels are tried, and from those that are chosen others of one more.
-        seed: of the atoms.
+        inputs: formulas of up to so many panels are enumerated, and from those that are chosen others of one more.
+        populations: G, of soft formulas, trained side by side.
+        rules: R, soft formulas in each.
+        seed: of the atoms, and of the soft formulas.
         grammar: names of the rules that formulas are named by.
     """
 
@@ -90,28 +86,44 @@ class FORA(Learner):
         columns: int = 3,
         mode: str = "learned",
         formulas: Sequence[str] | None = None,
+        learning: str = "enumeration",
         eps: float = 1e-3,
         examples: int = 600,
         price: float = 4.0,
         inputs: int = 2,
+        populations: int = 3,
+        rules: int = 12,
         seed: int = 0,
         grammar: Sequence[str] = PUBLISHED,
     ) -> None:
         super().__init__()
         if mode not in MODES:
             raise UnknownNameError("FORA", name=mode, known=MODES, kind="mode")
+        if learning not in LEARNINGS:
+            raise UnknownNameError("FORA", name=learning, known=LEARNINGS, kind="way of learning")
         if not 0 < eps < 1:
             raise SettingsError("FORA", received=f"eps={eps}", expected="between 0 and 1")
+        for name, value in (("examples", examples), ("inputs", inputs), ("populations", populations), ("rules", rules)):
+            if value < 1:
+                raise SettingsError("FORA", received=f"{name}={value}", expected="at least 1")
+        if not price >= 0:
+            raise SettingsError("FORA", received=f"price={price}", expected="0 or more nats")
         self.columns, self.mode, self.examples, self.price, self.inputs = columns, mode, examples, price, inputs
         self.grammar = tuple(rule.name for rule in rules_named(grammar))
         self.alphabet = Alphabet(algebra, backend, seed)
         self.reader = Reader(self.alphabet, eps)
         self.register_buffer("coefficients", torch.zeros(_ROOM, len(ROLES) + 3, dtype=torch.int8))
-        self.prior = nn.Parameter(torch.full((len(KINDS), _SLOTS), -torch.inf))
+        self.prior = nn.Parameter(torch.full((len(KINDS), _SLOTS), _NEVER))
         self.coefficients: Tensor
         self._page: tuple[Tensor, tuple[Formula, ...]] | None = None
         page = [] if mode == "learned" else [parse(text, columns) for text in (PAGE if formulas is None else formulas)]
         self._put(page, None)
+        self.soft = None
+        if learning == "gradient" and mode != "programmed":
+            generator = torch.Generator().manual_seed(child_seed(seed, "fora", "soft formulas"))
+            self.soft = SoftFormulas(populations, rules, generator)
+        self.learns = mode != "programmed"
+        self.prior.requires_grad_(self.learns)
 
     # -- the formulas ------------------------------------------------------------------------------------------
 
@@ -120,9 +132,7 @@ class FORA(Learner):
         """Those in force."""
         if self._page is None or not torch.equal(self._page[0], self.coefficients):
             rows = [row for row in self.coefficients.tolist() if any(row[: len(ROLES)])]
-            made = tuple(
-                Formula(tuple(row[: len(ROLES)]), row[-3], bool(row[-2]), bool(row[-1])) for row in rows
-            )
+            made = tuple(Formula(tuple(row[: len(ROLES)]), row[-3], bool(row[-2]), bool(row[-1])) for row in rows)
             self._page = (self.coefficients.clone(), made)
         return self._page[1]
 
@@ -135,26 +145,7 @@ class FORA(Learner):
         for row, formula in enumerate(page):
             said = (*formula.coefficients, formula.offset, formula.last, formula.distinct)
             self.coefficients[row] = torch.tensor(said, dtype=torch.int8)
-        count = len(page)
-        self.prior.fill_(-torch.inf)
-        self.prior[:, 0] = 0.0
-        if not count:
-            return
-        table = self.prior[:, 1:].unflatten(1, (len(READINGS), _ROOM))
-        table[..., :count] = 0.0
-        for kind, log in (priors or {}).items():
-            fitted = log[1:].unflatten(0, (-1, count))
-            table[kind] = -torch.inf
-            table[kind, : len(fitted), :count] = fitted
-            self.prior[kind, 0] = log[0]
-        if priors:
-            unseen = [kind for kind in range(len(KINDS)) if kind not in priors]
-            pooled = torch.stack([log[1:].unflatten(0, (-1, count)).logsumexp(0).exp() for log in priors.values()])
-            share = (pooled.mean(0) / len(READINGS)).clamp_min(1e-4).log()
-            table[unseen] = -torch.inf
-            table[unseen, :, :count] = share
-            self.prior[unseen, 0] = torch.stack([log[0] for log in priors.values()]).exp().mean().log()
-        self.prior.copy_(self.prior.log_softmax(1))
+        self.prior.copy_(_prior(len(page), priors or {}))
 
     def describe(self) -> list[str]:
         lines = []
@@ -169,61 +160,64 @@ class FORA(Learner):
     # -- learning ----------------------------------------------------------------------------------------------
 
     def training_loss(self, scene: Scene, target: Tensor, generator: torch.Generator) -> Tensor:
-        """Minus the log probability of the right candidates, differentiable in the scene and in the prior."""
+        """Of soft formulas: how badly they explain the puzzles; otherwise minus the log probability of the answers.
+
+        The latter is differentiable in the scene and in the prior: a front-end can be trained through it.
+        """
+        if self.soft is not None:
+            seen = [(view.values, target.repeat(len(view.kinds))) for view in views(scene) if view.values is not None]
+            return self.soft.loss(seen, scene.columns)
         scores = torch.cat([self._scores(piece) for piece in self._pieces(scene)])
         return nn.functional.cross_entropy(scores, target)
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        if self.soft is not None:
+            self.soft.progress = epoch / max(epochs - 1, 1)
 
     @torch.no_grad()
     def finish(self, scenes: Iterable[tuple[Scene, Tensor]]) -> None:
         """Choose formulas that explain ``scenes`` with their right answers, and fit how often each is at work."""
-        examples, columns = [], self.columns
+        examples: list[tuple[Scene, Tensor]] = []
+        count = 0
         for scene, target in scenes:
             examples.append((scene, target))
-            columns = scene.columns
-            if sum(len(target) for _, target in examples) >= self.examples:
+            count += len(target)
+            if count >= self.examples:
                 break
-        start = self.formulas
-        table = self._table(enumerate_formulas(columns, self.inputs), examples)
-        if start:
-            extra = [formula for formula in start if formula not in table.formulas]
-            table = table.joined(self._table(extra, examples)) if extra else table
-        chosen = select(table, self.price, [table.formulas.index(formula) for formula in start], _ROOM)
+        columns = examples[0][0].columns
+        start = list(self.formulas)
+        if self.soft is None:
+            tried = enumerate_formulas(columns, self.inputs)
+        else:
+            tried = unlike((*self.soft.hardened(), *enumerate_formulas(columns, 1)), columns)
+        table = self._table([*start, *(formula for formula in tried if formula not in start)], examples)
+        chosen = select(table, self.price, range(len(start)), _ROOM)
         for _ in range(_MUTATED):
             page = [table.formulas[row] for row in chosen]
             others = [one for one in mutations(page, columns) if one not in table.formulas]
-            table = table.joined(self._table(others, examples)) if others else table
+            if not others:
+                break
+            table = table.joined(self._table(others, examples))
             again = select(table, self.price, chosen, _ROOM)
-            if set(again) == set(chosen):
+            if again == chosen:
                 break
             chosen = again
-        chosen.sort(key=lambda row: -float(sum(part.exp().sum() for part in ())))
-        self._put([table.formulas[row] for row in chosen], {k: fit(t) for k, t in table.of(chosen).items()})
+        self._put([table.formulas[row] for row in chosen], {kind: fit(one) for kind, one in table.of(chosen).items()})
 
     def _table(self, formulas: Sequence[Formula], examples: Sequence[tuple[Scene, Tensor]]) -> Table:
         """Log evidence of formulas for context and right answer."""
         found: dict[int, list[Tensor]] = {}
         for scene, target in examples:
             for view in views(scene):
-                readings = view.readings
-                for block, kind in enumerate(view.kinds):
-                    found.setdefault(kind, []).append(
-                        torch.full((len(target), len(readings), len(formulas)), -torch.inf)
-                    )
+                blocks = torch.full((len(view.kinds), len(target), len(READINGS), len(formulas)), -torch.inf)
+                right = target.repeat(len(view.kinds)).unsqueeze(1)
                 for place, formula in enumerate(formulas):
-                    for reading, evidence in self.reader.read(formula, view, scene.columns).items():
-                        at = target.repeat(len(view.kinds)).unsqueeze(1)
-                        log = evidence.context + evidence.candidates.gather(1, at).squeeze(1).log()
-                        # the blocks of one kind in a view were put down in order
-                        parts = log.unflatten(0, (len(view.kinds), -1))
-                        counts: dict[int, int] = {}
-                        for kind in view.kinds:
-                            counts[kind] = counts.get(kind, 0) + 1
-                        done: dict[int, int] = {}
-                        for block, kind in enumerate(view.kinds):
-                            nth = done.get(kind, 0)
-                            done[kind] = nth + 1
-                            found[kind][nth - counts[kind]][:, readings.index(reading), place] = parts[block]
-        return Table(tuple(formulas), {kind: _stacked(parts) for kind, parts in found.items()})
+                    for reading, one in self.reader.read(formula, view, scene.columns).items():
+                        log = one.context + one.candidates.gather(1, right).squeeze(1).log()
+                        blocks[:, :, view.index(reading), place] = log.unflatten(0, (len(view.kinds), -1))
+                for kind, block in zip(view.kinds, blocks, strict=True):
+                    found.setdefault(kind, []).append(block)
+        return Table(tuple(formulas), {kind: torch.cat(parts) for kind, parts in found.items()})
 
     # -- inference ---------------------------------------------------------------------------------------------
 
@@ -244,117 +238,52 @@ class FORA(Learner):
 
     def _width(self, scene: Scene) -> int:
         """Numbers that a panel's vector takes: few, where everything is certain and atoms have a compact form."""
-        algebra = self.alphabet.algebra
         parts = (*scene.pmfs.values(), *scene.entities.values())
         clear = all(bool(((one.amax(-1) == 1) | (one.sum(-1) == 0)).all()) for one in parts)
-        return min(self.alphabet.powers(torch.zeros(1, dtype=torch.long)).shape[-1] if clear else algebra.embedding.width, algebra.embedding.width)
+        return self.alphabet.compact if clear else self.alphabet.algebra.embedding.width
 
-    def _abduce(self, scene: Scene) -> Iterator[_Abduced]:
-        formulas = self.formulas
+    def _abduce(self, scene: Scene) -> Iterator[Abduced]:
         for view in views(scene):
-            hypotheses, evidence = [], []
-            for number, formula in enumerate(formulas):
-                for reading, found in self.reader.read(formula, view, scene.columns).items():
-                    hypotheses.append((view.readings.index(reading), number))
-                    evidence.append(found)
-            yield self._weighed(view, tuple(hypotheses), tuple(evidence), len(scene))
-
-    def _weighed(
-        self, view: View, hypotheses: tuple[tuple[int, int], ...], evidence: tuple[Evidence, ...], puzzles: int
-    ) -> _Abduced:
-        blocks = len(view.kinds)
-        columns = [0, *(1 + reading * _ROOM + number for reading, number in hypotheses)]
-        prior = self.prior[list(view.kinds)][:, columns].log_softmax(1).unsqueeze(1)  # (A, 1, H + 1)
-        none = prior[..., :1].expand(-1, puzzles, -1)
-        if not evidence:
-            return _Abduced(view, (), none.exp(), none.new_zeros(blocks, puzzles, CANDIDATES), ())
-        context = torch.stack([one.context + one.mass.log() for one in evidence], -1).unflatten(0, (blocks, puzzles))
-        log = torch.cat([prior[..., 1:] + context, none], -1).log_softmax(-1)
-        ratio = torch.stack([(one.candidates / one.mass.unsqueeze(1)).log() for one in evidence], -1)
-        ratio = ratio.unflatten(0, (blocks, puzzles))  # (A, B, 8, H)
-        ratio = torch.cat([ratio, torch.zeros_like(ratio[..., :1])], -1)
-        return _Abduced(view, hypotheses, log.exp(), torch.logsumexp(log.unsqueeze(2) + ratio, -1), evidence)
+            made = [
+                (view.index(reading), number, found)
+                for number, formula in enumerate(self.formulas)
+                for reading, found in self.reader.read(formula, view, scene.columns).items()
+            ]
+            columns = [0, *(1 + reading * _ROOM + number for reading, number, _ in made)]
+            yield weigh(view, made, self.prior[list(view.kinds)][:, columns], len(scene))
 
     def _solve(self, scene: Scene) -> Prediction:
-        abduced = list(self._abduce(scene))
-        scores = sum(found.log_ratio.sum(0) for found in abduced)
-        weights: dict[AttributeKey, Tensor] = {}
-        ratios: dict[AttributeKey, Tensor] = {}
-        governed: dict[int, Tensor] = {}
-        for found in abduced:
-            if found.view.is_place:
-                self._place(found, weights, ratios, governed)
-                continue
-            for block, key in enumerate(found.view.keys):
-                weights[key] = self._by_formula(found, found.weights[block])
-                ratios[key] = found.log_ratio[block]
-        rule_weights = torch.stack([weights[key] for key in scene.keys], 1)
-        codes = torch.tensor([code_of(formula, self.columns, self.grammar) for formula in self.formulas])
-        components = range(1 + max(key.component for key in scene.keys))
-        zero = torch.zeros(len(scene), dtype=torch.int8, device=scene.device)
-        return Prediction(
-            scores=scores,  # type: ignore[arg-type]
-            keys=scene.keys,
-            rule_index=rule_weights.argmax(-1),
-            rule_weights=rule_weights,
-            agreement=torch.sigmoid(torch.stack([ratios[key] for key in scene.keys], 1)),
-            confidence=1 - rule_weights[..., -1],
-            families=self._families(rule_weights, codes.to(scene.device)),
-            governed=torch.stack([governed.get(component, zero) for component in components], 1),
-        )
+        codes = [code_of(formula, self.columns, self.grammar) for formula in self.formulas]
+        return predict(scene, list(self._abduce(scene)), codes, constant_code(self.grammar))
 
-    def _by_formula(self, found: _Abduced, weights: Tensor) -> Tensor:
-        """(B, H + 1) -> (B, R + 1): readings added up, "no rule" last."""
-        result = weights.new_zeros(len(weights), len(self.formulas) + 1)
-        columns = [*(number for _, number in found.hypotheses), len(self.formulas)]
-        return result.index_add_(1, torch.tensor(columns, device=weights.device), weights)
-
-    def _place(
-        self,
-        found: _Abduced,
-        weights: dict[AttributeKey, Tensor],
-        ratios: dict[AttributeKey, Tensor],
-        governed: dict[int, Tensor],
-    ) -> None:
-        """Fill in Number and Position: which of the two is governed, and what each says."""
-        posterior, readings = found.weights[0], found.view.readings
-        is_set = torch.tensor([readings[reading] == "set" for reading, _ in found.hypotheses], dtype=torch.bool)
-        place = found.view.keys[-1]
-        constant = constant_code(self.grammar)
-        both = torch.tensor(
-            [
-                bool(one) and code_of(self.formulas[number], self.columns, self.grammar) == constant
-                for one, (_, number) in zip(is_set.tolist(), found.hypotheses, strict=True)
-            ],
-            dtype=torch.bool,
-        )
-        shares = torch.stack(
-            [posterior[:, :-1][:, mask].sum(1) for mask in (~is_set, is_set & ~both, both)], 1
-        )
-        what = torch.tensor([NUMBER, POSITION, BOTH], dtype=torch.int8, device=posterior.device)[shares.argmax(1)]
-        governed[place.component] = what
-        for key in found.view.keys:
-            mine = is_set if key == place else (~is_set | both)
-            part = torch.where(torch.cat([mine, torch.ones(1, dtype=torch.bool)]).to(posterior.device), posterior, 0.0)
-            weights[key] = self._by_formula(found, part / part.sum(1, keepdim=True).clamp_min(1e-30))
-            says = ((what == NUMBER) | (what == BOTH)) if key != place else ((what == POSITION) | (what == BOTH))
-            ratios[key] = found.log_ratio[0] * says.unsqueeze(1)
-
-    def _families(self, rule_weights: Tensor, codes: Tensor) -> Tensor:
-        """int8 (B, A): the likeliest family, its formulas added up; UNKNOWN for no rule."""
-        result = torch.full(rule_weights.shape[:2], UNKNOWN, dtype=torch.int8, device=rule_weights.device)
-        best = rule_weights[..., -1]
-        for code in sorted(set(codes.tolist())):
-            share = rule_weights[..., :-1][..., codes == code].sum(-1)
-            result = torch.where(share > best, torch.full_like(result, code), result)
-            best = torch.maximum(best, share)
-        return result
+    @torch.no_grad()
+    def expected(self, scene: Scene) -> dict[AttributeKey, Tensor]:
+        parts = [expect(piece, list(self._abduce(piece)), self.formulas) for piece in self._pieces(scene)]
+        return {key: torch.cat([part[key] for part in parts]) for key in scene.keys}
 
 
-def _stacked(parts: Sequence[Tensor]) -> Tensor:
-    """(N, Q, F) of parts that may have fewer readings."""
-    most = max(part.shape[1] for part in parts)
-    return torch.cat([
-        torch.cat([part, part.new_full((len(part), most - part.shape[1], part.shape[2]), -torch.inf)], 1)
-        for part in parts
-    ])
+def _prior(count: int, fitted: Mapping[int, Tensor]) -> Tensor:
+    """(kinds, 1 + readings * room) log probabilities of "no rule" and of R formulas under each reading.
+
+    Args:
+        count: R.
+        fitted: kind -> (Q * R + 1,) as they were fitted; without any, all are equally likely. A kind that was not seen
+            takes the mean of those that were, every reading alike.
+    """
+    whole = torch.full((len(KINDS), _SLOTS), _NEVER)
+    whole[:, 0] = 0.0
+    table = whole[:, 1:].unflatten(1, (len(READINGS), _ROOM))
+    if not fitted:
+        table[..., :count] = 0.0
+    elif count:
+        seen = {kind: log[1:].unflatten(0, (-1, count)) for kind, log in fitted.items()}
+        mean = torch.stack([log.logsumexp(0).exp() for log in seen.values()]).mean(0) / len(READINGS)
+        nothing = torch.stack([log[0] for log in fitted.values()]).exp().mean().log()
+        for kind in range(len(KINDS)):
+            if kind in seen:
+                table[kind, : len(seen[kind]), :count] = seen[kind].clamp_min(_NEVER)
+                whole[kind, 0] = fitted[kind][0]
+            else:
+                table[kind, :, :count] = mean.clamp_min(_RARE).log()
+                whole[kind, 0] = nothing
+    return whole.log_softmax(1)

@@ -58,20 +58,16 @@ class Seen:
         support = None if self.support is None else self.support[puzzles]
         return Seen(self.weights[puzzles], self.background, support)
 
-    def held(self, alphabet: Alphabet, panels: Sequence[int] | None = None, *, atoms: bool = False) -> Vectors:
+    def held(self, alphabet: Alphabet, panels: Sequence[int] | None = None) -> Vectors:
         """The panels as vectors.
 
         Args:
             alphabet: writes them.
-            panels: which; those that are left out cannot be asked for. None: all.
-            atoms: whether the values that are known for certain stand as single atoms.
+            panels: which, as vectors; those that are left out cannot be asked for. None: all, as is cheaper.
 
         Returns:
             (B, P).
         """
-        if atoms:
-            assert self.certain is not None
-            return Vectors.known(alphabet, self.values, self.certain)
         if panels is None:
             return Vectors.written_in(alphabet, self.values, self.weights, self.support)
         chosen = list(panels)
@@ -176,14 +172,12 @@ class Slots:
     @cached_property
     def several(self) -> Tensor:
         """(B, P): how likely it is that there are two entities or more."""
-        none = (1 - self.occupied).prod(-1)
-        each = torch.stack(
-            [
-                self.occupied[..., slot] * torch.cat([1 - self.occupied[..., :slot], 1 - self.occupied[..., slot + 1 :]], -1).prod(-1)
-                for slot in range(self.occupied.shape[-1])
-            ]
-        )
-        return (1 - none - each.sum(0)).clamp(0, 1)
+        empty = 1 - self.occupied
+        one = torch.zeros_like(empty[..., 0])
+        for slot in range(empty.shape[-1]):
+            others = torch.cat([empty[..., :slot], empty[..., slot + 1 :]], -1)
+            one = one + self.occupied[..., slot] * others.prod(-1)
+        return (1 - empty.prod(-1) - one).clamp(0, 1)
 
     @cached_property
     def chance(self) -> Tensor:

@@ -35,12 +35,13 @@ def follow_sets(
     """
     if max(formula.coefficients) < 1:
         return None
-    slots, missing = occupied.shape[-1], ROWS * columns - 1
+    missing = ROWS * columns - 1
     certain = not occupied.requires_grad and bool(((occupied == 0) | (occupied == 1)).all())
     updates = filtered and not certain and formula.inputs == 1
     moved = _moved(occupied[:, :missing], formula.offset, alphabet)
     updated: dict[int, Tensor] = {}
-    shares, last = [], None
+    shares: list[Tensor] = []
+    last: list[Tensor] = []
     for group in groups(places(formula, columns), lambda place: place.level if updates else 0):
         panels = [place.panel for place in group]
 
@@ -54,7 +55,8 @@ def follow_sets(
         for k in range(len(group[0].minus)):
             predicted = predicted * (1 - taken([place.minus[k] for place in group]))
         if panels[-1] == missing:
-            last, predicted, panels = predicted[:, -1], predicted[:, :-1], panels[:-1]
+            last.append(predicted[:, -1])
+            predicted, panels = predicted[:, :-1], panels[:-1]
         if panels:
             shares.append(_agree(predicted, occupied[:, panels]))
             if updates:
@@ -62,10 +64,9 @@ def follow_sets(
                 both = believed * occupied[:, panels]
                 surer = both / (both + (1 - believed) * (1 - occupied[:, panels])).clamp_min(1e-30)
                 updated.update(zip(panels, _moved(surer, formula.offset, alphabet).unbind(1), strict=True))
-    assert last is not None
     context = sum((softened(share, eps).log().sum(1) for share in shares), occupied.new_zeros(len(occupied)))
-    candidates = softened(_agree(last.unsqueeze(1), occupied[:, missing:]), eps)
-    return Evidence(context, candidates, torch.ones_like(context), last)
+    candidates = softened(_agree(last[0].unsqueeze(1), occupied[:, missing:]), eps)
+    return Evidence(context, candidates, torch.ones_like(context), last[0])
 
 
 def _agree(predicted: Tensor, occupied: Tensor) -> Tensor:

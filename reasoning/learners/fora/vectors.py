@@ -126,10 +126,8 @@ class Vectors:
         """
         if self.weights is None:
             return self.alphabet.read(self.x, self.values, support)
-        device = self.weights.device
-        rows = torch.arange(self.values + 1, device=device) if support is None else support
-        atoms = self.alphabet.atoms(self.values, rows)
-        return self._shares(atoms)
+        rows = torch.arange(self.values + 1, device=self.x.device) if support is None else support
+        return self._shares(self.weights, self.alphabet.atoms(self.values, rows))
 
     def without(self, others: Sequence[Vectors]) -> Vectors:
         """Superpositions of the values that no other has.
@@ -147,15 +145,15 @@ class Vectors:
             return Vectors(self.alphabet, self.values, self.alphabet.write(kept, self.values))
         weights = self.weights
         for other in others:
-            weights = weights * (1 - other._shares(self.x).clamp(0, 1))
+            said = other.read() if other.weights is None else other._shares(other.weights, self.x)
+            weights = weights * (1 - said.clamp(0, 1))
         return replace(self, weights=weights)
 
-    def _shares(self, atoms: Tensor) -> Tensor:
-        """(..., N, C) -> (B, ..., N): the weights of these atoms."""
-        assert self.weights is not None
-        alike = self.alphabet.algebra.similarity(self.x.unsqueeze(-2), atoms.unsqueeze(-3)).to(self.weights)
+    def _shares(self, weights: Tensor, atoms: Tensor) -> Tensor:
+        """(..., N, C) -> (B, ..., N): the weights of these atoms, of those that are superposed."""
+        alike = self.alphabet.algebra.similarity(self.x.unsqueeze(-2), atoms.unsqueeze(-3)).to(weights)
         alike = torch.where(alike > self.alphabet.floor(self.values, alike), alike, 0.0)
-        return (self.weights.unsqueeze(-2) @ alike).squeeze(-2)
+        return (weights.unsqueeze(-2) @ alike).squeeze(-2)
 
 
 def bound(plus: Sequence[Vectors], minus: Sequence[Vectors]) -> Vectors:

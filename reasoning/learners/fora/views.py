@@ -50,12 +50,9 @@ class View:
     def is_place(self) -> bool:
         return self.occupied is not None
 
-    @property
-    def readings(self) -> tuple[str, ...]:
-        """Which of the readings it allows."""
-        if self.is_place:
-            return PLACE_READINGS if self.values is not None else PLACE_READINGS[1:]
-        return READINGS if self.slots is not None else READINGS[:1]
+    def index(self, reading: str) -> int:
+        """The place of a reading among all that a view of this sort may allow."""
+        return (PLACE_READINGS if self.is_place else READINGS).index(reading)
 
 
 def kind_of(key: AttributeKey) -> int:
@@ -79,6 +76,8 @@ def views(scene: Scene) -> Iterator[View]:
             continue
         slots = scene.sets[grids[key.component]].shape[-1] if key.component in grids else 1
         low, high = _range(scene, key)
+        if low == high:  # nothing to say of it
+            continue
         held = pmf.weights.shape[-1] if isinstance(pmf, SparsePMF) else 0
         together.setdefault((pmf.shape[-1], held, slots, low, high), []).append(key)
     for (values, _, slots, low, high), keys in together.items():
@@ -173,22 +172,19 @@ class Reader:
         Returns:
             Reading -> evidence; readings under which the formula says nothing are left out.
         """
-        found: dict[str, Evidence | None] = {}
-        for reading in view.readings:
-            if reading not in self.made:
-                continue
-            made: Callable[[], Evidence | None] = {
-                "value": lambda: self._values(formula, view, columns),
-                "set": lambda: self._sets(formula, view, columns),
-                "bundle": lambda: self._bundle(formula, view, columns),
-                "layout": lambda: self._layout(formula, view, columns),
-            }[reading]
-            found[reading] = made()
+        eps, alphabet, filtered = self.eps, self.alphabet, self.filtered
+        made: dict[str, Callable[[], Evidence | None]] = {}
+        if (seen := view.values) is not None:
+            made["value"] = lambda: self._values(formula, seen, columns)
+        if (slots := view.slots) is not None:
+            made["bundle"] = lambda: follow_bundle(formula, slots, alphabet, columns, eps)
+            made["layout"] = lambda: follow_layout(formula, slots, alphabet, columns, eps, filtered=filtered)
+        if (occupied := view.occupied) is not None:
+            made["set"] = lambda: follow_sets(formula, occupied, alphabet, columns, eps, filtered=filtered)
+        found = {reading: make() for reading, make in made.items() if reading in self.made}
         return {reading: evidence for reading, evidence in found.items() if evidence is not None}
 
-    def _values(self, formula: Formula, view: View, columns: int) -> Evidence | None:
-        seen = view.values
-        assert seen is not None
+    def _values(self, formula: Formula, seen: Seen, columns: int) -> Evidence | None:
         flat = self._norm(formula, seen, columns)
         if not flat.possible:
             return None
@@ -203,15 +199,3 @@ class Reader:
                 found = Norm(dict.fromkeys(found.panels, 1.0), 1.0, 1.0)
             self._norms[place] = found
         return self._norms[place]
-
-    def _sets(self, formula: Formula, view: View, columns: int) -> Evidence | None:
-        assert view.occupied is not None
-        return follow_sets(formula, view.occupied, self.alphabet, columns, self.eps, filtered=self.filtered)
-
-    def _bundle(self, formula: Formula, view: View, columns: int) -> Evidence | None:
-        assert view.slots is not None
-        return follow_bundle(formula, view.slots, self.alphabet, columns, self.eps)
-
-    def _layout(self, formula: Formula, view: View, columns: int) -> Evidence | None:
-        assert view.slots is not None
-        return follow_layout(formula, view.slots, self.alphabet, columns, self.eps, filtered=self.filtered)
