@@ -76,6 +76,7 @@ class Learner(nn.Module):
 
     Attributes:
         learns: whether there is anything to train.
+        steps: whether learning goes step by step and needs an epoch at least; otherwise ``finish`` may do all of it.
         teaches: whether a front-end can be trained through it: ``training_loss`` is differentiable in the scene.
         mixed: what a panel whose entities differ should show, "shares" or "missing" mass, unless the user says.
         entities: whether the Scene should hold the entities of every slot.
@@ -83,6 +84,7 @@ class Learner(nn.Module):
     """
 
     learns: bool = True
+    steps: bool = True
     teaches: bool = True
     mixed: str = "shares"
     entities: bool = False

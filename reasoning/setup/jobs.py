@@ -283,7 +283,8 @@ def _weights_of(
         return weights.find_weights(checkpoint)
     if model is None:
         return None
-    shipped = weights.shipped_weights(model.name)
+    n = settings.dataset.columns if settings.dataset.kind.made or columns is None else columns()
+    shipped = weights.shipped_weights(model.name, model.weights, n)
     if model.mode in ("learned", "programmed_then_learned"):
         raise SettingsError(
             f"model.mode={model.mode}",
@@ -302,7 +303,6 @@ def _weights_of(
     if model.mode == "programmed":
         return None
     # By default the weights that come along, where they are for rows of this length; else the rules written by hand.
-    n = settings.dataset.columns if settings.dataset.kind.made or columns is None else columns()
     return shipped if weights.read_header(shipped).layout.columns == n else None
 
 

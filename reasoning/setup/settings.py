@@ -37,6 +37,7 @@ __all__ = [
 
 _TRAINING = ("epochs", "batch_size", "lr", "weight_decay", "schedule")  # what a model may recommend
 NO_DECODER = "none"  # in a list of decoders: candidates are scored as usual
+Epochs = Annotated[int, Between(0, 10**8)]  # none for what learns from all puzzles at once
 Rate = Annotated[float, Between(0, 1000, above=True)]  # of learning: beyond it float32 overflows within steps
 Decay = Annotated[float, Between(0, 1000)]
 Range = Annotated[int, Between(1, 10**6)]  # of values
@@ -74,6 +75,7 @@ class ModelSettings:
 
     name: str
     mode: Mode | None = None
+    weights: str | None = None  # which of the weights that come along; null: those for rows of this length
     # What the model recommends; the top-level keys of train.yaml point here.
     training: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -230,7 +232,7 @@ class TrainSettings:
     backend: Named
     constellation: str | tuple[str, ...] | None  # trained on; null: 2x2, center of I-RAVEN-X, every set of files
     test_constellation: str | tuple[str, ...]  # evaluated on
-    epochs: Count
+    epochs: Epochs
     batch_size: Count
     lr: Rate
     weight_decay: Decay

@@ -21,7 +21,7 @@ from reasoning.setup.front_end import FrontEnd
 from reasoning.setup.settings import ModelSettings, Named
 from vsa.commands import schema
 from vsa.commands.files import taking_apart
-from vsa.errors import CorruptFileError, SettingsError, VSAError
+from vsa.errors import CorruptFileError, SettingsError, UnknownNameError, VSAError
 
 if TYPE_CHECKING:
     from reasoning.setup.recipe import Recipe
@@ -195,16 +195,29 @@ def _upgraded(path: Path, stored: Mapping[str, Any]) -> dict[str, Any]:
         }
 
 
-def shipped_weights(model: str) -> Path | None:
+def shipped_weights(model: str, which: str | None = None, columns: int | None = None) -> Path | None:
     """Weights that come with the package.
 
     Args:
         model: registered name.
+        which: of several; None: those without a name of their own.
+        columns: n, panels in a row; where ``which`` is None, weights trained on rows of this length come first.
 
     Returns:
         The file; None where none is shipped.
+
+    Raises:
+        UnknownNameError: there are none of that name.
     """
-    path = Path(__file__).resolve().parents[1] / "learners" / "weights" / f"{model}.safetensors"
+    folder = Path(__file__).resolve().parents[1] / "learners" / "weights"
+    others = {path.stem.partition("-")[2]: path for path in sorted(folder.glob(f"{model}-*.safetensors"))}
+    if which is not None:
+        if which not in others:
+            raise UnknownNameError("model.weights", name=which, known=others, kind=f"weights of {model}")
+        return others[which]
+    path = folder / f"{model}.safetensors"
+    if columns is not None and path.is_file() and read_header(path).layout.columns != columns:
+        path = next((one for one in others.values() if read_header(one).layout.columns == columns), path)
     return path if path.is_file() else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -195,7 +196,7 @@ def rules_in_words(title: str, described: Sequence[str]) -> str:
     Returns:
         Lines.
     """
-    formulas = any(" = " in sentence for sentence in described)
+    formulas = any(re.search(r"= .*\b[xce]\d*\b", sentence) for sentence in described)
     legend = " (x: the row's panels, c: the other rows', e: nothing)" if formulas else ""
     return "\n".join((f"{title}{legend}:", *(f"  {sentence}" for sentence in described)))
 

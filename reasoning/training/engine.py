@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from datasets.loaders import PuzzleBatch
     from reasoning.solver import Solver
 
-__all__ = ["Outcome", "PuzzleSource", "Trainer", "TrainingError", "evaluate", "free_weights"]
+__all__ = ["Outcome", "PuzzleSource", "Trainer", "TrainingError", "evaluate", "free_weights", "refuse_no_epochs"]
 
 log = logging.getLogger(__name__)
 _GENERATOR = "generator.training"
@@ -105,6 +105,7 @@ class Trainer:
         self.puzzles, self.plan, self.checkpoints, self.device = puzzles, plan, checkpoints, device
         self.metrics_path, self.watch, self.identity = metrics, watch, identity
         seen, learned = free_weights(solver)
+        refuse_no_epochs(solver, plan.epochs)
         self._sees_differently, self._learns = bool(seen), bool(learned)  # what is trained: front-end, learner
         self._free = [*seen, *learned]
         if not len(puzzles):
@@ -392,6 +393,24 @@ def free_weights(solver: Solver) -> tuple[list[nn.Parameter], list[nn.Parameter]
             hint="nvsa, arlc and learn_vrf have one",
         )
     return seen, learned
+
+
+def refuse_no_epochs(solver: Solver, epochs: int) -> None:
+    """Refuse to train what learns step by step without a step.
+
+    Args:
+        solver: perception and learner.
+        epochs: over the puzzles.
+
+    Raises:
+        SettingsError: there are none, and something needs them.
+    """
+    seen, learned = free_weights(solver)
+    part = solver.perception if seen else solver.learner
+    if not epochs and (seen or (learned and solver.learner.steps)):
+        raise SettingsError(
+            "train", received=f"epochs=0 for a {type(part).__name__}, which learns step by step", expected="at least 1"
+        )
 
 
 @torch.no_grad()

@@ -72,7 +72,7 @@ def prepare(settings: TrainSettings, folder: Path | None = None) -> Prepared:
     """
     import torch
 
-    from reasoning.training.engine import free_weights
+    from reasoning.training.engine import free_weights, refuse_no_epochs
 
     torch.set_num_threads(settings.threads)
     if torch.device(settings.device).type == "cuda":
@@ -90,7 +90,7 @@ def prepare(settings: TrainSettings, folder: Path | None = None) -> Prepared:
     for part in (*training.values(), *testing.values()):
         build.try_out(tried, part)
     solver = recipe.solver(training=True)
-    free_weights(solver)
+    refuse_no_epochs(solver, settings.epochs)
     return Prepared(settings, recipe, solver, training, testing)
 
 
@@ -109,7 +109,11 @@ def recipe_of(settings: TrainSettings, layout: Layout, folder: Path | None = Non
         VSAError: weights that are missing or another front-end's.
     """
     mode = settings.model.mode or "learned"
-    shipped = weights.shipped_weights(settings.model.name) if mode == "pretrained" else None
+    shipped = (
+        weights.shipped_weights(settings.model.name, settings.model.weights, layout.columns)
+        if mode == "pretrained"
+        else None
+    )
     if mode == "pretrained" and shipped is None:
         raise SettingsError(
             "model.mode=pretrained",

@@ -616,6 +616,8 @@ def test_shipped_weights_say_what_they_are(caplog):
         assert stored["format"] == weights.FORMAT, path.name
         assert "puzzles" in stored["protocol"]
         started = time.perf_counter()
-        assert reasoning.make_solver(path.stem).recipe.mode == "pretrained"
+        model, _, which = path.stem.partition("-")
+        chosen = [f"model.weights={which}"] if which else []
+        assert reasoning.make_solver(model, *chosen, "model.mode=pretrained").recipe.mode == "pretrained"
         assert time.perf_counter() - started < 60
     assert not caplog.records

@@ -16,15 +16,23 @@ from torch import Tensor, nn
 
 from datasets.rules.base import PUBLISHED, rules_named
 from reasoning.learners.base import Learner, Prediction, claim_constant, constant_code, join
-from reasoning.learners.fora.abduction import Abduced, expect, predict, weigh
-from reasoning.learners.fora.alphabet import Alphabet
-from reasoning.learners.fora.formula import ROLES, Formula, enumerate_formulas, mutations, parse, unlike
-from reasoning.learners.fora.gradient import SoftFormulas
-from reasoning.learners.fora.naming import code_of, names_of
-from reasoning.learners.fora.selection import Table, fit, select
-from reasoning.learners.fora.views import KINDS, READINGS, Reader, views
 from reasoning.learners.possible import keep_possible
 from reasoning.learners.registry import LEARNERS
+from reasoning.learners.role_formulas.abduction import Abduced, expect, predict, weigh
+from reasoning.learners.role_formulas.alphabet import Alphabet
+from reasoning.learners.role_formulas.formula import (
+    ROLES,
+    Formula,
+    enumerate_formulas,
+    mutations,
+    parse,
+    plainest,
+    unlike,
+)
+from reasoning.learners.role_formulas.gradient import SoftFormulas
+from reasoning.learners.role_formulas.naming import code_of, names_of
+from reasoning.learners.role_formulas.selection import Table, fit, select
+from reasoning.learners.role_formulas.views import KINDS, READINGS, Reader, views
 from reasoning.scene import AttributeKey, Scene
 from vsa import Algebra, Backend
 from vsa.errors import SettingsError, UnknownNameError
@@ -122,7 +130,7 @@ class FORA(Learner):
         if learning == "gradient" and mode != "programmed":
             generator = torch.Generator().manual_seed(child_seed(seed, "fora", "soft formulas"))
             self.soft = SoftFormulas(populations, rules, generator)
-        self.learns = mode != "programmed"
+        self.learns, self.steps = mode != "programmed", self.soft is not None
         self.prior.requires_grad_(self.learns)
 
     # -- the formulas ------------------------------------------------------------------------------------------
@@ -151,7 +159,7 @@ class FORA(Learner):
         lines = []
         for formula in self.formulas:
             named = " and ".join(names_of(formula, self.columns, self.grammar)) or "none of the known rules"
-            lines.append(f"{formula}   [{named}]   {formula.words()}")
+            lines.append(f"{formula.words()}   [{named}; {formula}]")
         return [*lines, "no rule"]
 
     def rule_labels(self) -> list[str]:
@@ -189,7 +197,8 @@ class FORA(Learner):
         if self.soft is None:
             tried = enumerate_formulas(columns, self.inputs)
         else:
-            tried = unlike((*self.soft.hardened(), *enumerate_formulas(columns, 1)), columns)
+            found = plainest(self.soft.hardened(), columns, self.inputs)
+            tried = unlike((*found, *enumerate_formulas(columns, 1)), columns)
         table = self._table([*start, *(formula for formula in tried if formula not in start)], examples)
         chosen = select(table, self.price, range(len(start)), _ROOM)
         for _ in range(_MUTATED):
@@ -228,7 +237,7 @@ class FORA(Learner):
         return claim_constant(prediction, scene, self.mixed, self.grammar)
 
     def _scores(self, scene: Scene) -> Tensor:
-        return sum(found.log_ratio.sum(0) for found in self._abduce(scene))  # type: ignore[return-value]
+        return torch.stack([found.ratios.sum(0) for found in self._abduce(scene)]).sum(0)
 
     def _pieces(self, scene: Scene) -> Iterator[Scene]:
         """The scene in parts that fit into a few tens of megabytes."""

@@ -25,6 +25,7 @@ __all__ = [
     "mutations",
     "parse",
     "places",
+    "plainest",
     "roles_of",
     "unlike",
 ]
@@ -89,8 +90,13 @@ class Formula:
 
     @property
     def complexity(self) -> int:
-        """What it costs to say it: its inputs, an offset, a restriction to last panels, and that panels differ."""
-        return self.inputs + (self.offset != 0) + self.last + self.distinct
+        """What it costs to say it: inputs, an offset, that panels differ; and a panel moved in last panels alone."""
+        return self.inputs + (self.offset != 0) + self.distinct + (self.last and not self.sums)
+
+    @property
+    def sums(self) -> bool:
+        """Whether several panels enter, in long rows at least."""
+        return self.inputs > 1 or bool(self.coefficients[ROLES.index("between")])
 
     @property
     def copies(self) -> bool:
@@ -261,6 +267,21 @@ def unlike(formulas: Iterable[Formula], columns: int) -> tuple[Formula, ...]:
     return tuple(sorted(kept.values(), key=_plainness))
 
 
+def plainest(formulas: Iterable[Formula], columns: int, inputs: int = 2) -> list[Formula]:
+    """For each formula the plainest one that says the same of rows of n, where that is a short one.
+
+    Args:
+        formulas: any.
+        columns: n.
+        inputs: of the short ones, at most.
+
+    Returns:
+        As many.
+    """
+    short = {_meaning(formula, columns): formula for formula in enumerate_formulas(columns, inputs)}
+    return [short.get(_meaning(formula, columns), formula) for formula in formulas]
+
+
 def _meaning(formula: Formula, columns: int) -> object:
     """What a formula says of every panel in terms of those that it leaves free."""
     said: dict[int, tuple[dict[int, int], int]] = {}
@@ -277,12 +298,14 @@ def _meaning(formula: Formula, columns: int) -> object:
     return tuple((panel, tuple(terms.items()), offset) for panel, (terms, offset) in said.items()), formula.distinct
 
 
-def _plainness(formula: Formula) -> tuple[int, int, tuple[int, ...]]:
-    """In sums "first" and "between" come before "left" and "left2": they take in the whole of a longer row."""
-    whole = formula.coefficients[ROLES.index("first")] or formula.coefficients[ROLES.index("between")]
-    partly = formula.coefficients[ROLES.index("left")] or formula.coefficients[ROLES.index("left2")]
-    mixed = int(bool(partly)) if formula.inputs > 1 else int(bool(whole))
-    return formula.complexity, mixed, tuple(-one for one in formula.coefficients)
+def _plainness(formula: Formula) -> tuple[int, bool, bool, tuple[int, ...]]:
+    """Sums come first that hold in longer rows: of last panels, and of "first" and "between", the whole of a row."""
+    whole, partly = (
+        any(formula.coefficients[ROLES.index(role)] for role in roles)
+        for roles in (("first", "between"), ("left", "left2"))
+    )
+    aside = partly if formula.sums else whole
+    return formula.complexity, formula.sums and not formula.last, aside, tuple(-one for one in formula.coefficients)
 
 
 def parse(text: str, columns: int = 3) -> Formula:
@@ -309,7 +332,8 @@ def parse(text: str, columns: int = 3) -> Formula:
     numbered = re.fullmatch(r"x(\d+)", left)
     if left not in ("panel", "last") and not (numbered and int(numbered[1]) == columns):
         raise UnknownNameError(f"formula {text!r}", name=left, known=("panel", "last", f"x{columns}"), kind="panel")
-    terms, place = [], 0
+    terms: list[tuple[int, str]] = []
+    place = 0
     while place < len(right):
         found = _TERM.match(right, place)
         if not found or (terms and not found[1]):

@@ -10,8 +10,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from reasoning.learners.fora.alphabet import Alphabet
-from reasoning.learners.fora.vectors import Vectors
+from reasoning.learners.role_formulas.alphabet import Alphabet
+from reasoning.learners.role_formulas.vectors import Vectors
 
 __all__ = ["DIFFERS", "Seen", "Slots", "even", "numbers"]
 

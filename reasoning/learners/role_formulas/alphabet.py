@@ -75,8 +75,9 @@ class Alphabet(nn.Module):
             if length is not None and values > length:
                 log.warning("%d values of a base that repeats after %d: raise algebra.dim", values, length)
             drawn = self.algebra.random(_DRAWN, generator=self._generator("differs"), dtype=powers.dtype)
-            near, far = powers, self.powers(torch.arange(-values, 3 * values))  # sums and differences, too
-            likeness = sum(self.algebra.similarity_to_set(drawn, one).abs().amax(-1) for one in (near, far))
+            around = self.powers(torch.arange(-values, 3 * values))  # sums and differences, too, but values above all
+            likeness = self.algebra.similarity_to_set(drawn, around).abs()
+            likeness = likeness.amax(-1) + likeness[:, values : 2 * values].amax(-1)
             atoms = torch.cat([powers, drawn[likeness.argmin()].unsqueeze(0)]).to(place[1])
             labels = [*range(values), "differs"]
             seed = child_seed(self.seed, "alphabet", "array", values)

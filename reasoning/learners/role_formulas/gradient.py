@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 import vsa
 from datasets.panels import ROWS
-from reasoning.learners.fora.formula import OFFSETS, ROLES, Formula, roles_of
-from reasoning.learners.fora.seen import Seen
+from reasoning.learners.role_formulas.formula import OFFSETS, ROLES, Formula, roles_of
+from reasoning.learners.role_formulas.seen import Seen
 from vsa import Codebook
 from vsa.models.gsbc import GSBC
 
@@ -68,7 +68,7 @@ class SoftFormulas(nn.Module):
         sizes = [3 * len(ROLES), len(OFFSETS), 2]
         roles, offsets, scope = self.logits.split(sizes, -1)
         parts = (roles.unflatten(-1, (len(ROLES), 3)), offsets, scope)
-        return tuple((part / temperature).softmax(-1) for part in parts)  # type: ignore[return-value]
+        return tuple((part / temperature).softmax(-1) for part in parts)
 
     def _log_evidence(
         self,

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from datasets.panels import ROWS
-from reasoning.learners.fora.alphabet import Alphabet
-from reasoning.learners.fora.follow import Evidence, groups, softened
-from reasoning.learners.fora.formula import Formula, places
+from reasoning.learners.role_formulas.alphabet import Alphabet
+from reasoning.learners.role_formulas.follow import Evidence, groups, softened
+from reasoning.learners.role_formulas.formula import Formula, places
 
 __all__ = ["follow_sets"]
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from datasets.arrays import BOTH, NUMBER, POSITION, UNKNOWN
 from reasoning.learners.base import Prediction
-from reasoning.learners.fora.follow import Evidence
-from reasoning.learners.fora.formula import Formula, places
-from reasoning.learners.fora.views import View
+from reasoning.learners.role_formulas.follow import Evidence
+from reasoning.learners.role_formulas.formula import Formula, places
+from reasoning.learners.role_formulas.views import View
 from reasoning.pmfs import count_pmf
 from reasoning.scene import CANDIDATES, AttributeKey, Scene
 
@@ -198,9 +198,9 @@ def expect(scene: Scene, abduced: Sequence[Abduced], formulas: Sequence[Formula]
             pmf = pmf / pmf.sum(-1, keepdim=True).clamp_min(_TINY)
             total = total + weight.unsqueeze(-1) * pmf.unflatten(0, blocks)
         result.update(zip(found.view.keys, total[..., :-1].unbind(0), strict=True))
-    for key, pmf in scene.pmfs.items():
+    for key, shown in scene.pmfs.items():
         if key not in result:  # a single value
-            result[key] = scene_zeros(scene, pmf.shape[-1])
+            result[key] = scene_zeros(scene, shown.shape[-1])
             result[key][:, scene.ranges[key][0] if key in scene.ranges else -1] = 1
     return result
 

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from datasets.panels import ROWS
-from reasoning.learners.fora.alphabet import Alphabet
-from reasoning.learners.fora.formula import Formula, Place, places
-from reasoning.learners.fora.seen import Seen
-from reasoning.learners.fora.vectors import Vectors, bound
+from reasoning.learners.role_formulas.alphabet import Alphabet
+from reasoning.learners.role_formulas.formula import Formula, Place, places
+from reasoning.learners.role_formulas.seen import Seen
+from reasoning.learners.role_formulas.vectors import Vectors, bound
 
 __all__ = ["Evidence", "Norm", "follow", "groups", "norm", "softened"]
 
@@ -217,11 +217,11 @@ def _row_by_row(
         if row < ROWS - 1 and flat is not None and share:
             going = going[torch.cat(share, 1).detach().amin(1) >= eps]
     (last,) = finished
-    whole = (
-        part.new_zeros(puzzles, *part.shape[1:]).index_copy(0, going, part)
-        for part in (last.candidates, last.mass, last.predicted)
-    )
-    return _Found(found, *whole, last.distinct)
+
+    def whole(part: Tensor) -> Tensor:
+        return part.new_zeros(puzzles, *part.shape[1:]).index_copy(0, going, part)
+
+    return _Found(found, whole(last.candidates), whole(last.mass), whole(last.predicted), last.distinct)
 
 
 def _finished(

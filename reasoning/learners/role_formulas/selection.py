@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from reasoning.learners.fora.formula import Formula
+from reasoning.learners.role_formulas.formula import Formula
 
 __all__ = ["Table", "fit", "select"]
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from datasets.panels import ROWS
-from reasoning.learners.fora.alphabet import Alphabet
-from reasoning.learners.fora.follow import Evidence, groups, softened
-from reasoning.learners.fora.formula import Formula, Place, places
-from reasoning.learners.fora.seen import Slots
+from reasoning.learners.role_formulas.alphabet import Alphabet
+from reasoning.learners.role_formulas.follow import Evidence, groups, softened
+from reasoning.learners.role_formulas.formula import Formula, Place, places
+from reasoning.learners.role_formulas.seen import Slots
 
 __all__ = ["follow_bundle", "follow_layout", "permanent"]
 

@@ -10,7 +10,7 @@ from datasets.arrays import UNKNOWN
 from datasets.panels import ROWS
 from datasets.rules.base import PUBLISHED, rules_named
 from datasets.streams import Ints, Stream
-from reasoning.learners.fora.formula import Formula, places
+from reasoning.learners.role_formulas.formula import Formula, places
 
 __all__ = ["code_of", "explains", "names_of"]
 

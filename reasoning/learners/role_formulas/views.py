@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from datasets.attributes import ENTITY_ATTRIBUTES
-from reasoning.learners.fora.alphabet import Alphabet
-from reasoning.learners.fora.follow import Evidence, Norm, follow, norm
-from reasoning.learners.fora.formula import Formula
-from reasoning.learners.fora.matches import follow_bundle, follow_layout
-from reasoning.learners.fora.seen import Seen, Slots, even, numbers
-from reasoning.learners.fora.sets import follow_sets
+from reasoning.learners.role_formulas.alphabet import Alphabet
+from reasoning.learners.role_formulas.follow import Evidence, Norm, follow, norm
+from reasoning.learners.role_formulas.formula import Formula
+from reasoning.learners.role_formulas.matches import follow_bundle, follow_layout
+from reasoning.learners.role_formulas.seen import Seen, Slots, even, numbers
+from reasoning.learners.role_formulas.sets import follow_sets
 from reasoning.pmfs import lowest_value
 from reasoning.scene import AttributeKey, Scene
 from reasoning.sparse import SparsePMF, dense
@@ -94,8 +94,8 @@ def views(scene: Scene) -> Iterator[View]:
             pmf = dense(scene.pmfs[number])
             values = pmf.shape[-1]
             seen = Seen(torch.nn.functional.pad(pmf, (0, 1)), numbers(occupied.shape[-1], values, pmf))
-        keys = (number, place) if seen is not None else (place,)
-        yield View(keys, (KINDS.index(_PLACE),), seen, occupied=occupied)
+        shown = (number, place) if seen is not None else (place,)
+        yield View(shown, (KINDS.index(_PLACE),), seen, occupied=occupied)
 
 
 def _range(scene: Scene, key: AttributeKey) -> tuple[int, int]:

@@ -1,1 +1,0 @@
-"""FORA: formulas over roles, abduced. Our own learner; see :mod:`reasoning.learners.fora.model`."""
