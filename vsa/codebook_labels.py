@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 _ALIKE = 0.75  # cosine from which two atoms of a book are said to be alike
 _MOST = 2**31  # atoms
 _COMPARED = 2**26  # multiply-accumulates that a new book may spend on finding them
+_SAMPLE, _SUSPECT = 256, 0.4  # signs of each atom that are compared first, and the cosine from which all of them are
 
 
 @dataclass(frozen=True)
