@@ -214,14 +214,14 @@ class _OneHotBlocks(_Chunked):
         rows = torch.arange(flat.shape[0], device=flat.device)[:, None, None] * self.width
         # (G, N, K) into the G * E entries of all stacked arguments: a stack is one wide gather.
         self._at = rows + torch.arange(blocks, device=flat.device) * block_length + flat
-        self._columns = [self._at[..., k].flatten().contiguous() for k in range(blocks)]  # K times (G * N,)
+        self._columns = self._at.movedim(-1, 0).flatten(1).contiguous().unbind()  # K times (G * N,)
         self._adjoint: tuple[Tensor, Tensor] | None = None
 
     def _range(self, x: Tensor, start: int, stop: int) -> Tensor:
         if x.dtype in HALVES:  # a sum of so many, one by one, would stand still
             return self._range(x.float(), start, stop).to(x.dtype)
         flat, whole = x.flatten(1), stop - start == self.count
-        columns = self._columns if whole else [self._at[:, start:stop, k].flatten() for k in range(self._at.shape[-1])]
+        columns = self._columns if whole else self._at[:, start:stop].movedim(-1, 0).flatten(1).unbind()
         if not self._by_rows(x):
             total = flat.index_select(1, columns[0])
             for column in columns[1:]:
