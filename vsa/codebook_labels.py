@@ -91,7 +91,8 @@ def warn_of_alike(algebra: Algebra, atoms: Tensor, labels: Sequence[Hashable]) -
 def _suspects(algebra: Algebra, atoms: Tensor) -> Tensor | None:
     """Rows (R,) of which a sample resembles that of another, equal atoms among them; None where all are to be compared.
 
-    Bits, signs and positions are as good as one another, so that a few of them tell.
+    Bits, signs and positions are as good as one another, so that a few of them tell: equal atoms always, of those that
+    are barely alike nearly all.
     """
     entries, length = atoms.shape[-1], algebra.block_length
     if atoms.is_floating_point() or atoms.is_complex() or entries * (length or 1) != algebra.embedding.width:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -291,7 +292,8 @@ def refuse_nan(operation: str, x: Tensor) -> None:
     if torch.compiler.is_compiling() or x.device.type != "cpu" or not x.is_floating_point():
         return
     try:
-        found = bool(x.detach().sum(dtype=torch.float32).isnan()) and bool(x.isnan().any())
+        total = x.item() if x.numel() == 1 else x.detach().sum(dtype=torch.float32).item()
+        found = math.isnan(total) and bool(x.isnan().any())
     except RuntimeError:  # inside a transform
         return
     if found:
