@@ -180,8 +180,10 @@ class Algebra(Operations):
 
     def _weighted_vote(self, vectors: Tensor, weights: Tensor) -> Tensor:
         if arithmetic.all_equal(weights):
-            lead = torch.broadcast_shapes(vectors.shape[:-2], weights.shape[:-1])
-            return self._bundle(vectors.expand(*lead, -1, -1), None)
+            if weights.ndim > 1:
+                lead = torch.broadcast_shapes(vectors.shape[:-2], weights.shape[:-1])
+                vectors = vectors.expand(*lead, -1, -1)
+            return self._bundle(vectors, None)
         weights = arithmetic.widened(weights)
         if vectors.numel() <= _SMALL:  # among more some are nearly tied
             settled = self._settled_bundle(vectors, weights, arithmetic.vote_margin(weights))

@@ -12,9 +12,11 @@ from .errors import VSAError
 __all__ = [
     "HALVES",
     "STEPS",
+    "above",
     "all_equal",
     "all_finite",
     "cosine",
+    "few",
     "in_units",
     "integral_weights",
     "near_one",
@@ -36,6 +38,7 @@ _NEAR = 64.0  # exponents up to which float32 phases are kept as they are
 STEPS = 2**22  # to which the weights of a vote sum: float32 adds them exactly
 _CLOSE = 1e-6  # weights are multiples within this: .3 and three times .1 tie in float32, too
 _PARTS, _DECIMALS = 16, (1.0, 0.1, 0.01, 1e-3, 1e-4)  # of the smallest weight; of one: units that weights may have
+_FEW = 4  # weights that are asked first whether they are multiples of a unit
 _FAR = 2.0**40  # exponents beyond which a phase in double precision means nothing
 
 
@@ -44,7 +47,28 @@ def never(mask: Tensor) -> bool:
     if torch.compiler.is_compiling() or mask.device.type != "cpu":
         return False
     try:
-        return not bool(mask.any())
+        return not mask.numel() or not mask.view(torch.uint8).max().item()  # bytes, which torch reads far faster
+    except RuntimeError:  # a tensor inside a transform, such as vmap
+        return False
+
+
+def few(mask: Tensor) -> Tensor | None:
+    """In which rows an entry is true, (..., N) -> (...), where those are less than half of all and it can be asked."""
+    if torch.compiler.is_compiling() or mask.device.type != "cpu" or not mask.numel():
+        return None
+    try:
+        rows = mask.view(torch.uint8).amax(-1).bool()
+        return rows if 2 * int(rows.count_nonzero()) < rows.numel() else None
+    except RuntimeError:  # a tensor inside a transform, such as vmap
+        return None
+
+
+def above(x: Tensor, bound: float) -> bool:
+    """Whether all entries lie above a bound; none does of NaN, nor where it cannot be asked."""
+    if math.isnan(bound) or not x.numel():
+        return False
+    try:
+        return x.amin().item() > bound
     except RuntimeError:  # a tensor inside a transform, such as vmap
         return False
 
@@ -227,16 +251,21 @@ def _refuse_far(exponents: Tensor, operation: str) -> None:
         )
 
 
-def vote_margin(weights: Tensor) -> Tensor:
+def vote_margin(weights: Tensor) -> float:
     """How far apart two sums of these weights must be for :func:`integral_weights` and rounding not to matter.
 
     Args:
         weights: (..., N), real.
 
     Returns:
-        (..., 1).
+        The margin of the largest sum; NaN, above which there is nothing, where that cannot be asked at little cost.
     """
-    size = weights.abs().sum(-1, keepdim=True)
+    if torch.compiler.is_compiling() or weights.device.type != "cpu" or not weights.numel():
+        return math.nan
+    try:
+        size = torch.linalg.vector_norm(weights, 1, dim=-1).max().item()
+    except RuntimeError:  # a tensor inside a transform, such as vmap
+        return math.nan
     return size * (1.2 * _close(weights.dtype) + weights.shape[-1] / STEPS)
 
 
@@ -285,10 +314,14 @@ def in_units(values: Tensor, weights: Tensor, total: Tensor, close: float = _CLO
     parts = torch.arange(1, _PARTS + 1, dtype=torch.float64, device=values.device)
     decimals = torch.tensor(_DECIMALS, dtype=torch.float64, device=values.device).expand(*least.shape[:-1], -1)
     units = torch.cat((torch.where(least.isinf(), 1.0, least) / parts, decimals), -1)
-    multiples = weights.unsqueeze(-2) / units.unsqueeze(-1)  # (..., units, M)
-    fits = ((multiples - multiples.round()).abs() <= close * multiples).all(-1) & (total <= STEPS * units)
-    first = fits.to(torch.int8).argmax(-1, keepdim=True)
     step = (total / STEPS).clamp_min(torch.finfo(torch.float64).tiny)
+    fits = total <= STEPS * units
+    for asked in (weights[..., :_FEW], weights):  # a few tell, by and large
+        multiples = asked.unsqueeze(-2) / units.unsqueeze(-1)  # (..., units, M)
+        fits = fits & ((multiples - multiples.round()).abs() <= close * multiples).all(-1)
+        if never(fits):
+            return (values / step).round()
+    first = fits.to(torch.int8).argmax(-1, keepdim=True)
     return (values / torch.where(fits.gather(-1, first), units.gather(-1, first), step)).round()
 
 

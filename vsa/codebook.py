@@ -31,6 +31,7 @@ __all__ = ["Cleanup", "Codebook"]
 
 _DEVICE = "device."  # prefix, in the state dict, of the state of the device that holds the atoms
 _IDENTITY = "identity"  # in the state dict: a hash of algebra and labels, which must be those of the reader
+_FEW_VOTES = 2**14  # entries of a vote up to which it is first taken as if there were no ties
 _CHECKSUM = "checksum"  # in the state dict: a hash of the atoms, which must have arrived as they were sent
 
 
@@ -244,19 +245,18 @@ class Codebook(nn.Module):
 
     def _vote(self, weights: Tensor) -> Tensor:
         """The vote that ``bundle`` would take of the atoms."""
-        refuse_nan("Codebook.superpose", weights - weights)  # a vote would hide it
         algebra, stored, weights = self.algebra, self.stored, arithmetic.widened(weights)
-        if arithmetic.all_equal(weights):
-            counted = torch.ones_like(weights)
-        else:
-            if algebra.settles:
-                settled = algebra._settled(stored.rmatvec(weights), arithmetic.vote_margin(weights))
-                if settled is not None:
-                    return settled
-            counted = arithmetic.integral_weights(weights)
+        votes = weights.numel() // len(self) * stored.width
+        if stored.exact and votes <= _FEW_VOTES:  # among more, some are nearly tied
+            settled = algebra._settled(stored.rmatvec(weights), arithmetic.vote_margin(weights))
+            if settled is not None:
+                return settled
+        refuse_nan("Codebook.superpose", weights - weights)  # a vote would hide it
+        equal = arithmetic.all_equal(weights)
+        counted = torch.ones_like(weights) if equal else arithmetic.integral_weights(weights)
         tally = stored.rmatvec(counted)
         # What a noisy backend answers is no integer.
-        return algebra._from_tally(tally.round() if algebra.settles else tally, counted.sum(-1))
+        return algebra._from_tally(tally if stored.exact or not algebra.settles else tally.round(), counted.sum(-1))
 
     def topk(self, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """The k most similar atoms, most similar first, in bounded memory.

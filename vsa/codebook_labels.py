@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 _ALIKE = 0.75  # cosine from which two atoms of a book are said to be alike
 _MOST = 2**31  # atoms
 _COMPARED = 2**26  # multiply-accumulates that a new book may spend on finding them
+_SIGNS, _POSITIONS, _SUSPECT = 128, 16, 0.4  # of an atom that are compared first; the cosine from which all are
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ def warn_of_alike(algebra: Algebra, atoms: Tensor, labels: Sequence[Hashable]) -
     count, width = atoms.shape[-2], algebra.embedding.width
     if atoms.ndim != 2 or count < 2 or count * count * width > _COMPARED or torch.compiler.is_compiling():
         return
+    rows = _suspects(algebra, atoms)
+    if rows is not None:
+        if len(rows) < 2:
+            return
+        atoms, labels, count = atoms[rows], [labels[row] for row in rows.tolist()], len(rows)
     atoms, embedding = arithmetic.widened(atoms.detach()), algebra.embedding
     products = (algebra._similarity_to_set(atoms, atoms) - embedding.offset) / embedding.scale
     squares = products.diagonal()
@@ -80,6 +86,22 @@ def warn_of_alike(algebra: Algebra, atoms: Tensor, labels: Sequence[Hashable]) -
             labels[worst % count],
             value,
         )
+
+
+def _suspects(algebra: Algebra, atoms: Tensor) -> Tensor | None:
+    """Rows (R,) of which a sample resembles that of another, equal atoms among them; None where all are to be compared.
+
+    Bits, signs and positions are as good as one another, so that a few of them tell: equal atoms always, of those that
+    are barely alike nearly all.
+    """
+    entries, length = atoms.shape[-1], algebra.block_length
+    if atoms.is_floating_point() or atoms.is_complex() or entries * (length or 1) != algebra.embedding.width:
+        return None
+    few = atoms[:, :: max(1, entries // (_POSITIONS if length else _SIGNS))]
+    products = algebra._similarity_to_set(few, few) - algebra.embedding.offset
+    limit = _SUSPECT * products[0, 0].item()
+    most = products.fill_diagonal_(0.0).amax(-1)
+    return (most > limit).nonzero().squeeze(-1)
 
 
 def label_names(operation: str, labels: Sequence[Hashable] | int) -> tuple[Hashable, ...]:

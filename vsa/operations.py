@@ -135,11 +135,11 @@ class Operations(ABC):
             return vectors.sum(-2)
         return (weights.to(vectors.dtype).unsqueeze(-2) @ vectors).squeeze(-2)
 
-    def _settled_bundle(self, vectors: Tensor, weights: Tensor, margin: Tensor) -> Tensor | None:
-        """A vote whose sums all differ by more than a margin (..., 1), so that the weights need not be integers."""
+    def _settled_bundle(self, vectors: Tensor, weights: Tensor, margin: float) -> Tensor | None:
+        """A vote whose sums all differ by more than a margin, so that the weights need not be integers."""
         return self._settled(self._tally(vectors, weights), margin) if self.settles else None
 
-    def _settled(self, tally: Tensor, margin: Tensor) -> Tensor | None:
+    def _settled(self, tally: Tensor, margin: float) -> Tensor | None:
         """The same of a tally (..., E); None: some do not, or nothing is known."""
         return None
 

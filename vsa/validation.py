@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -39,7 +40,11 @@ def are_signs(x: Tensor) -> bool:
     if x.is_floating_point():
         return bool((x.abs() == 1).all())
     low, high = torch.aminmax(x)
-    return int(low) >= -1 and int(high) <= 1 and int(torch.count_nonzero(x)) == x.numel()
+    if int(low) < -1 or int(high) > 1:
+        return False
+    if x.dtype == torch.int8:  # read as 1 and 255, without a copy
+        return int(x.view(torch.uint8).min()) > 0
+    return int(torch.count_nonzero(x)) == x.numel()
 
 
 def describe(x: object) -> str:
@@ -302,7 +307,8 @@ def refuse_nan(operation: str, x: Tensor) -> None:
     if torch.compiler.is_compiling() or x.device.type != "cpu" or not x.is_floating_point():
         return
     try:
-        found = bool(x.detach().sum(dtype=torch.float32).isnan()) and bool(x.isnan().any())
+        total = x.item() if x.numel() == 1 else x.detach().sum(dtype=torch.float32).item()
+        found = math.isnan(total) and bool(x.isnan().any())
     except RuntimeError:  # inside a transform
         return
     if found:

@@ -93,6 +93,25 @@ def test_atoms_that_are_alike_are_named(name: str, caplog: pytest.LogCaptureFixt
     assert not caplog.records
 
 
+@pytest.mark.parametrize("name", ["bsc", "map", "sbc", "gsbc"])
+@pytest.mark.parametrize("dim", [64, 1024, 10_000])
+def test_no_two_equal_atoms_of_whole_entries_are_missed(name: str, dim: int, caplog: pytest.LogCaptureFixture) -> None:
+    """A sample is compared first: equal pairs, and one that has most entries in common, are found in every place."""
+    algebra = vsa.get(name, dim=dim, **({"blocks": 100 if dim == 10_000 else 16} if "sbc" in name else {}))
+    x = algebra.random(40, seed=dim, dtype={"bsc": torch.bool, "map": torch.int8}.get(name, torch.int64))
+    other = algebra.random(seed=1, dtype=x.dtype)
+    share = torch.rand(x.shape[-1], generator=torch.Generator().manual_seed(2)) < 0.1
+    for copy in (x[17], torch.where(share, other, x[17])) if dim > 1024 else (x[17],):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            vsa.Codebook(algebra, torch.cat((x[:30], copy[None], x[30:])))
+        assert "atoms 17 and 30 are alike" in caplog.text
+    caplog.clear()
+    if dim > 64:  # short atoms are alike by chance
+        vsa.Codebook(algebra, x)
+        assert not caplog.records
+
+
 def test_a_wrong_label_in_a_large_book_gets_a_short_sentence() -> None:
     with pytest.raises(vsa.UnknownNameError) as caught:
         book_of([f"word{n}" for n in range(20_000)])["wrod7"]

@@ -115,6 +115,21 @@ def test_an_accumulator_is_the_bundle(name: str) -> None:
         one.merge(vsa.Accumulator(vsa.get("map", dim=512)))
 
 
+@pytest.mark.parametrize("name", VOTES)
+def test_rows_with_ties_are_settled_beside_rows_without(name: str) -> None:
+    """In a batch so large that it is looked at in pieces: the tied rows alone are tossed, as they are when alone."""
+    algebra = algebra_of(name)
+    x = vectors(algebra, 50)
+    weights = torch.rand(32, 50, generator=torch.Generator().manual_seed(5))
+    weights[3], weights[20] = 0.0, 0.0
+    weights[3, :4], weights[20, 7:9] = 0.5, torch.tensor([0.3, 0.3])
+    found = vsa.Codebook(algebra, x).superpose(weights)
+    rows = [algebra.bundle(x[row > 0], row[row > 0]) for row in weights]
+    assert torch.equal(found, torch.stack(rows))
+    assert torch.equal(found[20], algebra.bundle(x[7:9]))
+    assert torch.equal(found, algebra.bundle(x.expand(32, -1, -1), weights))
+
+
 # -- the laws notice -------------------------------------------------------------------------------------------------
 
 

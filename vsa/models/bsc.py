@@ -141,12 +141,17 @@ class BSC(Algebra):
             return self._vote(ones, voters)
         return self._from_tally(self._tally(vectors, weights), weights.sum(-1))
 
-    def _settled(self, tally: Tensor, margin: Tensor) -> Tensor | None:
-        return tally < 0 if arithmetic.never(tally.abs() <= margin) else None
+    def _settled(self, tally: Tensor, margin: float) -> Tensor | None:
+        return tally < 0 if arithmetic.above(tally.abs(), margin) else None
 
     def _from_tally(self, tally: Tensor, total: Tensor) -> Tensor:
-        tied, leading = tally == 0, tally < 0
+        balance = _votes.signs(tally)
+        tied, leading = balance.logical_not(), balance.clamp_max_(0).abs_().view(torch.bool)
         if arithmetic.never(tied):
+            return leading
+        rows = arithmetic.few(tied)
+        if rows is not None:
+            leading[rows] = self._from_tally(tally[rows], total.expand(rows.shape)[rows])
             return leading
         return torch.where(tied, _votes.coins(((total.unsqueeze(-1) - tally) / 2).long(), leading), leading)
 

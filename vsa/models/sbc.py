@@ -24,6 +24,8 @@ from . import ALGEBRAS, _blocks, _votes, get
 
 __all__ = ["SBC"]
 
+_PIECE = 2**17  # votes looked at at once: they stay in the processor's cache
+
 
 @ALGEBRAS.register("sbc", "sparse_block_codes")
 @dataclass(frozen=True)
@@ -136,26 +138,30 @@ class SBC(Algebra):
         positions, votes = torch.broadcast_tensors(positions, votes)
         return votes.new_zeros(*votes.shape[:-1], self.block_length).scatter_add(-1, positions, votes)
 
-    def _settled_bundle(self, vectors: Tensor, weights: Tensor, margin: Tensor) -> Tensor | None:
+    def _settled_bundle(self, vectors: Tensor, weights: Tensor, margin: float) -> Tensor | None:
         positions = self._wrap(vectors).mT
         votes = _blocks.take(self._totals(positions, weights.unsqueeze(-2)), positions)
         best, first = votes.max(-1, keepdim=True)
         winners = _blocks.take(positions, first)
-        least = torch.where(best > margin.unsqueeze(-2), best - margin.unsqueeze(-2), -torch.inf)
+        least = torch.where(best > margin, best - margin, -torch.inf)
         near = (votes >= least) & ((positions != winners) | least.isinf())
         return winners.squeeze(-1) if arithmetic.never(near) else None
 
-    def _settled(self, tally: Tensor, margin: Tensor) -> Tensor | None:
-        totals = tally.unflatten(-1, (self.blocks, self.block_length))
-        best, first = totals.max(-1, keepdim=True)
-        next_best = totals.scatter(-1, first, 0.0).amax(-1, keepdim=True).clamp_min(0.0)
-        return None if not arithmetic.never(best - next_best <= margin.unsqueeze(-2)) else first.squeeze(-1)
+    def _settled(self, tally: Tensor, margin: float) -> Tensor | None:
+        first, lead = _lead(tally.unflatten(-1, (self.blocks, self.block_length)))
+        return first if arithmetic.above(lead, margin) else None
 
     def _from_tally(self, tally: Tensor, total: Tensor) -> Tensor:
         totals = tally.unflatten(-1, (self.blocks, self.block_length))
-        best, first = totals.max(-1, keepdim=True)
-        if arithmetic.never((totals == best).sum(-1, keepdim=True) > (best > 0)):
-            return first.squeeze(-1)
+        pieces = totals.flatten(0, -2).split(_PIECE // self.block_length + 1)
+        first, lead = (torch.cat(part).view(totals.shape[:-1]) for part in zip(*map(_lead, pieces), strict=True))
+        tied = lead <= 0
+        if arithmetic.never(tied):
+            return first
+        rows = arithmetic.few(tied)
+        if rows is not None:
+            first[rows] = self._from_tally(tally[rows], total.expand(rows.shape)[rows])
+            return first
         voted = totals != 0
         # Positions without a vote do not stand, unless there is no other.
         standing = torch.where(voted | ~voted.any(-1, keepdim=True), totals, -torch.inf)
@@ -217,3 +223,10 @@ class SBC(Algebra):
 
     def _wrap(self, positions: Tensor) -> Tensor:
         return _blocks.wrap(positions, self.block_length)
+
+
+def _lead(totals: Tensor) -> tuple[Tensor, Tensor]:
+    """Of totals (..., L) the position of the largest, (...), and by how much it leads, over none if over no other."""
+    best, first = totals.max(-1, keepdim=True)
+    others = totals.scatter(-1, first, 0.0)
+    return first.squeeze(-1), best.squeeze(-1) - others.amax(-1)
