@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from datasets.rules import SlotSets
 from datasets.rules.base import RULES
@@ -33,13 +34,10 @@ def set_sizes(panel: Panel) -> Tensor:
         (..., S + 1): by the number of occupied slots.
     """
     occupied, empty = panel
-    slots = occupied.shape[-1]
-    found = occupied.new_zeros((*occupied.shape[:-1], slots + 1))
-    found[..., 0] = 1
-    for s in range(slots):
-        more = found[..., : s + 1] * occupied[..., s, None]
-        found[..., 1 : s + 2] = found[..., 1 : s + 2] * empty[..., s, None] + more
-        found[..., 0] = found[..., 0] * empty[..., s]
+    found = torch.ones_like(occupied[..., :1])
+    for s in range(occupied.shape[-1]):  # nothing is written over: a gradient passes
+        one, none = occupied[..., s, None], empty[..., s, None]
+        found = functional.pad(found * none, (0, 1)) + functional.pad(found * one, (1, 0))
     return found
 
 
