@@ -30,7 +30,7 @@ from reasoning.learners.registry import LEARNERS
 from reasoning.scene import CANDIDATES, AttributeKey, Scene
 from vsa.errors import SettingsError
 
-_ELEMENTS = 1_000_000  # of float64 that a piece of a batch may take at a time
+_ELEMENTS = 3_000_000  # of float64 that a piece of a batch may take at a time
 
 
 @LEARNERS.register("symbolic")

@@ -19,7 +19,8 @@ from reasoning.learners.grammar.governors import (
     governors,
     shown_and_candidates,
 )
-from reasoning.learners.grammar.occupancy import ALIKE, candidates_over_slots, slot_sets, summed_over_slots
+from reasoning.learners.grammar.occupancy import ALIKE, candidates_over_slots, summed_over_slots
+from reasoning.learners.grammar.sets import every_set
 from reasoning.learners.grammar.values import Hypothesis
 from reasoning.scene import AttributeKey, Scene
 
@@ -206,7 +207,7 @@ def _doubtful(scene: Scene, place: AttributeKey, noise: float, grammar: tuple[st
     weights = {}
     values: Parts = {}
     table = (mixed * known.sets).sum(1)  # (B, Z)
-    sets = slot_sets(slots).to(occupied)
+    sets = every_set(slots).to(occupied)
     here = known.slots[..., -1, :, None]
     for number, (key, attribute) in enumerate(zip(keys, attributes, strict=True)):
         rules = known.rules[number]

@@ -23,10 +23,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from reasoning.learners.grammar.entities import alike, kept, matched, permuted
-from reasoning.learners.grammar.governors import Governor, governor_evidence
+from reasoning.learners.grammar.governors import Governor, governor_evidence, governor_tables
+from reasoning.learners.grammar.sets import every_set
 from reasoning.learners.grammar.values import Hypothesis, ValueRange, value_kernels
 
-__all__ = ["ALIKE", "Attribute", "LastPanel", "Occupied", "candidates_over_slots", "slot_sets", "summed_over_slots"]
+__all__ = ["ALIKE", "Attribute", "LastPanel", "Occupied", "candidates_over_slots", "summed_over_slots"]
 
 ALIKE = "alike"  # the way in which the entities of a panel have one value each attribute, whatever governs the slots
 _SWEEPS = 3
@@ -60,7 +61,7 @@ class Occupied:
     Attributes:
         ways: (B, Q) probabilities, from the context alone.
         governors: (B, Q, G) probabilities of what governs the slots.
-        sets: (B, Q, Z) probabilities of all sets of slots in the missing panel, in the order of :func:`slot_sets`.
+        sets: (B, Q, Z) probabilities of all sets of slots in the missing panel, in the order of :func:`every_set`.
         rules: for each attribute (B, Q, H + 1): its rules that make panels alike, and "no rule"; what is missing to
             one is that entities differ and are kept.
         kernels: for each attribute (B, Q, W): probability of each value of the missing panel, should it have one.
@@ -92,11 +93,6 @@ class LastPanel:
     attributes: tuple[Tensor, ...]
 
 
-def slot_sets(slots: int) -> Tensor:
-    """float64 (Z, S): all sets of slots but the empty one, Z = 2**S - 1."""
-    return ((torch.arange(1, 2**slots)[:, None] >> torch.arange(slots)) & 1).double()
-
-
 def summed_over_slots(
     occupied: Tensor,
     attributes: Sequence[Attribute],
@@ -119,8 +115,7 @@ def summed_over_slots(
         The posterior.
     """
     odds = torch.logit(occupied.clamp(1e-12, 1 - 1e-12))
-    batch, panels, slots = odds.shape
-    every = slot_sets(slots).to(odds)
+    batch, panels = odds.shape[:2]
     count = len(attributes)
     found = []
     prior = [math.log(uniform), *[math.log1p(-uniform)] * (len(ways) - 1)]
@@ -154,8 +149,7 @@ def summed_over_slots(
             log = log + source(index, given) + functional.softplus(given).sum((-1, -2))
         given = whole - passed[count]
         shown = torch.sigmoid(given), torch.sigmoid(-given)
-        final = every.expand(batch, -1, -1)
-        tables = governor_evidence(chosen, shown, (final, 1 - final))  # (B, G', Z)
+        tables = governor_tables(chosen, shown)  # (B, G', Z)
         governed = odds.new_zeros((batch, len(which)))
         governed[:, mine] = torch.softmax(torch.logsumexp(tables, dim=2), dim=1)
         sets = torch.softmax(torch.logsumexp(tables, dim=1), dim=1)
@@ -225,7 +219,7 @@ def candidates_over_slots(
         The ratios.
     """
     panels, slots = known.slots.shape[2:]
-    sets = slot_sets(slots).to(occupied)
+    sets = every_set(slots).to(occupied)
     chance = occupied[:, panels:].clamp(_TINY, 1)
     empty = (1 - occupied[:, panels:]).clamp(_TINY, 1)
     shown = torch.exp(chance.log() @ sets.T + empty.log() @ (1 - sets).T)  # (B, C, Z)
