@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from datasets.attributes import UNIFORMITY_LEVELS
-from reasoning.learners.grammar.evidence import UNSEEN, attribute_evidence, grid_attribute
+from reasoning.learners.grammar.evidence import UNSEEN, Evidence, attribute_evidence, grid_attribute
 from reasoning.learners.grammar.governors import (
     Governor,
     expected_number,
@@ -31,6 +32,7 @@ _SURE = 0.01  # slots less doubtful than this are taken for certain
 _ELEMENTS = 2_000_000  # of float64 that tables over all sets may take at a time
 
 Parts = dict[AttributeKey, Tensor]
+Found = TypeVar("Found", "Grid", "Expected")
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,9 @@ def expected_of(scene: Scene, place: AttributeKey, noise: float, grammar: tuple[
     )
 
 
-def _by_certainty(scene: Scene, place: AttributeKey, certain, doubtful):
+def _by_certainty(
+    scene: Scene, place: AttributeKey, certain: Callable[[Scene], Found], doubtful: Callable[[Scene], Found]
+) -> Found:
     """Puzzles whose slots are certain are worked on together, the others in small pieces."""
     occupied = scene.sets[place]
     unsure = (torch.minimum(occupied, 1 - occupied) > _SURE).flatten(1).any(1)
@@ -118,7 +122,7 @@ def _by_certainty(scene: Scene, place: AttributeKey, certain, doubtful):
         return parts[0]
     back = torch.argsort(rows)
 
-    def joined(values):
+    def joined(values: list[Any]) -> Any:
         if isinstance(values[0], Tensor):
             return torch.cat(values)[back]
         if isinstance(values[0], dict) and isinstance(next(iter(values[0].values()), None), Tensor):
@@ -139,7 +143,10 @@ def _ways(which: Sequence[Governor]) -> list[str]:
 # -- slots that are certain --------------------------------------------------------------------------------------------
 
 
-def _certain(scene: Scene, place: AttributeKey, noise: float, grammar: tuple[str, ...]):
+def _certain(
+    scene: Scene, place: AttributeKey, noise: float, grammar: tuple[str, ...]
+) -> tuple[Grid, dict[AttributeKey, Evidence], Tensor, Tensor]:
+    """Also the evidence of each attribute; long (G,), the way of each governor; (B, G), probability of ALIKE."""
     slots = scene.sets[place].shape[-1]
     which = governors(slots, noise, grammar)
     log = governor_evidence(which, *shown_and_candidates(scene.sets[place], scene.context_panels))  # (B, G, 9)
@@ -233,6 +240,6 @@ def _doubtful(scene: Scene, place: AttributeKey, noise: float, grammar: tuple[st
         weights,
         dict(zip(keys, last.attributes, strict=True)),
     )
-    number = torch.zeros((len(scene), slots + 1), dtype=table.dtype, device=scene.device)
-    number.index_add_(1, sets.sum(-1).long(), table)
-    return grid, Expected(table @ sets, number, values)
+    numbers = torch.zeros((len(scene), slots + 1), dtype=table.dtype, device=scene.device)
+    numbers.index_add_(1, sets.sum(-1).long(), table)
+    return grid, Expected(table @ sets, numbers, values)
