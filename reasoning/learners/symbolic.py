@@ -15,7 +15,9 @@ probabilistic abduction and execution" (the idea of abduction over PMFs).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -31,6 +33,21 @@ from reasoning.scene import CANDIDATES, AttributeKey, Scene
 from vsa.errors import SettingsError
 
 _ELEMENTS = 3_000_000  # of float64 that a piece of a batch may take at a time
+
+Found = TypeVar("Found")
+
+
+def _plainly(method: Callable[[Symbolic, Scene], Found]) -> Callable[[Symbolic, Scene], Found]:
+    """No gradient is kept, yet derivatives are taken on the way: of plain tensors, in inference mode too."""
+
+    @functools.wraps(method)
+    def call(self: Symbolic, scene: Scene) -> Found:
+        with torch.inference_mode(False), torch.no_grad():
+            parts = (scene.pmfs, scene.sets, scene.entities)
+            made = any(value.is_inference() for part in parts for value in part.values())
+            return method(self, scene[torch.arange(len(scene), device=scene.device)] if made else scene)
+
+    return call
 
 
 @LEARNERS.register("symbolic")
@@ -68,12 +85,12 @@ class Symbolic(Learner):
     def rule_labels(self) -> list[str]:
         return self.describe()
 
-    @torch.no_grad()
+    @_plainly
     def forward(self, scene: Scene) -> Prediction:
         parts = [self._solve(piece) for piece in self._pieces(scene)]
         return parts[0] if len(parts) == 1 else join(parts)
 
-    @torch.no_grad()
+    @_plainly
     def expected(self, scene: Scene) -> dict[AttributeKey, Tensor]:
         parts = [self._expect(piece) for piece in self._pieces(scene)]
         return {key: torch.cat([part[key] for part in parts]) for key in scene.keys}
@@ -81,7 +98,7 @@ class Symbolic(Learner):
     def _pieces(self, scene: Scene) -> Iterator[Scene]:
         return _pieces(_sharpened(scene.with_entities()) if self.sharpen else scene.with_entities())
 
-    @torch.no_grad()
+    @_plainly
     def context_evidence(self, scene: Scene) -> list[tuple[tuple[AttributeKey, ...], Tensor]]:
         """How much likelier the rules make the context panels than chance does; the candidates are not looked at.
 

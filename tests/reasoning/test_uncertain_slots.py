@@ -358,6 +358,15 @@ def test_doubtful_and_certain_puzzles_can_share_a_batch() -> None:
         assert bool((value.sum(-1) <= (4 if key.name == "Position" else 1) + 1e-4).all())
 
 
+def test_inference_mode_changes_nothing() -> None:
+    scene, _ = scene_of("2x2", 3, 0.6)
+    wanted = Symbolic()(scene).scores
+    with torch.inference_mode():
+        torch.testing.assert_close(Symbolic()(scene).scores, wanted)
+        torch.testing.assert_close(Symbolic()(scene_of("2x2", 3, 0.6)[0]).scores, wanted)
+    assert not wanted.requires_grad
+
+
 # -- the values that a component may have ------------------------------------------------------------------------
 
 
