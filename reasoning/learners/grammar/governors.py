@@ -121,7 +121,7 @@ def governor_tables(which: Sequence[Governor], shown: Panel) -> Tensor:
         shown: (B, 8, S) each.
 
     Returns:
-        float64 (B, G, Z), in the order of :func:`every_set`.
+        float64 (B, G, N), in the order of :func:`every_set`.
     """
     slots = shown[0].shape[-1]
     sets = every_set(slots).to(shown[0]).expand(len(shown[0]), -1, -1)

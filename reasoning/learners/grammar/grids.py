@@ -213,7 +213,7 @@ def _doubtful(scene: Scene, place: AttributeKey, noise: float, grammar: tuple[st
     posterior = (mixed * known.governors).sum(1)
     weights = {}
     values: Parts = {}
-    table = (mixed * known.sets).sum(1)  # (B, Z)
+    table = (mixed * known.sets).sum(1)  # (B, N)
     sets = every_set(slots).to(occupied)
     here = known.slots[..., -1, :, None]
     for number, (key, attribute) in enumerate(zip(keys, attributes, strict=True)):

@@ -33,7 +33,6 @@ ALIKE = "alike"  # the way in which the entities of a panel have one value each 
 _SWEEPS = 2  # a third one changes no digit that counts
 _TINY = 1e-300
 _SURE = 25.0  # log odds beyond which nothing is passed on
-_LEAST = 1e-9  # ways less probable than this need not be known better
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Occupied:
     Attributes:
         ways: (B, Q) probabilities, from the context alone.
         governors: (B, Q, G) probabilities of what governs the slots.
-        sets: (B, Q, Z) probabilities of all sets of slots in the missing panel, in the order of :func:`every_set`.
+        sets: (B, Q, N) probabilities of all sets of slots in the missing panel, in the order of :func:`every_set`.
         rules: for each attribute (B, Q, H + 1): its rules that make panels alike, and "no rule"; what is missing to
             one is that entities differ and are kept.
         kernels: for each attribute (B, Q, W): probability of each value of the missing panel, should it have one.
@@ -149,7 +148,7 @@ def summed_over_slots(
             log = log + source(index, given) + functional.softplus(given).sum((-1, -2))
         given = whole - passed[count]
         shown = torch.sigmoid(given), torch.sigmoid(-given)
-        tables = governor_tables(chosen, shown)  # (B, G', Z)
+        tables = governor_tables(chosen, shown)  # (B, G', N)
         governed = odds.new_zeros((batch, len(which)))
         governed[:, mine] = torch.softmax(torch.logsumexp(tables, dim=2), dim=1)
         sets = torch.softmax(torch.logsumexp(tables, dim=1), dim=1)
@@ -222,13 +221,13 @@ def candidates_over_slots(
     sets = every_set(slots).to(occupied)
     chance = occupied[:, panels:].clamp(_TINY, 1)
     empty = (1 - occupied[:, panels:]).clamp(_TINY, 1)
-    shown = torch.exp(chance.log() @ sets.T + empty.log() @ (1 - sets).T)  # (B, C, Z)
-    weight = (known.ways.unsqueeze(-1) * known.sets).unsqueeze(2) * shown.unsqueeze(1)  # (B, Q, C, Z)
-    wrong, by_chance = shown / 2**slots, torch.zeros_like(shown)
+    shown = torch.exp(chance.log() @ sets.T + empty.log() @ (1 - sets).T)  # (B, C, N)
+    weight = (known.ways.unsqueeze(-1) * known.sets).unsqueeze(2) * shown.unsqueeze(1)  # (B, Q, C, N)
+    wrong = shown / 2**slots
     whole, alone = weight, []
     for number, attribute in enumerate(attributes):
         ratios = attribute.ratios[:, panels:]
-        panel = _over(sets, ratios)  # (B, C, Z, W)
+        panel = _over(sets, ratios)  # (B, C, N, W)
         # A wrong panel may show one value or several; else panels with many entities would look better.
         by_chance = 0.5 + 0.5 * panel.mean(-1)
         rules, kernels = known.rules[number], known.kernels[number]
@@ -245,7 +244,7 @@ def candidates_over_slots(
 
 
 def _over(sets: Tensor, ratios: Tensor) -> Tensor:
-    """(B, C, S, W) or (B, C, S) -> (B, C, Z, W) or (B, C, Z): products over the slots of each set."""
+    """(B, C, S, W) or (B, C, S) -> (B, C, N, W) or (B, C, N): products over the slots of each set."""
     flat = ratios.clamp_min(_TINY).log()
     return torch.exp(torch.einsum("zs,bcs...->bcz...", sets, flat))
 
@@ -253,7 +252,7 @@ def _over(sets: Tensor, ratios: Tensor) -> Tensor:
 def _free_candidate(
     attribute: Attribute, known: Occupied, occupied: Tensor, index: int, way: str, sets: Tensor
 ) -> Tensor:
-    """(B, C, 1) or (B, C, Z): of entities that keep their values, by the set of slots."""
+    """(B, C, 1) or (B, C, N): of entities that keep their values, by the set of slots."""
     panels = known.slots.shape[2]
     ratios = attribute.ratios[:, panels:]
     if way in (ALIKE, "new") or not attribute.keeping:

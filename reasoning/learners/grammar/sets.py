@@ -42,7 +42,7 @@ def set_sizes(panel: Panel) -> Tensor:
 
 
 def every_set(slots: int) -> Tensor:
-    """float64 (Z, S): all sets of slots but the empty one, Z = 2**S - 1; set k - 1 has the bits of k."""
+    """float64 (N, S): all sets of slots but the empty one, N = 2**S - 1; set k - 1 has the bits of k."""
     return ((torch.arange(1, 2**slots)[:, None] >> torch.arange(slots)) & 1).double()
 
 
@@ -55,7 +55,7 @@ def set_table(context: Panel, rule: str, parameter: int) -> Tensor:
         parameter: of the rule.
 
     Returns:
-        (B, Z), in the order of :func:`every_set`.
+        (B, N), in the order of :func:`every_set`.
     """
     slots = context[0].shape[-1]
     if RULES.get(rule).pattern != TOTALS:
@@ -69,7 +69,7 @@ def set_table(context: Panel, rule: str, parameter: int) -> Tensor:
 
 
 def _pair_table(first: Panel, second: Panel, sign: int, weight: Tensor, mute: bool) -> Tensor:
-    """(B, Z): sum over all pairs of sets with this union or difference; one slot after the other doubles the table."""
+    """(B, N): sum over all pairs of sets with this union or difference; one slot after the other doubles the table."""
     slots = first[0].shape[-1]
     found = first[0].new_ones((len(first[0]), 1, 1, 1))  # by the set so far and the sizes of the two
     for s in range(slots):
