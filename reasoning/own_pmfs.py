@@ -81,8 +81,8 @@ def parts_from_pmfs(
         low, high = (level - offset for level in ranges[key])
         value = soften(within(value, low, high), degree, floor, low, high)
         found[2 if by_slot else 0][key] = functional.pad(value, (offset, 0))
-    pmfs_too, *parts = _complete(found, widths, mixed)
-    return layout.columns, pmfs_too, *parts, {key: ranges[key] for key in pmfs_too}
+    whole, sets, entities = _complete(found, widths, mixed)
+    return layout.columns, whole, sets, entities, {key: ranges[key] for key in whole}
 
 
 def _complete(found: tuple[_Part, _Part, _Part], widths: Mapping[Any, int], mixed: str) -> tuple[_Part, _Part, _Part]:

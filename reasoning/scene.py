@@ -135,8 +135,7 @@ class Scene:
             SettingsError: an option out of its range.
         """
         options = (mixed, logits, temperature, floor)
-        columns, *parts = parts_from_pmfs(pmfs, puzzles, CANDIDATES, *options)
-        return cls(columns, *parts)
+        return cls(*parts_from_pmfs(pmfs, puzzles, CANDIDATES, *options))
 
     def softened(self, temperature: float | Mapping[Any, float] = 1.0, floor: float = 0.0) -> Scene:
         """The same scene, less sure (or surer, with a temperature below one).

@@ -1,8 +1,13 @@
 """The symbolic reference: exhaustive Bayesian abduction over the rules of the grammar, with the generator's priors.
 
-It knows what the other learners must find out: which rules exist, which attributes they may govern and how the
-generator draws. What it computes is exact where a panel shows single entities, PMFs included. In grids it is exact as
-far as it is certain which slots are occupied; the entities' own PMFs are summed exactly.
+It knows what the other learners must find out: which rules exist, which attributes they may govern, the values that a
+component may have (``Scene.ranges``), and how the generator draws. What it computes is exact where a panel shows single
+entities, PMFs included, and in grids whose slots are certain: the PMFs of their entities are summed, too. Two things
+are approximated. Entities that a Distribute Three on Position makes change places are matched panel by panel and
+attribute by attribute. And where slots are uncertain (one by more than a hundredth), what the attributes and the slots'
+own rule say of the slots of the context is passed on slot by slot (``grammar/occupancy.py``); the last panel is then
+summed over all sets. Candidates are judged each for itself: that they share values is not used, so that its confidence
+in one of a set that was grown from the answer is too high where much is uncertain.
 
 Reference: Zhang et al. 2019, "RAVEN" (the grammar); Zhang et al. 2021, "Abstract spatial-temporal reasoning via
 probabilistic abduction and execution" (the idea of abduction over PMFs).
@@ -10,62 +15,39 @@ probabilistic abduction and execution" (the idea of abduction over PMFs).
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from datasets.arrays import BOTH, NUMBER, POSITION, UNKNOWN
-from datasets.attributes import ATTRIBUTES, UNIFORMITY_LEVELS
-from datasets.rules.base import PUBLISHED, RULES, rules_named
+from datasets.rules.base import PUBLISHED, rules_named
 from reasoning.learners.base import Learner, Prediction, join
-from reasoning.learners.grammar.entities import alike, kept, permuted, slot_ratios
-from reasoning.learners.grammar.governors import (
-    Governor,
-    expected_number,
-    expected_slots,
-    governor_evidence,
-    governors,
-    shown_and_candidates,
-)
-from reasoning.learners.grammar.values import Hypothesis, ValueRange, hypotheses, value_kernels
+from reasoning.learners.grammar.evidence import TINY, UNSEEN, Evidence, attribute_evidence, place_of
+from reasoning.learners.grammar.grids import Grid, expected_of, grid_of
+from reasoning.learners.grammar.values import Hypothesis
 from reasoning.learners.registry import LEARNERS
 from reasoning.scene import CANDIDATES, AttributeKey, Scene
 from vsa.errors import SettingsError
 
-_ELEMENTS = 1_000_000  # of float64 that a piece of a batch may take at a time
-_TINY = 1e-300
-_UNSEEN = CANDIDATES  # a ninth candidate, which is not seen: evidence of the context alone
+_ELEMENTS = 3_000_000  # of float64 that a piece of a batch may take at a time
+
+Found = TypeVar("Found")
 
 
-@dataclass(frozen=True)
-class _Evidence:
-    """About one attribute: for each of Q ways in which entities may behave, H rules and "no rule"."""
+def _plainly(method: Callable[[Symbolic, Scene], Found]) -> Callable[[Symbolic, Scene], Found]:
+    """No gradient is kept, yet derivatives are taken on the way: of plain tensors, in inference mode too."""
 
-    rules: tuple[Hypothesis, ...]
-    log: Tensor  # (B, Q, H + 1, 9): log likelihood ratio, priors included
-    kernel: Tensor  # (B, V): evidence for each value of the missing panel, if it has one value by a rule
-    unseen: Tensor  # (B, Q): evidence of the context alone
-    differ: Tensor  # (B, Q): the part of it under which the entities differ and stay the same along a row
+    @functools.wraps(method)
+    def call(self: Symbolic, scene: Scene) -> Found:
+        with torch.inference_mode(False), torch.no_grad():
+            parts = (scene.pmfs, scene.sets, scene.entities)
+            made = any(value.is_inference() for part in parts for value in part.values())
+            return method(self, scene[torch.arange(len(scene), device=scene.device)] if made else scene)
 
-    @property
-    def total(self) -> Tensor:
-        """(B, Q, 9): rules added up."""
-        return torch.logsumexp(self.log, dim=2)
-
-
-@dataclass(frozen=True)
-class _Grid:
-    """What is known about the positions of a grid, and about its attributes under each governor."""
-
-    which: tuple[Governor, ...]
-    log: Tensor  # (B, G, 9): of the positions alone
-    way: Tensor  # long (G,): how entities behave, as an index into the Q of the attributes' evidence
-    attributes: dict[AttributeKey, _Evidence]
-    joint: Tensor  # (B, G, 9): of positions and attributes
-    posterior: Tensor  # (B, G), from the context alone
+    return call
 
 
 @LEARNERS.register("symbolic")
@@ -103,12 +85,12 @@ class Symbolic(Learner):
     def rule_labels(self) -> list[str]:
         return self.describe()
 
-    @torch.no_grad()
+    @_plainly
     def forward(self, scene: Scene) -> Prediction:
         parts = [self._solve(piece) for piece in self._pieces(scene)]
         return parts[0] if len(parts) == 1 else join(parts)
 
-    @torch.no_grad()
+    @_plainly
     def expected(self, scene: Scene) -> dict[AttributeKey, Tensor]:
         parts = [self._expect(piece) for piece in self._pieces(scene)]
         return {key: torch.cat([part[key] for part in parts]) for key in scene.keys}
@@ -116,7 +98,7 @@ class Symbolic(Learner):
     def _pieces(self, scene: Scene) -> Iterator[Scene]:
         return _pieces(_sharpened(scene.with_entities()) if self.sharpen else scene.with_entities())
 
-    @torch.no_grad()
+    @_plainly
     def context_evidence(self, scene: Scene) -> list[tuple[tuple[AttributeKey, ...], Tensor]]:
         """How much likelier the rules make the context panels than chance does; the candidates are not looked at.
 
@@ -130,12 +112,12 @@ class Symbolic(Learner):
         for piece in self._pieces(scene):
             parts: list[tuple[tuple[AttributeKey, ...], Tensor]] = []
             for component in sorted({key.component for key in scene.keys}):
-                place = _place(piece, component)
+                place = place_of(piece, component)
                 keys = tuple(key for key in piece.keys if key.component == component)
                 if place is not None:
-                    parts.append((keys, torch.logsumexp(self._grid(piece, place).joint[..., _UNSEEN], dim=1)))
+                    parts.append((keys, self._grid(piece, place).evidence))
                     continue
-                parts += [((key,), self._evidence(piece, key).total[:, 0, _UNSEEN]) for key in keys]
+                parts += [((key,), self._evidence(piece, key).total[:, 0, UNSEEN]) for key in keys]
             found = found or [(keys, []) for keys, _ in parts]
             for (_, values), (_, value) in zip(found, parts, strict=True):
                 values.append(value)
@@ -149,19 +131,18 @@ class Symbolic(Learner):
         agreement: dict[AttributeKey, Tensor] = {}
         governed = []
         for component in sorted({key.component for key in scene.keys}):
-            place = _place(scene, component)
+            place = place_of(scene, component)
             if place is not None:
                 grid = self._grid(scene, place)
-                total = torch.logsumexp(grid.joint, dim=1)
-                scores += total[:, :_UNSEEN] - total[:, _UNSEEN:]
+                scores += grid.scores
                 governed.append(self._explain_grid(scene, place, grid, weights, agreement))
                 continue
             for key in (key for key in scene.pmfs if key.component == component):
                 found = self._evidence(scene, key)
-                ratio = found.total[:, 0, :_UNSEEN] - found.total[:, 0, _UNSEEN:]
+                ratio = found.total[:, 0, :UNSEEN] - found.total[:, 0, UNSEEN:]
                 scores += ratio
                 agreement[key] = torch.sigmoid(ratio)
-                weights[key] = self._spread(found.rules, torch.softmax(found.log[:, 0, :, _UNSEEN], dim=1))
+                weights[key] = self._spread(found.rules, torch.softmax(found.log[:, 0, :, UNSEEN], dim=1))
             governed.append(torch.zeros(len(scene), dtype=torch.int8, device=scene.device))
         rule_weights = torch.stack([weights[key] for key in scene.keys], dim=1)
         return Prediction(
@@ -179,27 +160,21 @@ class Symbolic(Learner):
         self,
         scene: Scene,
         place: AttributeKey,
-        grid: _Grid,
+        grid: Grid,
         weights: dict[AttributeKey, Tensor],
         agreement: dict[AttributeKey, Tensor],
     ) -> Tensor:
         """Fill in weights and agreement of a grid's attributes; int8 (B,): what its first rule governs."""
-        rows = torch.arange(len(scene), device=scene.device)
-        best = grid.posterior.argmax(1)
-        for key, found in grid.attributes.items():
-            chosen = grid.way[best]
-            weights[key] = self._spread(found.rules, torch.softmax(found.log[rows, chosen, :, _UNSEEN], dim=1))
-            total = found.total[rows, chosen]
-            agreement[key] = torch.sigmoid(total[:, :_UNSEEN] - total[:, _UNSEEN:])
+        for key, rules in grid.rules.items():
+            weights[key] = self._spread(rules, grid.weights[key])
+            agreement[key] = torch.sigmoid(grid.ratios[key])
         governed = _governed(grid)
         what = torch.tensor([governor.governed for governor in grid.which], device=scene.device)
-        log = grid.log[rows, best]
-        slots = scene.sets[place].shape[-1]
-        likely = torch.sigmoid(log[:, :_UNSEEN] - log[:, _UNSEEN:] + slots * math.log(2))  # against any set
+        likely = torch.sigmoid(grid.likely)
         for key, code in ((AttributeKey(place.component, "Number"), NUMBER), (place, POSITION)):
             mine = (what == BOTH) | (what == code)
             part = torch.where(mine, grid.posterior, torch.zeros_like(grid.posterior))
-            part = part / part.sum(1, keepdim=True).clamp_min(_TINY)
+            part = part / part.sum(1, keepdim=True).clamp_min(TINY)
             weights[key] = self._spread([governor.hypothesis for governor in grid.which], part)
             says = ((governed == code) | (governed == BOTH)).unsqueeze(1)
             agreement[key] = torch.where(says, likely, torch.full_like(likely, 0.5))
@@ -208,81 +183,23 @@ class Symbolic(Learner):
     def _expect(self, scene: Scene) -> dict[AttributeKey, Tensor]:
         result: dict[AttributeKey, Tensor] = {}
         for place, occupied in scene.sets.items():
-            grid = self._grid(scene, place)
-            shown, _ = shown_and_candidates(occupied, scene.context_panels)
-            result[place] = expected_slots(grid.which, grid.posterior, shown).to(occupied)
-            number = AttributeKey(place.component, "Number")
-            result[number] = expected_number(grid.which, grid.posterior, shown).to(occupied)
-            last = scene.context_panels - 1
-            for key, found in grid.attributes.items():
-                by_rule = (grid.posterior / found.unseen[:, grid.way]).sum(1, keepdim=True)
-                as_before = (grid.posterior * (found.differ / found.unseen)[:, grid.way]).sum(1, keepdim=True)
-                here = occupied[:, last, :, None].double()
-                same = (1 - here + here * scene.entities[key][:, last].double()).prod(1)  # of the panel before
-                result[key] = (found.kernel * by_rule + as_before * same).to(occupied)
+            expected = expected_of(scene, place, self.noise, self.grammar)
+            result[place] = expected.slots.to(occupied)
+            result[AttributeKey(place.component, "Number")] = expected.number.to(occupied)
+            result.update({key: value.to(occupied) for key, value in expected.values.items()})
         for key, pmf in scene.pmfs.items():
             if key not in result:
                 found = self._evidence(scene, key)
-                result[key] = (found.kernel / found.unseen).to(pmf)
+                result[key] = (found.kernels[:, 0] / found.unseen).to(pmf)
         return result
 
     # -- evidence ----------------------------------------------------------------------------------------------
 
-    def _grid(self, scene: Scene, place: AttributeKey) -> _Grid:
-        which = governors(scene.sets[place].shape[-1], self.noise, self.grammar)
-        log = governor_evidence(which, *shown_and_candidates(scene.sets[place], scene.context_panels))
-        ways = sorted({governor.entities for governor in which})
-        way = torch.tensor([ways.index(governor.entities) for governor in which], device=scene.device)
-        keys = [key for key in scene.entities if key.component == place.component]
-        attributes = {key: self._evidence(scene, key, place, ways) for key in keys}
-        joint = log
-        for found in attributes.values():
-            joint = joint + found.total[:, way]
-        return _Grid(which, log, way, attributes, joint, torch.softmax(joint[..., _UNSEEN], dim=1))
+    def _grid(self, scene: Scene, place: AttributeKey) -> Grid:
+        return grid_of(scene, place, self.noise, self.grammar)
 
-    def _evidence(
-        self, scene: Scene, key: AttributeKey, place: AttributeKey | None = None, ways: Sequence[str] = ("new",)
-    ) -> _Evidence:
-        """Evidence about one attribute; in a grid, for each of the ways in which its entities may behave."""
-        pmf = scene.pmfs[key]
-        limits = _limits(key, pmf.shape[-1])
-        rules = hypotheses(key.name if key.name in ATTRIBUTES else None, limits, scene.columns, self.grammar)
-        prior = torch.tensor([rule.prior for rule in rules], dtype=torch.float64, device=scene.device)
-        context = scene.context_panels
-        ratios = None
-        if place is None:
-            panels = limits.size * pmf[..., limits.low : limits.high + 1].double()
-            panels = panels + (1 - pmf.double().sum(-1, keepdim=True)).clamp_min(0)  # mass that says nothing
-        else:
-            ratios = slot_ratios(scene.sets[place], scene.entities[key], limits.low, limits.high)
-            panels = alike(ratios)
-        kernels = value_kernels(panels[:, :context], scene.columns, limits, rules)  # (B, H, W)
-        seen = torch.cat([panels[:, context:], torch.ones_like(panels[:, :1])], dim=1)
-        evidence = (kernels @ seen.transpose(1, 2)).clamp_min(0)  # (B, H, 9)
-        stack = evidence.unsqueeze(1).repeat(1, len(ways), 1, 1)
-        share = prior
-        differ = torch.zeros_like(stack[:, :, 0, 0])
-        wrong = seen.mean(-1).clamp_min(_TINY)  # what is seen of a candidate if its value is a random one
-        keeping = [index for index, rule in enumerate(rules) if RULES.get(rule.rule).keeps_values]
-        if place is not None and ratios is not None:
-            # A wrong panel may show one value or several; else panels with many entities would look better.
-            wrong = 0.5 + 0.5 * wrong
-        if keeping and place is not None and ratios is not None:
-            uniform = 1 / UNIFORMITY_LEVELS
-            for number, entities in enumerate(ways):
-                free = _free_entities(scene.sets[place], ratios, entities, context)
-                for keeps in keeping:
-                    stack[:, number, keeps] = uniform * evidence[:, keeps] + (1 - uniform) * free
-                if entities != "new":
-                    differ[:, number] = (1 - uniform) * prior[keeping].sum() * free[:, _UNSEEN]
-            share = prior.clone()
-            share[keeping] *= uniform
-        log = (stack / wrong[:, None, None]).clamp_min(_TINY).log() + prior.log()[:, None] + math.log1p(-self.noise)
-        nothing = torch.full_like(log[:, :, :1], math.log(self.noise))
-        unseen = stack[..., _UNSEEN] @ prior + self.noise
-        kernel = torch.zeros(pmf[:, 0].shape, dtype=torch.float64, device=scene.device)
-        kernel[:, limits.low : limits.high + 1] = (kernels * share.unsqueeze(-1)).sum(1)
-        return _Evidence(rules, torch.cat([log, nothing], dim=2), kernel, unseen, differ)
+    def _evidence(self, scene: Scene, key: AttributeKey) -> Evidence:
+        return attribute_evidence(scene, key, self.noise, self.grammar)
 
     # -- names -------------------------------------------------------------------------------------------------
 
@@ -315,6 +232,7 @@ def _sharpened(scene: Scene) -> Scene:
         {key: sharp(pmf) for key, pmf in scene.pmfs.items()},
         {key: (occupied > 0.5).to(occupied) for key, occupied in scene.sets.items()},
         {key: sharp(pmf) for key, pmf in scene.entities.items()},
+        scene.ranges,
     )
 
 
@@ -328,32 +246,7 @@ def _pieces(scene: Scene) -> Iterator[Scene]:
     return (scene[start : start + piece] for start in range(0, max(len(scene), 1), piece))
 
 
-def _place(scene: Scene, component: int) -> AttributeKey | None:
-    """The set of slots of a grid; None where a component shows single entities."""
-    return next((key for key in scene.sets if key.component == component), None)
-
-
-def _limits(key: AttributeKey, values: int) -> ValueRange:
-    """RAVEN's attributes by name and size of their axis; anything else counts from zero."""
-    known = ATTRIBUTES.get(key.name)
-    if known is None or values != known.high + known.offset + 1:
-        return ValueRange(0, values - 1, split=True)
-    low = known.low + known.offset
-    return ValueRange(low, known.high + known.offset, white=low == 0)
-
-
-def _free_entities(occupied: Tensor, ratios: Tensor, entities: str, context: int) -> Tensor:
-    """(B, 9): evidence for a rule that keeps the values of entities, in a grid whose entities differ."""
-    shown = torch.cat([ratios[:, context:], torch.ones_like(ratios[:, :1])], dim=1)
-    if entities == "new":
-        return torch.ones_like(shown[:, :, 0, 0])
-    if entities == "permuted":
-        places = torch.cat([occupied, occupied[:, :1]], dim=1)
-        return permuted(places, torch.cat([ratios[:, :context], shown], dim=1), CANDIDATES)
-    return kept(ratios[:, :context], shown, int(entities.removeprefix("kept")))
-
-
-def _governed(grid: _Grid) -> Tensor:
+def _governed(grid: Grid) -> Tensor:
     """int8 (B,): what the likeliest family on Number and Position governs, parameters added up."""
     families = sorted({(governor.governed, governor.hypothesis.code) for governor in grid.which})
     place = [families.index((governor.governed, governor.hypothesis.code)) for governor in grid.which]

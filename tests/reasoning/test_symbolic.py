@@ -296,9 +296,10 @@ def test_expected_sets_and_numbers_of_grids(constellation):
 # -- fairness ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("options", [{}, {"stress": "calibrated", "p_left": 0.6}], ids=["sharp", "stress"])
 @pytest.mark.parametrize("constellation", ["center", "2x2", "out_in_grid"])
-def test_a_candidates_score_depends_on_the_context_and_itself_alone(constellation):
-    model, part, other = solver(), batch(constellation, 12), batch(constellation, 12, seed=99)
+def test_a_candidates_score_depends_on_the_context_and_itself_alone(constellation, options):
+    model, part, other = solver(**options), batch(constellation, 12), batch(constellation, 12, seed=99)
     scene, strange = model.scene(part), model.scene(other)
     kept = scene.context_panels + 2
 
@@ -312,7 +313,7 @@ def test_a_candidates_score_depends_on_the_context_and_itself_alone(constellatio
         {key: mix(value, theirs[key]) for key, value in mine.items()}
         for mine, theirs in ((scene.pmfs, strange.pmfs), (scene.sets, strange.sets), (scene.entities, strange.entities))
     ]
-    mixed = Scene(scene.columns, *parts)
+    mixed = Scene(scene.columns, *parts, ranges=scene.ranges)
     torch.testing.assert_close(model.learner(mixed).scores[:, 2], model.learner(scene).scores[:, 2])
 
 

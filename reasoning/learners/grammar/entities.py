@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-__all__ = ["alike", "kept", "permuted", "slot_ratios"]
+__all__ = ["alike", "kept", "matched", "permuted", "slot_ratios"]
 
 
 def slot_ratios(occupied: Tensor, pmfs: Tensor, low: int, high: int) -> Tensor:
@@ -70,18 +70,33 @@ def permuted(occupied: Tensor, ratios: Tensor, seen: int) -> Tensor:
     batch, panels, _ = occupied.shape
     pairs = [(0, 1), (1, 2), (3, 4), (4, 5), (6, 7), *((7, 8 + c) for c in range(seen))]
     one, two = torch.tensor(pairs, device=occupied.device).T
-    here = occupied.double()
-    # The chance that both slots show the same entity, or that both are empty; a slot's ratio minus its empty part is
-    # the entity's own.
-    entity = ratios - (1 - here).unsqueeze(-1)
-    both = (entity[:, one] @ entity[:, two].transpose(-1, -2)) / ratios.shape[-1]
-    neither = (1 - here[:, one]).unsqueeze(-1) * (1 - here[:, two]).unsqueeze(-2)
-    count = here.sum(-1)[:, one]
-    log_orders = torch.lgamma(count + 1) + torch.lgamma(occupied.shape[-1] - count + 1)
-    ratio = _permanent(both + neither).clamp_min(0) / torch.exp(log_orders)
+    ratio = matched(occupied[:, one], ratios[:, one], occupied[:, two], ratios[:, two])
     result = torch.ones((batch, panels - 8), dtype=ratio.dtype, device=ratio.device)
     result[:, :seen] = ratio[:, 5:]
     return result * ratio[:, :5].prod(-1, keepdim=True)
+
+
+def matched(here: Tensor, seen_here: Tensor, there: Tensor, seen_there: Tensor) -> Tensor:
+    """Two panels hold the same entities in unknown places.
+
+    Args:
+        here: (..., S) probabilities that slots of the one are occupied.
+        seen_here: (..., S, W) their slot ratios.
+        there: (..., S) of the other.
+        seen_there: (..., S, W).
+
+    Returns:
+        (...) likelihood ratio against entities drawn anew.
+    """
+    here, there = here.double(), there.double()
+    # The chance that both slots show the same entity, or that both are empty; a slot's ratio minus its empty part is
+    # the entity's own.
+    one, two = seen_here - (1 - here).unsqueeze(-1), seen_there - (1 - there).unsqueeze(-1)
+    both = (one @ two.transpose(-1, -2)) / one.shape[-1]
+    neither = (1 - here).unsqueeze(-1) * (1 - there).unsqueeze(-2)
+    count = here.sum(-1)
+    log_orders = torch.lgamma(count + 1) + torch.lgamma(here.shape[-1] - count + 1)
+    return _permanent(both + neither).clamp_min(0) / torch.exp(log_orders)
 
 
 @lru_cache(maxsize=16)

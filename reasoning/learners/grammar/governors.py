@@ -11,10 +11,18 @@ from torch import Tensor
 
 from datasets.arrays import BOTH, GOVERNED, NUMBER, UNKNOWN
 from datasets.rules.base import PUBLISHED, Rule, rules_named
-from reasoning.learners.grammar.sets import Panel, set_evidence, set_sizes
+from reasoning.learners.grammar.sets import Panel, every_set, set_evidence, set_sizes, set_table
 from reasoning.learners.grammar.values import Hypothesis, ValueRange, value_kernels
 
-__all__ = ["Governor", "expected_number", "expected_slots", "governor_evidence", "governors", "shown_and_candidates"]
+__all__ = [
+    "Governor",
+    "expected_number",
+    "expected_slots",
+    "governor_evidence",
+    "governor_tables",
+    "governors",
+    "shown_and_candidates",
+]
 
 _TINY = 1e-300
 
@@ -103,6 +111,29 @@ def governor_evidence(which: Sequence[Governor], shown: Panel, candidates: Panel
             found = _evidence(governor, shown, candidates)
         evidence.append(found.clamp_min(_TINY).log() + math.log(rule.prior))
     return torch.stack(evidence, dim=1)
+
+
+def governor_tables(which: Sequence[Governor], shown: Panel) -> Tensor:
+    """As :func:`governor_evidence`, for the last panel being each of all sets.
+
+    Args:
+        which: G of them.
+        shown: (B, 8, S) each.
+
+    Returns:
+        float64 (B, G, N), in the order of :func:`every_set`.
+    """
+    slots = shown[0].shape[-1]
+    sets = every_set(slots).to(shown[0]).expand(len(shown[0]), -1, -1)
+    found = []
+    for governor in which:
+        rule = governor.hypothesis
+        if rule.code == UNKNOWN or governor.governed == NUMBER:
+            found.append(governor_evidence([governor], shown, (sets, 1 - sets))[:, 0])
+        else:
+            evidence = set_table(shown, rule.rule, rule.parameter).clamp_min(_TINY)
+            found.append(evidence.log() + math.log(rule.prior))
+    return torch.stack(found, dim=1)
 
 
 def expected_slots(which: Sequence[Governor], posterior: Tensor, shown: Panel) -> Tensor:

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from datasets.rules import SlotSets
 from datasets.rules.base import RULES
@@ -18,7 +19,7 @@ from datasets.rules.forms import ALIKE, PATTERNS, SHIFTS, STEPS, TOTALS
 from reasoning.learners.grammar.values import Hypothesis, general_kernel
 from vsa.errors import VSAError
 
-__all__ = ["set_evidence", "set_sizes"]
+__all__ = ["every_set", "set_evidence", "set_sizes", "set_table"]
 
 Panel = tuple[Tensor, Tensor]  # (..., S): how probable what is seen is if the slot is occupied, and if it is empty
 
@@ -33,14 +34,58 @@ def set_sizes(panel: Panel) -> Tensor:
         (..., S + 1): by the number of occupied slots.
     """
     occupied, empty = panel
-    slots = occupied.shape[-1]
-    found = occupied.new_zeros((*occupied.shape[:-1], slots + 1))
-    found[..., 0] = 1
-    for s in range(slots):
-        more = found[..., : s + 1] * occupied[..., s, None]
-        found[..., 1 : s + 2] = found[..., 1 : s + 2] * empty[..., s, None] + more
-        found[..., 0] = found[..., 0] * empty[..., s]
+    found = torch.ones_like(occupied[..., :1])
+    for s in range(occupied.shape[-1]):  # nothing is written over: a gradient passes
+        one, none = occupied[..., s, None], empty[..., s, None]
+        found = functional.pad(found * none, (0, 1)) + functional.pad(found * one, (1, 0))
     return found
+
+
+def every_set(slots: int) -> Tensor:
+    """float64 (N, S): all sets of slots but the empty one, N = 2**S - 1; set k - 1 has the bits of k."""
+    return ((torch.arange(1, 2**slots)[:, None] >> torch.arange(slots)) & 1).double()
+
+
+def set_table(context: Panel, rule: str, parameter: int) -> Tensor:
+    """As :func:`set_evidence`, for the last panel being each of all sets.
+
+    Args:
+        context: (B, 8, S) each.
+        rule: its name.
+        parameter: of the rule.
+
+    Returns:
+        (B, N), in the order of :func:`every_set`.
+    """
+    slots = context[0].shape[-1]
+    if RULES.get(rule).pattern != TOTALS:
+        sets = every_set(slots).to(context[0]).expand(len(context[0]), -1, -1)
+        return set_evidence(context, (sets, 1 - sets), rule, parameter)
+    weight = _pair_weight(rule, slots, parameter).to(context[0])
+    pairs = [(_panel(context, 3 * r, True), _panel(context, 3 * r + 1, True)) for r in range(3)]
+    whole = [_pairs(*pairs[r], _panel(context, 3 * r + 2, True), parameter, weight) for r in range(2)]
+    last = _pair_table(*pairs[2], parameter, weight, False) - _pair_table(*pairs[2], parameter, weight, True)
+    return whole[0] * whole[1] * last
+
+
+def _pair_table(first: Panel, second: Panel, sign: int, weight: Tensor, mute: bool) -> Tensor:
+    """(B, N): sum over all pairs of sets with this union or difference; one slot after the other doubles the table."""
+    slots = first[0].shape[-1]
+    found = first[0].new_ones((len(first[0]), 1, 1, 1))  # by the set so far and the sizes of the two
+    for s in range(slots):
+        empty = found.new_zeros((*found.shape[:2], s + 2, s + 2))
+        states = [empty, empty]  # by whether the slot is in the set
+        for x, y, z in _combinations(sign, mute):
+            factor = first[0 if x else 1][..., s] * second[0 if y else 1][..., s]
+            states[z] = states[z] + functional.pad(found * factor[..., None, None], (y, 1 - y, x, 1 - x))
+        found = torch.cat(states, dim=1)
+    return (found * weight).sum((-1, -2))[:, 1:]
+
+
+def _combinations(sign: int, mute: bool) -> list[tuple[int, int, int]]:
+    """A slot in two panels and in their union or difference; ``mute``: only pairs that tell nothing."""
+    pairs = [(x, y) for x in (0, 1) for y in (0, 1) if not (mute and (x, y) == ((0, 1) if sign > 0 else (1, 0)))]
+    return [(x, y, int(x or y) if sign > 0 else int(x and not y)) for x, y in pairs]
 
 
 def set_evidence(context: Panel, candidates: Panel, rule: str, parameter: int) -> Tensor:
@@ -149,19 +194,15 @@ def _pairs(first: Panel, second: Panel, third: Panel, sign: int, weight: Tensor)
 def _pair_sizes(first: Panel, second: Panel, third: Panel, sign: int, mute: bool) -> Tensor:
     """(B, C, S + 1, S + 1): by the sizes of the two sets; ``mute``: only pairs that tell nothing."""
     slots = first[0].shape[-1]
-    shape = torch.broadcast_shapes(first[0].shape, third[0].shape)[:-1]
+    shape = torch.broadcast_tensors(first[0], third[0])[0].shape[:-1]
     found = first[0].new_zeros((*shape, slots + 1, slots + 1))
     found[..., 0, 0] = 1
     for s in range(slots):
         new = torch.zeros_like(found)
-        for x in (0, 1):
-            for y in (0, 1):
-                if mute and (x, y) == ((0, 1) if sign > 0 else (1, 0)):
-                    continue
-                z = (x or y) if sign > 0 else (x and not y)
-                factor = first[0 if x else 1][..., s] * second[0 if y else 1][..., s] * third[0 if z else 1][..., s]
-                upper = found[..., : slots + 1 - x, : slots + 1 - y]
-                new[..., x:, y:] += upper * factor[..., None, None]
+        for x, y, z in _combinations(sign, mute):
+            factor = first[0 if x else 1][..., s] * second[0 if y else 1][..., s] * third[0 if z else 1][..., s]
+            upper = found[..., : slots + 1 - x, : slots + 1 - y]
+            new[..., x:, y:] += upper * factor[..., None, None]
         found = new
     return found
 

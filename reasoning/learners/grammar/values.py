@@ -64,7 +64,7 @@ class ValueRange:
 def hypotheses(
     governed: str | None, limits: ValueRange, columns: int, grammar: tuple[str, ...] = PUBLISHED
 ) -> tuple[Hypothesis, ...]:
-    """The rules that may govern an attribute: families alike, the parameters of a family alike.
+    """The rules that may govern an attribute: families alike, the parameters of a family alike, as generated.
 
     Args:
         governed: Type, Size, Color or Number; None: any attribute.
@@ -81,9 +81,11 @@ def hypotheses(
             continue
         ranges = {step: rule.first_range(limits.low, limits.high, step, columns) for step in rule.parameters}
         possible = [parameter for parameter, (low, high) in ranges.items() if low <= high]
-        found += [(rule, parameter, 1 / len(possible)) for parameter in possible]
-    families = len({rule.name for rule, _, _ in found})
-    return tuple(Hypothesis(rule.name, rule.code, parameter, share / families) for rule, parameter, share in found)
+        # RAVEN draws among all parameters of a family, so that those of impossible ones are lost; I-RAVEN-X does not.
+        share = 1 / (len(possible) if limits.split else len(rule.parameters)) if possible else 0
+        found += [(rule, parameter, share) for parameter in possible]
+    total = sum(share for _, _, share in found)
+    return tuple(Hypothesis(rule.name, rule.code, parameter, share / total) for rule, parameter, share in found)
 
 
 def value_kernels(panels: Tensor, columns: int, limits: ValueRange, rules: tuple[Hypothesis, ...]) -> Tensor:
