@@ -22,6 +22,7 @@ from datasets.attributes import ATTRIBUTES, UNIFORMITY_LEVELS
 from datasets.rules.base import PUBLISHED, RULES, rules_named
 from reasoning.learners.base import Learner, Prediction, join
 from reasoning.learners.grammar.entities import alike, kept, permuted, slot_ratios
+from reasoning.learners.grammar.few import few_kernels, takes_few
 from reasoning.learners.grammar.governors import (
     Governor,
     expected_number,
@@ -33,9 +34,12 @@ from reasoning.learners.grammar.governors import (
 from reasoning.learners.grammar.values import Hypothesis, ValueRange, hypotheses, value_kernels
 from reasoning.learners.registry import LEARNERS
 from reasoning.scene import CANDIDATES, AttributeKey, Scene
+from reasoning.sparse import PMF, SparsePMF, dense
 from vsa.errors import SettingsError
 
 _ELEMENTS = 1_000_000  # of float64 that a piece of a batch may take at a time
+_FEW_KERNELS = 10  # kernels of rules, where panels show few values
+_ROUNDING = 1e-6  # of a sum of probabilities in single precision
 _TINY = 1e-300
 _UNSEEN = CANDIDATES  # a ninth candidate, which is not seen: evidence of the context alone
 
@@ -47,7 +51,7 @@ class _Evidence:
     rules: tuple[Hypothesis, ...]
     log: Tensor  # (B, Q, H + 1, 9): log likelihood ratio, priors included
     kernel: Tensor  # (B, V): evidence for each value of the missing panel, if it has one value by a rule
-    unseen: Tensor  # (B, Q): evidence of the context alone
+    unseen: Tensor  # (B, Q): evidence of the context alone; the kernel's scale is that of this
     differ: Tensor  # (B, Q): the part of it under which the entities differ and stay the same along a row
 
     @property
@@ -84,6 +88,7 @@ class Symbolic(Learner):
     teaches = False
     mixed = "missing"
     entities = True
+    sparse = True
 
     def __init__(self, *, noise: float = 1e-3, sharpen: bool = False, grammar: Sequence[str] = PUBLISHED) -> None:
         super().__init__()
@@ -114,7 +119,18 @@ class Symbolic(Learner):
         return {key: torch.cat([part[key] for part in parts]) for key in scene.keys}
 
     def _pieces(self, scene: Scene) -> Iterator[Scene]:
-        return _pieces(_sharpened(scene.with_entities()) if self.sharpen else scene.with_entities())
+        """The scene in parts that fit into a few tens of megabytes."""
+        scene = _sharpened(scene.with_entities()) if self.sharpen else scene.with_entities()
+        sizes = [pmf[0].numel() for pmf in scene.entities.values()]
+        for key, pmf in scene.pmfs.items():
+            few = isinstance(pmf, SparsePMF) and self._is_few(key, scene)
+            sizes.append(_FEW_KERNELS * pmf.shape[-1] if few else math.prod(pmf.shape[1:]))
+        widest = max(sizes)
+        if scene.sets:  # permanents of all pairs of panels
+            slots = max(value.shape[-1] for value in scene.sets.values())
+            widest = max(widest, 13 * slots * 2**slots)
+        piece = max(1, _ELEMENTS // widest)
+        return (scene[start : start + piece] for start in range(0, max(len(scene), 1), piece))
 
     @torch.no_grad()
     def context_evidence(self, scene: Scene) -> list[tuple[tuple[AttributeKey, ...], Tensor]]:
@@ -223,7 +239,7 @@ class Symbolic(Learner):
         for key, pmf in scene.pmfs.items():
             if key not in result:
                 found = self._evidence(scene, key)
-                result[key] = (found.kernel / found.unseen).to(pmf)
+                result[key] = (found.kernel / found.unseen).to(pmf.dtype)
         return result
 
     # -- evidence ----------------------------------------------------------------------------------------------
@@ -244,15 +260,16 @@ class Symbolic(Learner):
         self, scene: Scene, key: AttributeKey, place: AttributeKey | None = None, ways: Sequence[str] = ("new",)
     ) -> _Evidence:
         """Evidence about one attribute; in a grid, for each of the ways in which its entities may behave."""
-        pmf = scene.pmfs[key]
-        limits = _limits(key, pmf.shape[-1])
-        rules = hypotheses(key.name if key.name in ATTRIBUTES else None, limits, scene.columns, self.grammar)
+        limits, rules = self._rules(key, scene)
         prior = torch.tensor([rule.prior for rule in rules], dtype=torch.float64, device=scene.device)
         context = scene.context_panels
-        ratios = None
+        shown = scene.pmfs[key]
+        if place is None and isinstance(shown, SparsePMF) and self._is_few(key, scene):
+            return self._few_evidence(shown.double(), scene, limits, rules, prior)
+        pmf, ratios = dense(shown), None
         if place is None:
             panels = limits.size * pmf[..., limits.low : limits.high + 1].double()
-            panels = panels + (1 - pmf.double().sum(-1, keepdim=True)).clamp_min(0)  # mass that says nothing
+            panels = panels + _missing(pmf)  # mass that says nothing
         else:
             ratios = slot_ratios(scene.sets[place], scene.entities[key], limits.low, limits.high)
             panels = alike(ratios)
@@ -284,6 +301,36 @@ class Symbolic(Learner):
         kernel[:, limits.low : limits.high + 1] = (kernels * share.unsqueeze(-1)).sum(1)
         return _Evidence(rules, torch.cat([log, nothing], dim=2), kernel, unseen, differ)
 
+    def _rules(self, key: AttributeKey, scene: Scene) -> tuple[ValueRange, tuple[Hypothesis, ...]]:
+        limits = _limits(key, scene.pmfs[key].shape[-1])
+        governed = key.name if key.name in ATTRIBUTES else None
+        return limits, hypotheses(governed, limits, scene.columns, self.grammar)
+
+    def _is_few(self, key: AttributeKey, scene: Scene) -> bool:
+        """Whether the evidence about an attribute is summed over the few values that panels show."""
+        pmf = scene.pmfs[key]
+        fits = isinstance(pmf, SparsePMF) and takes_few(pmf, scene.columns, *self._rules(key, scene))
+        return fits and not bool(_missing(pmf).any())
+
+    def _few_evidence(
+        self, pmf: SparsePMF, scene: Scene, limits: ValueRange, rules: tuple[Hypothesis, ...], prior: Tensor
+    ) -> _Evidence:
+        """As :meth:`_evidence`, of a component without slots."""
+        candidates = pmf[:, scene.context_panels :]
+        kernels, scale = few_kernels(pmf[:, : scene.context_panels], scene.columns, limits, rules)
+        places = candidates.values.flatten(1).unsqueeze(1).expand(-1, len(rules), -1)
+        likely = kernels.gather(2, places).unflatten(2, candidates.values.shape[1:])  # (B, H, 8, K)
+        mass = candidates.sum(-1).clamp_min(_TINY)
+        seen = (limits.size * likely * candidates.weights.unsqueeze(1)).sum(-1) / mass.unsqueeze(1)
+        evidence = torch.cat([seen, kernels.sum(-1, keepdim=True)], dim=2)  # (B, H, 9)
+        log = (evidence.log() + scale[:, None, None]).clamp_min(math.log(_TINY))
+        log = log + prior.log()[:, None] + math.log1p(-self.noise)
+        nothing = torch.full_like(log[:, :1], math.log(self.noise))
+        unseen = (evidence[..., _UNSEEN] @ prior + self.noise * (-scale).exp()).unsqueeze(1)
+        kernel = (kernels * prior.unsqueeze(-1)).sum(1)
+        log = torch.cat([log, nothing], dim=1).unsqueeze(1)
+        return _Evidence(rules, log, kernel, unseen, torch.zeros_like(unseen))
+
     # -- names -------------------------------------------------------------------------------------------------
 
     def _spread(self, rules: Sequence[Hypothesis], probabilities: Tensor) -> Tensor:
@@ -305,9 +352,11 @@ class Symbolic(Learner):
 def _sharpened(scene: Scene) -> Scene:
     """The likeliest value of every PMF, or that entities differ; the likelier state of every slot."""
 
-    def sharp(pmf: Tensor) -> Tensor:
+    def sharp(pmf: PMF) -> PMF:
         best, value = pmf.max(-1, keepdim=True)
         told = (best > 0) & (best >= 1 - pmf.sum(-1, keepdim=True))
+        if isinstance(pmf, SparsePMF):
+            return SparsePMF(value, told.to(pmf.dtype), pmf.width)
         return torch.zeros_like(pmf).scatter_(-1, value, 1.0) * told
 
     return Scene(
@@ -318,14 +367,10 @@ def _sharpened(scene: Scene) -> Scene:
     )
 
 
-def _pieces(scene: Scene) -> Iterator[Scene]:
-    """The scene in parts that fit into a few tens of megabytes."""
-    widest = max(value[0].numel() for part in (scene.pmfs, scene.entities) for value in part.values())
-    if scene.sets:  # permanents of all pairs of panels
-        slots = max(value.shape[-1] for value in scene.sets.values())
-        widest = max(widest, 13 * slots * 2**slots)
-    piece = max(1, _ELEMENTS // widest)
-    return (scene[start : start + piece] for start in range(0, max(len(scene), 1), piece))
+def _missing(pmf: PMF) -> Tensor:
+    """(..., 1): the mass that a PMF lacks, rounding aside: that rounds off is no evidence for what it excludes."""
+    missing = 1 - pmf.double().sum(-1, keepdim=True)
+    return torch.where(missing > _ROUNDING, missing, 0.0)
 
 
 def _place(scene: Scene, component: int) -> AttributeKey | None:
