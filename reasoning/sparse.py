@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from vsa import StoredMatrix
 from vsa.errors import DtypeError, ShapeError, VSAError
 
-__all__ = ["PMF", "SparsePMF", "dense"]
+__all__ = ["PMF", "SparsePMF", "dense", "stack", "superposed_rows", "with_missing"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -151,10 +154,17 @@ class SparsePMF:
             )
         return self._made(self.values[index], self.weights[index])
 
-    def _made(self, values: Tensor, weights: Tensor) -> SparsePMF:
+    def flatten(self, start: int, end: int) -> SparsePMF:
+        """Leading axes made one."""
+        if not 0 <= start <= end < self.ndim - 1:
+            received = f"axes {start} to {end} of {tuple(self.shape)}"
+            raise DtypeError("SparsePMF.flatten", received=received, expected="leading axes", hint="dense() has all")
+        return self._made(self.values.flatten(start, end), self.weights.flatten(start, end))
+
+    def _made(self, values: Tensor, weights: Tensor, width: int | None = None) -> SparsePMF:
         """One of what was checked already."""
         made = object.__new__(type(self))
-        for name, value in (("values", values), ("weights", weights), ("width", self.width)):
+        for name, value in (("values", values), ("weights", weights), ("width", width or self.width)):
             object.__setattr__(made, name, value)
         return made
 
@@ -197,12 +207,53 @@ class SparsePMF:
             )
 
 
+def stack(pmfs: Sequence[SparsePMF], dim: int) -> SparsePMF:
+    """PMFs side by side, along a new leading axis; the narrower ones have values without mass.
+
+    Args:
+        pmfs: (..., V) each, V and the number of their values as they are.
+        dim: where the new axis stands.
+
+    Returns:
+        (..., V) of the widest.
+    """
+    count = max(pmf.values.shape[-1] for pmf in pmfs)
+
+    def together(parts: Iterable[Tensor]) -> Tensor:
+        return torch.stack([functional.pad(part, (0, count - part.shape[-1])) for part in parts], dim=dim)
+
+    values, weights = together(pmf.values for pmf in pmfs), together(pmf.weights for pmf in pmfs)
+    return SparsePMF(values, weights, max(pmf.width for pmf in pmfs))
+
+
 PMF: TypeAlias = Tensor | SparsePMF
 
 
 def dense(pmf: PMF) -> Tensor:
     """The tensor (..., V) of a PMF of either kind; the very one that was given where it is one."""
     return pmf.dense() if isinstance(pmf, SparsePMF) else pmf
+
+
+def superposed_rows(array: StoredMatrix, pmf: PMF) -> Tensor:
+    """The sum of the rows that an array stores, weighted by PMFs: a transposed read.
+
+    Args:
+        array: (V, E).
+        pmf: (..., V).
+
+    Returns:
+        (..., E).
+    """
+    return array.rmatvec_some(pmf.values, pmf.weights) if isinstance(pmf, SparsePMF) else array.rmatvec(pmf)
+
+
+def with_missing(pmf: PMF) -> PMF:
+    """PMFs (..., V + 1): the mass that they lack to one as a value of its own, the last one."""
+    missing = (1 - pmf.sum(-1, keepdim=True)).clamp_min(0)
+    if not isinstance(pmf, SparsePMF):
+        return torch.cat([pmf, missing], dim=-1)
+    rows = functional.pad(pmf.values, (0, 1), value=pmf.width)
+    return pmf._made(rows, torch.cat([pmf.weights, missing], dim=-1), pmf.width + 1)
 
 
 def _told(value: object) -> str:

@@ -7,8 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import datasets
+import vsa
 from datasets.pmf import oracle_pmfs
+from reasoning import learners
+from reasoning.learners.arlc import ARLC
 from reasoning.learners.base import Learner, Prediction
+from reasoning.learners.learn_vrf import LearnVRF
+from reasoning.learners.nvsa import NVSA
+from reasoning.learners.symbolic import Symbolic
 from reasoning.perception.oracle import Oracle
 from reasoning.scene import CANDIDATES, AttributeKey, Scene
 from reasoning.solver import Solver
@@ -269,3 +275,54 @@ def test_a_solver_shows_what_its_learner_reads(kind):
     assert all(isinstance(pmf, SparsePMF) == kind.sparse for pmf in shown.pmfs.values())
     assert solver.solve(batch).scores.shape == (4, CANDIDATES)
     assert str(solver.explain(batch))
+
+
+def made(name):
+    gsbc = vsa.get("gsbc", dim=512, blocks=2)
+    return {
+        "symbolic": lambda: Symbolic(),
+        "nvsa": lambda: NVSA(gsbc),
+        "arlc": lambda: ARLC(gsbc, columns=5, mode="programmed_then_learned", frequencies=None),
+        "learn_vrf": lambda: LearnVRF(gsbc, columns=5, frequencies=None),
+    }[name]()
+
+
+def lacking(scene):
+    """A scene whose PMFs lack a little: rounding then decides nothing."""
+    pmfs = {key: SparsePMF(pmf.values, pmf.weights * 0.9995, pmf.width) for key, pmf in scene.pmfs.items()}
+    return Scene(scene.columns, pmfs)
+
+
+@pytest.mark.parametrize("name", learners.names())
+@pytest.mark.parametrize("options", STRESSES[:3])
+def test_our_learners_say_the_same_of_sparse_scenes(name, options):
+    if name not in ("symbolic", "nvsa", "arlc", "learn_vrf"):
+        pytest.skip("another learner, of a test or a package")
+    learner = made(name)
+    assert learner.sparse
+    part = datasets.PuzzleBatch.of(puzzles(n=3, maxval=200, columns=5))
+    scene = lacking(Oracle(**options)(part).to(torch.float64))
+    found, expected = learner(scene), learner(scene.dense())
+    assert torch.equal(found.answers, expected.answers) and torch.equal(found.families, expected.families)
+    for field in ("scores", "rule_weights", "agreement", "confidence"):
+        torch.testing.assert_close(getattr(found, field), getattr(expected, field), atol=2e-4, rtol=2e-4)
+    whole = learner.expected(scene.dense())
+    for key, value in learner.expected(scene).items():
+        torch.testing.assert_close(value, whole[key], atol=2e-4, rtol=2e-4)
+
+
+@pytest.mark.parametrize("name", ["nvsa", "arlc", "learn_vrf"])
+def test_a_gradient_passes_from_a_loss_to_sparse_weights(name):
+    learner, losses, gradients = made(name), [], []
+    part = datasets.PuzzleBatch.of(puzzles(n=3, maxval=200, columns=5))
+    scene = lacking(Oracle(stress="calibrated", p_left=0.5)(part).to(torch.float64))
+    for view in (lambda pmf: pmf, lambda pmf: pmf.dense()):
+        weights = {key: pmf.weights.clone().requires_grad_() for key, pmf in scene.pmfs.items()}
+        pmfs = {key: SparsePMF(pmf.values, weights[key], pmf.width) for key, pmf in scene.pmfs.items()}
+        shown = Scene(5, {key: view(pmf) for key, pmf in pmfs.items()})
+        losses.append(learner.training_loss(shown, part.target, torch.Generator().manual_seed(0)))
+        gradients.append(torch.autograd.grad(losses[-1], list(weights.values())))
+    torch.testing.assert_close(*losses, atol=1e-4, rtol=1e-4)
+    for one, other in zip(*gradients, strict=True):
+        assert float(other.abs().max()) > 0
+        torch.testing.assert_close(one, other, atol=1e-3 * float(other.abs().max()), rtol=1e-3)
