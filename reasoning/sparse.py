@@ -1,10 +1,13 @@
-"""PMFs with mass on few of many values: the values and their weights, instead of a table over all of them."""
+"""PMFs with mass on few of many values: the values and their weights, instead of a table over all of them.
+
+Whoever reads values and weights saves time and memory; for everything else a SparsePMF is as good as its tensor.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -20,8 +23,8 @@ __all__ = ["PMF", "SparsePMF", "dense", "stack", "superposed_rows", "with_missin
 class SparsePMF:
     """PMFs (..., V) of which at most K entries are not zero.
 
-    It answers to ``shape``, ``ndim``, ``dtype``, ``device``, ``sum(-1)``, ``amax(-1)``, ``max(-1)`` and to indices on
-    the leading axes as the tensor :meth:`dense` would. A gradient passes through the weights.
+    Sizes, sums and maxima over values, and indices on the leading axes are found without a table. Operators, functions
+    of torch and all other methods of tensors take :meth:`dense` and give tensors. A gradient passes through weights.
 
     Args:
         values: int64 (..., K), places on the axis of V values. Those with a weight that is not zero are distinct.
@@ -142,23 +145,18 @@ class SparsePMF:
         """Without gradient."""
         return self._made(self.values, self.weights.detach())
 
-    def __getitem__(self, index: Any) -> SparsePMF:
-        """Some of the PMFs: an index on the leading axes. What asks for some of the values is to ask :meth:`dense`."""
+    def __getitem__(self, index: Any) -> Any:
+        """Some of the PMFs, by an index on the leading axes; other indices give tensors."""
         parts = index if isinstance(index, tuple) else (index,)
-        if len(parts) >= self.ndim or any(part is None or part is Ellipsis for part in parts):
-            raise DtypeError(
-                "SparsePMF[...]",
-                received=f"{len(parts)} indices into {tuple(self.shape)}",
-                expected="indices on the leading axes",
-                hint="dense() gives the tensor",
-            )
+        masks = sum(part.ndim - 1 for part in parts if isinstance(part, Tensor) and part.dtype == torch.bool)
+        if len(parts) + masks >= self.ndim or any(part is None or part is Ellipsis for part in parts):
+            return self.dense()[index]
         return self._made(self.values[index], self.weights[index])
 
-    def flatten(self, start: int, end: int) -> SparsePMF:
-        """Leading axes made one."""
+    def flatten(self, start: int = 0, end: int = -1) -> Any:
+        """Axes made one; a tensor where that of the values is among them."""
         if not 0 <= start <= end < self.ndim - 1:
-            received = f"axes {start} to {end} of {tuple(self.shape)}"
-            raise DtypeError("SparsePMF.flatten", received=received, expected="leading axes", hint="dense() has all")
+            return self.dense().flatten(start, end)
         return self._made(self.values.flatten(start, end), self.weights.flatten(start, end))
 
     def _made(self, values: Tensor, weights: Tensor, width: int | None = None) -> SparsePMF:
@@ -172,17 +170,21 @@ class SparsePMF:
 
     def sum(self, dim: int = -1, keepdim: bool = False) -> Tensor:
         """The mass, (...)."""
-        self._of_values("sum", dim)
+        if dim not in (-1, self.ndim - 1):
+            return self.dense().sum(dim, keepdim=keepdim)
         return self.weights.sum(-1, keepdim=keepdim)
 
     def amax(self, dim: int = -1, keepdim: bool = False) -> Tensor:
         """The highest probability, (...)."""
-        self._of_values("amax", dim)
+        if dim not in (-1, self.ndim - 1):
+            return self.dense().amax(dim, keepdim=keepdim)
         best = self.weights.amax(-1, keepdim=keepdim)
         return best if self.weights.shape[-1] == self.width else best.clamp_min(0)
 
     def max(self, dim: int = -1, keepdim: bool = False) -> torch.return_types.max:
         """The highest probability and the first value that has it."""
+        if dim not in (-1, self.ndim - 1):
+            return self.dense().max(dim, keepdim=keepdim)
         best = self.amax(dim, keepdim=True)
         first = torch.where((self.weights == best) & (best > 0), self.values, self.width).amin(-1, keepdim=True)
         first = torch.where(best > 0, first, 0)
@@ -200,11 +202,43 @@ class SparsePMF:
         same = values.unsqueeze(-1) == self.values.unsqueeze(-2)
         return torch.where(same, self.weights.unsqueeze(-2), 0.0).sum(-1)
 
-    def _of_values(self, operation: str, dim: int) -> None:
-        if dim not in (-1, self.ndim - 1):
-            raise DtypeError(
-                f"SparsePMF.{operation}", received=f"dim={dim}", expected="-1, the axis of values", hint="ask dense()"
-            )
+    # -- as a tensor --------------------------------------------------------------------------------------------
+
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """A function of torch, given tensors."""
+        return function(*_tensors(args), **_tensors(kwargs or {}))
+
+    if not TYPE_CHECKING:  # our own readers say ``dense()``
+
+        def __getattr__(self, name: str) -> Any:
+            in_place = name.endswith("_")  # it would change a copy
+            if in_place or name.startswith("_") or not hasattr(Tensor, name):
+                raise AttributeError(f"SparsePMF has no {name}; its tensor is dense()")
+            return getattr(self.dense(), name)
+
+
+def _tensors(value: Any) -> Any:
+    """The same with a tensor for every SparsePMF."""
+    if isinstance(value, SparsePMF):
+        return value.dense()
+    if isinstance(value, tuple | list):
+        return type(value)(_tensors(one) for one in value)
+    return {key: _tensors(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+
+def _operator(name: str) -> Callable[..., Any]:
+    def apply(self: SparsePMF, *others: Any) -> Any:
+        return getattr(self.dense(), name)(*_tensors(others))
+
+    return apply
+
+
+for _name in ("add", "sub", "mul", "truediv", "pow", "matmul"):
+    for _side in (f"__{_name}__", f"__r{_name}__"):
+        setattr(SparsePMF, _side, _operator(_side))
+for _name in ("neg", "abs", "lt", "le", "gt", "ge"):
+    setattr(SparsePMF, f"__{_name}__", _operator(f"__{_name}__"))
 
 
 def stack(pmfs: Sequence[SparsePMF], dim: int) -> SparsePMF:

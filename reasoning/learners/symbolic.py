@@ -22,7 +22,7 @@ from datasets.attributes import ATTRIBUTES, UNIFORMITY_LEVELS
 from datasets.rules.base import PUBLISHED, RULES, rules_named
 from reasoning.learners.base import Learner, Prediction, join
 from reasoning.learners.grammar.entities import alike, kept, permuted, slot_ratios
-from reasoning.learners.grammar.few import few_kernels, takes_few
+from reasoning.learners.grammar.few import few_evidence, takes_few
 from reasoning.learners.grammar.governors import (
     Governor,
     expected_number,
@@ -31,6 +31,7 @@ from reasoning.learners.grammar.governors import (
     governors,
     shown_and_candidates,
 )
+from reasoning.learners.grammar.sharp import sharpened
 from reasoning.learners.grammar.values import Hypothesis, ValueRange, hypotheses, value_kernels
 from reasoning.learners.registry import LEARNERS
 from reasoning.scene import CANDIDATES, AttributeKey, Scene
@@ -120,7 +121,7 @@ class Symbolic(Learner):
 
     def _pieces(self, scene: Scene) -> Iterator[Scene]:
         """The scene in parts that fit into a few tens of megabytes."""
-        scene = _sharpened(scene.with_entities()) if self.sharpen else scene.with_entities()
+        scene = sharpened(scene.with_entities()) if self.sharpen else scene.with_entities()
         sizes = [pmf[0].numel() for pmf in scene.entities.values()]
         for key, pmf in scene.pmfs.items():
             few = isinstance(pmf, SparsePMF) and self._is_few(key, scene)
@@ -316,17 +317,10 @@ class Symbolic(Learner):
         self, pmf: SparsePMF, scene: Scene, limits: ValueRange, rules: tuple[Hypothesis, ...], prior: Tensor
     ) -> _Evidence:
         """As :meth:`_evidence`, of a component without slots."""
-        candidates = pmf[:, scene.context_panels :]
-        kernels, scale = few_kernels(pmf[:, : scene.context_panels], scene.columns, limits, rules)
-        places = candidates.values.flatten(1).unsqueeze(1).expand(-1, len(rules), -1)
-        likely = kernels.gather(2, places).unflatten(2, candidates.values.shape[1:])  # (B, H, 8, K)
-        mass = candidates.sum(-1).clamp_min(_TINY)
-        seen = (limits.size * likely * candidates.weights.unsqueeze(1)).sum(-1) / mass.unsqueeze(1)
-        evidence = torch.cat([seen, kernels.sum(-1, keepdim=True)], dim=2)  # (B, H, 9)
-        log = (evidence.log() + scale[:, None, None]).clamp_min(math.log(_TINY))
-        log = log + prior.log()[:, None] + math.log1p(-self.noise)
+        log, kernels, scale = few_evidence(pmf, scene.columns, limits, rules)
+        log = log.clamp_min(math.log(_TINY)) + prior.log()[:, None] + math.log1p(-self.noise)
         nothing = torch.full_like(log[:, :1], math.log(self.noise))
-        unseen = (evidence[..., _UNSEEN] @ prior + self.noise * (-scale).exp()).unsqueeze(1)
+        unseen = (kernels.sum(-1) @ prior + self.noise * (-scale).exp()).unsqueeze(1)
         kernel = (kernels * prior.unsqueeze(-1)).sum(1)
         log = torch.cat([log, nothing], dim=1).unsqueeze(1)
         return _Evidence(rules, log, kernel, unseen, torch.zeros_like(unseen))
@@ -347,24 +341,6 @@ class Symbolic(Learner):
         best, place = sums.max(-1)
         family = self._codes.to(sums.device)[place]
         return torch.where(best > rule_weights[..., -1], family, torch.full_like(family, UNKNOWN))
-
-
-def _sharpened(scene: Scene) -> Scene:
-    """The likeliest value of every PMF, or that entities differ; the likelier state of every slot."""
-
-    def sharp(pmf: PMF) -> PMF:
-        best, value = pmf.max(-1, keepdim=True)
-        told = (best > 0) & (best >= 1 - pmf.sum(-1, keepdim=True))
-        if isinstance(pmf, SparsePMF):
-            return SparsePMF(value, told.to(pmf.dtype), pmf.width)
-        return torch.zeros_like(pmf).scatter_(-1, value, 1.0) * told
-
-    return Scene(
-        scene.columns,
-        {key: sharp(pmf) for key, pmf in scene.pmfs.items()},
-        {key: (occupied > 0.5).to(occupied) for key, occupied in scene.sets.items()},
-        {key: sharp(pmf) for key, pmf in scene.entities.items()},
-    )
 
 
 def _missing(pmf: PMF) -> Tensor:

@@ -1,5 +1,8 @@
 """PMFs of few of many values: the same as the tensors they stand for, wherever a scene or a learner meets them."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +18,7 @@ from reasoning.learners.base import Learner, Prediction
 from reasoning.learners.learn_vrf import LearnVRF
 from reasoning.learners.nvsa import NVSA
 from reasoning.learners.symbolic import Symbolic
+from reasoning.perception.base import Perception
 from reasoning.perception.oracle import Oracle
 from reasoning.scene import CANDIDATES, AttributeKey, Scene
 from reasoning.solver import Solver
@@ -65,6 +69,44 @@ def test_it_answers_as_its_tensor_does(lead, width, count, seed):
     assert pmf.double().dense().dtype == torch.float64
 
 
+AS_TENSORS = (
+    lambda pmf: 0.9 * pmf + 0.1 * pmf.mean(-1, keepdim=True),
+    lambda pmf: 1 - pmf,
+    lambda pmf: -pmf / 2,
+    lambda pmf: pmf + pmf,
+    lambda pmf: pmf * torch.arange(9.0),
+    lambda pmf: torch.arange(9.0) * pmf,
+    lambda pmf: pmf @ torch.ones(9, 2),
+    lambda pmf: pmf > 0.3,
+    lambda pmf: pmf**2,
+    lambda pmf: torch.stack([pmf, pmf], dim=1),
+    lambda pmf: torch.einsum("bpv,bpv->bp", pmf, pmf),
+    lambda pmf: torch.nn.functional.pad(pmf, (1, 0)),
+    lambda pmf: torch.cat([pmf, torch.zeros(2, 3, 1)], dim=-1),
+    lambda pmf: pmf[..., 1:],
+    lambda pmf: pmf[:, None],
+    lambda pmf: pmf[1, 2, 3],
+    lambda pmf: pmf[pmf > 0.2],
+    lambda pmf: pmf.sum(1),
+    lambda pmf: pmf.amax(0, keepdim=True),
+    lambda pmf: pmf.max(1).indices,
+    lambda pmf: pmf.argmax(-1),
+    lambda pmf: pmf.clamp_min(0.1).log(),
+    lambda pmf: pmf.unbind(1)[0],
+    lambda pmf: torch.tensor(pmf.tolist()),
+    lambda pmf: torch.from_numpy(pmf.numpy()),
+    lambda pmf: torch.stack([row.sum(-1) for row in pmf]),
+    lambda pmf: copy.deepcopy(pmf).dense() if isinstance(pmf, SparsePMF) else pmf,
+    lambda pmf: pickle.loads(pickle.dumps(pmf)) + 0,
+)
+
+
+@pytest.mark.parametrize("use", AS_TENSORS)
+def test_what_is_written_for_tensors_goes_on(use):
+    pmf = few(2, 3, width=9)
+    torch.testing.assert_close(use(pmf), use(pmf.dense()))
+
+
 def test_padding_is_no_value_and_a_gradient_reaches_the_weights():
     weights = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.0, 0.0]], requires_grad=True)
     pmf = SparsePMF(torch.tensor([[4, 0, 4], [1, 1, 1]]), weights, 6)
@@ -89,9 +131,8 @@ def test_padding_is_no_value_and_a_gradient_reaches_the_weights():
         ),
         (lambda: SparsePMF(torch.tensor([-1]), torch.ones(1), 4), VSAError, "values from -1"),
         (lambda: SparsePMF(torch.tensor([2, 0, 2]), torch.ones(3) / 3, 4), VSAError, "value 2 twice"),
-        (lambda: few(2, 3)[..., 1:], DtypeError, "dense"),
-        (lambda: few(2, 3)[:, :, 1:], DtypeError, "leading axes"),
-        (lambda: few(2, 3).sum(1), DtypeError, "dim=1"),
+        (lambda: few(2, 3).mul_(2), AttributeError, "no mul_"),
+        (lambda: few(2, 3).colour, AttributeError, "no colour"),
         (lambda: Scene(3, {SIZE: few(2, 15)}), ShapeError, r"\(B, 16, V\)"),
         (lambda: Scene(3, {SIZE: few(2, 16)}, {COLOR: few(2, 16)}), DtypeError, "SparsePMF"),
         (lambda: Scene(3, {SIZE: few(2, 16), COLOR: few(3, 16)}), ShapeError, "3 puzzles"),
@@ -207,6 +248,25 @@ def test_magnitudes_are_written_where_they_belong():
 
 
 # -- learners ----------------------------------------------------------------------------------------------------
+
+
+class Doubtful(Perception):
+    """A front-end as docs/plugins.md has it, made of the oracle's tensors."""
+
+    def __init__(self):
+        super().__init__()
+        self.labels = Oracle(stress="calibrated", p_left=0.5)
+
+    def forward(self, batch, *, mixed="shares", entities=False):
+        seen = self.labels(batch, mixed=mixed, entities=entities)
+        pmfs = {key: 0.9 * pmf + 0.1 * pmf.mean(-1, keepdim=True) for key, pmf in seen.pmfs.items()}
+        return Scene(seen.columns, pmfs, seen.sets, seen.entities)
+
+
+def test_a_front_end_written_for_tensors_goes_on():
+    batch = datasets.PuzzleBatch.of(puzzles())
+    scene, dense = Doubtful()(batch), Doubtful().labels(batch).dense()
+    torch.testing.assert_close(scene.pmfs[SIZE], 0.9 * dense.pmfs[SIZE] + 0.1 / 1001)
 
 
 class Plain(Learner):

@@ -16,7 +16,7 @@ from datasets.rules.forms import ALIKE, SHIFTS, STEPS, TOTALS
 from reasoning.learners.grammar.values import DIRECT, Hypothesis, ValueRange, total_weight
 from reasoning.sparse import SparsePMF
 
-__all__ = ["few_kernels", "takes_few"]
+__all__ = ["few_evidence", "few_kernels", "takes_few"]
 
 _FEW = 8  # values of a panel; with more of them, pairs of them take longer than the whole axis
 _PATTERNS = (ALIKE, STEPS, TOTALS, SHIFTS)
@@ -34,6 +34,32 @@ def takes_few(pmf: SparsePMF, columns: int, limits: ValueRange, rules: tuple[Hyp
     tables = columns == 3 and limits.size <= DIRECT
     known = all(RULES.get(rule.rule).pattern in _PATTERNS for rule in rules)
     return known and not tables and limits.low == 0 and limits.size == pmf.width and pmf.values.shape[-1] <= _FEW
+
+
+def few_evidence(
+    pmf: SparsePMF, columns: int, limits: ValueRange, rules: tuple[Hypothesis, ...]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """How well rules explain panels, and what they expect.
+
+    Args:
+        pmf: (B, 3 n - 1 + 8, W), context and candidates in double precision; all mass is there.
+        columns: n.
+        limits: of the magnitudes.
+        rules: of ``hypotheses``.
+
+    Returns:
+        (B, H, 9), log likelihood ratios of the context with each candidate, and of the context alone; kernels and
+        scale as of :func:`few_kernels`.
+    """
+    panels = 3 * columns - 1
+    kernels, scale = few_kernels(pmf[:, :panels], columns, limits, rules)
+    candidates = pmf[:, panels:]
+    places = candidates.values.flatten(1).unsqueeze(1).expand(-1, len(rules), -1)
+    likely = kernels.gather(2, places).unflatten(2, candidates.values.shape[1:])  # (B, H, 8, K)
+    seen = limits.size * (likely * candidates.weights.unsqueeze(1)).sum(-1)
+    seen = seen / candidates.sum(-1).unsqueeze(1)  # against a random value
+    evidence = torch.cat([seen, kernels.sum(-1, keepdim=True)], dim=2)
+    return evidence.log() + scale[:, None, None], kernels, scale
 
 
 def few_kernels(

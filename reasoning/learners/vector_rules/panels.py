@@ -63,9 +63,9 @@ def look(scene: Scene, shares: bool) -> Panels:
     sets = tuple(scene.sets.values())
     few = [pmf for pmf in scene.pmfs.values() if isinstance(pmf, SparsePMF)]
     if len(few) == len(widths) and not sets:
-        context = stack([pmf[:, : scene.context_panels] for pmf in few], dim=1)
+        narrow = stack([pmf[:, : scene.context_panels] for pmf in few], dim=1)
         candidates = _stack([pmf[:, scene.context_panels :].dense() for pmf in few])
-        return Panels(context, candidates, widths, None, sets, pairs, gridded)
+        return Panels(narrow, candidates, widths, None, sets, pairs, gridded)
     seen, parts = [], []
     for key, shown in scene.pmfs.items():
         pmf, entities = dense(shown), scene.entities.get(key)
