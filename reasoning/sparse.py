@@ -117,6 +117,10 @@ class SparsePMF:
         """Whether a gradient reaches the weights."""
         return self.weights.requires_grad
 
+    def is_inference(self) -> bool:
+        """Whether it was made in inference mode."""
+        return self.weights.is_inference() or self.values.is_inference()
+
     def __len__(self) -> int:
         return self.shape[0]
 

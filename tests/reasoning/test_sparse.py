@@ -69,6 +69,16 @@ def test_it_answers_as_its_tensor_does(lead, width, count, seed):
     assert pmf.double().dense().dtype == torch.float64
 
 
+def test_it_says_what_was_made_in_inference_mode():
+    assert not few(2, 3).is_inference()
+    with torch.inference_mode():
+        made = few(2, 3)
+        scene = Oracle(stress="calibrated", p_left=0.5)(datasets.PuzzleBatch.of(puzzles()))
+        scene.check()
+        assert Symbolic()(scene).scores.isfinite().all()
+    assert made.is_inference() and made[:1].is_inference()
+
+
 AS_TENSORS = (
     lambda pmf: 0.9 * pmf + 0.1 * pmf.mean(-1, keepdim=True),
     lambda pmf: 1 - pmf,
