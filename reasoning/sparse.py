@@ -1,24 +1,30 @@
-"""PMFs with mass on few of many values: the values and their weights, instead of a table over all of them."""
+"""PMFs with mass on few of many values: the values and their weights, instead of a table over all of them.
+
+Whoever reads values and weights saves time and memory; for everything else a SparsePMF is as good as its tensor.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from vsa import StoredMatrix
 from vsa.errors import DtypeError, ShapeError, VSAError
 
-__all__ = ["PMF", "SparsePMF", "dense"]
+__all__ = ["PMF", "SparsePMF", "dense", "stack", "superposed_rows", "with_missing"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SparsePMF:
     """PMFs (..., V) of which at most K entries are not zero.
 
-    It answers to ``shape``, ``ndim``, ``dtype``, ``device``, ``sum(-1)``, ``amax(-1)``, ``max(-1)`` and to indices on
-    the leading axes as the tensor :meth:`dense` would. A gradient passes through the weights.
+    Sizes, sums and maxima over values, and indices on the leading axes are found without a table. Operators, functions
+    of torch and all other methods of tensors take :meth:`dense` and give tensors. A gradient passes through weights.
 
     Args:
         values: int64 (..., K), places on the axis of V values. Those with a weight that is not zero are distinct.
@@ -111,6 +117,10 @@ class SparsePMF:
         """Whether a gradient reaches the weights."""
         return self.weights.requires_grad
 
+    def is_inference(self) -> bool:
+        """Whether it was made in inference mode."""
+        return self.weights.is_inference() or self.values.is_inference()
+
     def __len__(self) -> int:
         return self.shape[0]
 
@@ -139,22 +149,24 @@ class SparsePMF:
         """Without gradient."""
         return self._made(self.values, self.weights.detach())
 
-    def __getitem__(self, index: Any) -> SparsePMF:
-        """Some of the PMFs: an index on the leading axes. What asks for some of the values is to ask :meth:`dense`."""
+    def __getitem__(self, index: Any) -> Any:
+        """Some of the PMFs, by an index on the leading axes; other indices give tensors."""
         parts = index if isinstance(index, tuple) else (index,)
-        if len(parts) >= self.ndim or any(part is None or part is Ellipsis for part in parts):
-            raise DtypeError(
-                "SparsePMF[...]",
-                received=f"{len(parts)} indices into {tuple(self.shape)}",
-                expected="indices on the leading axes",
-                hint="dense() gives the tensor",
-            )
+        masks = sum(part.ndim - 1 for part in parts if isinstance(part, Tensor) and part.dtype == torch.bool)
+        if len(parts) + masks >= self.ndim or any(part is None or part is Ellipsis for part in parts):
+            return self.dense()[index]
         return self._made(self.values[index], self.weights[index])
 
-    def _made(self, values: Tensor, weights: Tensor) -> SparsePMF:
+    def flatten(self, start: int = 0, end: int = -1) -> Any:
+        """Axes made one; a tensor where that of the values is among them."""
+        if not 0 <= start <= end < self.ndim - 1:
+            return self.dense().flatten(start, end)
+        return self._made(self.values.flatten(start, end), self.weights.flatten(start, end))
+
+    def _made(self, values: Tensor, weights: Tensor, width: int | None = None) -> SparsePMF:
         """One of what was checked already."""
         made = object.__new__(type(self))
-        for name, value in (("values", values), ("weights", weights), ("width", self.width)):
+        for name, value in (("values", values), ("weights", weights), ("width", width or self.width)):
             object.__setattr__(made, name, value)
         return made
 
@@ -162,17 +174,21 @@ class SparsePMF:
 
     def sum(self, dim: int = -1, keepdim: bool = False) -> Tensor:
         """The mass, (...)."""
-        self._of_values("sum", dim)
+        if dim not in (-1, self.ndim - 1):
+            return self.dense().sum(dim, keepdim=keepdim)
         return self.weights.sum(-1, keepdim=keepdim)
 
     def amax(self, dim: int = -1, keepdim: bool = False) -> Tensor:
         """The highest probability, (...)."""
-        self._of_values("amax", dim)
+        if dim not in (-1, self.ndim - 1):
+            return self.dense().amax(dim, keepdim=keepdim)
         best = self.weights.amax(-1, keepdim=keepdim)
         return best if self.weights.shape[-1] == self.width else best.clamp_min(0)
 
     def max(self, dim: int = -1, keepdim: bool = False) -> torch.return_types.max:
         """The highest probability and the first value that has it."""
+        if dim not in (-1, self.ndim - 1):
+            return self.dense().max(dim, keepdim=keepdim)
         best = self.amax(dim, keepdim=True)
         first = torch.where((self.weights == best) & (best > 0), self.values, self.width).amin(-1, keepdim=True)
         first = torch.where(best > 0, first, 0)
@@ -190,11 +206,62 @@ class SparsePMF:
         same = values.unsqueeze(-1) == self.values.unsqueeze(-2)
         return torch.where(same, self.weights.unsqueeze(-2), 0.0).sum(-1)
 
-    def _of_values(self, operation: str, dim: int) -> None:
-        if dim not in (-1, self.ndim - 1):
-            raise DtypeError(
-                f"SparsePMF.{operation}", received=f"dim={dim}", expected="-1, the axis of values", hint="ask dense()"
-            )
+    # -- as a tensor --------------------------------------------------------------------------------------------
+
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """A function of torch, given tensors."""
+        return function(*_tensors(args), **_tensors(kwargs or {}))
+
+    if not TYPE_CHECKING:  # our own readers say ``dense()``
+
+        def __getattr__(self, name: str) -> Any:
+            in_place = name.endswith("_")  # it would change a copy
+            if in_place or name.startswith("_") or not hasattr(Tensor, name):
+                raise AttributeError(f"SparsePMF has no {name}; its tensor is dense()")
+            return getattr(self.dense(), name)
+
+
+def _tensors(value: Any) -> Any:
+    """The same with a tensor for every SparsePMF."""
+    if isinstance(value, SparsePMF):
+        return value.dense()
+    if isinstance(value, tuple | list):
+        return type(value)(_tensors(one) for one in value)
+    return {key: _tensors(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+
+def _operator(name: str) -> Callable[..., Any]:
+    def apply(self: SparsePMF, *others: Any) -> Any:
+        return getattr(self.dense(), name)(*_tensors(others))
+
+    return apply
+
+
+for _name in ("add", "sub", "mul", "truediv", "pow", "matmul"):
+    for _side in (f"__{_name}__", f"__r{_name}__"):
+        setattr(SparsePMF, _side, _operator(_side))
+for _name in ("neg", "abs", "lt", "le", "gt", "ge"):
+    setattr(SparsePMF, f"__{_name}__", _operator(f"__{_name}__"))
+
+
+def stack(pmfs: Sequence[SparsePMF], dim: int) -> SparsePMF:
+    """PMFs side by side, along a new leading axis; the narrower ones have values without mass.
+
+    Args:
+        pmfs: (..., V) each, V and the number of their values as they are.
+        dim: where the new axis stands.
+
+    Returns:
+        (..., V) of the widest.
+    """
+    count = max(pmf.values.shape[-1] for pmf in pmfs)
+
+    def together(parts: Iterable[Tensor]) -> Tensor:
+        return torch.stack([functional.pad(part, (0, count - part.shape[-1])) for part in parts], dim=dim)
+
+    values, weights = together(pmf.values for pmf in pmfs), together(pmf.weights for pmf in pmfs)
+    return SparsePMF(values, weights, max(pmf.width for pmf in pmfs))
 
 
 PMF: TypeAlias = Tensor | SparsePMF
@@ -203,6 +270,28 @@ PMF: TypeAlias = Tensor | SparsePMF
 def dense(pmf: PMF) -> Tensor:
     """The tensor (..., V) of a PMF of either kind; the very one that was given where it is one."""
     return pmf.dense() if isinstance(pmf, SparsePMF) else pmf
+
+
+def superposed_rows(array: StoredMatrix, pmf: PMF) -> Tensor:
+    """The sum of the rows that an array stores, weighted by PMFs: a transposed read.
+
+    Args:
+        array: (V, E).
+        pmf: (..., V).
+
+    Returns:
+        (..., E).
+    """
+    return array.rmatvec_some(pmf.values, pmf.weights) if isinstance(pmf, SparsePMF) else array.rmatvec(pmf)
+
+
+def with_missing(pmf: PMF) -> PMF:
+    """PMFs (..., V + 1): the mass that they lack to one as a value of its own, the last one."""
+    missing = (1 - pmf.sum(-1, keepdim=True)).clamp_min(0)
+    if not isinstance(pmf, SparsePMF):
+        return torch.cat([pmf, missing], dim=-1)
+    rows = functional.pad(pmf.values, (0, 1), value=pmf.width)
+    return pmf._made(rows, torch.cat([pmf.weights, missing], dim=-1), pmf.width + 1)
 
 
 def _told(value: object) -> str:

@@ -343,8 +343,8 @@ def test_vsa_works_with_torch_and_einops_alone() -> None:
 
 # Inside reasoning, from the ground up: a room imports only those before it.
 FLOORS = (
-    "_rooms", "records", "arrays", "scene_checks", "pmfs", "own_pmfs", "scene", "learners", "perception", "outcome",
-    "solver", "setup", "tables",
+    "_rooms", "records", "arrays", "sparse", "scene_checks", "pmfs", "own_pmfs", "scene", "learners", "perception",
+    "outcome", "solver", "setup", "tables",
     "training", "evaluation", "prompting", "page", "__init__", "benchmarking", "train", "benchmark",
     "explain", "prompts", "language_models", "inspect_registry",
 )  # fmt: skip

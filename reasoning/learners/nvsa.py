@@ -75,6 +75,7 @@ class NVSA(Learner):
     learns = False
     mixed = "missing"
     entities = True
+    sparse = True
 
     def __init__(
         self,
@@ -241,8 +242,8 @@ class NVSA(Learner):
         """Scores (B, 8), and how each candidate agrees with what is predicted (B, A, 8)."""
         values, sets = found.predicted(weights)
         costs, agreements = [], []
-        if values is not None and panels.pmfs is not None:
-            seen, differ = panels.pmfs[:, :, -8:], values[..., -1:]
+        if values is not None and panels.candidates is not None:
+            seen, differ = panels.candidates, values[..., -1:]
             missing = (1 - seen.sum(-1, keepdim=True)).clamp_min(0)
             if panels.shares is not None:  # which entities: those of the panel before
                 differ = differ * panels.shares[:, :, -9]

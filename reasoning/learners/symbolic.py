@@ -16,6 +16,7 @@ probabilistic abduction and execution" (the idea of abduction over PMFs).
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -25,14 +26,16 @@ from torch import Tensor
 from datasets.arrays import BOTH, NUMBER, POSITION, UNKNOWN
 from datasets.rules.base import PUBLISHED, rules_named
 from reasoning.learners.base import Learner, Prediction, join
-from reasoning.learners.grammar.evidence import TINY, UNSEEN, Evidence, attribute_evidence, place_of
+from reasoning.learners.grammar.evidence import TINY, UNSEEN, Evidence, attribute_evidence, is_few, place_of
 from reasoning.learners.grammar.grids import Grid, expected_of, grid_of
+from reasoning.learners.grammar.sharp import sharpened
 from reasoning.learners.grammar.values import Hypothesis
 from reasoning.learners.registry import LEARNERS
 from reasoning.scene import CANDIDATES, AttributeKey, Scene
 from vsa.errors import SettingsError
 
 _ELEMENTS = 3_000_000  # of float64 that a piece of a batch may take at a time
+_FEW_KERNELS = 10  # kernels of rules, where panels show few values
 
 Found = TypeVar("Found")
 
@@ -66,6 +69,7 @@ class Symbolic(Learner):
     teaches = False
     mixed = "missing"
     entities = True
+    sparse = True
 
     def __init__(self, *, noise: float = 1e-3, sharpen: bool = False, grammar: Sequence[str] = PUBLISHED) -> None:
         super().__init__()
@@ -96,7 +100,18 @@ class Symbolic(Learner):
         return {key: torch.cat([part[key] for part in parts]) for key in scene.keys}
 
     def _pieces(self, scene: Scene) -> Iterator[Scene]:
-        return _pieces(_sharpened(scene.with_entities()) if self.sharpen else scene.with_entities())
+        """The scene in parts that fit into a few tens of megabytes."""
+        scene = sharpened(scene.with_entities()) if self.sharpen else scene.with_entities()
+        sizes = [pmf[0].numel() for pmf in scene.entities.values()]
+        for key, pmf in scene.pmfs.items():
+            few = is_few(scene, key, self.grammar)
+            sizes.append(_FEW_KERNELS * pmf.shape[-1] if few else math.prod(pmf.shape[1:]))
+        widest = max(sizes)
+        if scene.sets:  # permanents of all pairs of panels
+            slots = max(value.shape[-1] for value in scene.sets.values())
+            widest = max(widest, 13 * slots * 2**slots)
+        piece = max(1, _ELEMENTS // widest)
+        return (scene[start : start + piece] for start in range(0, max(len(scene), 1), piece))
 
     @_plainly
     def context_evidence(self, scene: Scene) -> list[tuple[tuple[AttributeKey, ...], Tensor]]:
@@ -190,7 +205,7 @@ class Symbolic(Learner):
         for key, pmf in scene.pmfs.items():
             if key not in result:
                 found = self._evidence(scene, key)
-                result[key] = (found.kernels[:, 0] / found.unseen).to(pmf)
+                result[key] = (found.kernels[:, 0] / found.unseen).to(pmf.dtype)
         return result
 
     # -- evidence ----------------------------------------------------------------------------------------------
@@ -217,33 +232,6 @@ class Symbolic(Learner):
         best, place = sums.max(-1)
         family = self._codes.to(sums.device)[place]
         return torch.where(best > rule_weights[..., -1], family, torch.full_like(family, UNKNOWN))
-
-
-def _sharpened(scene: Scene) -> Scene:
-    """The likeliest value of every PMF, or that entities differ; the likelier state of every slot."""
-
-    def sharp(pmf: Tensor) -> Tensor:
-        best, value = pmf.max(-1, keepdim=True)
-        told = (best > 0) & (best >= 1 - pmf.sum(-1, keepdim=True))
-        return torch.zeros_like(pmf).scatter_(-1, value, 1.0) * told
-
-    return Scene(
-        scene.columns,
-        {key: sharp(pmf) for key, pmf in scene.pmfs.items()},
-        {key: (occupied > 0.5).to(occupied) for key, occupied in scene.sets.items()},
-        {key: sharp(pmf) for key, pmf in scene.entities.items()},
-        scene.ranges,
-    )
-
-
-def _pieces(scene: Scene) -> Iterator[Scene]:
-    """The scene in parts that fit into a few tens of megabytes."""
-    widest = max(value[0].numel() for part in (scene.pmfs, scene.entities) for value in part.values())
-    if scene.sets:  # permanents of all pairs of panels
-        slots = max(value.shape[-1] for value in scene.sets.values())
-        widest = max(widest, 13 * slots * 2**slots)
-    piece = max(1, _ELEMENTS // widest)
-    return (scene[start : start + piece] for start in range(0, max(len(scene), 1), piece))
 
 
 def _governed(grid: Grid) -> Tensor:

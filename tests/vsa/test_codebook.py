@@ -310,3 +310,15 @@ def test_rows_that_a_codebook_does_not_have_are_refused(algebra: str, rows: Tens
     book = vsa.Codebook.random(vsa.get(algebra, dim=64), 3, seed=0)
     with pytest.raises(error, match="rows"):
         book.superpose_some(rows, torch.tensor([0.5, 0.5]))
+
+
+def test_superposing_some_atoms_of_an_array_lends_the_gradient_and_draws_noise() -> None:
+    book = vsa.Codebook.random(vsa.get("hrr", dim=64), 150, seed=0)
+    array = book.on(vsa.backends.get("crossbar_pcm"), seed=1)
+    rows = torch.tensor([[3, 149, 7], [0, 1, 2]])
+    shares = torch.rand(2, 3, generator=generator(), requires_grad=True)
+    found, exact = array.superpose_some(rows, shares), book.superpose_some(rows, shares)
+    assert 1e-3 < float((found - exact).detach().norm() / exact.detach().norm()) < 1
+    wanted = torch.rand(2, 64, generator=generator(1))
+    gradients = [torch.autograd.grad((one * wanted).sum(), shares)[0] for one in (found, exact)]
+    torch.testing.assert_close(*gradients)

@@ -12,13 +12,16 @@ from torch import Tensor
 from datasets.attributes import ATTRIBUTES
 from datasets.rules.base import RULES
 from reasoning.learners.grammar.entities import alike, kept, permuted, slot_ratios
+from reasoning.learners.grammar.few import few_evidence, takes_few
 from reasoning.learners.grammar.occupancy import ALIKE, Attribute
 from reasoning.learners.grammar.values import Hypothesis, ValueRange, hypotheses, value_kernels
 from reasoning.scene import CANDIDATES, AttributeKey, Scene
+from reasoning.sparse import PMF, SparsePMF, dense
 
-__all__ = ["TINY", "UNSEEN", "Evidence", "attribute_evidence", "grid_attribute", "limits_of", "place_of"]
+__all__ = ["TINY", "UNSEEN", "Evidence", "attribute_evidence", "grid_attribute", "is_few", "limits_of", "place_of"]
 
 TINY = 1e-300
+_ROUNDING = 1e-6  # of a sum of probabilities in single precision
 UNSEEN = CANDIDATES  # a ninth candidate, which is not seen: evidence of the context alone
 
 
@@ -31,7 +34,7 @@ class Evidence:
         log: (B, Q, H + 1, 9): log likelihood ratio, priors included.
         kernels: (B, 2, V): evidence for each value of the missing panel, if it has one by a rule; where the entities
             of panels are alike, and where they may differ.
-        unseen: (B, Q): evidence of the context alone.
+        unseen: (B, Q): evidence of the context alone; the kernels' scale is that of this.
         differ: (B, Q): the part of it under which the entities differ and stay the same along a row.
     """
 
@@ -118,15 +121,17 @@ def attribute_evidence(
     Returns:
         The evidence.
     """
-    pmf = scene.pmfs[key]
+    shown = scene.pmfs[key]
     limits = limits_of(scene, key)
     rules = _rules(scene, key, limits, grammar)
     prior = torch.tensor([rule.prior for rule in rules], dtype=torch.float64, device=scene.device)
-    context = scene.context_panels
+    if place is None and isinstance(shown, SparsePMF) and is_few(scene, key, grammar):
+        return _few_evidence(shown.double(), scene.columns, limits, rules, prior, noise)
+    pmf, context = dense(shown), scene.context_panels
     ratios = None
     if place is None:
         panels = limits.size * pmf[..., limits.low : limits.high + 1].double()
-        panels = panels + (1 - pmf.double().sum(-1, keepdim=True)).clamp_min(0)  # mass that says nothing
+        panels = panels + _missing(pmf)  # mass that says nothing
     else:
         ratios = slot_ratios(scene.sets[place], scene.entities[key], limits.low, limits.high)
         panels = alike(ratios)
@@ -156,6 +161,43 @@ def attribute_evidence(
     by_value = torch.zeros((len(pmf), 2, pmf.shape[-1]), dtype=torch.float64, device=scene.device)
     by_value[..., limits.low : limits.high + 1] = torch.einsum("bhw,kh->bkw", kernels, shares)
     return Evidence(rules, torch.cat([log, nothing], dim=2), by_value, unseen, differ)
+
+
+def is_few(scene: Scene, key: AttributeKey, grammar: tuple[str, ...]) -> bool:
+    """Whether the evidence about an attribute is summed over the few values that panels show.
+
+    Args:
+        scene: B puzzles.
+        key: of the attribute.
+        grammar: names of the rules that may be at work.
+
+    Returns:
+        Whether it is.
+    """
+    pmf = scene.pmfs[key]
+    if not isinstance(pmf, SparsePMF) or bool(_missing(pmf).any()):
+        return False
+    limits = limits_of(scene, key)
+    return takes_few(pmf, scene.columns, limits, _rules(scene, key, limits, grammar))
+
+
+def _few_evidence(
+    pmf: SparsePMF, columns: int, limits: ValueRange, rules: tuple[Hypothesis, ...], prior: Tensor, noise: float
+) -> Evidence:
+    """As :func:`attribute_evidence`, of a component without slots."""
+    log, kernels, scale = few_evidence(pmf, columns, limits, rules)
+    log = log.clamp_min(math.log(TINY)) + prior.log()[:, None] + math.log1p(-noise)
+    nothing = torch.full_like(log[:, :1], math.log(noise))
+    unseen = (kernels.sum(-1) @ prior + noise * (-scale).exp()).unsqueeze(1)
+    kernel = (kernels * prior.unsqueeze(-1)).sum(1)
+    log = torch.cat([log, nothing], dim=1).unsqueeze(1)
+    return Evidence(rules, log, torch.stack([kernel, kernel], 1), unseen, torch.zeros_like(unseen))
+
+
+def _missing(pmf: PMF) -> Tensor:
+    """(..., 1): the mass that a PMF lacks, rounding aside: that rounds off is no evidence for what it excludes."""
+    missing = 1 - pmf.double().sum(-1, keepdim=True)
+    return torch.where(missing > _ROUNDING, missing, 0.0)
 
 
 def _free_entities(occupied: Tensor, ratios: Tensor, entities: str, context: int) -> Tensor:

@@ -18,10 +18,10 @@ from datasets.rules.base import PUBLISHED, RULES, rules_named
 from datasets.rules.forms import ALIKE, SHIFTS, STEPS, TOTALS
 from reasoning.learners.grammar.forms import Kind, form_kernel, row_kernel
 
-__all__ = ["Hypothesis", "ValueRange", "general_kernel", "hypotheses", "value_kernels"]
+__all__ = ["DIRECT", "Hypothesis", "ValueRange", "general_kernel", "hypotheses", "total_weight", "value_kernels"]
 
 _ROUNDING = 1e-10  # of the largest sum
-_DIRECT = 32  # up to this many values sums are tables; beyond, Fourier transforms
+DIRECT = 32  # up to this many values sums are tables; beyond, Fourier transforms
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def _progression(rows: tuple[Tensor, ...], step: int) -> Tensor:
 
 def _arithmetic(rows: tuple[Tensor, ...], sign: int, limits: ValueRange) -> Tensor:
     columns = rows[0].shape[1]
-    if columns == 3 and limits.size <= _DIRECT:
+    if columns == 3 and limits.size <= DIRECT:
         table = _sum_table(sign, limits.low, limits.high, limits.split).to(rows[0])
 
         def last(row: Tensor, nothing: bool = False) -> Tensor:
@@ -196,7 +196,7 @@ def _arithmetic(rows: tuple[Tensor, ...], sign: int, limits: ValueRange) -> Tens
         return last(rows[2]) * evidence
     spectra, damping = _spectra(torch.cat(rows, dim=1))
     parts = spectra[:, :columns], spectra[:, columns : 2 * columns], spectra[:, 2 * columns :]
-    weight = _total_weight(limits.size, columns).to(rows[0])
+    weight = total_weight(limits.size, columns).to(rows[0])
     size = limits.size
 
     def back(spectrum: Tensor) -> Tensor:
@@ -241,7 +241,7 @@ def _sum_table(sign: int, low: int, high: int, split: bool) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _total_weight(size: int, columns: int) -> Tensor:
+def total_weight(size: int, columns: int) -> Tensor:
     """float64 (W,): probability of a row's total, alike for all, over the number of ways to split it."""
     total = torch.arange(size, dtype=torch.float64)
     parts = columns - 1

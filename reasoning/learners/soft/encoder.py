@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from datasets.panels import ROWS
 from reasoning.scene import AttributeKey, Scene
-from reasoning.sparse import PMF, SparsePMF
+from reasoning.sparse import PMF, superposed_rows, with_missing
 from vsa import Algebra, Backend, Codebook, Spectral
 from vsa.backends import get as get_backend
 from vsa.backends.base import StoredMatrix
@@ -126,13 +125,7 @@ class SceneEncoder(nn.Module):
 
     def encode_pmf(self, pmf: PMF) -> Tensor:
         """(..., V) -> complex (..., W), W = K * (L // 2 + 1)."""
-        missing = (1 - pmf.sum(-1, keepdim=True)).clamp_min(0)
-        if isinstance(pmf, SparsePMF):
-            rows = functional.pad(pmf.values, (0, 1), value=pmf.width)
-            array = self._store("values", pmf.width, pmf.device, pmf.dtype)
-            spectra = array.rmatvec_some(rows, torch.cat([pmf.weights, missing], dim=-1))
-            return torch.view_as_complex(spectra.unflatten(-1, (-1, 2)))
-        return self._read("values", pmf.shape[-1], torch.cat([pmf, missing], dim=-1))
+        return self._read("values", pmf.shape[-1], with_missing(pmf))
 
     def encode_sets(self, occupied: Tensor) -> Tensor:
         """(..., S) slot occupancies -> complex (..., W), the empty set excluded."""
@@ -157,10 +150,10 @@ class SceneEncoder(nn.Module):
     def _generator(self, *names: str | int) -> torch.Generator:
         return torch.Generator().manual_seed(child_seed(self.seed, "encoder", *names))
 
-    def _read(self, kind: str, size: int, weights: Tensor) -> Tensor:
+    def _read(self, kind: str, size: int, weights: PMF) -> Tensor:
         """Superposition of transformed atoms."""
         array = self._store(kind, size, weights.device, weights.dtype)
-        return torch.view_as_complex(array.rmatvec(weights).unflatten(-1, (-1, 2)))
+        return torch.view_as_complex(superposed_rows(array, weights).unflatten(-1, (-1, 2)))
 
     def stored(self) -> dict[str, list[StoredMatrix]]:
         """The arrays read so far, by what they are read for."""

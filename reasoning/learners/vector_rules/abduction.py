@@ -24,6 +24,7 @@ from reasoning.learners.vector_rules.rules import (
 )
 from reasoning.learners.vector_rules.sets import sets_evidence
 from reasoning.learners.vector_rules.values import FLOOR, values_evidence
+from reasoning.sparse import dense
 
 __all__ = ["Abduction", "abduce", "choose"]
 
@@ -95,16 +96,16 @@ def abduce(
             low, high = int(index in numbers), width - 1
             more = [count_form_values(form, low, high) for form in forms]
             counts.append(_with(count_values(low, high, columns), more, grammar))
-    if panels.pmfs is not None:
-        shape = panels.pmfs.shape[:2]
-        levels = torch.arange(panels.pmfs.shape[-1])
+    if panels.context is not None:
+        shape = panels.context.shape[:2]
+        levels = torch.arange(panels.context.shape[-1])
         allowed = levels < torch.tensor(panels.widths)[:, None]
         allowed[list(numbers), 0] = False  # a panel is not empty
-        rows = allowed.to(panels.pmfs).expand(shape[0], -1, -1).flatten(0, 1)
-        seen = panels.pmfs[:, :, :context].flatten(0, 1)
+        seen = panels.context.flatten(0, 1)
+        rows = allowed.to(seen.device, seen.dtype).expand(shape[0], -1, -1).flatten(0, 1)
         found = values_evidence(powers, names, seen, rows, columns)
         if forms:
-            found = _joined(found, values_by_form(powers, names, seen, rows, forms))
+            found = _joined(found, values_by_form(powers, names, dense(seen), rows, forms))
         found = found if grammar.order is None else found.at(grammar.order)
         values = found.predicted.unflatten(0, shape)
         evidence.append(Evidence(found.agreement.unflatten(0, shape), found.factors.expand(shape[1], -1), values))
@@ -119,7 +120,7 @@ def abduce(
     agreement = torch.cat([part.agreement for part in evidence], dim=1)
     logits = agreement - torch.stack(counts).to(agreement)
     if panels.pairs:
-        logits = _paired(logits, panels, context, exact_positions, grammar)
+        logits = _paired(logits, panels, exact_positions, grammar)
     confidence = (agreement / torch.cat([part.factors for part in evidence])).exp()
     sets = tuple(part.predicted for part in evidence[len(evidence) - len(panels.sets) :])
     return Abduction(_normalised(logits, panels), confidence, values, sets)
@@ -158,14 +159,14 @@ def _joined(one: Evidence, other: Evidence) -> Evidence:
     )
 
 
-def _paired(logits: Tensor, panels: Panels, context: int, exact_positions: bool, grammar: Grammar) -> Tensor:
+def _paired(logits: Tensor, panels: Panels, exact_positions: bool, grammar: Grammar) -> Tensor:
     """Make the rules of Number comparable to those of Position."""
     change = torch.zeros_like(logits)
     for number, position in panels.pairs:
-        if exact_positions and panels.pmfs is not None:
+        if exact_positions and panels.context is not None:
             slots = panels.sets[position - len(panels.widths)].shape[-1]
             ways = torch.tensor([0.0, *(1.0 / math.comb(slots, size) for size in range(1, slots + 1))]).to(logits)
-            chance = panels.pmfs[:, number, :context, : slots + 1] @ ways  # of the one set that is there
+            chance = dense(panels.context)[:, number, :, : slots + 1] @ ways  # of the one set that is there
             change[:, number] += chance.clamp_min(FLOOR).log().sum(-1, keepdim=True)
         # A rule on both, such as Constant, is Position's, which implies the number.
         change[:, number, torch.tensor(grammar.both, device=change.device)] = -math.inf

@@ -17,6 +17,7 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
+from reasoning.sparse import PMF, superposed_rows
 from vsa import Algebra, Backend, Spectral
 from vsa.backends import get as get_backend
 from vsa.backends.base import StoredMatrix
@@ -64,7 +65,7 @@ class BlockSpectra(nn.Module):
         """The arrays read so far, by what they are read for."""
         return {"PMFs to vectors, and back": list(self._stored.values())}
 
-    def encode(self, pmf: Tensor) -> Tensor:
+    def encode(self, pmf: PMF) -> Tensor:
         """The probability-weighted sum of the atoms 0 .. V-1.
 
         Args:
@@ -73,7 +74,7 @@ class BlockSpectra(nn.Module):
         Returns:
             complex (..., W).
         """
-        superposed = self._array(range(pmf.shape[-1]), pmf, weighted=False).rmatvec(pmf)
+        superposed = superposed_rows(self._array(range(pmf.shape[-1]), pmf, weighted=False), pmf)
         return torch.view_as_complex(superposed.unflatten(-1, (-1, 2)))
 
     def read(self, vectors: Tensor, labels: Sequence[int]) -> Tensor:
@@ -146,14 +147,14 @@ class BlockSpectra(nn.Module):
     def _generator(self, name: str) -> torch.Generator:
         return torch.Generator().manual_seed(child_seed(self.seed, "nvsa", name))
 
-    def _array(self, labels: Sequence[int], like: Tensor, weighted: bool) -> StoredMatrix:
+    def _array(self, labels: Sequence[int], like: PMF, weighted: bool) -> StoredMatrix:
         """The stored atoms; an array is stored at its first use."""
         place = (tuple(labels), weighted, like.device, like.dtype)
         if place not in self._stored:
             spectra = self.algebra.spectrum(self.algebra.embed(self.atoms(labels)).double())
-            real = _real(spectra.flatten(-2)).to(like)
+            real = _real(spectra.flatten(-2)).to(like.device, like.dtype)
             seed = child_seed(self.seed, "nvsa array", type(self).__name__, str(weighted), *labels)
-            stored = real * self._weights(like) if weighted else real
+            stored = real * self._weights(real) if weighted else real
             self._stored[place] = self.backend.store(stored, "dense", seed=seed)
         return self._stored[place]
 

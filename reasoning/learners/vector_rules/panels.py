@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from reasoning.pmfs import panel_pmf, share_pmf
 from reasoning.scene import Scene
-from reasoning.sparse import dense
+from reasoning.sparse import PMF, SparsePMF, dense, stack
 
 __all__ = ["Panels", "divergence", "look", "unlikelihood"]
 
@@ -23,7 +23,9 @@ class Panels:
     """The panels of B puzzles.
 
     Attributes:
-        pmfs: (B, A, P, V) of the A attributes with values, padded to the widest; missing mass: the entities differ.
+        context: (B, A, 3 n - 1, V) PMFs of the A attributes with values, padded to the widest; missing mass: the
+            entities differ. Sparse where all of them are; None where there are no such attributes.
+        candidates: (B, A, 8, V), likewise; always a tensor.
         widths: how many entries each attribute has.
         shares: (B, A, P, V), how often each value occurs among the entities of a panel; None where they are not known.
         sets: (B, P, S) occupancies, one for each attribute that is a set.
@@ -31,7 +33,8 @@ class Panels:
         gridded: which attributes with values belong to a component with several slots, Number aside.
     """
 
-    pmfs: Tensor | None
+    context: PMF | None
+    candidates: Tensor | None
     widths: tuple[int, ...]
     shares: Tensor | None
     sets: tuple[Tensor, ...]
@@ -56,7 +59,13 @@ def look(scene: Scene, shares: bool) -> Panels:
     gridded = tuple(key.component in positions and key.name != "Number" for key in scene.pmfs)
     widths = tuple(pmf.shape[-1] for pmf in scene.pmfs.values())
     if not scene.pmfs:
-        return Panels(None, widths, None, tuple(scene.sets.values()), pairs, gridded)
+        return Panels(None, None, widths, None, tuple(scene.sets.values()), pairs, gridded)
+    sets = tuple(scene.sets.values())
+    few = [pmf for pmf in scene.pmfs.values() if isinstance(pmf, SparsePMF)]
+    if len(few) == len(widths) and not sets:
+        narrow = stack([pmf[:, : scene.context_panels] for pmf in few], dim=1)
+        candidates = _stack([pmf[:, scene.context_panels :].dense() for pmf in few])
+        return Panels(narrow, candidates, widths, None, sets, pairs, gridded)
     seen, parts = [], []
     for key, shown in scene.pmfs.items():
         pmf, entities = dense(shown), scene.entities.get(key)
@@ -67,8 +76,9 @@ def look(scene: Scene, shares: bool) -> Panels:
         occupied = scene.sets[positions[key.component]]
         seen.append(panel_pmf(entities, occupied))
         parts.append(share_pmf(entities, occupied) if shares else pmf)
-    known = shares and bool(scene.entities)
-    return Panels(_stack(seen), widths, _stack(parts) if known else None, tuple(scene.sets.values()), pairs, gridded)
+    whole, known = _stack(seen), shares and bool(scene.entities)
+    context, candidates = whole[:, :, : scene.context_panels], whole[:, :, scene.context_panels :]
+    return Panels(context, candidates, widths, _stack(parts) if known else None, sets, pairs, gridded)
 
 
 def divergence(p: Tensor, q: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -10,15 +11,18 @@ from torch.nn import functional
 
 from reasoning.learners.vector_rules.codes import BlockSpectra, Names, Powers
 from reasoning.learners.vector_rules.rules import STEPS, Evidence
+from reasoning.sparse import PMF, with_missing
 
 __all__ = ["ENTRIES", "FLOOR", "log_similarity", "values_evidence"]
 
 FLOOR = 1e-6  # least similarity: no comparison excludes a rule for good
 _MARGIN = max(abs(step) for step in STEPS)
+_VECTORS = 2**20  # spectral entries of vectors that are read at a time: enough that atoms are not waited for
+_Codes = TypeVar("_Codes", bound=BlockSpectra)
 ENTRIES = 200_000  # spectral entries of panels that are worked on at a time: a few megabytes stay in fast memory
 
 
-def values_evidence(powers: Powers, names: Names, context: Tensor, allowed: Tensor, columns: int) -> Evidence:
+def values_evidence(powers: Powers, names: Names, context: PMF, allowed: Tensor, columns: int) -> Evidence:
     """Evidence for the rules of values, in matrices of three rows.
 
     Args:
@@ -31,8 +35,15 @@ def values_evidence(powers: Powers, names: Names, context: Tensor, allowed: Tens
     Returns:
         Evidence with (N, R) agreements and (N, R, V + 1) predicted PMFs, the last entry for entities that differ.
     """
-    named = _in_pieces(_by_name, names, context, allowed, columns)
-    added = _in_pieces(_by_sum, powers, context, allowed, columns)
+    size = max(1, _VECTORS // names.width)
+    if len(context) > size:
+        pieces = [slice(start, start + size) for start in range(0, len(context), size)]
+        parts = [values_evidence(powers, names, context[piece], allowed[piece], columns) for piece in pieces]
+        agreement, predicted = (
+            torch.cat([getattr(part, name) for part in parts]) for name in ("agreement", "predicted")
+        )
+        return Evidence(agreement, parts[0].factors, predicted)
+    named, added = _by_name(names, context, allowed, columns), _by_sum(powers, context, allowed, columns)
     # In the order of the rules: constant, progressions, sum and difference, distribute three.
     agreement = torch.cat([named.agreement[:, :1], added.agreement, named.agreement[:, 1:]], dim=-1)
     factors = torch.cat([named.factors[:1], added.factors, named.factors[1:]])
@@ -47,35 +58,38 @@ def log_similarity(similarity: Tensor) -> Tensor:
 
 
 def _in_pieces(
-    work: Callable[..., Evidence], codes: BlockSpectra, context: Tensor, allowed: Tensor, n: int
-) -> Evidence:
+    work: Callable[[_Codes, PMF, int], tuple[Tensor, Tensor]], codes: _Codes, context: PMF, n: int
+) -> tuple[Tensor, Tensor]:
+    """Agreements, and the vectors to be read: these together, since a read of few vectors waits for the atoms."""
     size = max(1, ENTRIES // (context.shape[1] * codes.width))
     if len(context) <= size:
-        return work(codes, context, allowed, n)
-    pieces = zip(context.split(size), allowed.split(size), strict=True)
-    parts = [work(codes, *piece, n) for piece in pieces]
-    agreement, predicted = (torch.cat([getattr(part, name) for part in parts]) for name in ("agreement", "predicted"))
-    return Evidence(agreement, parts[0].factors, predicted)
+        return work(codes, context, n)
+    parts = [work(codes, context[start : start + size], n) for start in range(0, len(context), size)]
+    agreement, ends = zip(*parts, strict=True)
+    return torch.cat(agreement), torch.cat(ends)
 
 
-def _by_name(names: Names, context: Tensor, allowed: Tensor, n: int) -> Evidence:
+def _by_name(names: Names, context: PMF, allowed: Tensor, n: int) -> Evidence:
     """Constant and distribute three; the predicted weights are not normalised yet."""
     values = context.shape[-1]
-    missing = (1 - context.sum(-1, keepdim=True)).clamp_min(0)
-    vectors = names.encode(torch.cat([context, missing], dim=-1))  # (N, P, W)
-    rows, last = _rows(vectors, n)
+    agreement, ends = _in_pieces(_named, names, context, n)
+    found = names.read(ends, range(values + 1)).clamp_min(0)
+    predicted = torch.cat([found[..., :-1] * allowed.unsqueeze(1), found[..., -1:]], dim=-1)
+    pairs = 3 * (n - 1) - 1
+    factors = torch.tensor([pairs, pairs + (2 if n == 3 else 2 * n - 1)], device=context.device)
+    return Evidence(agreement, factors, predicted)
+
+
+def _named(names: Names, context: PMF, n: int) -> tuple[Tensor, Tensor]:
+    """(N, 2) agreements of the rules by name, and the vectors (N, 2, W) that they predict."""
+    rows, last = _rows(names.encode(with_missing(context)), n)
     alike = torch.cat(
         [names.similarity(rows[:, :, 1:], rows[:, :, :-1]).flatten(1), names.similarity(last[:, 1:], last[:, :-1])], 1
     )
     constant = log_similarity(alike).sum(-1)
-
     found, distribute = _distributed(names, rows, last)
-    found = names.read(torch.stack([last[:, -1], found], dim=1), range(values + 1)).clamp_min(0)
-    predicted = torch.cat([found[..., :-1] * allowed.unsqueeze(1), found[..., -1:]], dim=-1)
     agreement = torch.stack([constant, log_similarity(1 - alike).sum(-1) + distribute.sum(-1)], dim=-1)
-    pairs = alike.shape[-1]
-    factors = torch.tensor([pairs, pairs + distribute.shape[-1]], device=context.device)
-    return Evidence(agreement, factors, predicted)
+    return agreement, torch.stack([last[:, -1], found], dim=1)
 
 
 def _distributed(names: Names, rows: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,9 +115,22 @@ def _distributed(names: Names, rows: Tensor, last: Tensor) -> tuple[Tensor, Tens
     return predicted, (share.unsqueeze(-1) * both).sum(1)
 
 
-def _by_sum(powers: Powers, context: Tensor, allowed: Tensor, n: int) -> Evidence:
+def _by_sum(powers: Powers, context: PMF, allowed: Tensor, n: int) -> Evidence:
     """Progressions, sum and difference; the predicted weights are not normalised yet."""
     values, allowed = context.shape[-1], allowed.unsqueeze(1)
+    agreement, ends = _in_pieces(_added, powers, context, n)
+    found = powers.read(ends, range(-_MARGIN, values + _MARGIN)).clamp_min(0)
+    # To bind with the power of a step is to move what is read by that step.
+    after = [found[:, 0, _MARGIN - step : _MARGIN - step + values] for step in STEPS]
+    predicted = torch.cat([torch.stack(after, dim=1), found[:, 1:, _MARGIN:-_MARGIN]], dim=1) * allowed
+    pairs = 3 * (n - 1) - 1
+    factors = torch.tensor([*(2 * pairs + 3,) * len(STEPS), 3, 3], device=context.device)
+    # The third row ends in a value that the attribute has.
+    return Evidence(agreement + log_similarity(predicted.sum(-1)), factors, predicted)
+
+
+def _added(powers: Powers, context: PMF, n: int) -> tuple[Tensor, Tensor]:
+    """(N, 6) agreements of the complete rows with the rules that add, and the vectors (N, 3, W) that they end in."""
     vectors = powers.encode(context)
     rows, last = _rows(vectors, n)
     rows_inverse, last_inverse = _rows(vectors.conj().resolve_conj(), n)
@@ -121,16 +148,7 @@ def _by_sum(powers: Powers, context: Tensor, allowed: Tensor, n: int) -> Evidenc
     ends = torch.stack(
         [last[:, -1], powers.bind_all(last), powers.bind(last[:, 0], powers.bind_all(last_inverse[:, 1:]))], dim=1
     )
-    found = powers.read(ends, range(-_MARGIN, values + _MARGIN)).clamp_min(0)
-    # To bind with the power of a step is to move what is read by that step.
-    after = [found[:, 0, _MARGIN - step : _MARGIN - step + values] for step in STEPS]
-    predicted = torch.cat([torch.stack(after, dim=1), found[:, 1:, _MARGIN:-_MARGIN]], dim=1) * allowed
-
-    # The third row ends in a value that the attribute has.
-    agreement = torch.cat([progressions, log_similarity(torch.stack([plus, minus], dim=-1)).sum(1)], dim=-1)
-    pairs = moved.shape[1]
-    factors = torch.tensor([*(2 * pairs + 3,) * len(STEPS), 3, 3], device=context.device)
-    return Evidence(agreement + log_similarity(predicted.sum(-1)), factors, predicted)
+    return torch.cat([progressions, log_similarity(torch.stack([plus, minus], dim=-1)).sum(1)], dim=-1), ends
 
 
 def _rows(vectors: Tensor, n: int) -> tuple[Tensor, Tensor]:
