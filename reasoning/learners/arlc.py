@@ -24,9 +24,11 @@ from reasoning.learners.soft.formula import (
     gather_inputs,
     in_words,
     input_names,
+    row_inputs,
 )
 from reasoning.learners.soft.programs import default_terms, program
 from reasoning.learners.soft.rules import SoftRules, Weights
+from reasoning.learners.soft.sets import Rows
 from vsa import Algebra, Backend
 from vsa.errors import SettingsError, UnknownNameError
 from vsa.seeding import child_seed
@@ -54,6 +56,8 @@ class ARLC(SoftRules):
             the loss, as published.
         scoring: whether rules and candidates go by the "similarity" of vectors (as published) or by their "likelihood":
             better where PMFs are unsure (docs/own_perception.md); see :class:`SoftRules`.
+        sets: how formulas are read on sets of slots: "bound" (as published), also as a bundle that is "saturated", or as
+            one that may be "rolled", too; see :class:`SoftRules`.
         prior: whether rules that explain the context equally well are told apart: learned rules by how often each is
             right about the third row of the training set (R more parameters), programmed ones by simplicity (own
             panels before other rows).
@@ -77,6 +81,7 @@ class ARLC(SoftRules):
         term_temperature: float = 0.01,
         weighting: str = "confidence",
         scoring: str = "similarity",
+        sets: str = "bound",
         prior: bool = True,
         frequencies: int | None = 96,
         seed: int = 0,
@@ -108,6 +113,7 @@ class ARLC(SoftRules):
             term_temperature=term_temperature,
             weighting=weighting,
             scoring=scoring,
+            sets=sets,
             prior=prior,
             frequencies=frequencies,
             seed=seed,
@@ -129,6 +135,9 @@ class ARLC(SoftRules):
         if not shared.requires_grad and bool((shared.amax(-1) > _PURE).all()):
             return apply_coefficients(coefficients(shared), spectra, self.columns)
         return apply_formula(shared, gather_inputs(spectra, self.columns))
+
+    def rows(self, weights: Weights) -> Rows:
+        return [(weights[0], panels) for panels in row_inputs(self.columns)]
 
     def describe(self) -> list[str]:
         weights = self.rule_weights().detach()

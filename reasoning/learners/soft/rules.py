@@ -33,6 +33,7 @@ from reasoning.learners.soft.scoring import (
     log_ratios,
 )
 from reasoning.learners.soft.selection import choose_rules, fit_prior, mixture, sample_rules
+from reasoning.learners.soft.sets import SETS, Rows, read_on_sets
 from reasoning.scene import AttributeKey, Scene
 from vsa import Algebra, Backend
 from vsa.errors import SettingsError, ShapeError, UnknownNameError
@@ -92,6 +93,8 @@ class SoftRules(Learner):
         scoring: what rules and candidates go by: "similarity" (cosines; attributes count by ``weighting``), or
             "likelihood": inner products of PMFs as probabilities, multiplied over rows and attributes, added over
             rules; in inference alone.
+        sets: how formulas are read on sets of slots: "bound" (keys of slots, bound and unbound), also as a bundle that
+            is "saturated", or as one that may be "rolled", too; see :func:`read_on_sets`.
         prior: whether rules that explain the context equally well are told apart by how often each is right about
             the third row of the training set (R more parameters).
         frequencies: how many of the block spectrum's frequencies a training step uses; None: all of them.
@@ -114,6 +117,7 @@ class SoftRules(Learner):
         term_temperature: float | None,
         weighting: str,
         scoring: str,
+        sets: str,
         prior: bool,
         frequencies: int | None,
         seed: int,
@@ -128,13 +132,15 @@ class SoftRules(Learner):
             raise UnknownNameError(what, name=weighting, known=ATTRIBUTE_WEIGHTINGS, kind="weighting")
         if scoring not in SCORINGS:
             raise UnknownNameError(what, name=scoring, known=SCORINGS, kind="scoring")
+        if sets not in SETS:
+            raise UnknownNameError(what, name=sets, known=tuple(SETS), kind="reading of sets")
         if not all(0 < one < math.inf for one in (temperature, term_temperature) if one is not None):
             raise SettingsError(what, received=f"temperatures {temperature}, {term_temperature}", expected="> 0")
         if frequencies is not None and not frequencies >= 1:
             raise SettingsError(what, received=f"frequencies={frequencies}", expected="at least 1, or null for all")
         self.encoder = SceneEncoder(algebra, backend, seed=seed)
         self.readout = Readout(self.encoder)
-        self.columns, self.selection, self.scoring = columns, selection, scoring
+        self.columns, self.selection, self.scoring, self.sets = columns, selection, scoring, sets
         self.temperature, self.term_temperature, self.weighting = temperature, term_temperature, weighting
         code = self.encoder.algebra
         weights = code.spectral_weights().repeat(code.blocks)
@@ -160,6 +166,10 @@ class SoftRules(Learner):
 
     def predict(self, weights: Weights, spectra: Tensor) -> Tensor:
         """Last panels of all rows: complex (..., P, W), at least the context panels, to complex (..., rows, R, W)."""
+        raise NotImplementedError
+
+    def rows(self, weights: Weights) -> Rows:
+        """Of each row the distributions of the terms, (R, T, I), and the panels that are its inputs."""
         raise NotImplementedError
 
     # -- the rules ---------------------------------------------------------------------------------------------
@@ -204,7 +214,7 @@ class SoftRules(Learner):
         encoded, frequency_weights = self._sample_frequencies(self.encode(scene), generator)
         truth = encoded.targets(target).unsqueeze(-2)  # (B, A, 3, 1, W)
         populations, rules = self.logits.shape[:2]
-        predicted = self.predict(self.distributions(self.logits.flatten(0, 1), 1.0), encoded.spectra)
+        predicted = self._predict(self.distributions(self.logits.flatten(0, 1), 1.0), encoded, frequency_weights)
         score = cosine(predicted, truth, frequency_weights).squeeze(-1).mean(2).unflatten(-1, (populations, rules))
         choice = torch.softmax(score / self.temperature, dim=-1)  # (B, A, G, R)
         used = choice if self.selection == "weighted" else sample_rules(choice.detach(), generator)
@@ -223,7 +233,7 @@ class SoftRules(Learner):
         for scene, target in scenes:
             encoded, frequency_weights = self._sample_frequencies(self.encode(scene), generator)
             truth = encoded.targets(target).unsqueeze(-2)
-            similar = cosine(self.predict(weights, encoded.spectra), truth, frequency_weights).squeeze(-1)
+            similar = cosine(self._predict(weights, encoded, frequency_weights), truth, frequency_weights).squeeze(-1)
             tables.append(similar.flatten(0, 1))  # (B * A, 3, G * R)
         table = torch.cat(tables)
         if self.logits.shape[0] > 1:
@@ -274,7 +284,7 @@ class SoftRules(Learner):
     def abduce(self, scene: Scene) -> Abduced:
         """The rules at work on some puzzles."""
         encoded, rules = self.encode(scene), self.rules_in_force()
-        predicted = self.predict(rules, encoded.spectra)  # (B, A, 3, R, W)
+        predicted = self._predict(rules, encoded, self.spectral_weights)  # (B, A, 3, R, W)
         known = encoded.known_targets.unsqueeze(-2)
         score = cosine(predicted[:, :, :2], known, self.spectral_weights).squeeze(-1).mean(2)  # (B, A, R)
         codes = self._codes(rules, encoded)
@@ -311,6 +321,22 @@ class SoftRules(Learner):
             )
 
     # -- helpers -----------------------------------------------------------------------------------------------
+
+    def _predict(self, weights: Weights, encoded: EncodedScene, frequency_weights: Tensor) -> Tensor:
+        """Last panels of all rows, complex (B, A, rows, R, W); of sets in the reading that the complete rows tell."""
+        predicted = self.predict(weights, encoded.spectra)
+        if not SETS[self.sets]:
+            return predicted
+        parts = list(predicted.unbind(1))
+        for place, occupied in enumerate(encoded.occupied, start=len(parts) - len(encoded.occupied)):
+            sets = self.encoder.encode_sets(read_on_sets(self.rows(weights), occupied, SETS[self.sets]))
+            sets = sets if encoded.frequencies is None else sets[..., encoded.frequencies]
+            readings = torch.cat([parts[place].unsqueeze(2), sets], dim=2)  # (B, rows, N, R, W)
+            known = encoded.known_targets[:, place, :, None, None]
+            score = cosine(readings[:, :2], known, frequency_weights).squeeze(-1).mean(1)  # (B, N, R)
+            share = torch.softmax(score / self.temperature, dim=1).transpose(1, 2).unsqueeze(1)  # (B, 1, R, N)
+            parts[place] = mixture(share, readings.transpose(2, 3))
+        return torch.stack(parts, dim=1)
 
     def _pieces(self, scene: Scene) -> list[Scene]:
         """Pieces of a few megabytes: large batches would spend their time in fresh memory."""
