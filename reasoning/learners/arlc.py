@@ -63,6 +63,7 @@ class ARLC(SoftRules):
             panels before other rows).
         frequencies: how many of the block spectrum's frequencies a training step uses, drawn anew each step (an
             unbiased estimate of the inner products); None: all of them.
+        octaves: from coarse to fine: how far below the whole spectrum training begins; see :class:`SoftRules`.
         seed: of the atoms and of the initial weights.
         grammar: names of the rules that may be at work: what is programmed, and what formulas are named by.
     """
@@ -84,6 +85,7 @@ class ARLC(SoftRules):
         sets: str = "bound",
         prior: bool = True,
         frequencies: int | None = 96,
+        octaves: float = 0.0,
         seed: int = 0,
         grammar: Sequence[str] = PUBLISHED,
     ) -> None:
@@ -116,6 +118,7 @@ class ARLC(SoftRules):
             sets=sets,
             prior=prior,
             frequencies=frequencies,
+            octaves=octaves,
             seed=seed,
             grammar=grammar,
         )

@@ -79,6 +79,7 @@ class LearnVRF(SoftRules):
         prior: whether rules that explain the context equally well are told apart by how often each is right about the
             missing panels of the training set (R more parameters); False as published.
         frequencies: how many of the block spectrum's frequencies a training step uses, drawn anew each step; None: all.
+        octaves: from coarse to fine: how far below the whole spectrum training begins; see :class:`SoftRules`.
         seed: of the atoms and of the initial weights.
         grammar: names of the rules that may be at work: what formulas are named by.
     """
@@ -103,6 +104,7 @@ class LearnVRF(SoftRules):
         sets: str = "bound",
         prior: bool = True,
         frequencies: int | None = 96,
+        octaves: float = 0.0,
         seed: int = 0,
         grammar: Sequence[str] = PUBLISHED,
     ) -> None:
@@ -128,6 +130,7 @@ class LearnVRF(SoftRules):
             sets=sets,
             prior=prior,
             frequencies=frequencies,
+            octaves=octaves,
             seed=seed,
             grammar=grammar,
         )

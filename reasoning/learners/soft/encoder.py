@@ -146,6 +146,11 @@ class SceneEncoder(nn.Module):
         """Keys that tell apart what is superposed: complex (roles, W)."""
         return self._read("roles", roles, torch.eye(roles, device=device))
 
+    def turns(self) -> Tensor:
+        """(W,), the angle by which one value more turns each frequency, 0 .. pi: slow ones see how far values are apart."""
+        base = self.value_codebook(2).atoms[1]
+        return self.algebra.spectrum(base).flatten(-2).angle().abs()
+
     def forward(self, scene: Scene) -> EncodedScene:
         parts = [self.encode_pmf(pmf) for pmf in scene.pmfs.values()]
         parts += [self.encode_sets(occupied) for occupied in scene.sets.values()]

@@ -42,6 +42,7 @@ SELECTIONS = ("weighted", "sampled")
 _ELEMENTS = 400_000  # spectral entries of the panels that are worked on at a time
 _TIE = 1e-3  # nats by which a family is preferred to the next, so that rules which are alike rank the same everywhere
 _PROGRESSES = 0.5  # similarity of a panel with its neighbours' continuation above which a row has equal steps
+_STILL = 1e-4  # angle up to which a frequency tells no values apart
 _GLANCE = 4  # every fourth frequency tells how rows look
 _CONSTANT = 0.9  # similarity of neighbouring panels above which a row counts as constant
 
@@ -98,6 +99,8 @@ class SoftRules(Learner):
         prior: whether rules that explain the context equally well are told apart by how often each is right about
             the third row of the training set (R more parameters).
         frequencies: how many of the block spectrum's frequencies a training step uses; None: all of them.
+        octaves: from coarse to fine: the first epoch takes its frequencies from the slowest 1 / 2**octaves of all, to which
+            close values look alike, the last one from all; 0: all of them from the start.
         seed: of the atoms.
         grammar: names of the rules that may be at work: what formulas are named by.
     """
@@ -120,6 +123,7 @@ class SoftRules(Learner):
         sets: str,
         prior: bool,
         frequencies: int | None,
+        octaves: float,
         seed: int,
         grammar: Sequence[str] = PUBLISHED,
     ) -> None:
@@ -138,6 +142,8 @@ class SoftRules(Learner):
             raise SettingsError(what, received=f"temperatures {temperature}, {term_temperature}", expected="> 0")
         if frequencies is not None and not frequencies >= 1:
             raise SettingsError(what, received=f"frequencies={frequencies}", expected="at least 1, or null for all")
+        if not 0 <= octaves < math.inf:
+            raise SettingsError(what, received=f"octaves={octaves}", expected="at least 0")
         self.encoder = SceneEncoder(algebra, backend, seed=seed)
         self.readout = Readout(self.encoder)
         self.columns, self.selection, self.scoring, self.sets = columns, selection, scoring, sets
@@ -146,6 +152,7 @@ class SoftRules(Learner):
         weights = code.spectral_weights().repeat(code.blocks)
         self.register_buffer("spectral_weights", weights, persistent=False)
         self.frequencies = None if frequencies is None or frequencies >= len(weights) else frequencies
+        self.octaves = self._octaves = octaves
         self.logits = nn.Parameter(logits, requires_grad=not fixed)
         # The rules in force: rows of the flattened populations. Before finish() the first population speaks.
         self.register_buffer("kept", torch.arange(logits.shape[1]))
@@ -210,8 +217,11 @@ class SoftRules(Learner):
 
     # -- training ----------------------------------------------------------------------------------------------
 
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        self._octaves = self.octaves * max(0.0, 1 - epoch / max(1, epochs - 1))
+
     def training_loss(self, scene: Scene, target: Tensor, generator: torch.Generator) -> Tensor:
-        encoded, frequency_weights = self._sample_frequencies(self.encode(scene), generator)
+        encoded, frequency_weights = self._sample_frequencies(self.encode(scene), generator, self._octaves)
         truth = encoded.targets(target).unsqueeze(-2)  # (B, A, 3, 1, W)
         populations, rules = self.logits.shape[:2]
         predicted = self._predict(self.distributions(self.logits.flatten(0, 1), 1.0), encoded, frequency_weights)
@@ -347,12 +357,17 @@ class SoftRules(Learner):
     def _term_temperature(self, annealed: bool) -> float:
         return self.term_temperature if annealed and self.term_temperature is not None else 1.0
 
-    def _sample_frequencies(self, encoded: EncodedScene, generator: torch.Generator) -> tuple[EncodedScene, Tensor]:
+    def _sample_frequencies(
+        self, encoded: EncodedScene, generator: torch.Generator, octaves: float = 0
+    ) -> tuple[EncodedScene, Tensor]:
         """Some frequencies, drawn anew (an unbiased estimate of the inner products), and what each counts."""
-        if self.frequencies is None:
+        if self.frequencies is None and not octaves:
             return encoded, self.spectral_weights
-        count = len(self.spectral_weights)
-        chosen = torch.randperm(count, generator=generator)[: self.frequencies].to(encoded.spectra.device)
+        among = torch.arange(len(self.spectral_weights))
+        if octaves:
+            turns = self.encoder.turns()
+            among = among[(turns > _STILL) & (turns <= max(math.pi * 2**-octaves, turns[turns > _STILL].min()))]
+        chosen = among[torch.randperm(len(among), generator=generator)[: self.frequencies]].to(encoded.spectra.device)
         return encoded.at(chosen), self.spectral_weights[chosen]
 
     def _codes(self, rules: Weights, encoded: EncodedScene) -> Tensor:
