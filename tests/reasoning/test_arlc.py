@@ -167,6 +167,20 @@ def test_sampled_frequencies_estimate_the_full_loss(weighting):
     assert abs(draws.mean() - exact) < bound
 
 
+def test_training_goes_from_slow_frequencies_to_all():
+    model = ARLC(ALGEBRA, populations=1, frequencies=16, octaves=5)
+    encoded = model.encode(Oracle()(batch(puzzles(n=2))))
+    turns, widest, draws = model.encoder.turns(), [], torch.Generator().manual_seed(0)
+    for epoch in range(6):
+        model.begin_epoch(epoch, 6)
+        seen = model._training_frequencies(encoded, draws)[0].frequencies
+        assert bool((turns[seen] > 0).all()) or epoch == 5
+        widest.append(float(turns[seen].max()))
+    assert widest[0] <= torch.pi / 2**4 and widest == sorted(widest) and widest[-1] > torch.pi / 2
+    with pytest.raises(SettingsError, match="octaves=-1"):
+        ARLC(ALGEBRA, octaves=-1)
+
+
 def test_finish_keeps_the_formulas_that_explain_the_data():
     model = solver(populations=3, seed=2)
     right = program(3, 12)

@@ -99,8 +99,8 @@ class SoftRules(Learner):
         prior: whether rules that explain the context equally well are told apart by how often each is right about
             the third row of the training set (R more parameters).
         frequencies: how many of the block spectrum's frequencies a training step uses; None: all of them.
-        octaves: from coarse to fine: the first epoch takes its frequencies from the slowest 1 / 2**octaves of all, to which
-            close values look alike, the last one from all; 0: all of them from the start.
+        octaves: from coarse to fine: training begins with the slowest 1 / 2**octaves of the frequencies, to which close
+            values look alike, and ends with all; each step draws how far it is between its epoch and the next. 0: all.
         seed: of the atoms.
         grammar: names of the rules that may be at work: what formulas are named by.
     """
@@ -152,7 +152,7 @@ class SoftRules(Learner):
         weights = code.spectral_weights().repeat(code.blocks)
         self.register_buffer("spectral_weights", weights, persistent=False)
         self.frequencies = None if frequencies is None or frequencies >= len(weights) else frequencies
-        self.octaves = self._octaves = octaves
+        self.octaves, self._octaves = octaves, (octaves, octaves)  # and of the epoch: from, to
         self.logits = nn.Parameter(logits, requires_grad=not fixed)
         # The rules in force: rows of the flattened populations. Before finish() the first population speaks.
         self.register_buffer("kept", torch.arange(logits.shape[1]))
@@ -218,10 +218,10 @@ class SoftRules(Learner):
     # -- training ----------------------------------------------------------------------------------------------
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
-        self._octaves = self.octaves * max(0.0, 1 - epoch / max(1, epochs - 1))
+        self._octaves = tuple(self.octaves * max(0.0, 1 - now / max(1, epochs - 1)) for now in (epoch, epoch + 1))
 
     def training_loss(self, scene: Scene, target: Tensor, generator: torch.Generator) -> Tensor:
-        encoded, frequency_weights = self._sample_frequencies(self.encode(scene), generator, self._octaves)
+        encoded, frequency_weights = self._training_frequencies(self.encode(scene), generator)
         truth = encoded.targets(target).unsqueeze(-2)  # (B, A, 3, 1, W)
         populations, rules = self.logits.shape[:2]
         predicted = self._predict(self.distributions(self.logits.flatten(0, 1), 1.0), encoded, frequency_weights)
@@ -356,6 +356,12 @@ class SoftRules(Learner):
 
     def _term_temperature(self, annealed: bool) -> float:
         return self.term_temperature if annealed and self.term_temperature is not None else 1.0
+
+    def _training_frequencies(self, encoded: EncodedScene, generator: torch.Generator) -> tuple[EncodedScene, Tensor]:
+        """Those of a step, from coarse to fine."""
+        first, last = self._octaves
+        between = torch.rand((), generator=generator).item() if first else 0.0
+        return self._sample_frequencies(encoded, generator, first + (last - first) * between)
 
     def _sample_frequencies(
         self, encoded: EncodedScene, generator: torch.Generator, octaves: float = 0
