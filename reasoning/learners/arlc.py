@@ -56,8 +56,8 @@ class ARLC(SoftRules):
             the loss, as published.
         scoring: whether rules and candidates go by the "similarity" of vectors (as published) or by their "likelihood":
             better where PMFs are unsure (docs/own_perception.md); see :class:`SoftRules`.
-        sets: how formulas are read on sets of slots: "bound" (as published), also as a bundle that is "saturated", or as
-            one that may be "rolled", too; see :class:`SoftRules`.
+        sets: how formulas are read on sets of slots: "bound" (as published), also as a bundle that is "saturated", or
+            as one that may be "rolled", too; see :class:`SoftRules`.
         prior: whether rules that explain the context equally well are told apart: learned rules by how often each is
             right about the third row of the training set (R more parameters), programmed ones by simplicity (own
             panels before other rows).

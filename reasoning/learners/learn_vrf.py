@@ -74,8 +74,8 @@ class LearnVRF(SoftRules):
         weighting: how attributes count in the answer: "none" (published), "entropy" or "confidence".
         scoring: whether rules and candidates go by the "similarity" of vectors (as published) or by their "likelihood":
             better where PMFs are unsure (docs/own_perception.md); see :class:`SoftRules`.
-        sets: how formulas are read on sets of slots: "bound" (as published), also as a bundle that is "saturated", or as
-            one that may be "rolled", too; see :class:`SoftRules`.
+        sets: how formulas are read on sets of slots: "bound" (as published), also as a bundle that is "saturated", or
+            as one that may be "rolled", too; see :class:`SoftRules`.
         prior: whether rules that explain the context equally well are told apart by how often each is right about the
             missing panels of the training set (R more parameters); False as published.
         frequencies: how many of the block spectrum's frequencies a training step uses, drawn anew each step; None: all.

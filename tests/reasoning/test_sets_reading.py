@@ -99,7 +99,7 @@ def test_a_score_depends_on_no_neighbour_and_training_on_the_sets(model, sets):
     batch = datasets.PuzzleBatch.of(datasets.generate("iraven", "3x3", n=8, seed=3))
     scene = one.scene(batch)
     torch.testing.assert_close(one.predict(scene).scores[3:5], one.predict(scene[3:5]).scores)
-    alone = Scene(3, {}, {key: part for key, part in scene.sets.items()})
+    alone = Scene(3, {}, scene.sets)
     loss = one.learner.training_loss(alone, batch.target, torch.Generator().manual_seed(0))
     loss.backward()
     assert bool(torch.isfinite(one.learner.logits.grad).all()) and bool(one.learner.logits.grad.any())

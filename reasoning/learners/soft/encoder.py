@@ -147,7 +147,7 @@ class SceneEncoder(nn.Module):
         return self._read("roles", roles, torch.eye(roles, device=device))
 
     def turns(self) -> Tensor:
-        """(W,), the angle by which one value more turns each frequency, 0 .. pi: slow ones see how far values are apart."""
+        """(W,), the angle by which one value more turns each frequency: slow ones see how far values are apart."""
         base = self.value_codebook(2).atoms[1]
         return self.algebra.spectrum(base).flatten(-2).angle().abs()
 

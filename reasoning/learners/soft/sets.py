@@ -1,9 +1,9 @@
 """One formula, read on sets of slots: what is bound is united, what is unbound is taken away, and all may move.
 
-Bound keys count: a slot that two of the panels have is there twice, and one taken away that was not there is there minus
-once. Position follows other laws: a union has every slot once, a difference takes away what is there, and the entities
-may move on by some slots. So each formula is also read as a bundle that saturates, moved or not, and how well each
-reading predicts the complete rows tells which one is meant.
+Bound keys count: a slot that two of the panels have is there twice, and one taken away that was not there is there
+minus once. Position follows other laws: a union has every slot once, a difference takes away what is there, and the
+entities may move on by some slots. So each formula is also read as a bundle that saturates, moved or not, and how well
+each reading predicts the complete rows tells which one is meant.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _saturate(weights: Tensor, occupied: Tensor) -> Tensor:
 
 
 def _plain(weights: Tensor) -> Tensor:
-    """Formulas of pure terms with every input once: what is bound and unbound is neither, what is bound twice is once."""
+    """Formulas of pure terms with every input once: what is bound and unbound is neither, twice is once."""
     if weights.requires_grad or bool((weights.amax(-1) <= _PURE).any()):
         return weights
     counts = coefficients(weights).to(weights)
