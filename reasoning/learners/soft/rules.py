@@ -218,7 +218,8 @@ class SoftRules(Learner):
     # -- training ----------------------------------------------------------------------------------------------
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
-        self._octaves = tuple(self.octaves * max(0.0, 1 - now / max(1, epochs - 1)) for now in (epoch, epoch + 1))
+        first, last = (self.octaves * max(0.0, 1 - now / max(1, epochs - 1)) for now in (epoch, epoch + 1))
+        self._octaves = (first, last)
 
     def training_loss(self, scene: Scene, target: Tensor, generator: torch.Generator) -> Tensor:
         encoded, frequency_weights = self._training_frequencies(self.encode(scene), generator)
@@ -342,9 +343,8 @@ class SoftRules(Learner):
             sets = self.encoder.encode_sets(read_on_sets(self.rows(weights), occupied, SETS[self.sets]))
             sets = sets if encoded.frequencies is None else sets[..., encoded.frequencies]
             readings = torch.cat([parts[place].unsqueeze(2), sets], dim=2)  # (B, rows, N, R, W)
-            known = encoded.known_targets[:, place, :, None, None]
-            score = cosine(readings[:, :2], known, frequency_weights).squeeze(-1).mean(1)  # (B, N, R)
-            share = torch.softmax(score / self.temperature, dim=1).transpose(1, 2).unsqueeze(1)  # (B, 1, R, N)
+            score = cosine(readings[:, :2], encoded.known_targets[:, place, :, None, None], frequency_weights)
+            share = torch.softmax(score.squeeze(-1).mean(1) / self.temperature, dim=1).transpose(1, 2).unsqueeze(1)
             parts[place] = mixture(share, readings.transpose(2, 3))
         return torch.stack(parts, dim=1)
 
@@ -372,7 +372,8 @@ class SoftRules(Learner):
         among = torch.arange(len(self.spectral_weights))
         if octaves:
             turns = self.encoder.turns()
-            among = among[(turns > _STILL) & (turns <= max(math.pi * 2**-octaves, turns[turns > _STILL].min()))]
+            widest = max(math.pi * 2**-octaves, float(turns[turns > _STILL].min()))
+            among = among[(turns > _STILL) & (turns <= widest)]
         chosen = among[torch.randperm(len(among), generator=generator)[: self.frequencies]].to(encoded.spectra.device)
         return encoded.at(chosen), self.spectral_weights[chosen]
 
