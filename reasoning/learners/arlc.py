@@ -24,9 +24,11 @@ from reasoning.learners.soft.formula import (
     gather_inputs,
     in_words,
     input_names,
+    row_inputs,
 )
 from reasoning.learners.soft.programs import default_terms, program
 from reasoning.learners.soft.rules import SoftRules, Weights
+from reasoning.learners.soft.sets import Rows
 from vsa import Algebra, Backend
 from vsa.errors import SettingsError, UnknownNameError
 from vsa.seeding import child_seed
@@ -54,11 +56,14 @@ class ARLC(SoftRules):
             the loss, as published.
         scoring: whether rules and candidates go by the "similarity" of vectors (as published) or by their "likelihood":
             better where PMFs are unsure (docs/own_perception.md); see :class:`SoftRules`.
+        sets: how formulas are read on sets of slots: "bound" (as published), also as a bundle that is "saturated", or
+            as one that may be "rolled", too; see :class:`SoftRules`.
         prior: whether rules that explain the context equally well are told apart: learned rules by how often each is
             right about the third row of the training set (R more parameters), programmed ones by simplicity (own
             panels before other rows).
         frequencies: how many of the block spectrum's frequencies a training step uses, drawn anew each step (an
             unbiased estimate of the inner products); None: all of them.
+        octaves: from coarse to fine: how far below the whole spectrum training begins; see :class:`SoftRules`.
         seed: of the atoms and of the initial weights.
         grammar: names of the rules that may be at work: what is programmed, and what formulas are named by.
     """
@@ -77,8 +82,10 @@ class ARLC(SoftRules):
         term_temperature: float = 0.01,
         weighting: str = "confidence",
         scoring: str = "similarity",
+        sets: str = "bound",
         prior: bool = True,
         frequencies: int | None = 96,
+        octaves: float = 0.0,
         seed: int = 0,
         grammar: Sequence[str] = PUBLISHED,
     ) -> None:
@@ -108,8 +115,10 @@ class ARLC(SoftRules):
             term_temperature=term_temperature,
             weighting=weighting,
             scoring=scoring,
+            sets=sets,
             prior=prior,
             frequencies=frequencies,
+            octaves=octaves,
             seed=seed,
             grammar=grammar,
         )
@@ -129,6 +138,9 @@ class ARLC(SoftRules):
         if not shared.requires_grad and bool((shared.amax(-1) > _PURE).all()):
             return apply_coefficients(coefficients(shared), spectra, self.columns)
         return apply_formula(shared, gather_inputs(spectra, self.columns))
+
+    def rows(self, weights: Weights) -> Rows:
+        return [(weights[0], panels) for panels in row_inputs(self.columns)]
 
     def describe(self) -> list[str]:
         weights = self.rule_weights().detach()

@@ -24,10 +24,11 @@ from reasoning.learners.soft.encoder import EncodedScene
 from reasoning.learners.soft.formula import apply_formula, bind_panels, check_sizes, coefficients, in_words
 from reasoning.learners.soft.programs import default_terms
 from reasoning.learners.soft.rules import Abduced, SoftRules, Weights
+from reasoning.learners.soft.sets import Rows
 from reasoning.learners.soft.superposed import governed, read_parts, superpose, superposed, with_numbers
 from reasoning.scene import AttributeKey, Scene
 from vsa import Algebra, Backend
-from vsa.errors import UnknownNameError
+from vsa.errors import SettingsError, UnknownNameError
 from vsa.seeding import child_seed
 
 GRIDS = ("superposed", "separate")
@@ -73,9 +74,12 @@ class LearnVRF(SoftRules):
         weighting: how attributes count in the answer: "none" (published), "entropy" or "confidence".
         scoring: whether rules and candidates go by the "similarity" of vectors (as published) or by their "likelihood":
             better where PMFs are unsure (docs/own_perception.md); see :class:`SoftRules`.
+        sets: how formulas are read on sets of slots: "bound" (as published), also as a bundle that is "saturated", or
+            as one that may be "rolled", too; see :class:`SoftRules`.
         prior: whether rules that explain the context equally well are told apart by how often each is right about the
             missing panels of the training set (R more parameters); False as published.
         frequencies: how many of the block spectrum's frequencies a training step uses, drawn anew each step; None: all.
+        octaves: from coarse to fine: how far below the whole spectrum training begins; see :class:`SoftRules`.
         seed: of the atoms and of the initial weights.
         grammar: names of the rules that may be at work: what formulas are named by.
     """
@@ -97,14 +101,18 @@ class LearnVRF(SoftRules):
         term_temperature: float | None = 0.01,
         weighting: str = "confidence",
         scoring: str = "similarity",
+        sets: str = "bound",
         prior: bool = True,
         frequencies: int | None = 96,
+        octaves: float = 0.0,
         seed: int = 0,
         grammar: Sequence[str] = PUBLISHED,
     ) -> None:
         terms = default_vrf_terms(columns) if terms is None else terms
         if grids not in GRIDS:
             raise UnknownNameError("LearnVRF", name=grids, known=GRIDS, kind="form of grids")
+        if grids == "superposed" and sets != "bound":
+            raise SettingsError("LearnVRF", received=f"sets={sets} grids=superposed", expected="grids=separate")
         check_sizes("LearnVRF", columns, rules, populations, terms)
         generator = torch.Generator().manual_seed(child_seed(seed, "learn_vrf", "initial weights"))
         weights = terms * sum(len(panels) + 1 for panels in panel_inputs(columns))
@@ -119,8 +127,10 @@ class LearnVRF(SoftRules):
             term_temperature=term_temperature,
             weighting=weighting,
             scoring=scoring,
+            sets=sets,
             prior=prior,
             frequencies=frequencies,
+            octaves=octaves,
             seed=seed,
             grammar=grammar,
         )
@@ -146,6 +156,9 @@ class LearnVRF(SoftRules):
         whole = torch.cat([spectra, torch.ones_like(spectra[..., :1, :])], dim=-2)
         rows = [apply_formula(part, whole[..., [*p, -1], :]) for part, p in zip(weights, inputs, strict=True)]
         return torch.stack(rows, dim=-3)
+
+    def rows(self, weights: Weights) -> Rows:
+        return list(zip(weights, panel_inputs(self.columns), strict=True))
 
     def describe(self) -> list[str]:
         weights = tuple(part.detach() for part in self.rules_in_force())

@@ -167,6 +167,32 @@ def test_sampled_frequencies_estimate_the_full_loss(weighting):
     assert abs(draws.mean() - exact) < bound
 
 
+def test_training_goes_from_slow_frequencies_to_all():
+    model = ARLC(ALGEBRA, populations=1, frequencies=16, octaves=5)
+    encoded = model.encode(Oracle()(batch(puzzles(n=2))))
+    turns, widest, draws = model.encoder.turns(), [], torch.Generator().manual_seed(0)
+    for epoch in range(6):
+        model.begin_epoch(epoch, 6)
+        seen = model._training_frequencies(encoded, draws)[0].frequencies
+        assert bool((turns[seen] > 0).all()) or epoch == 5
+        widest.append(float(turns[seen].max()))
+    assert widest[0] <= torch.pi / 2**4 and widest == sorted(widest) and widest[-1] > torch.pi / 2
+    with pytest.raises(SettingsError, match="octaves=-1"):
+        ARLC(ALGEBRA, octaves=-1)
+
+
+def test_likelihood_answers_rows_of_ten_under_calibrated_stress():
+    """Of 100; on 1,000 puzzles 63.4 % by similarity and 98.9 % by likelihood."""
+    stress = Oracle(stress="calibrated", p_left=0.51)
+    wide = vsa.get("gsbc", dim=4096, blocks=4)
+    rows = batch(puzzles(n=100, name="iraven_x", columns=10, maxval=1000))
+    right = {}
+    for scoring in ("similarity", "likelihood"):
+        model = Solver(stress, ARLC(wide, **ONE, columns=10, mode="programmed", scoring=scoring))
+        right[scoring] = int((model.solve(rows).answers == rows.target).sum())
+    assert right["likelihood"] >= 95 and right["similarity"] < 85, right
+
+
 def test_finish_keeps_the_formulas_that_explain_the_data():
     model = solver(populations=3, seed=2)
     right = program(3, 12)

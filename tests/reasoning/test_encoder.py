@@ -116,3 +116,12 @@ def test_every_codebook_is_stored_once_on_the_backend_given():
     width = 2 * 4 * 33
     assert [shape for shape, _ in backend.stored] == [(8, width), (4, width), (2, width)]
     assert len({seed for _, seed in backend.stored}) == 3
+
+
+def test_slow_frequencies_see_how_far_values_are_apart():
+    encoder = SceneEncoder(vsa.get("gsbc", dim=1024, blocks=4), seed=3)
+    spectra, turns = encoder.encode_pmf(torch.eye(40)), encoder.turns()
+    torch.testing.assert_close((spectra[1] * spectra[0].conj()).angle().abs(), turns, atol=1e-3, rtol=0)
+    slow = (turns > 0.01) & (turns < 0.07)  # a turn takes 90 values and more
+    alike = torch.einsum("w,vw->v", spectra[0, slow].conj(), spectra[:, slow]).real
+    assert bool((alike.diff() < 0).all()), "the farther, the less alike"

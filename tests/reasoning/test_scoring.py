@@ -22,6 +22,29 @@ def test_cosine_of_spectra_is_cosine_of_vectors(blocks, length, seed):
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("size", [1e-33, 1e-16, 1e16])
+def test_cosines_know_vectors_of_any_size(size):
+    generator = torch.Generator().manual_seed(0)
+    u, v = (torch.randn(3, 17, dtype=torch.complex64, generator=generator) for _ in range(2))
+    weights = torch.ones(17)
+    plain = cosine(u, v, weights)
+    torch.testing.assert_close(cosine(u * size, v, weights), plain)
+    power = 2.0 ** round(torch.tensor(size).log2().item())
+    assert torch.equal(cosine(u * power, v, weights), plain)
+    tiny = (u * 1e-16).requires_grad_()  # what many soft terms bind is as small; its direction is learned all the same
+    cosine(tiny, v, weights).sum().backward()
+    usual = u.clone().requires_grad_()
+    cosine(usual, v, weights).sum().backward()
+    torch.testing.assert_close(tiny.grad * 1e-16, usual.grad)
+
+
+def test_a_vector_of_zeros_is_like_nothing_and_its_gradient_is_finite():
+    u = torch.zeros(2, 5, dtype=torch.complex64, requires_grad=True)
+    found = cosine(u, torch.ones(1, 5, dtype=torch.complex64), torch.ones(5))
+    found.sum().backward()
+    assert torch.equal(found, torch.zeros(2, 1)) and bool(torch.isfinite(torch.view_as_real(u.grad)).all())
+
+
 def test_entropy_weights_follow_the_published_clipping():
     sure = torch.tensor([[1.0, 0.0, 0.0, 0.0, 0.0]])
     unsure = torch.full((1, 5), 0.2)

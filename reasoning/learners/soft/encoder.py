@@ -8,7 +8,7 @@ occupancies, the expected vector is the binding of per-slot mixtures and no tabl
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -33,11 +33,15 @@ class EncodedScene:
         keys: the A attributes, in the order of the second axis.
         spectra: complex (B, A, P, W); context panels, then 8 candidates.
         columns: panels in a row.
+        occupied: (B, P, S) of the last attributes, those that are sets of slots.
+        frequencies: long (W,), which of the spectrum's there are; None: all.
     """
 
     keys: tuple[AttributeKey, ...]
     spectra: Tensor
     columns: int
+    occupied: tuple[Tensor, ...] = ()
+    frequencies: Tensor | None = None
 
     @property
     def context_panels(self) -> int:
@@ -72,7 +76,7 @@ class EncodedScene:
         Args:
             frequencies: long (M,), which of the W.
         """
-        return EncodedScene(self.keys, self.spectra[..., frequencies], self.columns)
+        return replace(self, spectra=self.spectra[..., frequencies], frequencies=frequencies)
 
 
 class SceneEncoder(nn.Module):
@@ -142,10 +146,15 @@ class SceneEncoder(nn.Module):
         """Keys that tell apart what is superposed: complex (roles, W)."""
         return self._read("roles", roles, torch.eye(roles, device=device))
 
+    def turns(self) -> Tensor:
+        """(W,), the angle by which one value more turns each frequency: slow ones see how far values are apart."""
+        base = self.value_codebook(2).atoms[1]
+        return self.algebra.spectrum(base).flatten(-2).angle().abs()
+
     def forward(self, scene: Scene) -> EncodedScene:
         parts = [self.encode_pmf(pmf) for pmf in scene.pmfs.values()]
         parts += [self.encode_sets(occupied) for occupied in scene.sets.values()]
-        return EncodedScene(scene.keys, torch.stack(parts, dim=1), scene.columns)
+        return EncodedScene(scene.keys, torch.stack(parts, dim=1), scene.columns, tuple(scene.sets.values()))
 
     def _generator(self, *names: str | int) -> torch.Generator:
         return torch.Generator().manual_seed(child_seed(self.seed, "encoder", *names))

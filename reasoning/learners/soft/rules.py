@@ -33,6 +33,7 @@ from reasoning.learners.soft.scoring import (
     log_ratios,
 )
 from reasoning.learners.soft.selection import choose_rules, fit_prior, mixture, sample_rules
+from reasoning.learners.soft.sets import SETS, Rows, read_on_sets
 from reasoning.scene import AttributeKey, Scene
 from vsa import Algebra, Backend
 from vsa.errors import SettingsError, ShapeError, UnknownNameError
@@ -41,6 +42,7 @@ SELECTIONS = ("weighted", "sampled")
 _ELEMENTS = 400_000  # spectral entries of the panels that are worked on at a time
 _TIE = 1e-3  # nats by which a family is preferred to the next, so that rules which are alike rank the same everywhere
 _PROGRESSES = 0.5  # similarity of a panel with its neighbours' continuation above which a row has equal steps
+_STILL = 1e-4  # angle up to which a frequency tells no values apart
 _GLANCE = 4  # every fourth frequency tells how rows look
 _CONSTANT = 0.9  # similarity of neighbouring panels above which a row counts as constant
 
@@ -92,9 +94,13 @@ class SoftRules(Learner):
         scoring: what rules and candidates go by: "similarity" (cosines; attributes count by ``weighting``), or
             "likelihood": inner products of PMFs as probabilities, multiplied over rows and attributes, added over
             rules; in inference alone.
+        sets: how formulas are read on sets of slots: "bound" (keys of slots, bound and unbound), also as a bundle that
+            is "saturated", or as one that may be "rolled", too; see :func:`read_on_sets`.
         prior: whether rules that explain the context equally well are told apart by how often each is right about
             the third row of the training set (R more parameters).
         frequencies: how many of the block spectrum's frequencies a training step uses; None: all of them.
+        octaves: from coarse to fine: training begins with the slowest 1 / 2**octaves of the frequencies, to which close
+            values look alike, and ends with all; each step draws how far it is between its epoch and the next. 0: all.
         seed: of the atoms.
         grammar: names of the rules that may be at work: what formulas are named by.
     """
@@ -116,8 +122,10 @@ class SoftRules(Learner):
         term_temperature: float | None,
         weighting: str,
         scoring: str,
+        sets: str,
         prior: bool,
         frequencies: int | None,
+        octaves: float,
         seed: int,
         grammar: Sequence[str] = PUBLISHED,
     ) -> None:
@@ -130,18 +138,23 @@ class SoftRules(Learner):
             raise UnknownNameError(what, name=weighting, known=ATTRIBUTE_WEIGHTINGS, kind="weighting")
         if scoring not in SCORINGS:
             raise UnknownNameError(what, name=scoring, known=SCORINGS, kind="scoring")
+        if sets not in SETS:
+            raise UnknownNameError(what, name=sets, known=tuple(SETS), kind="reading of sets")
         if not all(0 < one < math.inf for one in (temperature, term_temperature) if one is not None):
             raise SettingsError(what, received=f"temperatures {temperature}, {term_temperature}", expected="> 0")
         if frequencies is not None and not frequencies >= 1:
             raise SettingsError(what, received=f"frequencies={frequencies}", expected="at least 1, or null for all")
+        if not 0 <= octaves < math.inf:
+            raise SettingsError(what, received=f"octaves={octaves}", expected="at least 0")
         self.encoder = SceneEncoder(algebra, backend, seed=seed)
         self.readout = Readout(self.encoder)
-        self.columns, self.selection, self.scoring = columns, selection, scoring
+        self.columns, self.selection, self.scoring, self.sets = columns, selection, scoring, sets
         self.temperature, self.term_temperature, self.weighting = temperature, term_temperature, weighting
         code = self.encoder.algebra
         weights = code.spectral_weights().repeat(code.blocks)
         self.register_buffer("spectral_weights", weights, persistent=False)
         self.frequencies = None if frequencies is None or frequencies >= len(weights) else frequencies
+        self.octaves, self._octaves = octaves, (octaves, octaves)  # and of the epoch: from, to
         self.logits = nn.Parameter(logits, requires_grad=not fixed)
         # The rules in force: rows of the flattened populations. Before finish() the first population speaks.
         self.register_buffer("kept", torch.arange(logits.shape[1]))
@@ -162,6 +175,10 @@ class SoftRules(Learner):
 
     def predict(self, weights: Weights, spectra: Tensor) -> Tensor:
         """Last panels of all rows: complex (..., P, W), at least the context panels, to complex (..., rows, R, W)."""
+        raise NotImplementedError
+
+    def rows(self, weights: Weights) -> Rows:
+        """Of each row the distributions of the terms, (R, T, I), and the panels that are its inputs."""
         raise NotImplementedError
 
     # -- the rules ---------------------------------------------------------------------------------------------
@@ -202,11 +219,15 @@ class SoftRules(Learner):
 
     # -- training ----------------------------------------------------------------------------------------------
 
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        first, last = (self.octaves * max(0.0, 1 - now / max(1, epochs - 1)) for now in (epoch, epoch + 1))
+        self._octaves = (first, last)
+
     def training_loss(self, scene: Scene, target: Tensor, generator: torch.Generator) -> Tensor:
-        encoded, frequency_weights = self._sample_frequencies(self.encode(scene), generator)
+        encoded, frequency_weights = self._training_frequencies(self.encode(scene), generator)
         truth = encoded.targets(target).unsqueeze(-2)  # (B, A, 3, 1, W)
         populations, rules = self.logits.shape[:2]
-        predicted = self.predict(self.distributions(self.logits.flatten(0, 1), 1.0), encoded.spectra)
+        predicted = self._predict(self.distributions(self.logits.flatten(0, 1), 1.0), encoded, frequency_weights)
         score = cosine(predicted, truth, frequency_weights).squeeze(-1).mean(2).unflatten(-1, (populations, rules))
         choice = torch.softmax(score / self.temperature, dim=-1)  # (B, A, G, R)
         used = choice if self.selection == "weighted" else sample_rules(choice.detach(), generator)
@@ -225,7 +246,7 @@ class SoftRules(Learner):
         for scene, target in scenes:
             encoded, frequency_weights = self._sample_frequencies(self.encode(scene), generator)
             truth = encoded.targets(target).unsqueeze(-2)
-            similar = cosine(self.predict(weights, encoded.spectra), truth, frequency_weights).squeeze(-1)
+            similar = cosine(self._predict(weights, encoded, frequency_weights), truth, frequency_weights).squeeze(-1)
             tables.append(similar.flatten(0, 1))  # (B * A, 3, G * R)
         table = torch.cat(tables)
         if self.logits.shape[0] > 1:
@@ -276,7 +297,7 @@ class SoftRules(Learner):
     def abduce(self, scene: Scene) -> Abduced:
         """The rules at work on some puzzles."""
         encoded, rules = self.encode(scene), self.rules_in_force()
-        predicted = self.predict(rules, encoded.spectra)  # (B, A, 3, R, W)
+        predicted = self._predict(rules, encoded, self.spectral_weights)  # (B, A, 3, R, W)
         known = encoded.known_targets.unsqueeze(-2)
         score = cosine(predicted[:, :, :2], known, self.spectral_weights).squeeze(-1).mean(2)  # (B, A, R)
         codes = self._codes(rules, encoded)
@@ -314,6 +335,21 @@ class SoftRules(Learner):
 
     # -- helpers -----------------------------------------------------------------------------------------------
 
+    def _predict(self, weights: Weights, encoded: EncodedScene, frequency_weights: Tensor) -> Tensor:
+        """Last panels of all rows, complex (B, A, rows, R, W); of sets in the reading that the complete rows tell."""
+        predicted = self.predict(weights, encoded.spectra)
+        if not SETS[self.sets]:
+            return predicted
+        parts = list(predicted.unbind(1))
+        for place, occupied in enumerate(encoded.occupied, start=len(parts) - len(encoded.occupied)):
+            sets = self.encoder.encode_sets(read_on_sets(self.rows(weights), occupied, SETS[self.sets]))
+            sets = sets if encoded.frequencies is None else sets[..., encoded.frequencies]
+            readings = torch.cat([parts[place].unsqueeze(2), sets], dim=2)  # (B, rows, N, R, W)
+            score = cosine(readings[:, :2], encoded.known_targets[:, place, :, None, None], frequency_weights)
+            share = torch.softmax(score.squeeze(-1).mean(1) / self.temperature, dim=1).transpose(1, 2).unsqueeze(1)
+            parts[place] = mixture(share, readings.transpose(2, 3))
+        return torch.stack(parts, dim=1)
+
     def _pieces(self, scene: Scene) -> list[Scene]:
         """Pieces of a few megabytes: large batches would spend their time in fresh memory."""
         panel = len(scene.keys) * scene.panels * len(self.spectral_weights)
@@ -323,12 +359,24 @@ class SoftRules(Learner):
     def _term_temperature(self, annealed: bool) -> float:
         return self.term_temperature if annealed and self.term_temperature is not None else 1.0
 
-    def _sample_frequencies(self, encoded: EncodedScene, generator: torch.Generator) -> tuple[EncodedScene, Tensor]:
+    def _training_frequencies(self, encoded: EncodedScene, generator: torch.Generator) -> tuple[EncodedScene, Tensor]:
+        """Those of a step, from coarse to fine."""
+        first, last = self._octaves
+        between = torch.rand((), generator=generator).item() if first else 0.0
+        return self._sample_frequencies(encoded, generator, first + (last - first) * between)
+
+    def _sample_frequencies(
+        self, encoded: EncodedScene, generator: torch.Generator, octaves: float = 0
+    ) -> tuple[EncodedScene, Tensor]:
         """Some frequencies, drawn anew (an unbiased estimate of the inner products), and what each counts."""
-        if self.frequencies is None:
+        if self.frequencies is None and not octaves:
             return encoded, self.spectral_weights
-        count = len(self.spectral_weights)
-        chosen = torch.randperm(count, generator=generator)[: self.frequencies].to(encoded.spectra.device)
+        among = torch.arange(len(self.spectral_weights))
+        if octaves:
+            turns = self.encoder.turns()
+            widest = max(math.pi * 2**-octaves, float(turns[turns > _STILL].min()))
+            among = among[(turns > _STILL) & (turns <= widest)]
+        chosen = among[torch.randperm(len(among), generator=generator)[: self.frequencies]].to(encoded.spectra.device)
         return encoded.at(chosen), self.spectral_weights[chosen]
 
     def _codes(self, rules: Weights, encoded: EncodedScene) -> Tensor:

@@ -10,25 +10,40 @@ from vsa.errors import UnknownNameError
 ATTRIBUTE_WEIGHTINGS = ("none", "entropy", "confidence")
 SCORINGS = ("similarity", "likelihood")
 _CHANCE = 3e-3  # share of the chance of two random panels to be alike that is left where none is seen
+_SMALL = 1e-6  # product of norms below which squares may be too small for their precision
 _NOISE = 1e-3  # prior probability that no rule explains an attribute, relative to a rule's
 
 
-def cosine(u: Tensor, v: Tensor, weights: Tensor, epsilon: float = 1e-6) -> Tensor:
-    """Cosines of the vectors behind two sets of spectra.
+def cosine(u: Tensor, v: Tensor, weights: Tensor) -> Tensor:
+    """Cosines of the vectors behind two sets of spectra, whatever their size; 0 beside a vector of zeros.
+
+    What 22 soft terms bind may be as small as 1e-16: its direction counts, in the gradient, too.
 
     Args:
         u: complex (..., M, W).
         v: complex (..., N, W); leading axes broadcast.
         weights: real (W,), how much each frequency counts (``GSBC.spectral_weights`` for every block or a part).
-        epsilon: smallest norm product.
 
     Returns:
         real (..., M, N).
     """
     double = weights.repeat_interleave(2)
     u, v = (torch.view_as_real(x.resolve_conj()).flatten(-2) for x in (u, v))
-    norms = (u.square() @ double).sqrt().unsqueeze(-1) * (v.square() @ double).sqrt().unsqueeze(-2)
-    return (u @ (v * double).transpose(-1, -2)) / norms.clamp_min(epsilon)
+    norms = _norms(u, double).unsqueeze(-1) * _norms(v, double).unsqueeze(-2)
+    if bool((norms < _SMALL).any()):
+        u, v = _enlarged(u), _enlarged(v)
+        norms = _norms(u, double).unsqueeze(-1) * _norms(v, double).unsqueeze(-2)
+    return (u @ (v * double).transpose(-1, -2)) / norms
+
+
+def _norms(x: Tensor, weights: Tensor) -> Tensor:
+    return (x.square() @ weights).clamp_min(torch.finfo(x.dtype).tiny).sqrt()
+
+
+def _enlarged(x: Tensor) -> Tensor:
+    """With largest entries between 1/2 and 1: times a power of two, which changes no bit of a cosine."""
+    exponent = torch.frexp(x.detach().abs().amax(-1, keepdim=True)).exponent
+    return x * torch.ldexp(torch.ones_like(exponent, dtype=x.dtype), -exponent.clamp_min(-120))
 
 
 def log_ratios(u: Tensor, v: Tensor, weights: Tensor, values: Tensor) -> Tensor:
