@@ -30,9 +30,10 @@ from reasoning.learners.role_formulas.formula import (
     unlike,
 )
 from reasoning.learners.role_formulas.gradient import SoftFormulas
+from reasoning.learners.role_formulas.grids import settled, uncertain
 from reasoning.learners.role_formulas.naming import code_of, names_of
 from reasoning.learners.role_formulas.selection import Table, fit, select
-from reasoning.learners.role_formulas.views import KINDS, READINGS, Reader, views
+from reasoning.learners.role_formulas.views import KINDS, READINGS, Reader, View, grid_views, single_views, views
 from reasoning.scene import AttributeKey, Scene
 from vsa import Algebra, Backend
 from vsa.errors import SettingsError, UnknownNameError
@@ -237,7 +238,7 @@ class FORA(Learner):
         return claim_constant(prediction, scene, self.mixed, self.grammar)
 
     def _scores(self, scene: Scene) -> Tensor:
-        return torch.stack([found.ratios.sum(0) for found in self._abduce(scene)]).sum(0)
+        return torch.stack([found.adds for found in self._abduce(scene)]).sum(0)
 
     def _pieces(self, scene: Scene) -> Iterator[Scene]:
         """The scene in parts that fit into a few tens of megabytes."""
@@ -252,14 +253,21 @@ class FORA(Learner):
         return self.alphabet.compact if clear else self.alphabet.algebra.embedding.width
 
     def _abduce(self, scene: Scene) -> Iterator[Abduced]:
-        for view in views(scene):
+        def weighed(view: View) -> Abduced:
             made = [
                 (view.index(reading), number, found)
                 for number, formula in enumerate(self.formulas)
                 for reading, found in self.reader.read(formula, view, scene.columns).items()
             ]
             columns = [0, *(1 + reading * _ROOM + number for reading, number, _ in made)]
-            yield weigh(view, made, self.prior[list(view.kinds)][:, columns], len(scene))
+            return weigh(view, made, self.prior[list(view.kinds)][:, columns], len(scene))
+
+        yield from map(weighed, single_views(scene))
+        for place in scene.sets:
+            if uncertain(scene, place):
+                yield from settled(scene, place, weighed, self.reader.eps)
+            else:
+                yield from map(weighed, grid_views(scene, place))
 
     def _solve(self, scene: Scene) -> Prediction:
         codes = [code_of(formula, self.columns, self.grammar) for formula in self.formulas]

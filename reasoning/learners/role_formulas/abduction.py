@@ -31,6 +31,8 @@ class Abduced:
         evidence: of each, (A * B, ...).
         weights: (A, B, H + 1) posterior, "no rule" last.
         ratios: (A, B, 8) log, how much likelier each candidate is than by chance.
+        total: (A, B) log, how much likelier the context is than by chance.
+        adds: (B, 8), what it adds to the scores; by default its ratios.
     """
 
     view: View
@@ -38,6 +40,8 @@ class Abduced:
     evidence: tuple[Evidence, ...]
     weights: Tensor
     ratios: Tensor
+    total: Tensor
+    adds: Tensor
 
     @property
     def is_set(self) -> Tensor:
@@ -72,13 +76,15 @@ def weigh(view: View, made: Sequence[tuple[int, int, Evidence]], prior: Tensor, 
     evidence = tuple(one for _, _, one in made)
     if not made:
         ratios = nothing.new_zeros(len(view.kinds), puzzles, CANDIDATES)
-        return Abduced(view, (), (), torch.ones_like(nothing), ratios)
+        return Abduced(view, (), (), torch.ones_like(nothing), ratios, torch.zeros_like(nothing[..., 0]), ratios.sum(0))
     blocks = (len(view.kinds), puzzles)
     context = torch.stack([one.context + one.mass.log() for one in evidence], -1).unflatten(0, blocks)
-    log = torch.cat([log_prior[..., 1:] + context, nothing], -1).log_softmax(-1)
+    joint = torch.cat([log_prior[..., 1:] + context, nothing], -1)
+    log, total = joint.log_softmax(-1), joint.logsumexp(-1)
     each = torch.stack([one.candidates.log() - one.mass.log().unsqueeze(1) for one in evidence], -1)
     each = torch.nn.functional.pad(each.unflatten(0, blocks), (0, 1))  # by no rule as by chance
-    return Abduced(view, hypotheses, evidence, log.exp(), torch.logsumexp(log.unsqueeze(2) + each, -1))
+    ratios = torch.logsumexp(log.unsqueeze(2) + each, -1)
+    return Abduced(view, hypotheses, evidence, log.exp(), ratios, total, ratios.sum(0))
 
 
 def predict(scene: Scene, abduced: Sequence[Abduced], codes: Sequence[int], constant: int) -> Prediction:
@@ -99,7 +105,7 @@ def predict(scene: Scene, abduced: Sequence[Abduced], codes: Sequence[int], cons
     ratios: dict[AttributeKey, Tensor] = {}
     governed: dict[int, Tensor] = {}
     for found in abduced:
-        scores = scores + found.ratios.sum(0)
+        scores = scores + found.adds
         if found.view.is_place:
             both = torch.tensor([codes[number] == constant for _, number in found.hypotheses], dtype=torch.bool)
             governed[found.view.keys[-1].component] = _place(found, both & found.is_set.cpu(), rules, weights, ratios)

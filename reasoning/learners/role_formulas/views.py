@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,11 +15,23 @@ from reasoning.learners.role_formulas.formula import Formula
 from reasoning.learners.role_formulas.matches import follow_bundle, follow_layout
 from reasoning.learners.role_formulas.seen import Seen, Slots, even, numbers
 from reasoning.learners.role_formulas.sets import follow_sets
-from reasoning.pmfs import lowest_value
+from reasoning.pmfs import count_pmf, lowest_value
 from reasoning.scene import AttributeKey, Scene
-from reasoning.sparse import SparsePMF, dense
+from reasoning.sparse import SparsePMF, dense, with_missing
 
-__all__ = ["KINDS", "READINGS", "Reader", "View", "views"]
+__all__ = [
+    "KINDS",
+    "READINGS",
+    "Reader",
+    "View",
+    "entity_keys",
+    "grid_view",
+    "grid_views",
+    "place_view",
+    "range_of",
+    "single_views",
+    "views",
+]
 
 _NAMED = tuple(attribute.name for attribute in ENTITY_ATTRIBUTES)
 _PLACE, _OTHER = "Number/Position", "any other"
@@ -61,44 +73,98 @@ def kind_of(key: AttributeKey) -> int:
 
 
 def views(scene: Scene) -> Iterator[View]:
-    """All attributes of a scene.
+    """All attributes of a scene, grids slot by slot as they are seen.
 
     Args:
         scene: B puzzles.
 
     Yields:
-        Places by themselves, attributes of equally many values and slots together.
+        Attributes of equally many values together, those of grids one by one, then where their entities are.
     """
-    grids = {key.component: key for key in scene.sets}
+    yield from single_views(scene)
+    for place in scene.sets:
+        yield from grid_views(scene, place)
+
+
+def grid_views(scene: Scene, place: AttributeKey) -> Iterator[View]:
+    """A grid as it is seen: the attributes of its entities, then where they are."""
+    yield from (grid_view(scene, key) for key in entity_keys(scene, place))
+    yield place_view(scene, place)
+
+
+def entity_keys(scene: Scene, place: AttributeKey) -> list[AttributeKey]:
+    """The attributes of a grid's entities that may have more than one value."""
+    same = [key for key in scene.pmfs if key.component == place.component and key.name != "Number"]
+    return [key for key in same if range_of(scene, key)[0] < range_of(scene, key)[1]]
+
+
+def single_views(scene: Scene) -> Iterator[View]:
+    """The attributes of components that show single entities.
+
+    Args:
+        scene: B puzzles.
+
+    Yields:
+        Those of equally many values together.
+    """
+    grids = {key.component for key in scene.sets}
     together: dict[tuple[int, ...], list[AttributeKey]] = {}
     for key, pmf in scene.pmfs.items():
-        if key.component in grids and key.name == "Number":
-            continue
-        slots = scene.sets[grids[key.component]].shape[-1] if key.component in grids else 1
-        low, high = _range(scene, key)
-        if low == high:  # nothing to say of it
-            continue
-        held = pmf.weights.shape[-1] if isinstance(pmf, SparsePMF) else 0
-        together.setdefault((pmf.shape[-1], held, slots, low, high), []).append(key)
-    for (values, _, slots, low, high), keys in together.items():
-        kinds = tuple(map(kind_of, keys))
-        if slots == 1:
-            yield View(tuple(keys), kinds, _single(scene, keys, values, low, high))
-        else:
-            yield _grid(scene, keys, kinds, grids, values, low, high)
-    for component, place in grids.items():
-        occupied = scene.sets[place]
-        number = AttributeKey(component, "Number")
-        seen = None
-        if number in scene.pmfs:
-            pmf = dense(scene.pmfs[number])
-            values = pmf.shape[-1]
-            seen = Seen(torch.nn.functional.pad(pmf, (0, 1)), numbers(occupied.shape[-1], values, pmf))
-        shown = (number, place) if seen is not None else (place,)
-        yield View(shown, (KINDS.index(_PLACE),), seen, occupied=occupied)
+        low, high = range_of(scene, key)
+        if key.component not in grids and low < high:  # else there is nothing to say of it
+            held = pmf.weights.shape[-1] if isinstance(pmf, SparsePMF) else 0
+            together.setdefault((pmf.shape[-1], held, low, high), []).append(key)
+    for (values, _, low, high), keys in together.items():
+        yield View(tuple(keys), tuple(map(kind_of, keys)), _single(scene, keys, values, low, high))
 
 
-def _range(scene: Scene, key: AttributeKey) -> tuple[int, int]:
+def place_view(scene: Scene, place: AttributeKey, occupied: Tensor | None = None) -> View:
+    """Where the entities of a grid are.
+
+    Args:
+        scene: B puzzles.
+        place: its set of slots.
+        occupied: (B, P, S), what is believed of the slots instead of what is seen; numbers follow from it.
+
+    Returns:
+        The view.
+    """
+    number, seen = AttributeKey(place.component, "Number"), None
+    if number in scene.pmfs:
+        pmf = dense(scene.pmfs[number])
+        if occupied is not None:
+            pmf = count_pmf(occupied, pmf.shape[-1])
+        slots = scene.sets[place].shape[-1]
+        seen = Seen(torch.nn.functional.pad(pmf, (0, 1)), numbers(slots, pmf.shape[-1], pmf))
+    shown = (number, place) if seen is not None else (place,)
+    return View(shown, (KINDS.index(_PLACE),), seen, occupied=scene.sets[place] if occupied is None else occupied)
+
+
+def grid_view(scene: Scene, key: AttributeKey, occupied: Tensor | None = None) -> View:
+    """An attribute of the entities of a grid.
+
+    Args:
+        scene: B puzzles.
+        key: which.
+        occupied: (B, P, S), what is believed of the slots instead of what is seen.
+
+    Returns:
+        The view.
+    """
+    pmf = dense(scene.pmfs[key])
+    low, high = range_of(scene, key)
+    background = even(low, high, pmf.shape[-1], True, pmf)
+    if key not in scene.entities:
+        return View((key,), (kind_of(key),), Seen(with_missing(pmf), background))
+    place = next(one for one in scene.sets if one.component == key.component)
+    seen = scene.sets[place] if occupied is None else occupied
+    slots = Slots(seen, torch.nn.functional.pad(scene.entities[key], (0, 1)), low, high)
+    weights = with_missing(pmf) if slots.certain else slots.panel()
+    return View((key,), (kind_of(key),), Seen(weights, background), slots)
+
+
+def range_of(scene: Scene, key: AttributeKey) -> tuple[int, int]:
+    """The lowest and the highest magnitude of an attribute, as far as the scene says."""
     values = scene.pmfs[key].shape[-1]
     return scene.ranges.get(key, (lowest_value(key.name, values), values - 1))
 
@@ -112,29 +178,6 @@ def _single(scene: Scene, keys: Sequence[AttributeKey], values: int, low: int, h
         return Seen(weights, even(low, high, values, False, weights), support)
     pmf = torch.cat([dense(pmf) for pmf in pmfs])
     return Seen(torch.nn.functional.pad(pmf, (0, 1)), even(low, high, values, False, pmf))
-
-
-def _grid(
-    scene: Scene,
-    keys: Sequence[AttributeKey],
-    kinds: tuple[int, ...],
-    grids: Mapping[int, AttributeKey],
-    values: int,
-    low: int,
-    high: int,
-) -> View:
-    pmf = torch.cat([dense(scene.pmfs[key]) for key in keys])
-    background = even(low, high, values, True, pmf)
-    missing = (1 - pmf.sum(-1, keepdim=True)).clamp_min(0)
-    weights = torch.cat([pmf, missing], -1)
-    if not all(key in scene.entities for key in keys):
-        return View(tuple(keys), kinds, Seen(weights, background))
-    occupied = torch.cat([scene.sets[grids[key.component]] for key in keys])
-    entities = torch.cat([scene.entities[key] for key in keys])
-    slots = Slots(occupied, torch.nn.functional.pad(entities, (0, 1)), low, high)
-    if not slots.certain:
-        weights = slots.panel()
-    return View(tuple(keys), kinds, Seen(weights, background), slots)
 
 
 class Reader:
