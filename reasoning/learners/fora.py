@@ -60,7 +60,7 @@ _NEVER = -30.0  # log prior of what there is not
 _RARE = 1e-4  # least prior of a formula in a kind of attribute that was not seen in training
 
 
-@LEARNERS.register("fora")
+@LEARNERS.register("fora", "best")
 class FORA(Learner):
     """Formulas over roles, chosen by abduction.
 

@@ -12,6 +12,7 @@ import vsa
 from datasets.arrays import UNKNOWN
 from datasets.rules import rule_code
 from datasets.rules.base import PUBLISHED
+from reasoning.learners.arlc import ARLC
 from reasoning.learners.base import component_rules
 from reasoning.learners.fora import FORA, PAGE
 from reasoning.learners.role_formulas.alphabet import Alphabet
@@ -24,6 +25,8 @@ from reasoning.perception.oracle import Oracle
 from reasoning.scene import AttributeKey, Scene
 from reasoning.solver import Solver
 from reasoning.sparse import SparsePMF
+from reasoning.training.engine import Trainer
+from reasoning.training.plan import Plan
 from vsa.errors import SettingsError, UnknownNameError
 
 GSBC = vsa.get("gsbc", dim=256, blocks=4)
@@ -422,6 +425,17 @@ def test_learning_goes_on_from_formulas_that_are_given():
 def test_the_same_puzzles_teach_the_same_bits():
     one, two = (learned(puzzles("2x2", n=40)).learner.state_dict() for _ in range(2))
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_what_learns_step_by_step_needs_an_epoch():
+    """FORA chooses its formulas when training is over; ARLC, and FORA by gradient, have nothing to choose then."""
+    data, plan = puzzles(n=40), Plan(epochs=0, batch_size=20, lr=0.1)
+    made = solver(mode="learned")
+    assert Trainer(made, data, plan).run().steps == 0
+    assert made.learner.formulas
+    for other in (Solver(Oracle(), ARLC(vsa.get("gsbc"))), solver(mode="learned", learning="gradient")):
+        with pytest.raises(SettingsError, match="epochs=0"):
+            Trainer(other, data, plan)
 
 
 @pytest.mark.parametrize(

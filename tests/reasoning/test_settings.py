@@ -107,7 +107,7 @@ def test_dataset_refusals(cls, values, sentence):
 @pytest.mark.parametrize(
     ("argument", "sentence"),
     [
-        ("epochs=0", "epochs: received 0; expected at least 1"),
+        ("epochs=-1", "epochs: received -1; expected at least 0"),
         ("lr=0", "lr: received 0.0; expected a positive, finite number"),
         ("lr=inf", "a finite number"),
         ("weight_decay=-1", "at least 0"),

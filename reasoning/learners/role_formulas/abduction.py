@@ -75,7 +75,7 @@ def weigh(view: View, made: Sequence[tuple[int, int, Evidence]], prior: Tensor, 
     hypotheses = tuple((reading, number) for reading, number, _ in made)
     evidence = tuple(one for _, _, one in made)
     if not made:
-        ratios = nothing.new_zeros(len(view.kinds), puzzles, CANDIDATES)
+        ratios = 0 * nothing.expand(-1, -1, CANDIDATES)
         return Abduced(view, (), (), torch.ones_like(nothing), ratios, torch.zeros_like(nothing[..., 0]), ratios.sum(0))
     blocks = (len(view.kinds), puzzles)
     context = torch.stack([one.context + one.mass.log() for one in evidence], -1).unflatten(0, blocks)

@@ -114,9 +114,9 @@ class Alphabet(nn.Module):
         """PMFs as vectors.
 
         Args:
-            weights: (..., V + 1); or (..., J), of the values in ``support``.
+            weights: (..., V + 1); or (..., N), of the values in ``support``.
             values: V.
-            support: long (..., J).
+            support: long (..., N).
 
         Returns:
             (..., D).
@@ -144,10 +144,10 @@ class Alphabet(nn.Module):
         Args:
             x: (..., D).
             values: V.
-            support: long (..., J): read only these.
+            support: long (..., N): read only these.
 
         Returns:
-            (..., V + 1), or (..., J): at least 0; what is below the crosstalk of the codebook is 0.
+            (..., V + 1), or (..., N): at least 0; what is below the crosstalk of the codebook is 0.
         """
         book = self.book(values, x.device)
         if support is None:

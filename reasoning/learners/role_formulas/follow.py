@@ -172,7 +172,7 @@ def _one_by_one(
         at = [place.panel for place in group if place.panel != missing]
         if at:
             support = None if seen.support is None else seen.support[:, at]
-            share = x[:, : len(at)].read(support)  # (B, T, J)
+            share = x[:, : len(at)].read(support)  # (B, T, N)
             ratio = seen.ratio[:, at]
             found.update(zip(at, (share * ratio).sum(-1).unbind(1), strict=True))
             chance = seen.background if support is None else seen.background[support]

@@ -134,7 +134,9 @@ def _joint(
     told = _expected_sets(found[place], members, eps).log().unsqueeze(1)
     chance = there.clone()
     for key, slots in shown.items():
-        alike = (_entities(slots)[:, final].clamp_min(_LEAST).log().transpose(-1, -2) @ members.T).exp()  # (B, 8, W, sets)
+        alike = (
+            _entities(slots)[:, final].clamp_min(_LEAST).log().transpose(-1, -2) @ members.T
+        ).exp()  # (B, 8, W, sets)
         count = members.sum(-1)
         same = slots.size ** (1 - count)  # chance that entities drawn one by one are alike
         differ = (1 - same * alike.mean(-2)) / (1 - same).clamp_min(_LEAST)
@@ -158,7 +160,10 @@ def _expected_sets(found: Abduced, members: Tensor, eps: float) -> Tensor:
             said = one.predicted.clamp(_LEAST, 1 - _LEAST)
             part = (said.log() @ members.T + (1 - said).log() @ (1 - members).T).exp()
         else:
-            part = torch.nn.functional.pad(one.predicted, (0, max(0, slots + 1 - one.predicted.shape[-1])))[:, count] / ways
+            part = (
+                torch.nn.functional.pad(one.predicted, (0, max(0, slots + 1 - one.predicted.shape[-1])))[:, count]
+                / ways
+            )
         part = part / part.sum(-1, keepdim=True).clamp_min(1e-30)
         total = total + weight.unsqueeze(1) * ((1 - eps) * part + eps * every)
     return total

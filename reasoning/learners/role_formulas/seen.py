@@ -23,9 +23,9 @@ class Seen:
     """PMFs of the panels of B puzzles over V values and "the entities differ", which stands last.
 
     Attributes:
-        weights: (B, P, V + 1), or (B, P, J) of the values in ``support``.
+        weights: (B, P, V + 1), or (B, P, N) of the values in ``support``.
         background: (V + 1,) what a panel shows by chance; 0 for what no panel shows.
-        support: long (B, P, J), or None.
+        support: long (B, P, N), or None.
     """
 
     weights: Tensor
@@ -39,7 +39,7 @@ class Seen:
 
     @cached_property
     def ratio(self) -> Tensor:
-        """(B, P, J): how much likelier what is seen becomes by each value than by chance."""
+        """(B, P, N): how much likelier what is seen becomes by each value than by chance."""
         chance = self.background if self.support is None else self.background[self.support]
         return torch.where(chance > 0, self.weights / torch.where(chance > 0, chance, 1.0), 0.0)
 

@@ -26,8 +26,8 @@ class Vectors:
     Attributes:
         alphabet: writes and reads.
         values: V.
-        x: (B, ..., D) vectors; or (B, ..., J, C) atoms in compact form.
-        weights: (B, ..., J) of the atoms; None: ``x`` are vectors.
+        x: (B, ..., D) vectors; or (B, ..., N, W) atoms in compact form.
+        weights: (B, ..., N) of the atoms; None: ``x`` are vectors.
         places: which panels the second axis holds; None: all.
     """
 
@@ -61,8 +61,8 @@ class Vectors:
         Args:
             alphabet: writes them.
             values: V.
-            weights: (B, ..., V + 1), or (B, ..., J).
-            support: long (B, ..., J).
+            weights: (B, ..., V + 1), or (B, ..., N).
+            support: long (B, ..., N).
             dense: whether vectors are wanted in any case.
 
         Returns:
@@ -96,8 +96,8 @@ class Vectors:
 
         Args:
             panels: T of them.
-            weights: (B, T, V + 1), or (B, T, J).
-            support: long (B, T, J), the values that the panels had.
+            weights: (B, T, V + 1), or (B, T, N).
+            support: long (B, T, N), the values that the panels had.
 
         Returns:
             (B, P).
@@ -119,10 +119,10 @@ class Vectors:
         """The PMFs.
 
         Args:
-            support: long (B, ..., J): only these values.
+            support: long (B, ..., N): only these values.
 
         Returns:
-            (B, ..., V + 1), or (B, ..., J).
+            (B, ..., V + 1), or (B, ..., N).
         """
         if self.weights is None:
             return self.alphabet.read(self.x, self.values, support)
@@ -150,7 +150,7 @@ class Vectors:
         return replace(self, weights=weights)
 
     def _shares(self, weights: Tensor, atoms: Tensor) -> Tensor:
-        """(..., N, C) -> (B, ..., N): the weights of these atoms, of those that are superposed."""
+        """(..., N, W) -> (B, ..., N): the weights of these atoms, of those that are superposed."""
         alike = self.alphabet.algebra.similarity(self.x.unsqueeze(-2), atoms.unsqueeze(-3)).to(weights)
         alike = torch.where(alike > self.alphabet.floor(self.values, alike), alike, 0.0)
         return (weights.unsqueeze(-2) @ alike).squeeze(-2)

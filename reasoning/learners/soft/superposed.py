@@ -42,7 +42,8 @@ def superpose(encoder: SceneEncoder, scene: Scene) -> EncodedScene:
     """
     pairs = superposed(scene)
     shifted = {number: dense(scene.pmfs[number])[..., 1:] for number in pairs.values()}
-    plain: EncodedScene = encoder(replace(scene, pmfs={**scene.pmfs, **shifted}))
+    ranges = {key: limits for key, limits in scene.ranges.items() if key not in shifted}
+    plain: EncodedScene = encoder(replace(scene, pmfs={**scene.pmfs, **shifted}, ranges=ranges))
     spectra = dict(zip(plain.keys, plain.spectra.unbind(1), strict=True))
     for position, number in pairs.items():
         to_position, to_number = encoder.role_keys(2, scene.device)
