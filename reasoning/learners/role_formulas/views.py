@@ -152,14 +152,15 @@ def grid_view(scene: Scene, key: AttributeKey, occupied: Tensor | None = None) -
         The view.
     """
     pmf = dense(scene.pmfs[key])
+    shown = dense(with_missing(pmf))
     low, high = range_of(scene, key)
     background = even(low, high, pmf.shape[-1], True, pmf)
     if key not in scene.entities:
-        return View((key,), (kind_of(key),), Seen(with_missing(pmf), background))
+        return View((key,), (kind_of(key),), Seen(shown, background))
     place = next(one for one in scene.sets if one.component == key.component)
     seen = scene.sets[place] if occupied is None else occupied
     slots = Slots(seen, torch.nn.functional.pad(scene.entities[key], (0, 1)), low, high)
-    weights = with_missing(pmf) if slots.certain else slots.panel()
+    weights = shown if slots.certain else slots.panel()
     return View((key,), (kind_of(key),), Seen(weights, background), slots)
 
 
