@@ -235,6 +235,8 @@ class FORA(Learner):
     def forward(self, scene: Scene) -> Prediction:
         prediction = join([self._solve(piece) for piece in self._pieces(scene)])
         prediction = keep_possible(prediction, scene, self.grammar)
+        if any(uncertain(scene, place) for place in scene.sets):
+            return prediction  # missing mass is no sign that entities differ
         return claim_constant(prediction, scene, self.mixed, self.grammar)
 
     def _scores(self, scene: Scene) -> Tensor:

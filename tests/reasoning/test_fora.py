@@ -241,6 +241,11 @@ def test_a_page_of_formulas_answers(constellation):
     assert accuracy(solver(), puzzles(constellation)) >= 0.985
 
 
+def test_uncertain_slots_are_told_together_with_what_they_show():
+    """87.3 % on 400 puzzles, exact inference 88.3; slots and attributes apart from each other, 55."""
+    assert accuracy(solver(oracle=Oracle(stress="calibrated", p_left=0.7)), puzzles("2x2", n=100)) >= 0.73
+
+
 def test_it_answers_rows_of_ten_with_the_same_formulas():
     data = puzzles(n=60, name="iraven_x", columns=10, maxval=100)
     assert accuracy(solver(vsa.get("gsbc", dim=1024, blocks=1), columns=10), data) >= 0.98

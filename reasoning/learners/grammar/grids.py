@@ -115,7 +115,8 @@ def _by_certainty(
     sure = int((~unsure).sum())
     parts = [certain(scene if sure == len(scene) else scene[rows[:sure]])] if sure or not len(scene) else []
     slots = occupied.shape[-1]
-    widest = max(scene.entities[key].shape[-1] for key in scene.entities if key.component == place.component)
+    shown = [pmf.shape[-1] for key, pmf in scene.entities.items() if key.component == place.component]
+    widest = max(shown, default=1)
     piece = max(1, _ELEMENTS // (8 * 2**slots * widest))
     parts += [doubtful(scene[few]) for few in rows[sure:].split(piece) if len(few)]
     if len(parts) == 1:

@@ -23,7 +23,7 @@ from reasoning.scene import AttributeKey, Scene
 
 __all__ = ["settled", "uncertain"]
 
-_ROUNDS = 3
+_ROUNDS = 5
 _DAMPING = 0.5  # share of what was said before that stays
 _LEAST = 1e-6  # of a probability, and of a ratio
 _MOST = 12.0  # nats that one may say about a slot
@@ -137,14 +137,10 @@ def _joint(
         alike = (
             _entities(slots)[:, final].clamp_min(_LEAST).log().transpose(-1, -2) @ members.T
         ).exp()  # (B, 8, W, sets)
-        count = members.sum(-1)
-        same = slots.size ** (1 - count)  # chance that entities drawn one by one are alike
-        differ = (1 - same * alike.mean(-2)) / (1 - same).clamp_min(_LEAST)
-        differ = torch.where(count > 1, differ.clamp_min(0), 1.0)
         values, mixed, kept = _expected_values(found[key], slots, final, eps)
-        by_rule = torch.einsum("bw,bcws->bcs", values, alike) + mixed[:, None, None] * differ + kept.unsqueeze(-1)
+        by_rule = torch.einsum("bw,bcws->bcs", values, alike) + mixed[:, None, None] + kept.unsqueeze(-1)
         told = told + by_rule.clamp_min(1e-30).log()
-        chance = chance + ((1 - DIFFERS) * alike.mean(-2) + DIFFERS * differ).log()
+        chance = chance + ((1 - DIFFERS) * alike.mean(-2) + DIFFERS).log()
     return torch.logsumexp(told + there, -1) - torch.logsumexp(chance - torch.tensor(float(len(members))).log(), -1)
 
 

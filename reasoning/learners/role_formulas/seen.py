@@ -164,31 +164,13 @@ class Slots:
         return self.ratios.prod(2)
 
     @cached_property
-    def apart(self) -> Tensor:
-        """(B, P): the same of a panel whose entities differ; 0 where there is one entity."""
-        some = (1 - self.occupied + self.occupied / self.size).prod(-1) * self.size  # chance that all are alike
-        return (1 - some * self.alike.mean(-1)).clamp_min(0) / (1 - some).clamp_min(1e-6)
-
-    @cached_property
-    def several(self) -> Tensor:
-        """(B, P): how likely it is that there are two entities or more."""
-        empty = 1 - self.occupied
-        one = torch.zeros_like(empty[..., 0])
-        for slot in range(empty.shape[-1]):
-            others = torch.cat([empty[..., :slot], empty[..., slot + 1 :]], -1)
-            one = one + self.occupied[..., slot] * others.prod(-1)
-        return (1 - empty.prod(-1) - one).clamp(0, 1)
-
-    @cached_property
     def chance(self) -> Tensor:
-        """(B, P): what is seen of a panel by chance, against entities drawn one by one."""
-        differ = DIFFERS * self.several
-        return (1 - differ) * self.alike.mean(-1) + differ * self.apart
+        """(B, P): what is seen of a panel by chance, against entities drawn one by one: they may be alike or not."""
+        return (1 - DIFFERS) * self.alike.mean(-1) + DIFFERS
 
     def panel(self) -> Tensor:
-        """(B, P, V + 1): the PMF of the panel, one value or that entities differ."""
-        differ = DIFFERS * self.several
+        """(B, P, V + 1): the PMF of the panel, one value or that its entities are drawn one by one."""
         result = self.alike.new_zeros(*self.alike.shape[:2], self.values + 1)
-        result[..., self.low : self.high + 1] = (1 - differ).unsqueeze(-1) * self.alike / self.size
-        result[..., -1] = differ * self.apart
-        return result / result.sum(-1, keepdim=True).clamp_min(1e-30)
+        result[..., self.low : self.high + 1] = (1 - DIFFERS) * self.alike / self.size
+        result[..., -1] = DIFFERS
+        return result / result.sum(-1, keepdim=True)
