@@ -21,6 +21,7 @@ __all__ = ["Metrics", "RuleKey", "RuleTally", "Tally", "observe", "total"]
 
 _COUNTS = ("answers", "tied", "unambiguous")  # the Tallies of Metrics
 _SLOTS = ("Type", "Size", "Color", "Number/Position")
+_UNSAID = Reliability()
 _NOT_GOVERNED = -1  # an attribute whose rule governs nothing but itself
 
 
@@ -133,7 +134,7 @@ class Metrics:
     rules: Mapping[RuleKey, RuleTally] = field(default_factory=dict)
     tied: Tally = Tally()
     unambiguous: Tally = Tally()
-    certainty: Reliability = field(default_factory=Reliability)
+    certainty: Reliability = _UNSAID
     answered: Tally | None = None
 
     def __add__(self, other: Metrics) -> Metrics:
@@ -217,7 +218,7 @@ class Metrics:
                 tallies = {
                     name: Tally(*(_count(counts[name][part]) for part in ("correct", "total"))) for name in names
                 }
-                certainty = Reliability.from_dict(counts["certainty"]) if "certainty" in counts else Reliability()
+                certainty = Reliability.from_dict(counts["certainty"]) if "certainty" in counts else _UNSAID
         except CorruptFileError:
             raise
         except VSAError as error:  # more than all
