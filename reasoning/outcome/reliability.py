@@ -105,7 +105,7 @@ class Reliability:
     def error(self) -> float | None:
         """The expected calibration error: how far certainty and share of right answers are apart, on average.
 
-        Chance alone keeps it above zero: by some .4 / sqrt(n) for each bin that n answers share evenly.
+        Chance alone keeps it above zero: by up to .4 sqrt(K / n) where n answers are spread over K bins.
         """
         if not self.count:
             return None
