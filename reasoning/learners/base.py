@@ -77,7 +77,7 @@ class Prediction:
 def join(parts: Sequence[Prediction]) -> Prediction:
     """Predictions of consecutive pieces of a batch as one."""
     first = parts[0]
-    whole = {
+    whole: dict[str, Any] = {
         field.name: torch.cat([getattr(part, field.name) for part in parts])
         for field in fields(Prediction)
         if isinstance(getattr(first, field.name), Tensor)

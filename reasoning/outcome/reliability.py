@@ -76,7 +76,7 @@ class Reliability:
         units = np.rint(certainty.astype(np.float64) * _UNITS).astype(np.int64)
         bins = np.maximum((units * BINS - 1) // _UNITS, 0)
         sums = np.zeros((3, BINS), dtype=np.int64)
-        for row, values in zip(sums, (1, right, units), strict=True):
+        for row, values in zip(sums, (np.ones_like(units), right.astype(np.int64), units), strict=True):
             np.add.at(row, bins, values)
         total, correct, billionths = (tuple(row) for row in sums.tolist())
         return Reliability(total, correct, billionths)
