@@ -36,6 +36,8 @@ results.json, rules.json and run.json.
                                      dataset and their settings: out/NAME-age_seconds=1/SEED, one table, one plot
   executor=processes workers=2       cells side by side
   plot=FILE.png                      answers and rules as a picture
+  abstain=0.99                       answers less certain than that are withheld and counted, of models that know
+  reliability=FILE.png               how often answers of each certainty are right, as a picture
   out=DIR overwrite=true             where results go, and whether others may be replaced
   --cfg                              print the settings and stop
   --debug                            tracebacks for mistakes too
@@ -126,10 +128,12 @@ def parse(arguments: Sequence[str]) -> BenchmarkSettings:
     elif settings.model is None and settings.compare is None and not isinstance(settings.checkpoint, str):
         raise commands.no_model(MODULE)
     check(settings.executor)
-    if settings.plot is not None:
-        from reasoning.tables.plots import check_plot
+    pictures = {"plot": settings.plot, "reliability": settings.reliability}
+    for setting, path in pictures.items():
+        if path is not None:
+            from reasoning.tables.plots import check_plot
 
-        check_plot(settings.plot)
+            check_plot(path, setting)
     for name in (settings.decoder,) if isinstance(settings.decoder, str) else settings.decoder or ():
         if name != NO_DECODER:
             from reasoning.learners.decoding import check_decoder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets.layout import Layout
 from reasoning.evaluation import cells
+from reasoning.outcome.reliability import uncalibrated
 from reasoning.prompting import answer_files
 from reasoning.records import runs
 from reasoning.setup import build
@@ -153,9 +154,22 @@ def _check(out: Path, settings: BenchmarkSettings, tasks: Sequence[Task], sets: 
         folders[key] = out / job.name / str(job.seed) if several else out
         wanted[key] = _cells(task.settings, job, sets)
         marks[key] = {cell.name: cell.marks() for cell in wanted[key]}
+    _check_certainty(settings, wanted.values())
     work = Work(several, folders, wanted, marks, {})
     _match(out, settings, work)
     return work
+
+
+def _check_certainty(settings: BenchmarkSettings, wanted: Iterable[Sequence[cells.Evaluation]]) -> None:
+    """Refuse to withhold, or to draw, by a certainty that no learner tells: all must where answers are withheld."""
+    if settings.abstain is None and settings.reliability is None:
+        return
+    made = [part[0].recipe for part in wanted if part and isinstance(part[0], cells.Cell)]
+    silent = [learner for recipe in made if not (learner := recipe.solver().learner).calibrated]
+    if silent and settings.abstain is not None:
+        raise uncalibrated(f"abstain={settings.abstain}", silent[0])
+    if silent and len(silent) == len(made):
+        raise uncalibrated(f"reliability={settings.reliability}", silent[0])
 
 
 def _match(out: Path, settings: BenchmarkSettings, work: Work) -> None:
@@ -186,6 +200,7 @@ def _begin(tasks: Sequence[Task], arguments: Sequence[str], work: Work) -> None:
             "protocol": _protocol(settings, job),
             "backend": build.backend_words(job.backend),
             **({"swept": dict(task.swept)} if task.swept else {}),
+            **({} if settings.abstain is None else {"abstain": settings.abstain}),
             **({} if job.answers is None else {"answers": job.answers, **answered}),
             **runs.environment(arguments, MODULE, _plugins(work.wanted[key])),
         }
@@ -236,7 +251,8 @@ def _cells(settings: BenchmarkSettings, job: Job, sets: PuzzleSets) -> Sequence[
         recipe = job.recipe(Layout.of(puzzles.arrays))
         if not found:
             build.try_out(recipe.solver(), puzzles)
-        found.append(cells.Cell(recipe, name, puzzles, settings.test_batch_size, settings.device, settings.threads))
+        batch, device, threads = settings.test_batch_size, settings.device, settings.threads
+        found.append(cells.Cell(recipe, name, puzzles, batch, device, threads, settings.abstain))
     return found
 
 
@@ -272,10 +288,13 @@ def _show(settings: BenchmarkSettings, tasks: Sequence[Task], done: Mapping[Key,
         labels = {key: f"{label}, seed {key[1]}" for key, label in labels.items()}
     rows = {label: {name: result.metrics for name, result in done[key].items()} for key, label in labels.items()}
     screen.say()
-    screen.show(report.answers_table(rows, [] if swept else _beside(settings, [task.job for task in tasks])))
+    beside = [] if swept else _beside(settings, [task.job for task in tasks])
+    screen.show(report.answers_table(rows, beside, abstain=settings.abstain))
     if settings.plot is not None:
         marks = [Mark(replace(task.job, point="").name, task.swept) for task in tasks]
         benchmark_plot.write_plot(settings.plot, rows, marks if swept else None)
+    if settings.reliability is not None:
+        benchmark_plot.write_reliability(settings.reliability, rows)
     ours = {labels[task.key]: task for task in tasks if task.job.answers is None}
     if ours:
         screen.say()

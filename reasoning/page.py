@@ -185,6 +185,7 @@ def evaluate(
     *,
     device: str = "cpu",
     watch: Callable[[int], None] | None = None,
+    abstain: float | None = None,
 ) -> Metrics:
     """Solve puzzles and count.
 
@@ -194,16 +195,19 @@ def evaluate(
         batch_size: puzzles at a time; bounds the memory, changes nothing else.
         device: where to compute.
         watch: called with the number of puzzles of each batch done.
+        abstain: the certainty below which answers are withheld, as 0.99; None: none are.
 
     Returns:
-        Answers right, and rules named and consistent.
+        Answers right, and rules named and consistent; ``certainty``: answers by how certain they were, where the
+        learner says; ``answered``: those that were not withheld.
 
     Raises:
         DtypeError: something else than puzzles.
+        SettingsError: ``abstain`` is not between 0 and 1, or the learner does not say how certain it is.
     """
     from reasoning.training import engine
 
-    return engine.evaluate(solver, as_dataset(puzzles, "evaluate"), batch_size, device, watch)
+    return engine.evaluate(solver, as_dataset(puzzles, "evaluate"), batch_size, device, watch, abstain)
 
 
 def as_dataset(puzzles: Any, operation: str) -> PuzzleDataset:

@@ -58,6 +58,7 @@ class Cell:
         batch_size: puzzles at a time.
         device: where to compute.
         threads: of torch.
+        abstain: the certainty below which answers are withheld; None: none are.
     """
 
     recipe: Recipe
@@ -66,6 +67,7 @@ class Cell:
     batch_size: int
     device: str
     threads: int
+    abstain: float | None = None
 
     def marks(self) -> dict[str, str]:
         chosen = runs.fingerprint([self.recipe.fingerprint(), self.device])
@@ -75,6 +77,7 @@ class Cell:
             "code": runs.code_version(),
             "data": data_hash(self.puzzles.arrays),
             **({"plugins": runs.fingerprint(plugins)} if plugins else {}),
+            **({} if self.abstain is None else {"abstain": str(self.abstain)}),
         }
 
     def compute(self) -> CellResult:
@@ -86,7 +89,7 @@ class Cell:
         solver = self.recipe.solver()
         began = time.perf_counter()
         with array_seeds(child_seed(self.recipe.seed, "evaluation")):  # of arrays whose learner names none
-            metrics = evaluate(solver, self.puzzles, self.batch_size, self.device)
+            metrics = evaluate(solver, self.puzzles, self.batch_size, self.device, abstain=self.abstain)
         seconds = time.perf_counter() - began
         described = tuple(solver.learner.describe())
         return CellResult(metrics, described, round(seconds, 3), runs.peak_memory_mb(), hardware_cost(solver))
@@ -216,7 +219,7 @@ class CellStore:
                 matching[path.stem] = self._result(path, stored)
             elif not self.overwrite:
                 old = stored["marks"] if stored else {}
-                differing = ", ".join(name for name in wanted if old.get(name) != wanted[name])
+                differing = ", ".join(name for name in {**wanted, **old} if old.get(name) != wanted.get(name))
                 raise SettingsError(
                     f"out={self.folder}",
                     received=f"a result of {path.stem} made with other {differing}",

@@ -36,6 +36,7 @@ class Prediction:
         families: int8 (B, A), codes of the rules; UNKNOWN where the learner's own rule computes none of them.
         governed: int8 (B, C), code into ``datasets.GOVERNED`` for each component: what its first rule governs, where
             the learner decides that itself; None where it is to be told from ``confidence``.
+        calibrated: what the learner declares of its scores (:class:`Learner`).
     """
 
     scores: Tensor
@@ -46,6 +47,7 @@ class Prediction:
     confidence: Tensor
     families: Tensor
     governed: Tensor | None = None
+    calibrated: bool = False
 
     @property
     def answers(self) -> Tensor:
@@ -59,16 +61,28 @@ class Prediction:
         slack = _ROUNDING * highest.abs().clamp(1.0, torch.finfo(highest.dtype).max)
         return (self.scores >= highest - slack) | (self.scores == highest)
 
+    @property
+    def certainty(self) -> Tensor | None:
+        """float64 (B,): the probability that the answer is right, the softmax of the scores; candidates that tie share.
+
+        None where the learner does not declare its scores ``calibrated``. (``confidence`` is that of rules.)
+        """
+        if not self.calibrated:
+            return None
+        scores = self.scores.double()
+        behind = (scores - scores.amax(-1, keepdim=True)).masked_fill(self.best, 0.0)  # infinities that tie, too
+        return 1 / behind.exp().sum(-1)
+
 
 def join(parts: Sequence[Prediction]) -> Prediction:
     """Predictions of consecutive pieces of a batch as one."""
     first = parts[0]
-    whole = {
+    whole: dict[str, Any] = {
         field.name: torch.cat([getattr(part, field.name) for part in parts])
         for field in fields(Prediction)
-        if field.name != "keys" and getattr(first, field.name) is not None
+        if isinstance(getattr(first, field.name), Tensor)
     }
-    return Prediction(keys=first.keys, **whole)
+    return replace(first, **whole)
 
 
 class Learner(nn.Module):
@@ -81,6 +95,9 @@ class Learner(nn.Module):
         mixed: what a panel whose entities differ should show, "shares" or "missing" mass, unless the user says.
         entities: whether the Scene should hold the entities of every slot.
         sparse: whether ``Scene.pmfs`` may hold SparsePMFs. By default all that takes a scene is given tensors.
+        calibrated: whether scores are log likelihoods of "this candidate is the one", up to a constant for each puzzle,
+            so that their softmax is the probability that it is right (``Prediction.certainty``); the benchmark then
+            counts how often that comes true. Similarities and divergences are none, however large.
     """
 
     learns: bool = True
@@ -89,6 +106,7 @@ class Learner(nn.Module):
     mixed: str = "shares"
     entities: bool = False
     sparse: bool = False
+    calibrated: bool = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -114,7 +132,7 @@ class Learner(nn.Module):
             scene: B puzzles.
 
         Returns:
-            The prediction, as ``forward`` gives it.
+            The prediction, as ``forward`` gives it, with what the learner declares of its scores.
 
         Raises:
             DtypeError: it is no Scene.
@@ -128,7 +146,9 @@ class Learner(nn.Module):
                 hint="reasoning.scene.Scene.from_pmfs makes one",
             )
         scene.check()
-        return super().__call__(self.shown(scene))
+        found = super().__call__(self.shown(scene))
+        told = isinstance(found, Prediction) and found.calibrated != self.calibrated
+        return replace(found, calibrated=self.calibrated) if told else found
 
     def training_loss(self, scene: Scene, target: Tensor, generator: torch.Generator) -> Tensor:
         """Scalar loss of a batch; ``target`` is long (B,), the right candidate."""

@@ -86,6 +86,7 @@ class FORA(Learner):
     mixed = "missing"
     entities = True
     sparse = True
+    calibrated = True
 
     def __init__(
         self,

@@ -135,6 +135,7 @@ class LearnVRF(SoftRules):
             grammar=grammar,
         )
         self.terms, self.grids = terms, grids
+        self.calibrated = self.calibrated and grids == "separate"  # of a superposition no likelihoods are known
 
     # -- the rules ---------------------------------------------------------------------------------------------
 

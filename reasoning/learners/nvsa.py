@@ -101,6 +101,7 @@ class NVSA(Learner):
         self.names, self.powers = Names(algebra, backend, seed), Powers(algebra, backend, seed)
         self.selection, self.panels, self.open_positions = selection, panels, open_positions
         self.weighting, self.scoring, self.temperature = weighting, scoring, temperature
+        self.calibrated = scoring == "likelihood"
         self.grammar = Grammar(grammar)
 
     # -- inference ---------------------------------------------------------------------------------------------

@@ -76,6 +76,7 @@ class Symbolic(Learner):
         if not 0 < noise < 1:
             raise SettingsError("Symbolic", received=f"noise={noise}", expected="between 0 and 1")
         self.noise, self.sharpen = noise, sharpen
+        self.calibrated = not sharpen  # what is taken for certain is not as probable as that
         rules = rules_named(grammar)
         self.grammar = tuple(rule.name for rule in rules)
         every = [(place, rule, parameter) for place, rule in enumerate(rules) for parameter in rule.parameters]

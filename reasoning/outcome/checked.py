@@ -104,7 +104,7 @@ def check_prediction(prediction: Any, learner: Learner, scene: Scene) -> Predict
     }
     for field in fields(Prediction):
         value = getattr(prediction, field.name)
-        if field.name == "keys" or (field.name == "governed" and value is None):
+        if field.name not in wanted or (field.name == "governed" and value is None):
             continue
         letters, sizes, floats = wanted[field.name]
         _check_tensor(f"{who}, {field.name}", value, letters, sizes, floats)

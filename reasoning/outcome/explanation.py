@@ -125,6 +125,8 @@ class Explanation:
         faults: for each candidate, where it is not as expected.
         unsure: for each candidate, whether it may be wrong in more than its faults: something is not known of it.
         tied: candidates with the answer's score, but for rounding: chance has decided.
+        certainty: the probability that the answer is right, shared by those that tie; None where the learner does not
+            say.
     """
 
     puzzle: Puzzle
@@ -137,6 +139,7 @@ class Explanation:
     faults: tuple[tuple[Fault, ...], ...] = ((),) * CANDIDATES
     unsure: tuple[bool, ...] = (True,) * CANDIDATES
     tied: tuple[int, ...] = ()
+    certainty: float | None = None
 
     @property
     def right(self) -> bool | None:
@@ -171,7 +174,8 @@ class Explanation:
         right = {None: "", True: "; it is right", False: ""}[self.right]
         if self.right is False and self.target is not None:
             right = f"; it is wrong: candidate {people(self.target)} is right"
-        return f"answer: candidate {people(self.answer)}{tie}{right}"
+        certain = "" if self.certainty is None else f" (certainty {two_digits(self.certainty)})"
+        return f"answer: candidate {people(self.answer)}{certain}{tie}{right}"
 
     def statements(self) -> tuple[Statement, ...]:
         """All that the words say about the puzzle, as data."""
@@ -211,6 +215,7 @@ class Explanation:
             },
             "answer": self.answer,
             "tied": list(self.tied),
+            "certainty": number(self.certainty),
             "target": self.target,
             "right": self.right,
             "scores": [number(score) for score in self.scores],

@@ -76,6 +76,7 @@ def make_explanation(
         faults=tuple(faults for faults, _ in compared),
         unsure=tuple(unsure for _, unsure in compared),
         tied=tuple(candidate for candidate in best if candidate != answer),
+        certainty=None if prediction.certainty is None else float(prediction.certainty[item]),
     )
 
 

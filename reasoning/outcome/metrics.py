@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from reasoning.outcome.reliability import Reliability
 from vsa.commands.files import taking_apart
 from vsa.errors import CorruptFileError, ShapeError, VSAError
 
@@ -20,6 +21,7 @@ __all__ = ["Metrics", "RuleKey", "RuleTally", "Tally", "observe", "total"]
 
 _COUNTS = ("answers", "tied", "unambiguous")  # the Tallies of Metrics
 _SLOTS = ("Type", "Size", "Color", "Number/Position")
+_UNSAID = Reliability()
 _NOT_GOVERNED = -1  # an attribute whose rule governs nothing but itself
 
 
@@ -124,24 +126,36 @@ class Metrics:
         tied: answers whose score another candidate has too, but for rounding: chance decided. Nothing of nothing where
             nobody scores candidates.
         unambiguous: right answers to the puzzles that have no second answer which can be defended.
+        certainty: answers by how certain they were; nothing where the learner does not say.
+        answered: right answers among those that were not withheld for being too uncertain; None where all were given.
     """
 
     answers: Tally = Tally()
     rules: Mapping[RuleKey, RuleTally] = field(default_factory=dict)
     tied: Tally = Tally()
     unambiguous: Tally = Tally()
+    certainty: Reliability = _UNSAID
+    answered: Tally | None = None
 
     def __add__(self, other: Metrics) -> Metrics:
         rules = dict(self.rules)
         for key, tally in other.rules.items():
             rules[key] = rules.get(key, RuleTally()) + tally
         tied, unambiguous = self.tied + other.tied, self.unambiguous + other.unambiguous
-        return Metrics(self.answers + other.answers, rules, tied, unambiguous)
+        certainty = self.certainty + other.certainty
+        answered = [part.answered for part in (self, other) if part.answered is not None]
+        given = sum(answered, Tally()) if answered else None
+        return Metrics(self.answers + other.answers, rules, tied, unambiguous, certainty, given)
 
     @property
     def ambiguous(self) -> int:
         """Puzzles with a second answer that can be defended."""
         return self.answers.total - self.unambiguous.total
+
+    @property
+    def given(self) -> Tally | None:
+        """The answers that were not withheld, of all; None where there was no reason to withhold any."""
+        return None if self.answered is None else Tally(self.answered.total, self.answers.total)
 
     def by_slot(self) -> dict[str, RuleTally]:
         """Rules by Number/Position, Type, Size, Color: components and rules summed; absent attributes are absent."""
@@ -163,9 +177,14 @@ class Metrics:
         }
         return {**self.counts(), "rules": rules}
 
-    def counts(self) -> dict[str, dict[str, int]]:
-        """The counts of answers: right, tied, right where one answer alone can be defended."""
-        return {name: getattr(self, name).as_dict() for name in _COUNTS}
+    def counts(self) -> dict[str, dict[str, Any]]:
+        """The counts of answers: right, tied, right where one alone can be defended; by certainty, where it is said."""
+        found: dict[str, dict[str, Any]] = {name: getattr(self, name).as_dict() for name in _COUNTS}
+        if self.certainty.count:
+            found["certainty"] = self.certainty.as_dict()
+        if self.answered is not None:
+            found["answered"] = self.answered.as_dict()
+        return found
 
     def detail(self) -> list[dict[str, Any]]:
         """The entry of ``rules.json``: one row per component, attribute and rule."""
@@ -195,16 +214,18 @@ class Metrics:
                     _key(row): RuleTally(*(_count(row[name]) for name in RuleTally.__dataclass_fields__))
                     for row in detail
                 }
+                names = (*_COUNTS, "answered") if "answered" in counts else _COUNTS
                 tallies = {
-                    name: Tally(*(_count(counts[name][part]) for part in ("correct", "total"))) for name in _COUNTS
+                    name: Tally(*(_count(counts[name][part]) for part in ("correct", "total"))) for name in names
                 }
+                certainty = Reliability.from_dict(counts["certainty"]) if "certainty" in counts else _UNSAID
         except CorruptFileError:
             raise
         except VSAError as error:  # more than all
             raise CorruptFileError(
                 f"read {source}", received=error.received, expected=error.expected, hint=hint
             ) from error
-        return Metrics(rules=rules, **tallies)
+        return Metrics(rules=rules, certainty=certainty, **tallies)
 
 
 def _key(row: Mapping[str, Any]) -> RuleKey:
@@ -230,12 +251,13 @@ def total(parts: Iterable[Metrics]) -> Metrics:
     return result
 
 
-def observe(arrays: PuzzleArrays, prediction: Prediction) -> Metrics:
+def observe(arrays: PuzzleArrays, prediction: Prediction, abstain: float | None = None) -> Metrics:
     """Count one batch.
 
     Args:
         arrays: B puzzles with their labels.
         prediction: a learner's output for them.
+        abstain: the certainty below which an answer is withheld, of a learner that says how certain it is; None: never.
 
     Returns:
         The counts. A rule is counted where the scene has its attribute: a single-slot component has no Number/Position.
@@ -292,7 +314,12 @@ def observe(arrays: PuzzleArrays, prediction: Prediction) -> Metrics:
                         int(ambiguous[chosen].sum()),
                     )
     tied = prediction.best.cpu().numpy().sum(axis=1) > 1
-    return Metrics(Tally.of(right), rules, Tally.of(tied), Tally.of(right[~ambiguous_puzzles(arrays)]))
+    unambiguous = Tally.of(right[~ambiguous_puzzles(arrays)])
+    if prediction.certainty is None:
+        return Metrics(Tally.of(right), rules, Tally.of(tied), unambiguous)
+    certainty = prediction.certainty.detach().cpu().numpy()
+    answered = None if abstain is None else Tally.of(right[certainty >= abstain])
+    return Metrics(Tally.of(right), rules, Tally.of(tied), unambiguous, Reliability.of(certainty, right), answered)
 
 
 def _fits(possible: NDArray[np.bool_], codes: list[int], family: NDArray[np.int8]) -> NDArray[np.bool_]:

@@ -274,12 +274,25 @@ class BenchmarkSettings:
     device: str
     executor: Executor
     workers: Workers | None  # of executor=processes; null: one per available core
+    abstain: float | None  # certainty below which an answer is withheld
     plot: str | None  # picture of answers and rules
+    reliability: str | None  # picture of certainty against accuracy
     out: str | None
     overwrite: bool
 
     def __post_init__(self) -> None:
         _check_device(self.device)
+        if self.abstain is not None:
+            from reasoning.outcome.reliability import check_abstain
+
+            check_abstain(self.abstain)
+        asked = next((name for name in ("abstain", "reliability") if getattr(self, name) is not None), None)
+        if self.answers is not None and asked is not None:
+            raise SettingsError(
+                f"setting {asked}",
+                received="answers of a language model, which do not say how certain they are",
+                expected="models of ours alone",
+            )
         for name in ("compare", "seeds", "decoder"):
             chosen = getattr(self, name)
             _different(name, None if isinstance(chosen, str) else chosen)

@@ -51,12 +51,17 @@ def measures(metrics: Metrics) -> dict[str, float | None]:
 
     Returns:
         Answers right with the ends of their 95 % interval (Wilson's), right answers to the puzzles of which one answer
-        alone can be defended, answers that tie with another; rules named, and rules not excluded by the
-        context, of all attributes and of each.
+        alone can be defended, answers that tie with another; where they are known the calibration error, and answers
+        that were not withheld and how many of them are right; rules named, and rules not excluded by the context, of
+        all attributes and of each.
     """
     low, high = wilson(metrics.answers.correct, metrics.answers.total or 1)
     found = {ANSWERS: metrics.answers.percent, _ENDS[0]: 100 * low, _ENDS[1]: 100 * high}
     found |= {"answers, one defensible": metrics.unambiguous.percent, "answers tied": metrics.tied.percent}
+    if metrics.certainty.error is not None:
+        found["calibration error"] = 100 * metrics.certainty.error
+    if metrics.answered is not None and metrics.given is not None:
+        found |= {"answered": metrics.given.percent, "answered right": metrics.answered.percent}
     for name, tally in {"rules": metrics.rule, **metrics.by_slot()}.items():
         if tally.total:
             found[f"{name} named"] = 100 * tally.named / tally.total

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from reasoning.outcome.metrics import Metrics, total
 from reasoning.tables import curves
 from reasoning.tables import tables as report
+from reasoning.tables.reliability import draw_reliability
 from vsa.commands import write_whole
 from vsa.errors import SettingsError, VSAError
 from vsa.statistics import wilson
@@ -18,17 +19,18 @@ from vsa.statistics import wilson
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["check_plot", "draw", "write_plot"]
+__all__ = ["check_plot", "draw", "write_plot", "write_reliability"]
 
 CHANCE = 12.5  # % of answers right by guessing among eight
 PICTURES = (".png", ".pdf", ".svg")
 
 
-def check_plot(path: str) -> None:
+def check_plot(path: str, setting: str = "plot") -> None:
     """Refuse what could not be written in the end.
 
     Args:
         path: of the picture.
+        setting: that names it, for messages.
 
     Raises:
         SettingsError: no picture's name, or a folder that is not there.
@@ -36,9 +38,11 @@ def check_plot(path: str) -> None:
     """
     place = Path(path).expanduser()
     if place.suffix.lower() not in PICTURES or place.is_dir():
-        raise SettingsError("setting plot", received=path, expected=f"a file's name that ends in {', '.join(PICTURES)}")
+        expected = f"a file's name that ends in {', '.join(PICTURES)}"
+        raise SettingsError(f"setting {setting}", received=path, expected=expected)
     if not place.parent.is_dir():
-        raise SettingsError("setting plot", received=path, expected=f"a file in a folder that exists ({place.parent})")
+        expected = f"a file in a folder that exists ({place.parent})"
+        raise SettingsError(f"setting {setting}", received=path, expected=expected)
     _figure()
 
 
@@ -55,10 +59,26 @@ def write_plot(
     Raises:
         WriteError: it could not be written.
     """
-    place = Path(path).expanduser()
-    content = io.BytesIO()
     figure = curves.draw_curves(_figure(), rows, marks, CHANCE) if marks else None
-    (figure or draw(rows)).savefig(content, format=place.suffix[1:].lower(), dpi=110)
+    _write(path, figure or draw(rows))
+
+
+def write_reliability(path: str, rows: Mapping[str, Mapping[str, Metrics]]) -> None:
+    """Draw certainty against answers right, and write.
+
+    Args:
+        path: of the picture.
+        rows: label -> puzzle set -> metrics; at least one says how certain its answers are.
+
+    Raises:
+        WriteError: it could not be written.
+    """
+    _write(path, draw_reliability(_figure(), rows))
+
+
+def _write(path: str, figure: Figure) -> None:
+    place, content = Path(path).expanduser(), io.BytesIO()
+    figure.savefig(content, format=place.suffix[1:].lower(), dpi=110)
     write_whole(place, content.getvalue())
 
 

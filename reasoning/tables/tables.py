@@ -121,6 +121,7 @@ def answers_table(
     rows: Mapping[str, Mapping[str, Metrics]],
     beside: Sequence[Reference],
     title: str = "Answers right, % (± half of the 95 % interval)",
+    abstain: float | None = None,
 ) -> Grid:
     """Answers right per puzzle set, ours and others'.
 
@@ -128,12 +129,15 @@ def answers_table(
         rows: our models -> puzzle set -> metrics.
         beside: numbers of others.
         title: above the table.
+        abstain: the certainty below which answers were withheld; None: none were.
 
     Returns:
         A table with a line for each model, and the mean over the puzzle sets as its last column. Where answers tie, or
         a second answer can be defended, further lines tell the share of ties, the answers right where one alone can be
-        defended, and how many puzzles are not of that kind.
+        defended, and how many puzzles are not of that kind. Of a model that says how certain its answers are: how far
+        that is from the truth, and where it abstains how often it answers, and how many of these answers are right.
     """
+    title += "" if abstain is None else f", withheld below a certainty of {abstain}"
     sets = list(dict.fromkeys(name for row in rows.values() for name in row))
     grid = Grid(title, [*map(short_name, sets), *([AVERAGE] if len(sets) > 1 else [])], emphasis=[AVERAGE])
     for label, row in rows.items():
@@ -142,14 +146,22 @@ def answers_table(
         if len(sets) > 1:
             cells.append(_average(tallies))
         grid.add(label, cells, "green")
+        withheld = any(metrics.answered is not None for metrics in row.values())
         for words, kind, shown in (
             ("- tied with another", "tied", any(metrics.tied.correct for metrics in row.values())),
             ("- one defensible answer", "unambiguous", any(metrics.ambiguous for metrics in row.values())),
+            ("- answered", "given", withheld),
+            ("- right of these", "answered", withheld),
         ):
             if shown:
                 tallies = [getattr(row[name], kind) if name in row else None for name in sets]
                 means = [_average(tallies)] if len(sets) > 1 else []
                 grid.add(words, [cell.partition("\n")[0] for cell in (*map(_with_half_width, tallies), *means)], "dim")
+        errors = [row[name].certainty.error if name in row else None for name in sets]
+        if any(error is not None for error in errors):
+            whole = len(sets) > 1 and None not in errors
+            errors += [statistics.fmean(filter(None, errors)) if whole else None] if len(sets) > 1 else []
+            grid.add("- calibration error", ["-" if error is None else f"{100 * error:.2f}" for error in errors], "dim")
     doubtful = {name: metrics.ambiguous for row in rows.values() for name, metrics in row.items()}
     if any(doubtful.values()):
         counts = [str(doubtful[name]) for name in sets]

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from reasoning.outcome.checked import check_loss
 from reasoning.outcome.metrics import Metrics, observe
+from reasoning.outcome.reliability import check_abstain, uncalibrated
 from reasoning.records.checkpoints import Checkpoint, CheckpointFolder, load_weights
 from reasoning.records.draws import seeded
 from reasoning.records.metrics_log import MetricsLog
@@ -420,6 +421,7 @@ def evaluate(
     batch_size: int,
     device: str = "cpu",
     watch: Callable[[int], None] | None = None,
+    abstain: float | None = None,
 ) -> Metrics:
     """Solve every puzzle and count.
 
@@ -429,15 +431,22 @@ def evaluate(
         batch_size: puzzles at a time; bounds the memory, changes nothing else.
         device: where to compute.
         watch: called with the number of puzzles of each batch done.
+        abstain: the certainty below which answers are withheld; None: none are.
 
     Returns:
         The counts.
+
+    Raises:
+        SettingsError: ``abstain`` is not between 0 and 1, or the learner does not say how certain it is.
     """
+    check_abstain(abstain)
+    if abstain is not None and not solver.learner.calibrated:
+        raise uncalibrated(f"abstain={abstain}", solver.learner)
     solver.to(device).eval()
     metrics = Metrics()
     for batch in puzzles.batches(batch_size):
         prediction = solver.solve(batch.to(device))
-        metrics = metrics + observe(batch.arrays, prediction)
+        metrics = metrics + observe(batch.arrays, prediction, abstain)
         if watch:
             watch(len(batch.arrays))
     return metrics

@@ -149,6 +149,7 @@ class SoftRules(Learner):
         self.encoder = SceneEncoder(algebra, backend, seed=seed)
         self.readout = Readout(self.encoder)
         self.columns, self.selection, self.scoring, self.sets = columns, selection, scoring, sets
+        self.calibrated = scoring == "likelihood"
         self.temperature, self.term_temperature, self.weighting = temperature, term_temperature, weighting
         code = self.encoder.algebra
         weights = code.spectral_weights().repeat(code.blocks)
