@@ -74,7 +74,7 @@ class FORA(Learner):
         learning: where the formulas come from that are chosen among: "enumeration" of all that are short, or
             "gradient": soft ones, trained and hardened.
         eps: share of panels that follow nothing; it bounds what one panel can say against a formula.
-        examples: so many puzzles at most choose the formulas.
+        examples: so many puzzles at most choose the formulas, equally many of each layout.
         price: nats that a formula costs, for itself and for each unit of its complexity.
         inputs: formulas of up to so many panels are enumerated, and from those that are chosen others of one more.
         populations: G, of soft formulas, trained side by side.
@@ -187,13 +187,7 @@ class FORA(Learner):
     @torch.no_grad()
     def finish(self, scenes: Iterable[tuple[Scene, Tensor]]) -> None:
         """Choose formulas that explain ``scenes`` with their right answers, and fit how often each is at work."""
-        examples: list[tuple[Scene, Tensor]] = []
-        count = 0
-        for scene, target in scenes:
-            examples.append((scene, target))
-            count += len(target)
-            if count >= self.examples:
-                break
+        examples = _evenly(scenes, self.examples)
         columns = examples[0][0].columns
         start = list(self.formulas)
         if self.soft is None:
@@ -280,6 +274,24 @@ class FORA(Learner):
     def expected(self, scene: Scene) -> dict[AttributeKey, Tensor]:
         parts = [expect(piece, list(self._abduce(piece)), self.formulas) for piece in self._pieces(scene)]
         return {key: torch.cat([part[key] for part in parts]) for key in scene.keys}
+
+
+def _evenly(scenes: Iterable[tuple[Scene, Tensor]], most: int) -> list[tuple[Scene, Tensor]]:
+    """At most so many puzzles, equally many of each layout: puzzle sets that are trained on together come one by one."""
+    kept: dict[tuple[AttributeKey, ...], list[tuple[Scene, Tensor]]] = {}
+    counts: dict[tuple[AttributeKey, ...], int] = {}
+    for scene, target in scenes:
+        if counts.get(scene.keys, 0) < most:
+            kept.setdefault(scene.keys, []).append((scene, target))
+            counts[scene.keys] = counts.get(scene.keys, 0) + len(target)
+    chosen = []
+    for parts in kept.values():
+        left = max(most // len(kept), 1)
+        for scene, target in parts:
+            if left > 0:
+                chosen.append((scene[:left], target[:left]))
+                left -= len(target)
+    return chosen
 
 
 def _prior(count: int, fitted: Mapping[int, Tensor]) -> Tensor:

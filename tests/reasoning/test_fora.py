@@ -21,6 +21,7 @@ from reasoning.learners.role_formulas.formula import parse, places
 from reasoning.learners.role_formulas.matches import follow_bundle, follow_layout, permanent
 from reasoning.learners.role_formulas.seen import Seen, Slots, even
 from reasoning.learners.role_formulas.sets import follow_sets
+from reasoning.learners.role_formulas.views import KINDS
 from reasoning.perception.oracle import Oracle
 from reasoning.scene import AttributeKey, Scene
 from reasoning.solver import Solver
@@ -425,6 +426,18 @@ def test_learning_goes_on_from_formulas_that_are_given():
     assert "last = first + between" in texts
     assert "panel = left2 + above + 1" not in texts  # what explains nothing is let go
     assert len(texts) >= 6
+
+
+def test_puzzle_sets_that_come_one_by_one_are_all_learned_from():
+    """Trained on together they come set by set: what comes first does not use up the examples."""
+    made = solver(mode="learned", examples=60)
+    parts = [batch(puzzles(name, n=60)) for name in ("center", "2x2")]
+    made.learner.finish([(made.scene(part), part.target) for part in parts])
+    other = solver(mode="learned", examples=60)
+    other.learner.finish([(made.scene(parts[0]), parts[0].target)])
+    place = KINDS.index("Number/Position")
+    assert not torch.equal(made.learner.prior[place], other.learner.prior[place])
+    assert float(made.learner.prior[place].detach().exp().max()) > 0.1  # fitted, not the mean of the others
 
 
 def test_the_same_puzzles_teach_the_same_bits():
