@@ -201,7 +201,7 @@ def enumerate_formulas(columns: int, inputs: int = 2, offsets: Sequence[int] = O
     for count in range(1, inputs + 1):
         for chosen in itertools.combinations(range(len(ROLES)), count):
             for signs in itertools.product((1, -1), repeat=count):
-                if max(signs) < 0 and count > 1:
+                if max(signs) < 0:  # it could only speak of panels that show nothing
                     continue
                 coefficients = [0] * len(ROLES)
                 for role, sign in zip(chosen, signs, strict=True):
