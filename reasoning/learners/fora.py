@@ -10,10 +10,12 @@ formulas, and how often each is at work, are learned from puzzles and their answ
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
+from datasets.arrays import UNKNOWN
 from datasets.rules.base import PUBLISHED, rules_named
 from reasoning.learners.base import Learner, Prediction, claim_constant, constant_code, join
 from reasoning.learners.possible import keep_possible
@@ -230,9 +232,15 @@ class FORA(Learner):
     def forward(self, scene: Scene) -> Prediction:
         prediction = join([self._solve(piece) for piece in self._pieces(scene)])
         prediction = keep_possible(prediction, scene, self.grammar)
-        if any(uncertain(scene, place) for place in scene.sets):
-            return prediction  # missing mass is no sign that entities differ
-        return claim_constant(prediction, scene, self.mixed, self.grammar)
+        if not any(uncertain(scene, place) for place in scene.sets):
+            return claim_constant(prediction, scene, self.mixed, self.grammar)
+        # Missing mass is no sign that entities differ; that no rule gives them one value is.
+        families, grids = prediction.families.clone(), {key.component for key in scene.sets}
+        for column, key in enumerate(prediction.keys):
+            if key.component in grids and key.name not in ("Number", "Position"):
+                free = families[:, column] == UNKNOWN
+                families[:, column] = families[:, column].masked_fill(free, constant_code(self.grammar))
+        return replace(prediction, families=families)
 
     def _scores(self, scene: Scene) -> Tensor:
         return torch.stack([found.adds for found in self._abduce(scene)]).sum(0)
@@ -277,7 +285,7 @@ class FORA(Learner):
 
 
 def _evenly(scenes: Iterable[tuple[Scene, Tensor]], most: int) -> list[tuple[Scene, Tensor]]:
-    """At most so many puzzles, equally many of each layout: puzzle sets that are trained on together come one by one."""
+    """At most so many puzzles, equally many of each layout: sets that are trained on together come one by one."""
     kept: dict[tuple[AttributeKey, ...], list[tuple[Scene, Tensor]]] = {}
     counts: dict[tuple[AttributeKey, ...], int] = {}
     for scene, target in scenes:
