@@ -5,13 +5,15 @@
 
 Each part writes DIR/PART.json: its rows with seeds, settings, the hash of our sources, date and CPU-seconds;
 ``fora.md`` beside them has the tables of all parts that are there, and plots are drawn where a part has one.
-``tables`` writes these anew. One thread; what a part takes at its usual size is in its docstring (fora_parts).
+``tables`` writes these, and the tables of docs/fora.md, anew. One thread; what a part takes at its usual size is in
+its docstring (fora_parts).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import platform
 import sys
@@ -24,8 +26,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "benchmarks")) if path not in sys.path]
 
+OUT = ROOT / "benchmarks" / "results" / "fora"
+
 import torch  # noqa: E402
-from fora_parts import ablation, answers, hardware, report, sizes, stress, transfer  # noqa: E402
+from fora_parts import ablation, answers, hardware, page, report, sizes, stress, transfer  # noqa: E402
 from fora_parts.common import TEST, TRAIN  # noqa: E402
 
 from reasoning.records.runs import code_version  # noqa: E402
@@ -51,10 +55,11 @@ def main() -> None:
     parser.add_argument("part", choices=[*PARTS, "all", "tables"])
     parser.add_argument("--puzzles", type=int, help="of each constellation; default: as usual")
     parser.add_argument("--seeds", type=int, help="runs; default: as usual")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "fora")
+    parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--cell", type=json.loads, help="of the part scale: one measurement, as JSON")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    logging.getLogger("reasoning.learners.role_formulas").setLevel(logging.ERROR)  # blocks are too short on purpose
     if arguments.cell:
         print(json.dumps(sizes.scale_cell(arguments.cell, arguments.puzzles or PARTS["scale"][1])))
         return
@@ -83,6 +88,8 @@ def main() -> None:
         record |= {"cpu_seconds": round(time.process_time() - start, 1), "rows": rows}
         (arguments.out / f"{name}.json").write_text(_one_row_a_line(record), encoding="utf-8")
     report.write(arguments.out)
+    if arguments.out == OUT:
+        page.fill(ROOT / "docs" / "fora.md", arguments.out)
 
 
 def _one_row_a_line(record: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ def write(out: Path) -> None:
         out: the folder with a record for each part.
     """
     lines = ["# FORA measured", "", "Answers right in %, I-RAVEN where nothing else is said. One thread."]
-    for name, (title, table) in _PARTS.items():
+    for name, (title, table) in PARTS.items():
         path = out / f"{name}.json"
         if not path.is_file():
             continue
@@ -37,14 +37,16 @@ def grid(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
     return [*lines, *("| " + " | ".join("" if cell is None else str(cell) for cell in row) + " |" for row in rows)]
 
 
-def _groups(rows: Iterable[Row], *names: str) -> dict[tuple[Any, ...], list[Row]]:
+def groups(rows: Iterable[Row], *names: str) -> dict[tuple[Any, ...], list[Row]]:
+    """Rows that are alike in some columns."""
     found: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         found.setdefault(tuple(row.get(name) for name in names), []).append(row)
     return found
 
 
-def _mean(rows: Sequence[Row], name: str, digits: int = 2) -> float | None:
+def mean(rows: Sequence[Row], name: str, digits: int = 2) -> float | None:
+    """Of a column; None where no row has it."""
     values = [row[name] for row in rows if row.get(name) is not None]
     return round(statistics.fmean(values), digits) if values else None
 
@@ -52,7 +54,7 @@ def _mean(rows: Sequence[Row], name: str, digits: int = 2) -> float | None:
 def _answers(rows: list[Row]) -> list[str]:
     names = [name for name in rows[0] if isinstance(rows[0][name], float) and name not in _OTHER]
     made = []
-    for (data, learner, trained), group in _groups(rows, "data_set", "learner", "trained").items():
+    for (data, learner, trained), group in groups(rows, "data_set", "learner", "trained").items():
         worst = min(row["average"] for row in group)
         made.append(
             [
@@ -60,19 +62,19 @@ def _answers(rows: list[Row]) -> list[str]:
                 learner,
                 trained,
                 len(group),
-                *(_mean(group, name) for name in names),
-                _mean(group, "average"),
+                *(mean(group, name) for name in names),
+                mean(group, "average"),
                 worst,
-                _mean(group, "rules_named"),
-                _mean(group, "cpu_seconds_per_1000"),
-                _mean(group, "learning_cpu_seconds", 1),
+                mean(group, "rules_named"),
+                mean(group, "cpu_seconds_per_1000"),
+                mean(group, "learning_cpu_seconds", 1),
                 _span(group, "formulas"),
             ]
         )
     head = ["puzzles", "learner", "trained on", "seeds", *names, "average", "worst seed", "rules named"]
     worst_sets = [
         [data, learner, trained, *(min(row[name] for row in group) for name in names)]
-        for (data, learner, trained), group in _groups(rows, "data_set", "learner", "trained").items()
+        for (data, learner, trained), group in groups(rows, "data_set", "learner", "trained").items()
         if len(group) > 1
     ]
     return [
@@ -124,10 +126,10 @@ def _stress(rows: list[Row]) -> list[str]:
 
 def _ten(rows: list[Row]) -> list[str]:
     made = []
-    for (maxval, size), group in _groups(rows, "trained_at", "puzzles").items():
+    for (maxval, size), group in groups(rows, "trained_at", "puzzles").items():
         lowest = [min(row[f"at_{tested}"] for row in group) for tested in (100, 1000)]
-        mean = [_mean(group, f"at_{tested}") for tested in (100, 1000)]
-        named = [_mean(group, f"named_{tested}") for tested in (100, 1000)]
+        mean = [mean(group, f"at_{tested}") for tested in (100, 1000)]
+        named = [mean(group, f"named_{tested}") for tested in (100, 1000)]
         counts = [len(row["formulas"]) for row in group]
         made.append(
             [
@@ -140,7 +142,7 @@ def _ten(rows: list[Row]) -> list[str]:
                 lowest[1],
                 *named,
                 f"{min(counts)}-{max(counts)}",
-                _mean(group, "learning_cpu_seconds", 1),
+                mean(group, "learning_cpu_seconds", 1),
             ]
         )
     head = ["learned at range", "puzzles", "seeds", "range 100", "worst seed", "range 1000", "worst seed"]
@@ -149,10 +151,10 @@ def _ten(rows: list[Row]) -> list[str]:
 
 def _transfer(rows: list[Row]) -> list[str]:
     made = []
-    for (what, case), group in _groups(rows, "what", "case").items():
+    for (what, case), group in groups(rows, "what", "case").items():
         name = "average" if "average" in group[0] else "right"
-        made.append([what, case, len(group), _mean(group, name), min(row[name] for row in group)])
-        made[-1] += [_mean(group, "named"), _span(group, "formulas")]
+        made.append([what, case, len(group), mean(group, name), min(row[name] for row in group)])
+        made[-1] += [mean(group, "named"), _span(group, "formulas")]
     return grid(["what", "case", "seeds", "right", "worst seed", "rules named", "formulas"], made)
 
 
@@ -223,8 +225,8 @@ def _dims(rows: list[Row]) -> list[str]:
 def _arrays(rows: list[Row]) -> list[str]:
     names = [name for name in rows[0] if name not in ("algebra", "case", "seed")]
     made = [
-        [algebra, case, len(group), *(_mean(group, name) for name in names)]
-        for (algebra, case), group in _groups(rows, "algebra", "case").items()
+        [algebra, case, len(group), *(mean(group, name) for name in names)]
+        for (algebra, case), group in groups(rows, "algebra", "case").items()
     ]
     return grid(["algebra", "arrays", "device seeds", *(name.replace("_", " ") for name in names)], made)
 
@@ -239,7 +241,7 @@ def _errors(rows: list[Row]) -> list[str]:
     return [said, "", *grid(["set", "seed", "puzzle", "confidence", "what went wrong"], made)]
 
 
-_PARTS: dict[str, tuple[str, Callable[[list[Row]], list[str]]]] = {
+PARTS: dict[str, tuple[str, Callable[[list[Row]], list[str]]]] = {
     "answers": ("Answers and rules", _answers),
     "stress": ("Calibrated uncertainty", _stress),
     "ten": ("Rows of ten from scratch", _ten),
