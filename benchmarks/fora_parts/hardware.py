@@ -31,6 +31,7 @@ from vsa import backends
 
 _AGES = {"fresh": 1.0, "1 hour": 3600.0, "1 year": 365 * 86400.0}
 _MANY = 20
+_TIE = 1e-3  # nats
 
 
 def arrays(n: int, seeds: int) -> Iterator[dict[str, Any]]:
@@ -106,6 +107,10 @@ def _what(row: int, arrays: PuzzleArrays, found: Prediction, beside: Prediction)
     if int(beside.answers[row]) == answer:
         exact += ", with the same candidate"
     said = f"{key.name} speaks for candidate {answer + 1} by {nats} nats: it believed {believed}, the generator {meant}"
+    tied = float(against[worst]) < _TIE
+    if tied:
+        moved = _exchanged(row, arrays, answer, target)
+        said = f"a tie with the right candidate, which shows the same entities in other slots ({moved} exchanged)"
     if second:
         said += "; the panels allow a second answer"
     return {
@@ -115,5 +120,18 @@ def _what(row: int, arrays: PuzzleArrays, found: Prediction, beside: Prediction)
         "believed": believed,
         "meant": meant,
         "second_answer": second,
+        "tied": tied,
         "symbolic_errs": int(beside.answers[row]) != target,
     }
+
+
+def _exchanged(row: int, arrays: PuzzleArrays, answer: int, target: int) -> str:
+    """The attributes that two candidates show in other slots."""
+    found = []
+    for component in arrays.components:
+        for name in ("Type", "Size", "Color"):
+            shown = [component.attributes[name][row, arrays.context + candidate] for candidate in (answer, target)]
+            one, other = (values[values >= 0].tolist() for values in shown)
+            if shown[0].tolist() != shown[1].tolist():
+                found.append(name if sorted(one) == sorted(other) else f"{name}, which is not the same")
+    return " and ".join(found) or "nothing"

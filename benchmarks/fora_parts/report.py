@@ -31,9 +31,9 @@ def write(out: Path) -> None:
     (out / "fora.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def grid(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
+def grid(head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> list[str]:
     """A table in Markdown; None is an empty cell."""
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines = ["| " + " | ".join(map(str, head)) + " |", "|" + "---|" * len(head)]
     return [*lines, *("| " + " | ".join("" if cell is None else str(cell) for cell in row) + " |" for row in rows)]
 
 
@@ -128,7 +128,7 @@ def _ten(rows: list[Row]) -> list[str]:
     made = []
     for (maxval, size), group in groups(rows, "trained_at", "puzzles").items():
         lowest = [min(row[f"at_{tested}"] for row in group) for tested in (100, 1000)]
-        mean = [mean(group, f"at_{tested}") for tested in (100, 1000)]
+        right = [mean(group, f"at_{tested}") for tested in (100, 1000)]
         named = [mean(group, f"named_{tested}") for tested in (100, 1000)]
         counts = [len(row["formulas"]) for row in group]
         made.append(
@@ -136,9 +136,9 @@ def _ten(rows: list[Row]) -> list[str]:
                 maxval,
                 size,
                 len(group),
-                mean[0],
+                right[0],
                 lowest[0],
-                mean[1],
+                right[1],
                 lowest[1],
                 *named,
                 f"{min(counts)}-{max(counts)}",
@@ -237,7 +237,8 @@ def _errors(rows: list[Row]) -> list[str]:
     counts = ", ".join(f"{row['set']} {row['errors']}" for row in rows if "errors" in row)
     exact = sum(row["symbolic_errs"] for row in listed)
     second = sum(row["second_answer"] for row in listed)
-    said = f"Errors: {counts}. Symbolic errs in {exact} of them; in {second} the panels allow a second answer."
+    tied = sum(row["tied"] for row in listed)
+    said = f"Errors: {counts}. {tied} are ties; in {second} the panels allow a second answer. Symbolic errs in {exact}."
     return [said, "", *grid(["set", "seed", "puzzle", "confidence", "what went wrong"], made)]
 
 
