@@ -233,7 +233,7 @@ def _arrays(rows: list[Row]) -> list[str]:
 def _errors(rows: list[Row]) -> list[str]:
     listed = [row for row in rows if "said" in row]
     made = [[row["set"], row["seed"], row["puzzle"], row["confidence"], row["said"]] for row in listed]
-    counts = ", ".join(f"{row['set']} {row['errors']} of {row['puzzles']:,}" for row in rows if "errors" in row)
+    counts = ", ".join(f"{row['set']} {row['errors']} of {row.get('puzzles', '?')}" for row in rows if "errors" in row)
     exact = sum(row["symbolic_errs"] for row in listed)
     second = sum(row["second_answer"] for row in listed)
     tied = sum(row["tied"] for row in listed)
