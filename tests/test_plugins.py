@@ -163,7 +163,7 @@ def test_names_are_listed_everywhere_before_anything_is_imported(site: Path, tmp
     assert done.returncode == 0, done.stderr
     assert "Other packages offer: algebra mine (vsa-mine 0.1), backend mine (vsa-mine 0.1)" in done.stdout
     said = " ".join(done.stderr.split())
-    assert "no model; expected one of: arlc, learn_vrf, mine, nvsa, symbolic" in said
+    assert "no model; expected one of: arlc, best, fora, learn_vrf, mine, nvsa, symbolic" in said
     assert "received model 'mein'" in said
     assert "did you mean +model=mine?" in said
     assert re.search("no factorizer; expected one of: [a-z_, ]*join, mine, resonator", said)
