@@ -60,6 +60,11 @@ class Place:
     minus: tuple[int, ...]
     level: int
 
+    @property
+    def repeats(self) -> bool:
+        """Whether a panel enters twice."""
+        return len({*self.plus, *self.minus}) < len(self.plus) + len(self.minus)
+
 
 @dataclass(frozen=True)
 class Formula:
@@ -201,8 +206,6 @@ def enumerate_formulas(columns: int, inputs: int = 2, offsets: Sequence[int] = O
     for count in range(1, inputs + 1):
         for chosen in itertools.combinations(range(len(ROLES)), count):
             for signs in itertools.product((1, -1), repeat=count):
-                if max(signs) < 0:  # it could only speak of panels that show nothing
-                    continue
                 coefficients = [0] * len(ROLES)
                 for role, sign in zip(chosen, signs, strict=True):
                     coefficients[role] = sign
@@ -248,13 +251,16 @@ def unlike(formulas: Iterable[Formula], columns: int) -> tuple[Formula, ...]:
         columns: n.
 
     Returns:
-        Those that reach the missing panel and do not add up what they predicted themselves.
+        Those that reach the missing panel, add something, count no panel twice, and do not add up what they predicted
+        themselves.
     """
     kept: dict[object, Formula] = {}
     for formula in formulas:
         reached = places(formula, columns)
         if not reached or reached[-1].panel != ROWS * columns - 1:
             continue
+        if max(formula.coefficients) < 1 or any(place.repeats for place in reached):
+            continue  # in long rows of arithmetic, which are half zeros, it holds by coincidence
         predicted = {place.panel for place in reached}
         if formula.distinct and any(panel < columns for panel in predicted):
             continue  # what predicts the row says already whether its panels differ
