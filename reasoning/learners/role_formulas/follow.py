@@ -10,7 +10,7 @@ first row is not explained is let go.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import torch
@@ -19,12 +19,15 @@ from torch import Tensor
 from datasets.panels import ROWS
 from reasoning.learners.role_formulas.alphabet import Alphabet
 from reasoning.learners.role_formulas.formula import Formula, Place, places
+from reasoning.learners.role_formulas.misses import followed, softened, tolerated
 from reasoning.learners.role_formulas.seen import Seen
+from reasoning.learners.role_formulas.sums import few_bound
 from reasoning.learners.role_formulas.vectors import Vectors, bound
 
 __all__ = ["Evidence", "Norm", "follow", "groups", "norm", "softened"]
 
-_LEAST = 1e-12  # valid share of a formula's predictions below which it cannot be
+_LEAST = 1e-12  # valid share of a formula's predictions that counts at least
+_MISSED = 1e-9  # evidence of a panel that no evidence of others makes up for, once more panels are missed than may be
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Norm:
     @property
     def possible(self) -> bool:
         """Whether anything can follow the formula."""
-        return min((*self.panels.values(), self.last)) > _LEAST
+        return min((*self.panels.values(), self.last)) >= _LEAST
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,6 @@ class Evidence:
     predicted: Tensor
 
 
-def softened(evidence: Tensor, eps: float) -> Tensor:
-    """A panel follows the formula but for a share ``eps`` of all panels, which follow nothing."""
-    return (1 - eps) * evidence + eps
-
-
 def norm(formula: Formula, seen: Seen, alphabet: Alphabet, columns: int, eps: float) -> Norm:
     """What a formula makes of a puzzle of which nothing is seen.
 
@@ -84,8 +82,21 @@ def norm(formula: Formula, seen: Seen, alphabet: Alphabet, columns: int, eps: fl
     """
     ideal = alphabet.ideal(columns * seen.values)
     found = _shares(formula, seen.flat(), ideal, columns, eps, None, filtered=True)
-    panels = {panel: float(share) for panel, share in found.panels.items()}
-    return Norm(panels, float(found.mass), float(found.distinct))
+    least = _LEAST if formula.sums and _in_reach(formula, seen, columns) else 0.0
+    panels = {panel: max(float(share), least) for panel, share in found.panels.items()}
+    return Norm(panels, max(float(found.mass), least), float(found.distinct))
+
+
+def _in_reach(formula: Formula, seen: Seen, columns: int) -> bool:
+    """Whether sums can be values at all: of many panels hardly any are, and not by chance may they be told from none."""
+    legal = seen.background[:-1].nonzero()
+    low, high = int(legal.min()), int(legal.max())
+    for place in places(formula, columns):
+        least = low * len(place.plus) - high * len(place.minus) + formula.offset
+        most = high * len(place.plus) - low * len(place.minus) + formula.offset
+        if most < low or least > high:
+            return False
+    return True
 
 
 def follow(
@@ -106,12 +117,11 @@ def follow(
         The evidence.
     """
     found = _shares(formula, seen, alphabet, columns, eps, flat, filtered)
-    shares = [softened(share / flat.panels[panel], eps) for panel, share in found.panels.items()]
+    shares = [share / flat.panels[panel] for panel, share in found.panels.items()]
     if formula.distinct:
-        shares.append(softened(found.distinct / flat.distinct, eps))
-    context = sum((share.log() for share in shares), found.mass.new_zeros(found.mass.shape))
+        shares.append((found.distinct / flat.distinct).expand_as(shares[0]))
     return Evidence(
-        context,
+        followed(torch.stack(shares, 1), eps),
         softened(found.candidates / flat.last, eps),
         softened(found.mass / flat.last, eps),
         found.predicted,
@@ -136,7 +146,7 @@ def _shares(
     if (certain := seen.certain) is not None and alphabet.backend.exact:
         return _at_once(formula, seen, certain, alphabet, order, columns)
     if filtered and all(len(place.plus) + len(place.minus) == 1 for place in order):
-        return _one_by_one(formula, seen, alphabet, order, columns, eps)
+        return _one_by_one(formula, seen, alphabet, order, columns, eps, flat)
     return _row_by_row(formula, seen, alphabet, order, columns, eps, flat)
 
 
@@ -159,13 +169,24 @@ def _at_once(
 
 
 def _one_by_one(
-    formula: Formula, seen: Seen, alphabet: Alphabet, order: Sequence[Place], columns: int, eps: float
+    formula: Formula,
+    seen: Seen,
+    alphabet: Alphabet,
+    order: Sequence[Place],
+    columns: int,
+    eps: float,
+    flat: Norm | None,
 ) -> _Found:
-    """Where a single panel enters: what is predicted becomes surer before it predicts."""
+    """Where a single panel enters: what is predicted becomes surer before it predicts.
+
+    Puzzles that miss more than they may are let go.
+    """
     missing = ROWS * columns - 1
+    most = tolerated(len(order) - 1, eps)
+    going = _Going(seen)
     states = seen.held(alphabet)
     given = states
-    found: dict[int, Tensor] = {}
+    missed = torch.zeros(len(seen.weights), device=seen.weights.device)
     last: dict[int, Vectors] = {}
     for group in groups(order, lambda place: place.level):
         x = _bound(states, group, formula.offset)
@@ -174,13 +195,18 @@ def _one_by_one(
             support = None if seen.support is None else seen.support[:, at]
             share = x[:, : len(at)].read(support)  # (B, T, N)
             ratio = seen.ratio[:, at]
-            found.update(zip(at, (share * ratio).sum(-1).unbind(1), strict=True))
+            here = (share * ratio).sum(-1)
+            going.put(at, here)
             chance = seen.background if support is None else seen.background[support]
             belief = ratio * ((1 - eps) * share + eps * chance)
             belief = belief / belief.sum(-1, keepdim=True).clamp_min(1e-30)
             states = states.written(at, belief, support)
+            missed = missed + (here.detach() < _MISSED).sum(1)
+            keep = missed <= most
+            if flat is not None and group[-1].panel != missing and 2 * int(keep.sum()) < len(keep):
+                seen, states, given, missed = going.on(keep), states[keep], given[keep], missed[keep]
         last[group[-1].panel] = x[:, -1]
-    return _finished(formula, seen, last[missing], states, columns, found, given)
+    return going.whole(_finished(formula, seen, last[missing], states, columns, going.found, given))
 
 
 def _row_by_row(
@@ -193,35 +219,61 @@ def _row_by_row(
     flat: Norm | None,
 ) -> _Found:
     """Where several panels enter: puzzles whose first rows are explained go on to the next."""
-    missing, puzzles = ROWS * columns - 1, len(seen.weights)
-    going = torch.arange(puzzles, device=seen.weights.device)
-    found: dict[int, Tensor] = {}
-    zero = seen.weights.new_zeros(puzzles)
+    missing = ROWS * columns - 1
+    going = _Going(seen)
     finished: list[_Found] = []
     for row, of_row in groupby(order, key=lambda place: place.panel // columns):
-        part = seen if len(going) == puzzles else seen[going]
+        seen = going.seen
         share = []
         for group in groups(list(of_row), lambda place: 0):
-            entering = sorted({panel for place in group for panel in (*place.plus, *place.minus)})
-            x = _bound(part.held(alphabet, panels=entering), group, formula.offset)
+            x = _bound_few(seen, alphabet, group)
+            if x is None:
+                entering = sorted({panel for place in group for panel in (*place.plus, *place.minus)})
+                x = _bound(seen.held(alphabet, panels=entering), group)
+            x = x.moved(formula.offset) if formula.offset else x
             at = [place.panel for place in group if place.panel != missing]
             if at:
-                support = None if part.support is None else part.support[:, at]
-                here = (x[:, : len(at)].read(support) * part.ratio[:, at]).sum(-1)
+                support = None if seen.support is None else seen.support[:, at]
+                here = (x[:, : len(at)].read(support) * seen.ratio[:, at]).sum(-1)
                 share.append(here / here.new_tensor([1.0 if flat is None else flat.panels[panel] for panel in at]))
-                found.update(
-                    (panel, zero.index_copy(0, going, one)) for panel, one in zip(at, here.unbind(1), strict=True)
-                )
+                going.put(at, here)
             if group[-1].panel == missing:
-                finished.append(_finished(formula, part, x[:, -1], None, columns, found))
+                finished.append(_finished(formula, seen, x[:, -1], None, columns, going.found))
         if row < ROWS - 1 and flat is not None and share:
-            going = going[torch.cat(share, 1).detach().amin(1) >= eps]
+            going.on(torch.cat(share, 1).detach().amin(1) >= eps)
     (last,) = finished
+    return going.whole(last)
 
-    def whole(part: Tensor) -> Tensor:
-        return part.new_zeros(puzzles, *part.shape[1:]).index_copy(0, going, part)
 
-    return _Found(found, whole(last.candidates), whole(last.mass), whole(last.predicted), last.distinct)
+class _Going:
+    """Which of B puzzles go on, and what was found of all of them."""
+
+    def __init__(self, seen: Seen) -> None:
+        self.seen, self.puzzles = seen, len(seen.weights)
+        self.rows: Tensor | None = None
+        self.found: dict[int, Tensor] = {}
+
+    def on(self, keep: Tensor) -> Seen:
+        """Go on with some; bool, of those that are left."""
+        if not bool(keep.all()):
+            rows = torch.arange(len(keep), device=keep.device) if self.rows is None else self.rows
+            self.rows, self.seen = rows[keep], self.seen[keep]
+        return self.seen
+
+    def put(self, panels: Sequence[int], shares: Tensor) -> None:
+        """Note the shares (left, T) of some panels; those of puzzles that were let go are 0."""
+        self.found.update(zip(panels, self._all(shares).unbind(1), strict=True))
+
+    def whole(self, last: _Found) -> _Found:
+        """What was found of those that are left, for all."""
+        candidates, mass, predicted = (self._all(part) for part in (last.candidates, last.mass, last.predicted))
+        distinct = self._all(last.distinct) if last.distinct.ndim else last.distinct
+        return replace(last, candidates=candidates, mass=mass, predicted=predicted, distinct=distinct)
+
+    def _all(self, part: Tensor) -> Tensor:
+        if self.rows is None:
+            return part
+        return part.new_zeros(self.puzzles, *part.shape[1:]).index_copy(0, self.rows, part)
 
 
 def _finished(
@@ -280,9 +332,25 @@ def groups(order: Sequence[Place], level: Callable[[Place], int]) -> Iterator[li
         yield list(group)
 
 
-def _bound(states: Vectors, group: Sequence[Place], offset: int) -> Vectors:
+def _bound(states: Vectors, group: Sequence[Place], offset: int = 0) -> Vectors:
     """(B, T): the panels that enter, bound."""
-    plus = [states.of([place.plus[k] for place in group]) for k in range(len(group[0].plus))]
-    minus = [states.of([place.minus[k] for place in group]) for k in range(len(group[0].minus))]
-    x = bound(plus, minus)
+    x = bound(*_entering(states, group))
     return x.moved(offset) if offset else x
+
+
+def _bound_few(seen: Seen, alphabet: Alphabet, group: Sequence[Place]) -> Vectors | None:
+    """As :func:`_bound`, where panels show few values and that is cheaper."""
+    if seen.support is None or not alphabet.by_atoms(seen.support.shape[-1]):
+        return None
+    return few_bound(*_entering(seen.held(alphabet), group), seen.sums)
+
+
+def _entering(states: Vectors, group: Sequence[Place]) -> tuple[list[Vectors], list[Vectors]]:
+    """What is added, and what is taken away: (B, T) each, numbered by their panels."""
+
+    def entering(panels: tuple[int, ...]) -> Vectors:
+        return states.of(panels).numbered(panels)
+
+    plus = [entering(tuple(place.plus[k] for place in group)) for k in range(len(group[0].plus))]
+    minus = [entering(tuple(place.minus[k] for place in group)) for k in range(len(group[0].minus))]
+    return plus, minus

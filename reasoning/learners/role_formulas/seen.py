@@ -44,6 +44,11 @@ class Seen:
         return torch.where(chance > 0, self.weights / torch.where(chance > 0, chance, 1.0), 0.0)
 
     @cached_property
+    def sums(self) -> dict[object, Vectors]:
+        """Of panels of few values, by their panels: formulas have them in common."""
+        return {}
+
+    @cached_property
     def certain(self) -> Tensor | None:
         """long (B, P): the value that each panel shows, where all of them are certain; else None."""
         if self.weights.requires_grad:
