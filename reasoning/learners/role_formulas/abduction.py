@@ -78,10 +78,10 @@ def weigh(view: View, made: Sequence[tuple[int, int, Evidence]], prior: Tensor, 
         ratios = 0 * nothing.expand(-1, -1, CANDIDATES)
         return Abduced(view, (), (), torch.ones_like(nothing), ratios, torch.zeros_like(nothing[..., 0]), ratios.sum(0))
     blocks = (len(view.kinds), puzzles)
-    context = torch.stack([one.context + one.mass.log() for one in evidence], -1).unflatten(0, blocks)
+    context = torch.stack([(one.context + one.mass.log()).float() for one in evidence], -1).unflatten(0, blocks)
     joint = torch.cat([log_prior[..., 1:] + context, nothing], -1)
     log, total = joint.log_softmax(-1), joint.logsumexp(-1)
-    each = torch.stack([one.candidates.log() - one.mass.log().unsqueeze(1) for one in evidence], -1)
+    each = torch.stack([(one.candidates.log() - one.mass.log().unsqueeze(1)).float() for one in evidence], -1)
     each = torch.nn.functional.pad(each.unflatten(0, blocks), (0, 1))  # by no rule as by chance
     ratios = torch.logsumexp(log.unsqueeze(2) + each, -1)
     return Abduced(view, hypotheses, evidence, log.exp(), ratios, total, ratios.sum(0))

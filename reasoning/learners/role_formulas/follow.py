@@ -21,12 +21,12 @@ from reasoning.learners.role_formulas.alphabet import Alphabet
 from reasoning.learners.role_formulas.formula import Formula, Place, places
 from reasoning.learners.role_formulas.misses import followed, softened, tolerated
 from reasoning.learners.role_formulas.seen import Seen
-from reasoning.learners.role_formulas.sums import few_bound
+from reasoning.learners.role_formulas.sums import few_bound, valid_share
 from reasoning.learners.role_formulas.vectors import Vectors, bound
 
 __all__ = ["Evidence", "Norm", "follow", "groups", "norm", "softened"]
 
-_LEAST = 1e-12  # valid share of a formula's predictions that counts at least
+_LEAST = 1e-250  # valid share of a formula's predictions below which it cannot be
 _MISSED = 1e-9  # evidence of a panel that no evidence of others makes up for, once more panels are missed than may be
 
 
@@ -80,23 +80,13 @@ def norm(formula: Formula, seen: Seen, alphabet: Alphabet, columns: int, eps: fl
     Returns:
         Its shares of valid predictions.
     """
+    if formula.sums and seen.even:
+        shares = {place.panel: valid_share(place, formula.offset, seen, alphabet) for place in places(formula, columns)}
+        return Norm(shares, shares[ROWS * columns - 1])
     ideal = alphabet.ideal(columns * seen.values)
     found = _shares(formula, seen.flat(), ideal, columns, eps, None, filtered=True)
-    least = _LEAST if formula.sums and _in_reach(formula, seen, columns) else 0.0
-    panels = {panel: max(float(share), least) for panel, share in found.panels.items()}
-    return Norm(panels, max(float(found.mass), least), float(found.distinct))
-
-
-def _in_reach(formula: Formula, seen: Seen, columns: int) -> bool:
-    """Whether sums can be values at all: of many panels hardly any are, and not by chance may they be told from none."""
-    legal = seen.background[:-1].nonzero()
-    low, high = int(legal.min()), int(legal.max())
-    for place in places(formula, columns):
-        least = low * len(place.plus) - high * len(place.minus) + formula.offset
-        most = high * len(place.plus) - low * len(place.minus) + formula.offset
-        if most < low or least > high:
-            return False
-    return True
+    panels = {panel: float(share) for panel, share in found.panels.items()}
+    return Norm(panels, float(found.mass), float(found.distinct))
 
 
 def follow(
@@ -117,15 +107,11 @@ def follow(
         The evidence.
     """
     found = _shares(formula, seen, alphabet, columns, eps, flat, filtered)
-    shares = [share / flat.panels[panel] for panel, share in found.panels.items()]
+    shares = [share.double() / flat.panels[panel] for panel, share in found.panels.items()]
     if formula.distinct:
-        shares.append((found.distinct / flat.distinct).expand_as(shares[0]))
-    return Evidence(
-        followed(torch.stack(shares, 1), eps),
-        softened(found.candidates / flat.last, eps),
-        softened(found.mass / flat.last, eps),
-        found.predicted,
-    )
+        shares.append((found.distinct.double() / flat.distinct).expand_as(shares[0]))
+    candidates, mass = (softened(part.double() / flat.last, eps) for part in (found.candidates, found.mass))
+    return Evidence(followed(torch.stack(shares, 1), eps), candidates, mass, found.predicted)
 
 
 @dataclass(frozen=True)
@@ -226,11 +212,10 @@ def _row_by_row(
         seen = going.seen
         share = []
         for group in groups(list(of_row), lambda place: 0):
-            x = _bound_few(seen, alphabet, group)
+            x = few_bound(group, formula.offset, seen, alphabet)
             if x is None:
                 entering = sorted({panel for place in group for panel in (*place.plus, *place.minus)})
-                x = _bound(seen.held(alphabet, panels=entering), group)
-            x = x.moved(formula.offset) if formula.offset else x
+                x = _bound(seen.held(alphabet, panels=entering), group, formula.offset)
             at = [place.panel for place in group if place.panel != missing]
             if at:
                 support = None if seen.support is None else seen.support[:, at]
@@ -332,25 +317,9 @@ def groups(order: Sequence[Place], level: Callable[[Place], int]) -> Iterator[li
         yield list(group)
 
 
-def _bound(states: Vectors, group: Sequence[Place], offset: int = 0) -> Vectors:
+def _bound(states: Vectors, group: Sequence[Place], offset: int) -> Vectors:
     """(B, T): the panels that enter, bound."""
-    x = bound(*_entering(states, group))
+    plus = [states.of([place.plus[k] for place in group]) for k in range(len(group[0].plus))]
+    minus = [states.of([place.minus[k] for place in group]) for k in range(len(group[0].minus))]
+    x = bound(plus, minus)
     return x.moved(offset) if offset else x
-
-
-def _bound_few(seen: Seen, alphabet: Alphabet, group: Sequence[Place]) -> Vectors | None:
-    """As :func:`_bound`, where panels show few values and that is cheaper."""
-    if seen.support is None or not alphabet.by_atoms(seen.support.shape[-1]):
-        return None
-    return few_bound(*_entering(seen.held(alphabet), group), seen.sums)
-
-
-def _entering(states: Vectors, group: Sequence[Place]) -> tuple[list[Vectors], list[Vectors]]:
-    """What is added, and what is taken away: (B, T) each, numbered by their panels."""
-
-    def entering(panels: tuple[int, ...]) -> Vectors:
-        return states.of(panels).numbered(panels)
-
-    plus = [entering(tuple(place.plus[k] for place in group)) for k in range(len(group[0].plus))]
-    minus = [entering(tuple(place.minus[k] for place in group)) for k in range(len(group[0].minus))]
-    return plus, minus

@@ -8,6 +8,8 @@ contradict it, as long as each of these is forgiven for itself.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -44,7 +46,7 @@ def followed(evidence: Tensor, eps: float) -> Tensor:
     polynomials of that degree.
 
     Args:
-        evidence: (B, N), how much likelier each panel is by the formula than by chance.
+        evidence: float64 (B, N), how much likelier each panel is by the formula than by chance.
         eps: share of panels that follow nothing.
 
     Returns:
@@ -52,12 +54,11 @@ def followed(evidence: Tensor, eps: float) -> Tensor:
     """
     panels = evidence.shape[1]
     shares = softened(evidence, eps)
-    total = shares.log().sum(1)
+    total = shares.log().sum(1)  # with any number of panels that follow nothing
     most = tolerated(panels, eps)
     if most >= panels:
         return total
-    double = shares.double()
-    terms = torch.stack([(1 - eps) * evidence.double() / double, eps / double], -1)  # follows, or follows nothing
+    terms = torch.stack([(1 - eps) * evidence / shares, eps / shares], -1)  # follows, or follows nothing
     terms = torch.nn.functional.pad(terms, (0, most - 1))
     while terms.shape[1] > 1:
         if terms.shape[1] % 2:
@@ -68,4 +69,6 @@ def followed(evidence: Tensor, eps: float) -> Tensor:
             torch.nn.functional.pad(left[..., k : k + 1] * right[..., : most + 1 - k], (k, 0)) for k in range(most + 1)
         ]
         terms = torch.stack(parts).sum(0)
-    return total + terms.sum((1, 2)).clamp(_LEAST, 1.0).log().to(total)
+    share = terms.sum((1, 2))
+    nothing = panels * math.log(eps)
+    return torch.where(share > _LEAST, total + share.clamp(_LEAST, 1.0).log(), nothing)
