@@ -204,10 +204,11 @@ def _row_by_row(
     eps: float,
     flat: Norm | None,
 ) -> _Found:
-    """Where several panels enter: puzzles whose first rows are explained go on to the next."""
+    """Where several panels enter: puzzles of which a complete row is explained go on to the last."""
     missing = ROWS * columns - 1
     going = _Going(seen)
     finished: list[_Found] = []
+    explained: list[Tensor] = []
     for row, of_row in groupby(order, key=lambda place: place.panel // columns):
         seen = going.seen
         share = []
@@ -224,8 +225,10 @@ def _row_by_row(
                 going.put(at, here)
             if group[-1].panel == missing:
                 finished.append(_finished(formula, seen, x[:, -1], None, columns, going.found))
-        if row < ROWS - 1 and flat is not None and share:
-            going.on(torch.cat(share, 1).detach().amin(1) >= eps)
+        if share:
+            explained.append(torch.cat(share, 1).detach().amin(1) >= eps)
+        if row == ROWS - 2 and flat is not None and explained:
+            going.on(torch.stack(explained).any(0))
     (last,) = finished
     return going.whole(last)
 

@@ -16,7 +16,8 @@ from torch import Tensor
 __all__ = ["followed", "softened", "tolerated"]
 
 _EACH = 2  # panels that are missed where one is misread: itself, and what follows from it
-_TIMES = 10  # as many misread panels as are expected are tolerated, beyond the first
+_FEW = 4  # misread panels that are tolerated in any case
+_TIMES = 10  # as many are as are expected
 _LEAST = 1e-300
 
 
@@ -33,9 +34,9 @@ def tolerated(panels: int, eps: float) -> int:
         eps: share of panels that follow nothing.
 
     Returns:
-        Two for one that is misread, and for each further one that is at all likely.
+        Two for each that may be misread.
     """
-    return _EACH * (1 + int(_TIMES * eps * panels))
+    return _EACH * max(_FEW, int(_TIMES * eps * panels))
 
 
 def followed(evidence: Tensor, eps: float) -> Tensor:
