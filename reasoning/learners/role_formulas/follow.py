@@ -19,7 +19,7 @@ from torch import Tensor
 from datasets.panels import ROWS
 from reasoning.learners.role_formulas.alphabet import Alphabet
 from reasoning.learners.role_formulas.formula import Formula, Place, places
-from reasoning.learners.role_formulas.misses import followed, softened, tolerated
+from reasoning.learners.role_formulas.misses import followed, missed, softened, tolerated
 from reasoning.learners.role_formulas.seen import Seen
 from reasoning.learners.role_formulas.sums import few_bound, valid_share
 from reasoning.learners.role_formulas.vectors import Vectors, bound
@@ -27,7 +27,6 @@ from reasoning.learners.role_formulas.vectors import Vectors, bound
 __all__ = ["Evidence", "Norm", "follow", "groups", "norm", "softened"]
 
 _LEAST = 1e-250  # valid share of a formula's predictions below which it cannot be
-_MISSED = 1e-9  # evidence of a panel that no evidence of others makes up for, once more panels are missed than may be
 
 
 @dataclass(frozen=True)
@@ -172,7 +171,7 @@ def _one_by_one(
     going = _Going(seen)
     states = seen.held(alphabet)
     given = states
-    missed = torch.zeros(len(seen.weights), device=seen.weights.device)
+    misses = torch.zeros(len(seen.weights), dtype=torch.long, device=seen.weights.device)
     last: dict[int, Vectors] = {}
     for group in groups(order, lambda place: place.level):
         x = _bound(states, group, formula.offset)
@@ -187,10 +186,11 @@ def _one_by_one(
             belief = ratio * ((1 - eps) * share + eps * chance)
             belief = belief / belief.sum(-1, keepdim=True).clamp_min(1e-30)
             states = states.written(at, belief, support)
-            missed = missed + (here.detach() < _MISSED).sum(1)
-            keep = missed <= most
-            if flat is not None and group[-1].panel != missing and 2 * int(keep.sum()) < len(keep):
-                seen, states, given, missed = going.on(keep), states[keep], given[keep], missed[keep]
+            if flat is not None and group[-1].panel != missing:
+                misses = misses + missed(here / here.new_tensor([flat.panels[panel] for panel in at]))
+                keep = misses <= most
+                if 2 * int(keep.sum()) < len(keep):
+                    seen, states, given, misses = going.on(keep), states[keep], given[keep], misses[keep]
         last[group[-1].panel] = x[:, -1]
     return going.whole(_finished(formula, seen, last[missing], states, columns, going.found, given))
 

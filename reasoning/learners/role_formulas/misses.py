@@ -13,12 +13,11 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["followed", "softened", "tolerated"]
+__all__ = ["followed", "missed", "softened", "tolerated"]
 
 _EACH = 2  # panels that are missed where one is misread: itself, and what follows from it
 _FEW = 4  # misread panels that are tolerated in any case
 _TIMES = 10  # as many are as are expected
-_LEAST = 1e-300
 
 
 def softened(evidence: Tensor, eps: float) -> Tensor:
@@ -26,15 +25,20 @@ def softened(evidence: Tensor, eps: float) -> Tensor:
     return (1 - eps) * evidence + eps
 
 
+def missed(evidence: Tensor) -> Tensor:
+    """(B,): how many of N panels (B, N) are likelier by chance than by the formula."""
+    return (evidence.detach() < 1).sum(1)
+
+
 def tolerated(panels: int, eps: float) -> int:
-    """How many panels of an attribute may miss what is predicted.
+    """How many panels of an attribute may be missed.
 
     Args:
         panels: how many are predicted.
         eps: share of panels that follow nothing.
 
     Returns:
-        Two for each that may be misread.
+        Two for each that may be misread. In rows of three these are all.
     """
     return _EACH * max(_FEW, int(_TIMES * eps * panels))
 
@@ -42,34 +46,13 @@ def tolerated(panels: int, eps: float) -> int:
 def followed(evidence: Tensor, eps: float) -> Tensor:
     """Evidence of panels that follow a formula, but for few of them.
 
-    Each panel follows nothing with probability ``eps``, and is then as likely as by chance; that more than
-    :func:`tolerated` panels do so is left out. The panels that follow nothing are counted exactly, by products of
-    polynomials of that degree.
-
     Args:
-        evidence: float64 (B, N), how much likelier each panel is by the formula than by chance.
+        evidence: (B, N), how much likelier each panel is by the formula than by chance.
         eps: share of panels that follow nothing.
 
     Returns:
-        (B,) log.
+        (B,) log; where more than :func:`tolerated` panels are missed, as if all of them were.
     """
     panels = evidence.shape[1]
-    shares = softened(evidence, eps)
-    total = shares.log().sum(1)  # with any number of panels that follow nothing
-    most = tolerated(panels, eps)
-    if most >= panels:
-        return total
-    terms = torch.stack([(1 - eps) * evidence / shares, eps / shares], -1)  # follows, or follows nothing
-    terms = torch.nn.functional.pad(terms, (0, most - 1))
-    while terms.shape[1] > 1:
-        if terms.shape[1] % 2:
-            one = torch.nn.functional.one_hot(torch.tensor(0, device=terms.device), most + 1).to(terms)
-            terms = torch.cat([terms, one.expand(len(terms), 1, -1)], 1)
-        left, right = terms[:, ::2], terms[:, 1::2]
-        parts = [
-            torch.nn.functional.pad(left[..., k : k + 1] * right[..., : most + 1 - k], (k, 0)) for k in range(most + 1)
-        ]
-        terms = torch.stack(parts).sum(0)
-    share = terms.sum((1, 2))
-    nothing = panels * math.log(eps)
-    return torch.where(share > _LEAST, total + share.clamp(_LEAST, 1.0).log(), nothing)
+    total = softened(evidence, eps).log().sum(1)
+    return torch.where(missed(evidence) <= tolerated(panels, eps), total, panels * math.log(eps))

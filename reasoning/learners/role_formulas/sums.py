@@ -19,7 +19,8 @@ from reasoning.learners.role_formulas.vectors import Vectors
 
 __all__ = ["few_bound", "valid_share"]
 
-_NOTHING = 1e-15  # weight of an atom in a sum, relative to the heaviest, below which it is left out
+_MANY = 128  # atoms from which on it pays to leave out those that are too large
+_NOTHING = 1e-10  # weight of an atom in a sum, relative to the heaviest, below which it is left out
 _ODD = 0x9E3779B97F4A7C15 - 2**64  # multiplies the parts of an atom to a number that stands for it
 
 
@@ -69,16 +70,15 @@ def few_bound(group: Sequence[Place], offset: int, seen: Seen, alphabet: Alphabe
     if seen.support is None or not alphabet.by_atoms(seen.support.shape[-1]):
         return None
     states = seen.held(alphabet)
-    signs = [[tuple(place.plus) for place in group], [tuple(place.minus) for place in group]]
-    totals = []
-    for panels, others in (signs, signs[::-1]):
-        if panels[0]:
-            most = seen.range[1] * (1 + len(others[0])) + abs(offset)
-            total = _total(states, list(zip(*panels, strict=True)), most, seen)
+    plus, minus = (list(zip(*panels, strict=True)) for panels in zip(*((p.plus, p.minus) for p in group), strict=True))
+    high, totals = seen.range[1], []
+    for panels, most in ((plus, high * (1 + len(minus))), (minus, high * len(plus))):  # else it is no value
+        if panels:
+            total = _total(states, panels, most + abs(offset), seen)
             if total is None:
                 return None
             totals.append(total)
-    x = totals[0] if signs[0][0] else totals[0].inverse()
+    x = totals[0] if plus else totals[0].inverse()
     if len(totals) > 1:
         both = _times(totals[0], totals[1].inverse(), None)
         if both is None:
@@ -110,7 +110,7 @@ def _total(states: Vectors, panels: Sequence[tuple[int, ...]], most: int, seen: 
 
 
 def _times(one: Vectors, two: Vectors, names: Tensor | None) -> Vectors | None:
-    """Bound, atom by atom; those that ``names`` has alone, if it is given."""
+    """Bound, atom by atom; of many those alone that ``names`` has, if it is given."""
     if one.weights is None or two.weights is None:
         return None
     algebra = one.alphabet.algebra
@@ -119,7 +119,7 @@ def _times(one: Vectors, two: Vectors, names: Tensor | None) -> Vectors | None:
     x = algebra.bind(one.x.unsqueeze(-2), two.x.unsqueeze(-3)).flatten(-3, -2)
     weights = (one.weights.unsqueeze(-1) * two.weights.unsqueeze(-2)).flatten(-2)
     name = _name(x)
-    if names is not None:
+    if names is not None and weights.shape[-1] > _MANY:
         at = torch.searchsorted(names, name).clamp_max(len(names) - 1)
         weights = torch.where(names[at] == name, weights, 0.0)
     x, weights = _merged(x, weights, name)
