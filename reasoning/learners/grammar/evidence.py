@@ -188,8 +188,11 @@ def _few_evidence(
     log, kernels, scale = few_evidence(pmf, columns, limits, rules)
     log = log.clamp_min(math.log(TINY)) + prior.log()[:, None] + math.log1p(-noise)
     nothing = torch.full_like(log[:, :1], math.log(noise))
-    unseen = (kernels.sum(-1) @ prior + noise * (-scale).exp()).unsqueeze(1)
-    kernel = (kernels * prior.unsqueeze(-1)).sum(1)
+    most = (kernels.sum(-1).log() + scale).amax(1, keepdim=True).clamp_min(0)  # of "no rule" it is 0
+    possible = (kernels > 0).any(-1)
+    shares = kernels * (prior * torch.where(possible, scale - most, -torch.inf).exp()).unsqueeze(-1)
+    unseen = shares.sum((1, 2)).unsqueeze(1) + noise * (-most).exp()
+    kernel = shares.sum(1)
     log = torch.cat([log, nothing], dim=1).unsqueeze(1)
     return Evidence(rules, log, torch.stack([kernel, kernel], 1), unseen, torch.zeros_like(unseen))
 
