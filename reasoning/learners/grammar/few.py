@@ -158,27 +158,31 @@ def _arithmetic(rows: list[_Panels], middle: list[_Panels], sign: int, size: int
     """
     chances = total_log_weight(size, rows[0].values.shape[1]).to(rows[0].weights)
     scale = torch.zeros_like(rows[0].weights[:, 0, 0])
-    possible = torch.ones_like(scale)
+    evidence = torch.ones_like(scale)
     for row, between in zip(rows[:2], middle[:2], strict=True):
         part, total = (row[:, 0], row[:, -1]) if sign > 0 else (row[:, -1], row[:, 0])
         # Between the two is what is added to the one to make the other.
         rest = between.at((total.values.unsqueeze(1) - part.values.unsqueeze(2)).flatten(1))
-        ends = part.weights.log().unsqueeze(2) + (total.weights.log() + chances[total.values]).unsqueeze(1)
-        log = torch.logsumexp(rest.log() + ends.flatten(1), 1)
-        possible = possible * (log > -torch.inf)
-        scale = scale + torch.where(log > -torch.inf, log, 0.0)
+        whole = rest.unflatten(1, (part.values.shape[1], -1)) * part.weights.unsqueeze(2)
+        share, most = _shares(chances[total.values].unsqueeze(1), whole > 0)
+        scale = scale + most
+        evidence = evidence * (whole * total.weights.unsqueeze(1) * share).sum((1, 2))
     first, between = rows[2][:, 0], middle[2]
+    found = first.weights.unsqueeze(2) * between.weights.unsqueeze(1)
     if sign > 0:
         last = first.values.unsqueeze(2) + between.values.unsqueeze(1)
-        share = chances[last.clamp_max(size - 1)]
+        share, most = _shares(chances[last.clamp_max(size - 1)], (last < size) & (found > 0))
     else:
         last = first.values.unsqueeze(2) - between.values.unsqueeze(1)
-        share = chances[first.values].unsqueeze(2)
-    found = (share + first.weights.log().unsqueeze(2) + between.weights.log().unsqueeze(1)).flatten(1)
-    found = torch.where(((last >= 0) & (last < size)).flatten(1), found, -torch.inf)
-    most = found.amax(1)
+        share, most = _shares(chances[first.values].unsqueeze(2), (last >= 0) & (found > 0))
+    return last.flatten(1), (found * share).flatten(1) * evidence.unsqueeze(1), scale + most
+
+
+def _shares(log: Tensor, possible: Tensor) -> tuple[Tensor, Tensor]:
+    """Probabilities over that of the likeliest, which is possible, and its log (B,): they may be too small for floats."""
+    most = torch.where(possible, log, -torch.inf).flatten(1).amax(1)
     most = torch.where(most > -torch.inf, most, 0.0)
-    return last.flatten(1), (found - most.unsqueeze(1)).exp() * possible.unsqueeze(1), scale + most
+    return (log - most[:, None, None]).clamp_max(0.0).exp(), most
 
 
 def _distribute(panels: _Panels, columns: int, shift: int) -> tuple[Tensor, Tensor]:
