@@ -179,14 +179,14 @@ def _arithmetic(rows: list[_Panels], middle: list[_Panels], sign: int, size: int
 
 
 def _shares(log: Tensor, possible: Tensor) -> tuple[Tensor, Tensor]:
-    """Probabilities over that of the likeliest, which is possible, and its log (B,): they may be too small for floats."""
+    """Probabilities over that of the likeliest possible one, and its log (B,), which may be far below all floats."""
     most = torch.where(possible, log, -torch.inf).flatten(1).amax(1)
     most = torch.where(most > -torch.inf, most, 0.0)
     return (log - most[:, None, None]).clamp_max(0.0).exp(), most
 
 
 def _distribute(panels: _Panels, columns: int, shift: int) -> tuple[Tensor, Tensor]:
-    """As in ``values``, chain by chain, but for how likely its values are: twice (B, K), by the value of the last panel."""
+    """As in ``values``, chain by chain, all sets of values counted as one: twice (B, K), by the last panel's value."""
     own = (columns - 1 - 2 * shift) % columns  # the value that the missing panel has
     order = [own, *(k for k in range(columns) if k != own)]
     first, second, third = ([r * columns + (k + shift * r) % columns for k in order] for r in range(3))

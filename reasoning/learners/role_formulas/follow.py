@@ -3,8 +3,8 @@
 A predicted panel is the binding of the panels that enter, each to the power of its coefficient, with the power of the
 base that adds the offset. Its evidence is the inner product with what is seen there, against chance. Where a single
 panel enters and panels are uncertain, what is predicted and what is seen are multiplied and written back before the
-next panel is predicted: a row's panels add up. Where several enter, rows follow one by one, and an attribute whose
-first row is not explained is let go.
+next panel is predicted: a row's panels add up, and an attribute that misses more panels than it may is let go. Where
+several enter, rows follow one by one, and an attribute of which no complete row is explained is let go before the last.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from reasoning.learners.role_formulas.vectors import Vectors, bound
 __all__ = ["Evidence", "Norm", "follow", "groups", "norm", "softened"]
 
 _LEAST = 1e-250  # valid share of a formula's predictions below which it cannot be
+
+_COMPARED = 2**21  # pairs of atoms that are compared at a time
 
 
 @dataclass(frozen=True)
@@ -279,7 +281,7 @@ def _finished(
     if formula.distinct and states is not None:
         distinct = _apart(seen, given or states, columns)
         last = last.without([states[:, panel] for panel in range(missing - columns + 1, missing)])
-    share = last.read() * (seen.background > 0)
+    share = _whole(last) * (seen.background > 0)
     if seen.weights.shape[1] > missing:
         shown = share.unsqueeze(1)
         if seen.support is not None:
@@ -288,6 +290,14 @@ def _finished(
     else:
         candidates = share.new_zeros(len(share), 0)
     return _Found(found, candidates, share.sum(-1), share, distinct)
+
+
+def _whole(last: Vectors) -> Tensor:
+    """(B, V + 1): read in parts, where each of many atoms is compared with those of all values."""
+    if last.weights is None:
+        return last.read()
+    part = max(1, _COMPARED // (last.weights.shape[-1] * last.values))
+    return torch.cat([last[start : start + part].read() for start in range(0, max(len(last.weights), 1), part)])
 
 
 def _apart(seen: Seen, states: Vectors, columns: int) -> Tensor:

@@ -20,7 +20,8 @@ from reasoning.learners.role_formulas.vectors import Vectors
 __all__ = ["few_bound", "valid_share"]
 
 _MANY = 128  # atoms from which on it pays to leave out those that are too large
-_NOTHING = 1e-10  # weight of an atom in a sum, relative to the heaviest, below which it is left out
+_NOTHING = 1e-25  # weight of an atom in a sum, relative to the heaviest, below which it is left out: in long rows
+# neighbours of zero add up, and what is right is far below what is likeliest
 _ODD = 0x9E3779B97F4A7C15 - 2**64  # multiplies the parts of an atom to a number that stands for it
 
 
