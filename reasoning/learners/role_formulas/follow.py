@@ -82,7 +82,9 @@ def norm(formula: Formula, seen: Seen, alphabet: Alphabet, columns: int, eps: fl
         Its shares of valid predictions.
     """
     if formula.sums and seen.even:
-        shares = {place.panel: valid_share(place, formula.offset, seen, alphabet) for place in places(formula, columns)}
+        alike = {(len(place.plus), len(place.minus)): place for place in places(formula, columns)}
+        counted = {kind: valid_share(place, formula.offset, seen, alphabet) for kind, place in alike.items()}
+        shares = {place.panel: counted[len(place.plus), len(place.minus)] for place in places(formula, columns)}
         return Norm(shares, shares[ROWS * columns - 1])
     ideal = alphabet.ideal(columns * seen.values)
     found = _shares(formula, seen.flat(), ideal, columns, eps, None, filtered=True)
