@@ -154,9 +154,7 @@ def _expected_sets(where: Told, members: Tensor, eps: float) -> Tensor:
     ways = torch.bincount(count).to(members)[count]
     every = 1 / len(members)
     total = weights[..., -1:] * every
-    for (reading, _), predicted, weight in zip(
-        where.hypotheses, where.predicted, weights.unbind(-1), strict=False
-    ):
+    for (reading, _), predicted, weight in zip(where.hypotheses, where.predicted, weights.unbind(-1), strict=False):
         if reading:
             part = _by_sets(predicted.clamp(_LEAST, 1 - _LEAST), members).exp()
         else:

@@ -18,7 +18,7 @@ from torch import Tensor
 from reasoning.learners.role_formulas.follow import Evidence
 from reasoning.learners.role_formulas.formula import Formula
 from reasoning.learners.role_formulas.seen import Seen, Slots, even
-from reasoning.learners.role_formulas.views import KINDS, PLACE_READINGS, READINGS, Reader, View, grid_view, place_view
+from reasoning.learners.role_formulas.views import PLACE_READINGS, READINGS, Reader, View, grid_view, place_view
 from reasoning.scene import AttributeKey, Scene
 
 __all__ = ["Page", "Told", "Way", "attribute_told", "place_told"]
@@ -203,9 +203,7 @@ def _together(page: Page, number: int, like: Tensor) -> Tensor:
     layouts = [way for way in page.ways if way.name == "layout" and way.formula == number]
     bundles = [way for way in page.ways if way.name == "bundle"] if number >= 0 else []
     fitting = layouts or bundles or [way for way in page.ways if way.name == "anew"]
-    share = [
-        1.0 if way.name == "alike" else 1 / len(fitting) if way in fitting else _LOOSE for way in page.ways
-    ]
+    share = [1.0 if way.name == "alike" else 1 / len(fitting) if way in fitting else _LOOSE for way in page.ways]
     return like.new_tensor(share).log()
 
 
