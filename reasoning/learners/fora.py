@@ -36,6 +36,7 @@ from reasoning.learners.role_formulas.grids import settled, uncertain
 from reasoning.learners.role_formulas.naming import code_of, names_of
 from reasoning.learners.role_formulas.selection import Table, fit, select
 from reasoning.learners.role_formulas.views import KINDS, READINGS, Reader, View, grid_views, single_views, views
+from reasoning.learners.role_formulas.ways import Page
 from reasoning.scene import AttributeKey, Scene
 from reasoning.sparse import SparsePMF
 from vsa import Algebra, Backend
@@ -275,9 +276,14 @@ class FORA(Learner):
         yield from map(weighed, single_views(scene))
         for place in scene.sets:
             if uncertain(scene, place):
-                yield from settled(scene, place, weighed, self.reader.eps)
+                yield from settled(scene, place, self._beliefs(scene.columns))
             else:
                 yield from map(weighed, grid_views(scene, place))
+
+    def _beliefs(self, columns: int) -> Page:
+        log, count = self.prior.log_softmax(1), len(self.formulas)
+        table = log[:, 1:].unflatten(1, (len(READINGS), _ROOM))[..., :count]
+        return Page(self.formulas, table, log[:, 0], self.reader, columns)
 
     def _solve(self, scene: Scene) -> Prediction:
         codes = [code_of(formula, self.columns, self.grammar) for formula in self.formulas]

@@ -160,9 +160,13 @@ class Alphabet(nn.Module):
             found = found.to(torch.get_default_dtype())
         return torch.where(found > self.floor(values, found), found, 0.0)
 
-    def by_atoms(self, count: int) -> bool:
-        """Whether superpositions of so many atoms are bound and compared atom by atom: it is exact, and cheaper."""
-        return self.backend.exact and count * count * self.compact <= self.algebra.embedding.width
+    def by_atoms(self, count: int, *, shared: bool = False) -> bool:
+        """Whether superpositions of so many atoms are bound and compared atom by atom: it is exact, and cheaper.
+
+        ``shared``: all are superpositions of the same atoms, which are bound and compared once.
+        """
+        pairs = count * (1 if shared else count)
+        return self.backend.exact and pairs * self.compact <= self.algebra.embedding.width
 
     @property
     def period(self) -> int | None:

@@ -16,6 +16,7 @@ from reasoning.learners.role_formulas.alphabet import Alphabet
 from reasoning.learners.role_formulas.follow import Evidence, groups, softened
 from reasoning.learners.role_formulas.formula import Formula, Place, places
 from reasoning.learners.role_formulas.seen import Slots
+from reasoning.learners.role_formulas.vectors import Vectors
 
 __all__ = ["follow_bundle", "follow_layout", "permanent"]
 
@@ -66,7 +67,6 @@ def follow_layout(
     pairs = _pairs(order, missing, seen.occupied.shape[1] - missing)
     if not filtered or (seen.certain and alphabet.backend.exact):
         return _evidence(_kept(seen, alphabet, pairs, formula.offset), pairs, missing, seen, eps)
-    entities = alphabet.write(seen.pmfs, seen.values)
     belief: dict[int, Tensor] = {}  # panel -> (B, S, W), mean 1
     found: dict[int, Tensor] = {}
     last: dict[int, Tensor] = {}
@@ -74,17 +74,17 @@ def follow_layout(
         sources = [place.plus[0] for place in group]
         before = torch.stack([belief.get(panel, _mean_one(seen.ratios[:, panel])) for panel in sources], 1)
         pmf = torch.nn.functional.pad(before / seen.size, (seen.low, seen.values - seen.high)).roll(formula.offset, 2)
-        predicted = alphabet.write(pmf, seen.values)  # (B, T, S, D)
+        predicted = _read(alphabet, pmf, seen.values)  # (B, T, S, V + 1)
         at = [place.panel for place in group if place.panel != missing]
         if at:
-            same = _similar(alphabet, predicted[:, : len(at)], entities[:, at])
+            same = (predicted[:, : len(at)] * seen.pmfs[:, at]).sum(-1)
             share = (1 + seen.occupied[:, at] * (seen.size * same - 1)).prod(-1)
             found.update(zip(at, share.unbind(1), strict=True))
             surer = before[:, : len(at)].roll(formula.offset, 2) * seen.ratios[:, at]
             belief.update(zip(at, _mean_one(surer).unbind(1), strict=True))
         last[group[-1].panel] = predicted[:, -1:]
     final = slice(missing, None)
-    same = _similar(alphabet, last[missing], entities[:, final])
+    same = (last[missing] * seen.pmfs[:, final]).sum(-1)
     candidates = (1 + seen.occupied[:, final] * (seen.size * same - 1)).prod(-1)
     ratios = torch.cat([*(found[place.panel].unsqueeze(1) for place in order[:-1]), candidates], 1)
     return _evidence(ratios, pairs, missing, seen, eps)
@@ -120,9 +120,9 @@ def _counted(seen: Slots, alphabet: Alphabet, pairs: list[tuple[int, int]]) -> T
 
 def _matched(seen: Slots, alphabet: Alphabet, pairs: list[tuple[int, int]]) -> Tensor:
     """(B, pairs): the sum over all ways to match the slots of two panels, a permanent of similarities."""
-    entities = alphabet.write(seen.pmfs, seen.values)  # (B, P, S, D)
+    entities = _read(alphabet, seen.pmfs, seen.values)  # (B, P, S, V + 1)
     one, two = (list(part) for part in zip(*pairs, strict=True))
-    same = _similar(alphabet, entities[:, one].unsqueeze(3), entities[:, two].unsqueeze(2))
+    same = entities[:, one] @ seen.pmfs[:, two].transpose(-1, -2)
     here, there = seen.occupied[:, one].unsqueeze(3), seen.occupied[:, two].unsqueeze(2)
     both = here * there * seen.size * same + (1 - here) * (1 - there)
     count, slots = seen.occupied[:, one].sum(-1), seen.occupied.shape[-1]
@@ -135,15 +135,21 @@ def _kept(seen: Slots, alphabet: Alphabet, pairs: list[tuple[int, int]], offset:
     one, two = (list(part) for part in zip(*pairs, strict=True))
     if seen.certain and alphabet.backend.exact:
         entities = alphabet.atoms(seen.values, seen.pmfs.argmax(-1))
+        same = _similar(alphabet, entities[:, one].roll(offset, 2), entities[:, two])
     else:
-        entities = alphabet.write(seen.pmfs, seen.values)
-    same = _similar(alphabet, entities[:, one].roll(offset, 2), entities[:, two])
+        entities = _read(alphabet, seen.pmfs, seen.values)
+        same = (entities[:, one].roll(offset, 2) * seen.pmfs[:, two]).sum(-1)
     there = seen.occupied[:, one].roll(offset, 2) * seen.occupied[:, two]
     return (1 + there * (seen.size * same - 1)).prod(-1)
 
 
 def _similar(alphabet: Alphabet, x: Tensor, y: Tensor) -> Tensor:
     return alphabet.algebra.similarity(x, y).to(torch.get_default_dtype()).clamp_min(0)
+
+
+def _read(alphabet: Alphabet, pmfs: Tensor, values: int) -> Tensor:
+    """(..., V + 1) -> (..., V + 1): written as vectors, read with every atom."""
+    return Vectors.written_in(alphabet, values, pmfs, None).read()
 
 
 def _mean_one(ratios: Tensor) -> Tensor:

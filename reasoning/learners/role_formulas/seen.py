@@ -144,12 +144,14 @@ class Slots:
         pmfs: (B, P, S, V + 1), of the entity, should there be one; the last is 0.
         low: the lowest value.
         high: the highest.
+        differs: how likely it is by chance that the entities of a panel differ; 0: they are alike, 1: drawn one by one.
     """
 
     occupied: Tensor
     pmfs: Tensor
     low: int
     high: int
+    differs: float = DIFFERS
 
     @property
     def values(self) -> int:
@@ -184,11 +186,11 @@ class Slots:
     @cached_property
     def chance(self) -> Tensor:
         """(B, P): what is seen of a panel by chance, against entities drawn one by one: they may be alike or not."""
-        return (1 - DIFFERS) * self.alike.mean(-1) + DIFFERS
+        return (1 - self.differs) * self.alike.mean(-1) + self.differs
 
     def panel(self) -> Tensor:
         """(B, P, V + 1): the PMF of the panel, one value or that its entities are drawn one by one."""
         result = self.alike.new_zeros(*self.alike.shape[:2], self.values + 1)
-        result[..., self.low : self.high + 1] = (1 - DIFFERS) * self.alike / self.size
-        result[..., -1] = DIFFERS
-        return result / result.sum(-1, keepdim=True)
+        result[..., self.low : self.high + 1] = (1 - self.differs) * self.alike / self.size
+        result[..., -1] = self.differs
+        return result / result.sum(-1, keepdim=True).clamp_min(1e-30)

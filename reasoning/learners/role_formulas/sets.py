@@ -13,6 +13,7 @@ from datasets.panels import ROWS
 from reasoning.learners.role_formulas.alphabet import Alphabet
 from reasoning.learners.role_formulas.follow import Evidence, groups, softened
 from reasoning.learners.role_formulas.formula import Formula, places
+from reasoning.learners.role_formulas.vectors import Vectors
 
 __all__ = ["follow_sets"]
 
@@ -77,8 +78,8 @@ def _agree(predicted: Tensor, occupied: Tensor) -> Tensor:
 def _moved(occupied: Tensor, offset: int, alphabet: Alphabet) -> Tensor:
     """(..., S) -> (..., S): written as a vector, bound with the offset, read."""
     slots = occupied.shape[-1]
-    x = alphabet.write(torch.nn.functional.pad(occupied, (0, 1)), slots)
+    x = Vectors.written_in(alphabet, 2 * slots, torch.nn.functional.pad(occupied, (0, slots + 1)), None)
     if shift := offset % slots:
-        x = alphabet.algebra.bind(x, alphabet.step(shift, x))
-    found = alphabet.read(x, 2 * slots)
+        x = x.moved(shift)
+    found = x.read()
     return (found[..., :slots] + found[..., slots : 2 * slots]).clamp(0, 1)

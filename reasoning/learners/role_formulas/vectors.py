@@ -26,7 +26,7 @@ class Vectors:
     Attributes:
         alphabet: writes and reads.
         values: V.
-        x: (B, ..., D) vectors; or (B, ..., N, W) atoms in compact form.
+        x: (B, ..., D) vectors; or (B, ..., N, W) atoms in compact form, (1, ..., N, W) if they are the same everywhere.
         weights: (B, ..., N) of the atoms; None: ``x`` are vectors.
         places: which panels the second axis holds; None: all.
     """
@@ -68,14 +68,10 @@ class Vectors:
         Returns:
             (B, ...): as atoms where that is cheaper.
         """
-        if dense or not alphabet.by_atoms(weights.shape[-1]):
+        if dense or not alphabet.by_atoms(weights.shape[-1], shared=support is None):
             return cls(alphabet, values, alphabet.write(weights, values, support))
-        if support is None:
-            every = alphabet.atoms(values, torch.arange(values + 1, device=weights.device))
-            atoms = every.expand(*weights.shape[:-1], -1, -1)
-        else:
-            atoms = alphabet.atoms(values, support)
-        return cls(alphabet, values, atoms, weights)
+        rows = torch.arange(values + 1, device=weights.device) if support is None else support
+        return cls(alphabet, values, _leading(alphabet.atoms(values, rows), weights.dim() + 1), weights)
 
     def numbered(self, places: Sequence[int]) -> Vectors:
         """The same, whose second axis holds these panels."""
@@ -83,8 +79,11 @@ class Vectors:
 
     def __getitem__(self, index: Any) -> Vectors:
         """An index on the leading axes."""
-        weights = None if self.weights is None else self.weights[index]
-        return Vectors(self.alphabet, self.values, self.x[index], weights)
+        if self.weights is None:
+            return Vectors(self.alphabet, self.values, self.x[index])
+        weights = self.weights[index]
+        x = _leading(self.x, weights.dim() + 1) if self._shared else self.x[index]
+        return Vectors(self.alphabet, self.values, x, weights)
 
     def of(self, panels: Sequence[int]) -> Vectors:
         """(B, T): some panels."""
@@ -149,11 +148,25 @@ class Vectors:
             weights = weights * (1 - said.clamp(0, 1))
         return replace(self, weights=weights)
 
+    @property
+    def _shared(self) -> bool:
+        """Whether all superpositions are of the same atoms."""
+        return self.x.shape[:-2].numel() == 1 and self.x.shape[-2] > 1
+
     def _shares(self, weights: Tensor, atoms: Tensor) -> Tensor:
         """(..., N, W) -> (B, ..., N): the weights of these atoms, of those that are superposed."""
         alike = self.alphabet.algebra.similarity(self.x.unsqueeze(-2), atoms.unsqueeze(-3)).to(weights)
         alike = torch.where(alike > self.alphabet.floor(self.values, alike), alike, 0.0)
+        if alike.shape[:-2].numel() == 1:
+            return weights @ alike.flatten(0, -2)
         return (weights.unsqueeze(-2) @ alike).squeeze(-2)
+
+
+def _leading(atoms: Tensor, dim: int) -> Tensor:
+    """(N, W), or (1, ..., N, W), as (1, ..., N, W) of so many axes; others as they are."""
+    if atoms.shape[:-2].numel() > 1:
+        return atoms
+    return atoms.reshape((1,) * (dim - 2) + atoms.shape[-2:])
 
 
 def bound(plus: Sequence[Vectors], minus: Sequence[Vectors]) -> Vectors:

@@ -205,13 +205,16 @@ class Reader:
         self.made = frozenset(readings)
         self._norms: dict[tuple[object, ...], Norm] = {}
 
-    def read(self, formula: Formula, view: View, columns: int) -> dict[str, Evidence]:
+    def read(
+        self, formula: Formula, view: View, columns: int, readings: Sequence[str] | None = None
+    ) -> dict[str, Evidence]:
         """What a formula says under each reading.
 
         Args:
             formula: which.
             view: of B puzzles.
             columns: n.
+            readings: which are asked for. Default: all that are made.
 
         Returns:
             Reading -> evidence; readings under which the formula says nothing are left out.
@@ -225,7 +228,8 @@ class Reader:
             made["layout"] = lambda: follow_layout(formula, slots, alphabet, columns, eps, filtered=filtered)
         if (occupied := view.occupied) is not None:
             made["set"] = lambda: follow_sets(formula, occupied, alphabet, columns, eps, filtered=filtered)
-        found = {reading: make() for reading, make in made.items() if reading in self.made}
+        asked = self.made if readings is None else self.made.intersection(readings)
+        found = {reading: make() for reading, make in made.items() if reading in asked}
         return {reading: evidence for reading, evidence in found.items() if evidence is not None}
 
     def _values(self, formula: Formula, seen: Seen, columns: int) -> Evidence | None:
