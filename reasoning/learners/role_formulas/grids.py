@@ -76,7 +76,7 @@ def settled(scene: Scene, place: AttributeKey, page: Page) -> list[Abduced]:
     whole = odds + sum(said.values())
     members = _sets(final.shape[-1]).to(final)
     where = told(place, whole - said[place])
-    sets = _expected_sets(where, members, page.reader.eps)  # (Q, B, sets)
+    sets = _expected_sets(where, members, page.reader.eps).to(members)  # (Q, B, sets)
     likely = (sets @ members).clamp(_LEAST, 1 - _LEAST).unsqueeze(2)
     last = torch.sigmoid(likely.logit() + final.logit())  # (Q, B, 8, S)
     found = {key: told(key, whole - said[key], last) for key in keys}
