@@ -28,7 +28,7 @@ sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "benchmarks")) if path n
 OUT = ROOT / "benchmarks" / "results" / "fora"
 
 import torch  # noqa: E402
-from fora_parts import ablation, answers, hardware, page, report, sizes, stress, transfer  # noqa: E402
+from fora_parts import ablation, answers, hardware, page, report, roles, sizes, stress, transfer  # noqa: E402
 from fora_parts.common import TEST, TRAIN  # noqa: E402
 
 from reasoning.records.runs import code_version  # noqa: E402
@@ -40,6 +40,7 @@ PARTS: dict[str, tuple[Any, int, int]] = {
     "ten": (answers.ten, 500, 5),
     "transfer": (transfer.transfer, 500, 3),
     "ablation": (ablation.ablation, 500, 1),
+    "roles": (roles.roles, 500, 1),
     "scale": (sizes.scale, 500, 1),
     "dims": (sizes.dims, 100, 3),
     "family": (ablation.family, 500, 1),
