@@ -23,6 +23,7 @@ from reasoning.learners.registry import LEARNERS
 from reasoning.learners.role_formulas.abduction import Abduced, expect, predict, weigh
 from reasoning.learners.role_formulas.alphabet import Alphabet
 from reasoning.learners.role_formulas.formula import (
+    OFFSETS,
     Formula,
     enumerate_formulas,
     mutations,
@@ -136,6 +137,10 @@ class FORA(Learner):
             self.soft = SoftFormulas(populations, rules, generator, roles)
         self.learns, self.steps = mode != "programmed", self.soft is not None
         self.prior.requires_grad_(self.learns)
+
+    @classmethod
+    def block_length(cls, values: int, columns: int) -> int:
+        return (columns - 1) * (values - 1) + 1 + max(OFFSETS)  # no sum wraps around
 
     # -- the formulas ------------------------------------------------------------------------------------------
 

@@ -93,6 +93,7 @@ def _start(folder: Path, prepared: training.Prepared, arguments: list[str]) -> N
         "protocol": training.protocol(settings),
         "recipe": prepared.recipe.header(),
         "backend": build.backend_words(settings.backend),
+        **({} if settings.abstain is None else {"abstain": settings.abstain}),
         **runs.environment(arguments, MODULE, plugins(settings)),
     }
     if front_end is not None:  # the run goes on from it wherever the file is then
