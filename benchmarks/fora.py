@@ -5,8 +5,8 @@
 
 Each part writes DIR/PART.json: its rows with seeds, settings, the hash of our sources, date and CPU-seconds;
 ``fora.md`` beside them has the tables of all parts that are there, and plots are drawn where a part has one.
-``tables`` writes these, and the tables of docs/fora.md and docs/results.md, anew. One thread; what a part takes at its usual size is in
-its docstring (fora_parts).
+``tables`` writes these, and the tables of docs/fora.md and docs/results.md, anew. One thread; what a part takes at its
+usual size is in its docstring (fora_parts).
 """
 
 from __future__ import annotations

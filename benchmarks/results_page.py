@@ -71,7 +71,10 @@ def _others(dataset: str) -> list[dict[str, Any]]:
     found = []
     for entry in content["entries"]:
         if entry["dataset"] == dataset:
-            named = {CONSTELLATIONS[key].short if key in CONSTELLATIONS else key: one for key, one in entry["answers"].items()}
+            named = {
+                CONSTELLATIONS[key].short if key in CONSTELLATIONS else key: one
+                for key, one in entry["answers"].items()
+            }
             found.append({"what": entry["name"], "source": f"{entry['source']}; {entry['conditions']}", **named})
     return found
 
@@ -98,8 +101,13 @@ def _ten_seeds() -> dict[str, Any]:
     record = _record("arlc_ten_seeds.json")
     (found,) = record["summary"]
     mean = {CONSTELLATIONS[name].short: one for name, one in found["mean"].items() if name in CONSTELLATIONS}
-    what = f"ARLC, learned from 2,000 puzzles of 2x2 alone, mean of ten seeds (deviation of the average "
-    return {"what": f"{what}{found['std']['average']:.2f})", "command": record["command"], "date": record["date"], **mean}
+    what = "ARLC, learned from 2,000 puzzles of 2x2 alone, mean of ten seeds (deviation of the average "
+    return {
+        "what": f"{what}{found['std']['average']:.2f})",
+        "command": record["command"],
+        "date": record["date"],
+        **mean,
+    }
 
 
 def _iraven() -> list[str]:

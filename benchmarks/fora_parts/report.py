@@ -174,8 +174,14 @@ def _roles(rows: list[Row]) -> list[str]:
     sets = ("center", "2x2", "3x3", "left_right", "up_down", "out_in", "out_in_grid")
     about = ("roles", "learning", "trained", "puzzles")
     made = [
-        [*key, len(group), group[0].get("candidates"), *(mean(group, name) for name in (*sets, "average"))]
-        + [mean(group, "learning_cpu_seconds", 1), _span(group, "formulas")]
+        [
+            *key,
+            len(group),
+            group[0].get("candidates"),
+            *(mean(group, name) for name in (*sets, "average")),
+            mean(group, "learning_cpu_seconds", 1),
+            _span(group, "formulas"),
+        ]
         for key, group in groups(rows, *about).items()
     ]
     head = ["roles", "learning", "trained on", "puzzles", "seeds", "candidates", *sets, "average"]

@@ -34,7 +34,9 @@ def roles(n: int, seeds: int) -> Iterator[dict[str, Any]]:
     for name in ROLE_SETS:
         for seed in range(seeds):
             start = time.process_time()
-            page = fitted([puzzles(TWO, 300, TRAIN + seed)], seed, _EPOCHS, "model.learning=gradient", f"model.roles={name}")
+            page = fitted(
+                [puzzles(TWO, 300, TRAIN + seed)], seed, _EPOCHS, "model.learning=gradient", f"model.roles={name}"
+            )
             about = {"roles": name, "learning": "gradient", "trained": "2x2", "puzzles": 300}
             yield _row(about, name, seed, time.process_time() - start, page, n)
 

@@ -169,7 +169,7 @@ def layout(dataset: DatasetSettings, chosen: str | Sequence[str], columns: int |
 
 
 def long_enough(model: str, algebra: Named, rows: Layout) -> Named:
-    """An algebra whose blocks are as long as a learner needs them for some puzzles; for users who name no number of blocks.
+    """An algebra whose blocks are as long as a learner needs them; for users who do not say how many there are.
 
     Args:
         model: registered name of the learner.

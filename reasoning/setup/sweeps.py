@@ -122,7 +122,9 @@ def _takes_lists(key: str, composed: Mapping[str, Any], chosen: Mapping[str, Any
         return path[0] in _DATASET and schema.takes_lists(_DATASET[path[0]])
     table = commands.registered()[section]
     names = [*chosen.get(section, ()), (composed.get(section) or {}).get("name")]
-    names += [commands.model_and_mode(entry)[0] for entry in composed.get("compare") or ()] if section == "model" else []
+    names += (
+        [commands.model_and_mode(entry)[0] for entry in composed.get("compare") or ()] if section == "model" else []
+    )
     parts = composed.get(section) or {}
     for name in names:
         hints, inside = schema.annotations(table.get(name)) if name in table else {}, parts

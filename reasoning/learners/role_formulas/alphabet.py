@@ -74,8 +74,8 @@ class Alphabet(nn.Module):
             length = self.algebra.power_period(self._base())
             if length is not None and values > length:
                 log.warning(
-                    "%d values of a base that repeats after %d, so that some share an atom: a longer block keeps them apart "
-                    "(algebra.blocks=1, or a larger algebra.dim)",
+                    "%d values of a base that repeats after %d, so that some share an atom: longer blocks keep them "
+                    "apart (algebra.blocks=1, or a larger algebra.dim)",
                     values,
                     length,
                 )

@@ -83,7 +83,9 @@ class Formula:
     @property
     def terms(self) -> tuple[tuple[str, int], ...]:
         """Roles that enter, each with its sign."""
-        return tuple((role, one) for role, one in zip(role_set(self.roles).names, self.coefficients, strict=True) if one)
+        return tuple(
+            (role, one) for role, one in zip(role_set(self.roles).names, self.coefficients, strict=True) if one
+        )
 
     def takes(self, roles: Iterable[str]) -> bool:
         """Whether one of some roles enters."""
