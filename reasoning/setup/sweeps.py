@@ -17,7 +17,7 @@ from vsa.errors import SettingsError
 __all__ = ["Point", "points"]
 
 SECTIONS = ("model", "dataset", "perception", "algebra", "backend")
-_DATASET = schema.annotations(DatasetSettings)
+_DATASET = schema.hints_of(DatasetSettings)
 _LARGEST = 1000  # points: more is a slip of the pen
 
 
@@ -122,15 +122,14 @@ def _takes_lists(key: str, composed: Mapping[str, Any], chosen: Mapping[str, Any
         return path[0] in _DATASET and schema.takes_lists(_DATASET[path[0]])
     table = commands.registered()[section]
     names = [*chosen.get(section, ()), (composed.get(section) or {}).get("name")]
-    names += (
-        [commands.model_and_mode(entry)[0] for entry in composed.get("compare") or ()] if section == "model" else []
-    )
+    if section == "model":
+        names += [commands.model_and_mode(entry)[0] for entry in composed.get("compare") or ()]
     parts = composed.get(section) or {}
     for name in names:
-        hints, inside = schema.annotations(table.get(name)) if name in table else {}, parts
+        hints, inside = schema.hints_of(table.get(name)) if name in table else {}, parts
         for part in path[:-1]:  # a part with options of its own, as a backend's device
             inside = inside.get(part) if isinstance(inside, Mapping) else None
-            hints = schema.part_annotations(hints.get(part), inside)
+            hints = schema.part_hints(hints.get(part), inside)
         if schema.takes_lists(hints.get(path[-1])):
             return True
     return False

@@ -114,7 +114,8 @@ def _holds(folder: Path, settings: TrainSettings) -> bool:
     if not (folder / runs.SETTINGS).is_file():
         return False
     apart = {"out": None, "overwrite": False}
-    return {**runs.read_settings(folder), **apart} == {**schema.plain(settings), **apart}
+    stored = schema.plain(parse(runs.read_settings(folder)))  # of an earlier version, too: what is new has its default
+    return {**stored, **apart} == {**schema.plain(settings), **apart}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,13 +17,17 @@ from hypothesis import strategies as st
 import datasets
 import reasoning
 import reasoning.learners
+from reasoning import train
 from reasoning.learners.base import Learner, Prediction, join
 from reasoning.outcome.metrics import Metrics, Tally, observe, total
 from reasoning.outcome.reliability import BINS, Reliability
 from reasoning.perception.oracle import Oracle
+from reasoning.records import runs
 from reasoning.scene import AttributeKey
 from reasoning.solver import Solver
 from reasoning.tables import comparison, plots, tables
+from reasoning.training import start
+from vsa.commands import schema
 from vsa.errors import CorruptFileError, SettingsError, ShapeError, VSAError
 
 
@@ -482,3 +487,11 @@ def test_a_training_refuses_before_anything_is_written(command, tmp_path, line, 
     code, _, err = command("train", *LEARN, *line, f"out={tmp_path / 'run'}")
     assert code == 2 and sentence in " ".join(err.split())
     assert not (tmp_path / "run").exists()
+
+
+def test_runs_from_before_the_setting_are_known_again(tmp_path):
+    settings = train.parse(["+model=fora", *LEARN, "seed=0"])
+    old = {key: value for key, value in schema.plain(settings).items() if key != "abstain"}
+    runs.begin_record(runs.prepare_folder(tmp_path / "run"), {"status": "running"}, old)
+    assert start._holds(tmp_path / "run", settings)
+    assert not start._holds(tmp_path / "run", replace(settings, abstain=0.9))

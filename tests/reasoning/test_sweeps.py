@@ -184,7 +184,7 @@ MEMBERS = [(section, name) for section, table in commands.registered().items() f
 @pytest.mark.parametrize(("section", "name"), MEMBERS, ids=[f"{section}-{name}" for section, name in MEMBERS])
 def test_what_is_declared_as_a_list_is_no_sweep_and_all_else_is(section: str, name: str) -> None:
     """Of every option of every registered learner, front-end, algebra and backend."""
-    hints = schema.annotations(commands.registered()[section].get(name))
+    hints = schema.hints_of(commands.registered()[section].get(name))
     for option in set(hints) - {*build.SUPPLIED.get(section, ()), "return"}:
         is_list = "Sequence" in str(hints[option]) or "tuple" in str(hints[option])
         for key in (f"{section}.{option}", f"{section}.options.{option}"):
@@ -229,7 +229,7 @@ def test_formulas_are_one_program_however_the_model_is_named(line: tuple[str, ..
 
 
 def test_lists_of_a_data_set_are_no_sweep() -> None:
-    hints = schema.annotations(DatasetSettings)
+    hints = schema.hints_of(DatasetSettings)
     assert not [name for name, hint in hints.items() if schema.takes_lists(hint)], "then sweeps must know it"
 
 

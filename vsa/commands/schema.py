@@ -23,13 +23,13 @@ __all__ = [
     "Positive",
     "Seed",
     "Workers",
-    "annotations",
+    "hints_of",
     "build",
     "call",
     "checked",
     "coerce",
     "parameters",
-    "part_annotations",
+    "part_hints",
     "plain",
     "refuse_unknown",
     "takes_lists",
@@ -147,7 +147,7 @@ def call(
         DtypeError: an option of the wrong type.
     """
     signature = inspect.signature(target)
-    names, hints = parameters(target), annotations(target)
+    names, hints = parameters(target), hints_of(target)
     arguments = checked(target, where, options, supplied, label)
     arguments.update({name: value for name, value in supplied.items() if name in names})
     for name in names:
@@ -179,7 +179,7 @@ def checked(
     """
     settable = [name for name in parameters(target) if name not in supplied]
     refuse_unknown(where, list(options), settable, what=f"setting of {label},")
-    hints = annotations(target)
+    hints = hints_of(target)
     return {name: coerce(hints.get(name, Any), value, _join(where, name)) for name, value in options.items()}
 
 
@@ -192,7 +192,7 @@ def parameters(target: Callable[..., Any]) -> tuple[str, ...]:
     )
 
 
-def annotations(target: Callable[..., Any]) -> dict[str, Any]:
+def hints_of(target: Callable[..., Any]) -> dict[str, Any]:
     """Annotations of a constructor; those of inherited fields in the module that wrote them down.
 
     Args:
@@ -206,7 +206,7 @@ def annotations(target: Callable[..., Any]) -> dict[str, Any]:
     return typing.get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
 
 
-def part_annotations(hint: Any, chosen: Any) -> dict[str, Any]:
+def part_hints(hint: Any, chosen: Any) -> dict[str, Any]:
     """Annotations of the part that a setting chooses, such as a backend's device.
 
     Args:
@@ -219,7 +219,7 @@ def part_annotations(hint: Any, chosen: Any) -> dict[str, Any]:
     name = chosen.get("name") if isinstance(chosen, Mapping) else chosen
     for member in (hint, *typing.get_args(hint)):
         if _is_kind(member) and isinstance(name, str) and name in member.registry:
-            return annotations(member.registry.get(name))
+            return hints_of(member.registry.get(name))
     return {}
 
 
