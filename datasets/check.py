@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vsa.commands import run_command, say
+from vsa.commands import quoted, run_command, say
 from vsa.errors import CorruptFileError, SettingsError, VSAError
 
 from .arrays import PuzzleArrays
@@ -184,7 +184,7 @@ def _run(given: list[str]) -> int:
             options[key] = int(value)
         elif "=" in argument and not Path(argument).exists():
             expected = "DIR, pixels=true|false, move_aside=true|false or maxval=N"
-            raise SettingsError(f"argument {argument!r}", expected=expected, hint="see --help")
+            raise SettingsError(f"argument {quoted(argument)}", expected=expected, hint="see --help")
         else:
             paths.append(Path(argument))
     if len(paths) != 1:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Annotated
 
-from vsa.commands import run_command, schema, show
+from vsa.commands import quoted, run_command, schema, show
 from vsa.commands.schema import Between, Seed
 from vsa.errors import SettingsError, UnknownNameError
 
@@ -70,7 +70,7 @@ def _run(given: list[str]) -> None:
             raise UnknownNameError("probe puzzles", name=value, known=DATA_SETS.names(), kind="data set")
         if key not in settings or not (value.isdecimal() and value.isascii()) or len(value) > _DIGITS:
             expected = "n=1000, seed=0 or dataset=NAME"
-            raise SettingsError(f"argument {argument[:80]!r}", expected=expected, hint="see --help")
+            raise SettingsError(f"argument {quoted(argument)}", expected=expected, hint="see --help")
         settings[key] = schema.coerce(_KINDS[key], int(value), key)
     heads = (f"{data.label or data.name} {kind}" for data in shown for kind in ("vote", "network"))
     table = Table(Column("%", no_wrap=True), *heads)

@@ -61,7 +61,9 @@ def compose_settings(arguments: Sequence[str]) -> dict[str, Any]:
     for override, argument in zip(vsa.commands.parse(arguments), arguments, strict=True):
         if override.key_or_group == "factorizer" and not override.is_add():
             raise SettingsError(
-                f"argument {argument!r}", received="no plus", expected=f"+factorizer={override.value()}"
+                f"argument {vsa.commands.quoted(argument)}",
+                received="no plus",
+                expected=f"+factorizer={override.value()}",
             )
         named = named or override.key_or_group == "factorizer"
         if override.key_or_group == "algebra":  # conf/algebra is of the reasoners: with its own dimension

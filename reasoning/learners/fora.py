@@ -38,6 +38,7 @@ from reasoning.learners.role_formulas.roles import ROLE_SETS, role_set
 from reasoning.learners.role_formulas.selection import Table, fit, select
 from reasoning.learners.role_formulas.views import KINDS, READINGS, Reader, View, grid_views, single_views, views
 from reasoning.scene import AttributeKey, Scene
+from reasoning.sparse import SparsePMF
 from vsa import Algebra, Backend
 from vsa.errors import SettingsError, UnknownNameError
 from vsa.seeding import child_seed
@@ -259,8 +260,12 @@ class FORA(Learner):
     def _width(self, scene: Scene) -> int:
         """Numbers that a panel's vector takes: few, where everything is certain and atoms have a compact form."""
         parts = (*scene.pmfs.values(), *scene.entities.values())
-        clear = all(bool(((one.amax(-1) == 1) | (one.sum(-1) == 0)).all()) for one in parts)
-        return self.alphabet.compact if clear else self.alphabet.algebra.embedding.width
+        if all(bool(((one.amax(-1) == 1) | (one.sum(-1) == 0)).all()) for one in parts):
+            return self.alphabet.compact
+        width = self.alphabet.algebra.embedding.width
+        if not all(isinstance(one, SparsePMF) and self.alphabet.by_atoms(one.weights.shape[-1]) for one in parts):
+            return width
+        return min(width, self.alphabet.compact * max(one.shape[-1] for one in parts))  # sums of few are read of all
 
     def _abduce(self, scene: Scene) -> Iterator[Abduced]:
         def weighed(view: View) -> Abduced:

@@ -191,14 +191,12 @@ class Metrics:
         return [{**key._asdict(), **self.rules[key].as_dict()} for key in sorted(self.rules)]
 
     @staticmethod
-    def from_json(
-        counts: Mapping[str, Any], detail: Iterable[Mapping[str, Any]], source: object = "metrics"
-    ) -> Metrics:
+    def from_json(counts: Mapping[str, Any], detail: Iterable[Any], source: object = "metrics") -> Metrics:
         """Back from the forms of :meth:`counts` and :meth:`detail`.
 
         Args:
             counts: ``{"answers": {"correct": ..., "total": ...}, ...}``; :meth:`results` has them, too.
-            detail: rows of :meth:`detail`.
+            detail: rows of :meth:`detail`, as they were read: of any form.
             source: where they are from, for messages.
 
         Returns:
@@ -228,7 +226,7 @@ class Metrics:
         return Metrics(rules=rules, certainty=certainty, **tallies)
 
 
-def _key(row: Mapping[str, Any]) -> RuleKey:
+def _key(row: Any) -> RuleKey:
     component, attribute, rule = _count(row["component"]), row["attribute"], row["rule"]
     if isinstance(attribute, str) and isinstance(rule, str):
         key = RuleKey(component, attribute, rule)

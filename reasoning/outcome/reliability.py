@@ -7,7 +7,6 @@ expected calibration error); Guo et al., "On calibration of modern neural networ
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +125,7 @@ class Reliability:
         return {name: list(getattr(self, name)) for name in self.__dataclass_fields__}
 
     @staticmethod
-    def from_dict(stored: Mapping[str, Any]) -> Reliability:
+    def from_dict(stored: Any) -> Reliability:
         """Back from the JSON form.
 
         Raises:

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from reasoning.setup.unused import refuse_unused
-from vsa.commands import composing, constructor_defaults, flatten, named_keys, parse, resolved, schema, settle
+from vsa.commands import composing, constructor_defaults, flatten, named_keys, parse, quoted, resolved, schema, settle
 from vsa.commands import run_command as run_any_command
 from vsa.errors import SettingsError
 from vsa.plugins import offers
@@ -290,7 +290,7 @@ def _arrange(arguments: Sequence[str], repository: Any) -> list[str]:
         key, value = override.key_or_group, override.value()
         if key == "model" and not override.is_add() and isinstance(value, str):
             raise SettingsError(
-                f"argument {argument!r}",
+                f"argument {quoted(argument)}",
                 received="no plus",
                 expected=f"+model={value}",
                 hint="a model is added to the settings, so it takes a plus",
@@ -298,7 +298,9 @@ def _arrange(arguments: Sequence[str], repository: Any) -> list[str]:
         if key == "experiment":
             experiments.append(f"+experiment={value}")
         elif key in SECTIONS and last.get(key, argument) != argument:
-            raise SettingsError(f"argument {argument!r}", received=f"{last[key]} as well", expected="one of the two")
+            raise SettingsError(
+                f"argument {quoted(argument)}", received=f"{quoted(last[key])} as well", expected="one of the two"
+            )
         else:
             last[key] = argument
     ordered = list(last.values())
@@ -309,7 +311,9 @@ def _arrange(arguments: Sequence[str], repository: Any) -> list[str]:
             ordered.append(f"+model={model}")
         elif model and not last["model"].endswith(f"model={model}"):
             raise SettingsError(
-                f"argument {experiment[1:]!r}", received=last["model"], expected=f"+model={model}, which it is about"
+                f"argument {quoted(experiment[1:])}",
+                received=quoted(last["model"]),
+                expected=f"+model={model}, which it is about",
             )
     # Values named on the command line still win over the experiment: hydra applies them after all files.
     return ordered + experiments

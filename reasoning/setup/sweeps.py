@@ -11,7 +11,7 @@ from typing import Any
 from reasoning.setup import commands
 from reasoning.setup.restoring import completed
 from reasoning.setup.settings import DatasetSettings
-from vsa.commands import flatten, parse, schema
+from vsa.commands import flatten, parse, quoted, schema
 from vsa.errors import SettingsError
 
 __all__ = ["Point", "points"]
@@ -64,10 +64,12 @@ def points(config: str, arguments: Sequence[str]) -> list[Point]:
         if key in listed or not isinstance(values, list):
             continue
         if any(isinstance(value, list | dict) for value in values) or not values:
-            raise SettingsError(f"argument {arguments[place]!r}", received=str(values), expected="single values")
+            raise SettingsError(f"argument {quoted(arguments[place])}", received=str(values), expected="single values")
         spelled = [_short(value) for value in values]
         if len(set(spelled)) < len(spelled):
-            raise SettingsError(f"argument {arguments[place]!r}", received="a value twice", expected="different ones")
+            raise SettingsError(
+                f"argument {quoted(arguments[place])}", received="a value twice", expected="different ones"
+            )
         swept[place] = (key, arguments[place].partition("=")[0], values)
     count = 1
     for _, _, values in swept.values():

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vsa.commands import schema
+from vsa.commands import quoted, schema
 from vsa.errors import SettingsError
 
 __all__ = ["refuse_unused"]
@@ -40,7 +40,7 @@ def refuse_unused(config: str, named: Mapping[str, str], composed: Mapping[str, 
     for key, argument in named.items():
         if config != "train" and (key == "model.training" or key.startswith("model.training.")):
             raise SettingsError(
-                f"argument {argument!r}",
+                f"argument {quoted(argument)}",
                 received=f"python -m reasoning.{config}, which does not train",
                 expected="python -m reasoning.train",
             )
@@ -55,7 +55,7 @@ def refuse_unused(config: str, named: Mapping[str, str], composed: Mapping[str, 
         for key, argument in named.items():
             if key.partition(".")[0] == section:
                 raise SettingsError(
-                    f"argument {argument!r}",
+                    f"argument {quoted(argument)}",
                     received=f"{' and '.join(takers)}, which use no {section}",
                     expected=f"no {section}",
                     hint="leave it out",

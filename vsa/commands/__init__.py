@@ -4,7 +4,7 @@ hydra and rich load when they are needed, so that this room loads with the stand
 """
 
 from . import schema
-from .arguments import named_keys, parse, value_of
+from .arguments import named_keys, parse, quoted, value_of
 from .composing import compose, composing, constructor_defaults, flatten, resolved, settle
 from .files import WriteError, alone, is_stray, sweep, taking_apart, write_together, write_whole
 from .folders import OURS, conf_files, conf_folder, reference_file
@@ -36,6 +36,7 @@ __all__ = [
     "named_keys",
     "parse",
     "progress",
+    "quoted",
     "reference_file",
     "resolved",
     "run_command",

@@ -11,9 +11,14 @@ from ..errors import SettingsError
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
-__all__ = ["named_keys", "parse", "value_of"]
+__all__ = ["named_keys", "parse", "quoted", "value_of"]
 
 _SHOWN = 80  # characters of an argument that a sentence repeats
+
+
+def quoted(argument: str) -> str:
+    """An argument as sentences repeat it: cut where it is long, in quotes."""
+    return repr(argument if len(argument) <= _SHOWN else f"{argument[: _SHOWN - 3]}...")
 
 
 def parse(arguments: Sequence[str]) -> list[Override]:
@@ -32,13 +37,12 @@ def parse(arguments: Sequence[str]) -> list[Override]:
 
 
 def _parsed(argument: str) -> Override:
-    shown = argument if len(argument) <= _SHOWN else f"{argument[: _SHOWN - 3]}..."
     key, equals, value = argument.partition("=")
     override = _try(argument) if key else None
     if override is None:
         text = f"write {_as_text(key, value)} for this very text" if key and equals and _is_text(key, value) else ""
         raise SettingsError(
-            f"argument {shown!r}",
+            f"argument {quoted(argument)}",
             received="a value with signs of the syntax in it" if text else "what is no setting",
             expected="key=value, such signs in quotes" if text else "key=value",
             hint=text or "see --help",
@@ -48,7 +52,7 @@ def _parsed(argument: str) -> Override:
         if _is_text(key, value):
             ways.append(f"write {_as_text(key, value)} for one text with a comma in it" if ways else "name one value")
         raise SettingsError(
-            f"argument {shown!r}",
+            f"argument {quoted(argument)}",
             received="several values",
             expected="one value or a list",
             hint=", or ".join(ways),

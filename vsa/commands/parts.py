@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ..errors import SettingsError
+from .arguments import quoted
 
 __all__ = ["Override", "compose_with_parts"]
 
@@ -89,7 +90,9 @@ def _changed(current: Any, asked: Sequence[tuple[str, Override]]) -> dict[str, A
     for argument, override in asked:
         key = ".".join(override.key_or_group.split(".")[2:])
         if override.is_delete():
-            raise SettingsError(f"argument {argument!r}", received="a setting to be taken away", expected="a value")
+            raise SettingsError(
+                f"argument {quoted(argument)}", received="a setting to be taken away", expected="a value"
+            )
         value = override.value()
         said = dict(value) if isinstance(value, Mapping) and not key else {key or "name": value}
         if "name" in said:
@@ -97,7 +100,9 @@ def _changed(current: Any, asked: Sequence[tuple[str, Override]]) -> dict[str, A
         options |= said
     if len(set(names.values())) > 1:
         first, second = list(names)[:2]
-        raise SettingsError(f"argument {second!r}", received=f"{first} as well", expected="one of the two")
+        raise SettingsError(
+            f"argument {quoted(second)}", received=f"{quoted(first)} as well", expected="one of the two"
+        )
     for name in names.values():
         if name != part["name"]:
             part = {"name": name}

@@ -15,7 +15,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-__all__ = ["HASH_BITS", "LEAST", "coins", "hashes", "signs", "tallied"]
+__all__ = ["HASH_BITS", "LEAST", "coins", "hashes", "negative", "signs", "tallied"]
 
 _ODD = (0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35, 0x27D4EB2F)  # Knuth's and Murmur's multipliers
 _MODULUS = 1 << 64
@@ -35,6 +35,16 @@ def signs(tallies: Tensor) -> Tensor:
     """
     pieces = [piece.sign().to(torch.int8) for piece in tallies.flatten().split(_PIECE)]
     return torch.cat(pieces).view(tallies.shape)
+
+
+def negative(balance: Tensor) -> Tensor:
+    """Where :func:`signs` found -1, bool; it may take the bytes of ``balance``, which are then of no more use.
+
+    Compiled code compares: inductor's C++ has no reading of bytes as truths that goes on to masks.
+    """
+    if torch.compiler.is_compiling():
+        return balance < 0
+    return balance.clamp_max_(0).abs_().view(torch.bool)
 
 
 def coins(tallies: Tensor, leading: Tensor) -> Tensor:

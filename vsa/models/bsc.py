@@ -146,7 +146,7 @@ class BSC(Algebra):
 
     def _from_tally(self, tally: Tensor, total: Tensor) -> Tensor:
         balance = _votes.signs(tally)
-        tied, leading = balance.logical_not(), balance.clamp_max_(0).abs_().view(torch.bool)
+        tied, leading = balance.logical_not(), _votes.negative(balance)
         if arithmetic.never(tied):
             return leading
         rows = arithmetic.few(tied)

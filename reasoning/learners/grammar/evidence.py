@@ -186,11 +186,14 @@ def _few_evidence(
 ) -> Evidence:
     """As :func:`attribute_evidence`, of a component without slots."""
     log, kernels, scale = few_evidence(pmf, columns, limits, rules)
+    alone = log[..., UNSEEN]
+    most = alone.amax(1, keepdim=True).clamp_min(0)  # of "no rule" it is 0
+    unseen = (alone - most).exp() @ prior + noise * (-most.squeeze(1)).exp()
+    share = prior * torch.where(alone > -torch.inf, scale - most, -torch.inf).exp()
+    kernel = torch.einsum("bhw,bh->bw", kernels, share)
     log = log.clamp_min(math.log(TINY)) + prior.log()[:, None] + math.log1p(-noise)
     nothing = torch.full_like(log[:, :1], math.log(noise))
-    unseen = (kernels.sum(-1) @ prior + noise * (-scale).exp()).unsqueeze(1)
-    kernel = (kernels * prior.unsqueeze(-1)).sum(1)
-    log = torch.cat([log, nothing], dim=1).unsqueeze(1)
+    log, unseen = torch.cat([log, nothing], dim=1).unsqueeze(1), unseen.unsqueeze(1)
     return Evidence(rules, log, torch.stack([kernel, kernel], 1), unseen, torch.zeros_like(unseen))
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from datasets.rules.base import RULES
 from datasets.rules.forms import ALIKE, SHIFTS, STEPS, TOTALS
-from reasoning.learners.grammar.values import DIRECT, Hypothesis, ValueRange, total_weight
+from reasoning.learners.grammar.values import DIRECT, Hypothesis, ValueRange, total_log_weight
 from reasoning.sparse import SparsePMF
 
 __all__ = ["few_evidence", "few_kernels", "takes_few"]
@@ -59,7 +59,7 @@ def few_evidence(
     seen = limits.size * (likely * candidates.weights.unsqueeze(1)).sum(-1)
     seen = seen / candidates.sum(-1).unsqueeze(1)  # against a random value
     evidence = torch.cat([seen, kernels.sum(-1, keepdim=True)], dim=2)
-    return evidence.log() + scale[:, None, None], kernels, scale
+    return evidence.log() + scale.unsqueeze(-1), kernels, scale
 
 
 def few_kernels(
@@ -74,12 +74,12 @@ def few_kernels(
         rules: of ``hypotheses``.
 
     Returns:
-        (B, H, W), those of ``value_kernels`` divided by e to the power of the scale; and the scale, (B,), so that
-        long rows stay in the range of floats.
+        (B, H, W), those of ``value_kernels`` divided by e to the power of the scale; and the scale, (B, H), so that
+        long rows stay in the range of floats: of a row of 100 that adds up there are 1e130 others with its total.
     """
     peak = context.weights.amax(-1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
     weights, values = context.weights / peak, context.values
-    scale = peak.log().sum((1, 2)) + values.shape[1] * math.log(limits.size)
+    scale = (peak.log().sum((1, 2)) + values.shape[1] * math.log(limits.size)).unsqueeze(1).repeat(1, len(rules))
     rows = [_Panels(values[:, at], weights[:, at]) for at in (slice(columns), slice(columns, 2 * columns))]
     rows.append(_Panels(values[:, 2 * columns :], weights[:, 2 * columns :]))
     kernels = weights.new_zeros(len(weights), len(rules), limits.size)
@@ -87,11 +87,13 @@ def few_kernels(
     for number, rule in enumerate(rules):
         pattern = RULES.get(rule.rule).pattern
         if pattern == SHIFTS:
-            at, found = _distribute(_Panels(values, weights), columns, rule.parameter, limits.size)
+            at, found = _distribute(_Panels(values, weights), columns, rule.parameter)
+            scale[:, number] -= sum(math.log(limits.size - k) for k in range(columns))
         elif pattern == TOTALS:
             if middle is None:
                 middle = [_sums(row[:, 1 : columns - 1], limits.size) for row in rows]
-            at, found = _arithmetic(rows, middle, rule.parameter, limits.size)
+            at, found, log = _arithmetic(rows, middle, rule.parameter, limits.size)
+            scale[:, number] += log
         else:
             at, found = _steps(rows, rule.parameter if pattern == STEPS else 0, limits.size)
         inside = (at >= 0) & (at < limits.size)
@@ -149,33 +151,42 @@ def _sums(panels: _Panels, size: int) -> _Panels:
     return _Panels(total, chance)
 
 
-def _arithmetic(rows: list[_Panels], middle: list[_Panels], sign: int, size: int) -> tuple[Tensor, Tensor]:
-    """Sums of all panels but the last, or but the first: twice (B, K * M), by the value of the last panel.
+def _arithmetic(rows: list[_Panels], middle: list[_Panels], sign: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Sums of all panels but the last, or but the first: twice (B, K * M), by the value of the last panel; (B,) log.
 
     ``middle`` has the sums of the panels between a row's first and last one.
     """
-    columns = rows[0].values.shape[1]
-    chances = total_weight(size, columns).to(rows[0].weights)
-    evidence = torch.ones_like(rows[0].weights[:, 0, :1])
+    chances = total_log_weight(size, rows[0].values.shape[1]).to(rows[0].weights)
+    scale = torch.zeros_like(rows[0].weights[:, 0, 0])
+    evidence = torch.ones_like(scale)
     for row, between in zip(rows[:2], middle[:2], strict=True):
-        ends = (row[:, 0], row[:, -1]) if sign > 0 else (row[:, -1], row[:, 0])
-        part, total = ends  # between the two is what is added to the one to make the other
+        part, total = (row[:, 0], row[:, -1]) if sign > 0 else (row[:, -1], row[:, 0])
+        # Between the two is what is added to the one to make the other.
         rest = between.at((total.values.unsqueeze(1) - part.values.unsqueeze(2)).flatten(1))
-        whole = rest * (part.weights.unsqueeze(2) * (total.weights * chances[total.values]).unsqueeze(1)).flatten(1)
-        evidence = evidence * whole.sum(-1, keepdim=True)
+        whole = rest.unflatten(1, (part.values.shape[1], -1)) * part.weights.unsqueeze(2)
+        share, most = _shares(chances[total.values].unsqueeze(1), whole > 0)
+        scale = scale + most
+        evidence = evidence * (whole * total.weights.unsqueeze(1) * share).sum((1, 2))
     first, between = rows[2][:, 0], middle[2]
+    found = first.weights.unsqueeze(2) * between.weights.unsqueeze(1)
     if sign > 0:
         last = first.values.unsqueeze(2) + between.values.unsqueeze(1)
-        share = chances[last.clamp_max(size - 1)]
+        share, most = _shares(chances[last.clamp_max(size - 1)], (last < size) & (found > 0))
     else:
         last = first.values.unsqueeze(2) - between.values.unsqueeze(1)
-        share = chances[first.values].unsqueeze(2)
-    found = share * first.weights.unsqueeze(2) * between.weights.unsqueeze(1)
-    return last.flatten(1), found.flatten(1) * evidence
+        share, most = _shares(chances[first.values].unsqueeze(2), (last >= 0) & (found > 0))
+    return last.flatten(1), (found * share).flatten(1) * evidence.unsqueeze(1), scale + most
 
 
-def _distribute(panels: _Panels, columns: int, shift: int, size: int) -> tuple[Tensor, Tensor]:
-    """As in ``values``, chain by chain: twice (B, K), by the value of the last panel."""
+def _shares(log: Tensor, possible: Tensor) -> tuple[Tensor, Tensor]:
+    """Probabilities over that of the likeliest possible one, and its log (B,), which may be far below all floats."""
+    most = torch.where(possible, log, -torch.inf).flatten(1).amax(1)
+    most = torch.where(most > -torch.inf, most, 0.0)
+    return (log - most[:, None, None]).clamp_max(0.0).exp(), most
+
+
+def _distribute(panels: _Panels, columns: int, shift: int) -> tuple[Tensor, Tensor]:
+    """As in ``values``, chain by chain, all sets of values counted as one: twice (B, K), by the last panel's value."""
     own = (columns - 1 - 2 * shift) % columns  # the value that the missing panel has
     order = [own, *(k for k in range(columns) if k != own)]
     first, second, third = ([r * columns + (k + shift * r) % columns for k in order] for r in range(3))
@@ -183,7 +194,6 @@ def _distribute(panels: _Panels, columns: int, shift: int, size: int) -> tuple[T
     chains = heads.weights * panels[:, second].at(heads.values)
     missing = heads.values[:, 0], chains[:, 0]
     others = _Panels(heads.values[:, 1:], chains[:, 1:] * panels[:, third[1:]].at(heads.values[:, 1:]))
-    prior = math.exp(-sum(math.log(size - k) for k in range(columns)))
     mass = others.weights.sum(-1, keepdim=True)
     here = missing[0].unsqueeze(1).expand(-1, columns - 1, -1)
     if columns == 3:
@@ -191,9 +201,9 @@ def _distribute(panels: _Panels, columns: int, shift: int, size: int) -> tuple[T
         both = (others[:, 0].weights * others[:, 1].at(others[:, 0].values)).sum(-1, keepdim=True)
         sums = mass.unbind(1)
         apart = sums[0] * sums[1] - both - sums[1] * one - sums[0] * two + 2 * one * two
-        return missing[0], prior * missing[1] * apart
+        return missing[0], missing[1] * apart
     share = _Panels(others.values, others.weights / mass.clamp_min(1e-300))
     left, right = torch.triu_indices(columns - 1, columns - 1, 1, device=mass.device)
     alike = (share[:, left].weights * share[:, right].at(share[:, left].values)).sum(-1)
     apart = (1 - alike).clamp_min(0).prod(-1, keepdim=True) * mass.squeeze(-1).prod(-1, keepdim=True)
-    return missing[0], prior * missing[1] * apart * (1 - share.at(here)).clamp_min(0).prod(1)
+    return missing[0], missing[1] * apart * (1 - share.at(here)).clamp_min(0).prod(1)

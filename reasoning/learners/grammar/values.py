@@ -18,7 +18,7 @@ from datasets.rules.base import PUBLISHED, RULES, rules_named
 from datasets.rules.forms import ALIKE, SHIFTS, STEPS, TOTALS
 from reasoning.learners.grammar.forms import Kind, form_kernel, row_kernel
 
-__all__ = ["DIRECT", "Hypothesis", "ValueRange", "general_kernel", "hypotheses", "total_weight", "value_kernels"]
+__all__ = ["DIRECT", "Hypothesis", "ValueRange", "general_kernel", "hypotheses", "total_log_weight", "value_kernels"]
 
 _ROUNDING = 1e-10  # of the largest sum
 DIRECT = 32  # up to this many values sums are tables; beyond, Fourier transforms
@@ -196,7 +196,7 @@ def _arithmetic(rows: tuple[Tensor, ...], sign: int, limits: ValueRange) -> Tens
         return last(rows[2]) * evidence
     spectra, damping = _spectra(torch.cat(rows, dim=1))
     parts = spectra[:, :columns], spectra[:, columns : 2 * columns], spectra[:, 2 * columns :]
-    weight = total_weight(limits.size, columns).to(rows[0])
+    weight = total_log_weight(limits.size, columns).exp().to(rows[0])
     size = limits.size
 
     def back(spectrum: Tensor) -> Tensor:
@@ -241,12 +241,12 @@ def _sum_table(sign: int, low: int, high: int, split: bool) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def total_weight(size: int, columns: int) -> Tensor:
-    """float64 (W,): probability of a row's total, alike for all, over the number of ways to split it."""
+def total_log_weight(size: int, columns: int) -> Tensor:
+    """float64 (W,) log: probability of a row's total, alike for all, over the number of ways to split it."""
     total = torch.arange(size, dtype=torch.float64)
     parts = columns - 1
     ways = torch.lgamma(total + parts) - torch.lgamma(total + 1) - math.lgamma(parts)
-    return torch.exp(-ways) / size
+    return -ways - math.log(size)
 
 
 def _spectra(panels: Tensor) -> tuple[Tensor, Tensor]:

@@ -50,9 +50,9 @@ class Abduced:
         return torch.tensor(found, dtype=torch.bool, device=self.weights.device)
 
     def by_formula(self, weights: Tensor, formulas: int) -> Tensor:
-        """(B, H + 1) -> (B, R + 1): the readings of a formula added up."""
+        """(..., H + 1) -> (..., R + 1): the readings of a formula added up."""
         columns = torch.tensor([*(number for _, number in self.hypotheses), formulas], device=weights.device)
-        return weights.new_zeros(len(weights), formulas + 1).index_add_(1, columns, weights)
+        return weights.new_zeros(*weights.shape[:-1], formulas + 1).index_add_(-1, columns, weights)
 
 
 def weigh(view: View, made: Sequence[tuple[int, int, Evidence]], prior: Tensor, puzzles: int) -> Abduced:
@@ -78,10 +78,10 @@ def weigh(view: View, made: Sequence[tuple[int, int, Evidence]], prior: Tensor, 
         ratios = 0 * nothing.expand(-1, -1, CANDIDATES)
         return Abduced(view, (), (), torch.ones_like(nothing), ratios, torch.zeros_like(nothing[..., 0]), ratios.sum(0))
     blocks = (len(view.kinds), puzzles)
-    context = torch.stack([one.context + one.mass.log() for one in evidence], -1).unflatten(0, blocks)
+    context = torch.stack([(one.context + one.mass.log()).float() for one in evidence], -1).unflatten(0, blocks)
     joint = torch.cat([log_prior[..., 1:] + context, nothing], -1)
     log, total = joint.log_softmax(-1), joint.logsumexp(-1)
-    each = torch.stack([one.candidates.log() - one.mass.log().unsqueeze(1) for one in evidence], -1)
+    each = torch.stack([(one.candidates.log() - one.mass.log().unsqueeze(1)).float() for one in evidence], -1)
     each = torch.nn.functional.pad(each.unflatten(0, blocks), (0, 1))  # by no rule as by chance
     ratios = torch.logsumexp(log.unsqueeze(2) + each, -1)
     return Abduced(view, hypotheses, evidence, log.exp(), ratios, total, ratios.sum(0))
@@ -110,8 +110,8 @@ def predict(scene: Scene, abduced: Sequence[Abduced], codes: Sequence[int], cons
             both = torch.tensor([codes[number] == constant for _, number in found.hypotheses], dtype=torch.bool)
             governed[found.view.keys[-1].component] = _place(found, both & found.is_set.cpu(), rules, weights, ratios)
             continue
-        for block, key in enumerate(found.view.keys):
-            weights[key], ratios[key] = found.by_formula(found.weights[block], rules), found.ratios[block]
+        weights.update(zip(found.view.keys, found.by_formula(found.weights, rules), strict=True))
+        ratios.update(zip(found.view.keys, found.ratios, strict=True))
     fixed = scene_zeros(scene, rules + 1)  # an attribute of a single value stays the same
     fixed[:, codes.index(constant) if constant in codes else rules] = 1
     rule_weights = torch.stack([weights.get(key, fixed) for key in scene.keys], 1)

@@ -51,7 +51,7 @@ class Alphabet(nn.Module):
         Returns:
             One-hot blocks, digital.
         """
-        length = self.algebra.power_period(self._base()) or 1 << (2 * reach - 1).bit_length()
+        length = self.period or 1 << (2 * reach - 1).bit_length()
         return Alphabet(vsa.get("gsbc", dim=length, blocks=1), seed=self.seed)
 
     def stored(self) -> dict[str, list[StoredMatrix]]:
@@ -71,7 +71,7 @@ class Alphabet(nn.Module):
         place = (values, torch.device(device))
         if place not in self._books:
             powers = self.powers(torch.arange(values))
-            length = self.algebra.power_period(self._base())
+            length = self.period
             if length is not None and values > length:
                 log.warning(
                     "%d values of a base that repeats after %d, so that some share an atom: longer blocks keep them "
@@ -168,6 +168,11 @@ class Alphabet(nn.Module):
     def by_atoms(self, count: int) -> bool:
         """Whether superpositions of so many atoms are bound and compared atom by atom: it is exact, and cheaper."""
         return self.backend.exact and count * count * self.compact <= self.algebra.embedding.width
+
+    @property
+    def period(self) -> int | None:
+        """After how many values atoms repeat; None: they do not."""
+        return self.algebra.power_period(self._base())
 
     @property
     def compact(self) -> int:

@@ -3,14 +3,14 @@
 A predicted panel is the binding of the panels that enter, each to the power of its coefficient, with the power of the
 base that adds the offset. Its evidence is the inner product with what is seen there, against chance. Where a single
 panel enters and panels are uncertain, what is predicted and what is seen are multiplied and written back before the
-next panel is predicted: a row's panels add up. Where several enter, rows follow one by one, and an attribute whose
-first row is not explained is let go.
+next panel is predicted: a row's panels add up, and an attribute that misses more panels than it may is let go. Where
+several enter, rows follow one by one, and an attribute of which no complete row is explained is let go before the last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import torch
@@ -19,12 +19,16 @@ from torch import Tensor
 from datasets.panels import ROWS
 from reasoning.learners.role_formulas.alphabet import Alphabet
 from reasoning.learners.role_formulas.formula import Formula, Place, places
+from reasoning.learners.role_formulas.misses import followed, missed, softened, tolerated
 from reasoning.learners.role_formulas.seen import Seen
+from reasoning.learners.role_formulas.sums import few_bound, valid_share
 from reasoning.learners.role_formulas.vectors import Vectors, bound
 
 __all__ = ["Evidence", "Norm", "follow", "groups", "norm", "softened"]
 
-_LEAST = 1e-12  # valid share of a formula's predictions below which it cannot be
+_LEAST = 1e-250  # valid share of a formula's predictions below which it cannot be
+
+_COMPARED = 2**21  # pairs of atoms that are compared at a time
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Norm:
     @property
     def possible(self) -> bool:
         """Whether anything can follow the formula."""
-        return min((*self.panels.values(), self.last)) > _LEAST
+        return min((*self.panels.values(), self.last)) >= _LEAST
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,6 @@ class Evidence:
     predicted: Tensor
 
 
-def softened(evidence: Tensor, eps: float) -> Tensor:
-    """A panel follows the formula but for a share ``eps`` of all panels, which follow nothing."""
-    return (1 - eps) * evidence + eps
-
-
 def norm(formula: Formula, seen: Seen, alphabet: Alphabet, columns: int, eps: float) -> Norm:
     """What a formula makes of a puzzle of which nothing is seen.
 
@@ -82,6 +81,11 @@ def norm(formula: Formula, seen: Seen, alphabet: Alphabet, columns: int, eps: fl
     Returns:
         Its shares of valid predictions.
     """
+    if formula.sums and seen.even:
+        alike = {(len(place.plus), len(place.minus)): place for place in places(formula, columns)}
+        counted = {kind: valid_share(place, formula.offset, seen, alphabet) for kind, place in alike.items()}
+        shares = {place.panel: counted[len(place.plus), len(place.minus)] for place in places(formula, columns)}
+        return Norm(shares, shares[ROWS * columns - 1])
     ideal = alphabet.ideal(columns * seen.values)
     found = _shares(formula, seen.flat(), ideal, columns, eps, None, filtered=True)
     panels = {panel: float(share) for panel, share in found.panels.items()}
@@ -106,16 +110,11 @@ def follow(
         The evidence.
     """
     found = _shares(formula, seen, alphabet, columns, eps, flat, filtered)
-    shares = [softened(share / flat.panels[panel], eps) for panel, share in found.panels.items()]
+    shares = [share.double() / flat.panels[panel] for panel, share in found.panels.items()]
     if formula.distinct:
-        shares.append(softened(found.distinct / flat.distinct, eps))
-    context = sum((share.log() for share in shares), found.mass.new_zeros(found.mass.shape))
-    return Evidence(
-        context,
-        softened(found.candidates / flat.last, eps),
-        softened(found.mass / flat.last, eps),
-        found.predicted,
-    )
+        shares.append((found.distinct.double() / flat.distinct).expand_as(shares[0]))
+    candidates, mass = (softened(part.double() / flat.last, eps) for part in (found.candidates, found.mass))
+    return Evidence(followed(torch.stack(shares, 1), eps), candidates, mass, found.predicted)
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def _shares(
     if (certain := seen.certain) is not None and alphabet.backend.exact:
         return _at_once(formula, seen, certain, alphabet, order, columns)
     if filtered and all(len(place.plus) + len(place.minus) == 1 for place in order):
-        return _one_by_one(formula, seen, alphabet, order, columns, eps)
+        return _one_by_one(formula, seen, alphabet, order, columns, eps, flat)
     return _row_by_row(formula, seen, alphabet, order, columns, eps, flat)
 
 
@@ -159,13 +158,24 @@ def _at_once(
 
 
 def _one_by_one(
-    formula: Formula, seen: Seen, alphabet: Alphabet, order: Sequence[Place], columns: int, eps: float
+    formula: Formula,
+    seen: Seen,
+    alphabet: Alphabet,
+    order: Sequence[Place],
+    columns: int,
+    eps: float,
+    flat: Norm | None,
 ) -> _Found:
-    """Where a single panel enters: what is predicted becomes surer before it predicts."""
+    """Where a single panel enters: what is predicted becomes surer before it predicts.
+
+    Puzzles that miss more than they may are let go.
+    """
     missing = ROWS * columns - 1
+    most = tolerated(len(order) - 1, eps)
+    going = _Going(seen)
     states = seen.held(alphabet)
     given = states
-    found: dict[int, Tensor] = {}
+    misses = torch.zeros(len(seen.weights), dtype=torch.long, device=seen.weights.device)
     last: dict[int, Vectors] = {}
     for group in groups(order, lambda place: place.level):
         x = _bound(states, group, formula.offset)
@@ -174,13 +184,19 @@ def _one_by_one(
             support = None if seen.support is None else seen.support[:, at]
             share = x[:, : len(at)].read(support)  # (B, T, N)
             ratio = seen.ratio[:, at]
-            found.update(zip(at, (share * ratio).sum(-1).unbind(1), strict=True))
+            here = (share * ratio).sum(-1)
+            going.put(at, here)
             chance = seen.background if support is None else seen.background[support]
             belief = ratio * ((1 - eps) * share + eps * chance)
             belief = belief / belief.sum(-1, keepdim=True).clamp_min(1e-30)
             states = states.written(at, belief, support)
+            if flat is not None and group[-1].panel != missing:
+                misses = misses + missed(here / here.new_tensor([flat.panels[panel] for panel in at]))
+                keep = misses <= most
+                if 2 * int(keep.sum()) < len(keep):
+                    seen, states, given, misses = going.on(keep), states[keep], given[keep], misses[keep]
         last[group[-1].panel] = x[:, -1]
-    return _finished(formula, seen, last[missing], states, columns, found, given)
+    return going.whole(_finished(formula, seen, last[missing], states, columns, going.found, given))
 
 
 def _row_by_row(
@@ -192,36 +208,64 @@ def _row_by_row(
     eps: float,
     flat: Norm | None,
 ) -> _Found:
-    """Where several panels enter: puzzles whose first rows are explained go on to the next."""
-    missing, puzzles = ROWS * columns - 1, len(seen.weights)
-    going = torch.arange(puzzles, device=seen.weights.device)
-    found: dict[int, Tensor] = {}
-    zero = seen.weights.new_zeros(puzzles)
+    """Where several panels enter: puzzles of which a complete row is explained go on to the last."""
+    missing = ROWS * columns - 1
+    going = _Going(seen)
     finished: list[_Found] = []
+    explained: list[Tensor] = []
     for row, of_row in groupby(order, key=lambda place: place.panel // columns):
-        part = seen if len(going) == puzzles else seen[going]
+        seen = going.seen
         share = []
         for group in groups(list(of_row), lambda place: 0):
-            entering = sorted({panel for place in group for panel in (*place.plus, *place.minus)})
-            x = _bound(part.held(alphabet, panels=entering), group, formula.offset)
+            x = few_bound(group, formula.offset, seen, alphabet)
+            if x is None:
+                entering = sorted({panel for place in group for panel in (*place.plus, *place.minus)})
+                x = _bound(seen.held(alphabet, panels=entering), group, formula.offset)
             at = [place.panel for place in group if place.panel != missing]
             if at:
-                support = None if part.support is None else part.support[:, at]
-                here = (x[:, : len(at)].read(support) * part.ratio[:, at]).sum(-1)
+                support = None if seen.support is None else seen.support[:, at]
+                here = (x[:, : len(at)].read(support) * seen.ratio[:, at]).sum(-1)
                 share.append(here / here.new_tensor([1.0 if flat is None else flat.panels[panel] for panel in at]))
-                found.update(
-                    (panel, zero.index_copy(0, going, one)) for panel, one in zip(at, here.unbind(1), strict=True)
-                )
+                going.put(at, here)
             if group[-1].panel == missing:
-                finished.append(_finished(formula, part, x[:, -1], None, columns, found))
-        if row < ROWS - 1 and flat is not None and share:
-            going = going[torch.cat(share, 1).detach().amin(1) >= eps]
+                finished.append(_finished(formula, seen, x[:, -1], None, columns, going.found))
+        if share:
+            explained.append(torch.cat(share, 1).detach().amin(1) >= eps)
+        if row == ROWS - 2 and flat is not None and explained:
+            going.on(torch.stack(explained).any(0))
     (last,) = finished
+    return going.whole(last)
 
-    def whole(part: Tensor) -> Tensor:
-        return part.new_zeros(puzzles, *part.shape[1:]).index_copy(0, going, part)
 
-    return _Found(found, whole(last.candidates), whole(last.mass), whole(last.predicted), last.distinct)
+class _Going:
+    """Which of B puzzles go on, and what was found of all of them."""
+
+    def __init__(self, seen: Seen) -> None:
+        self.seen, self.puzzles = seen, len(seen.weights)
+        self.rows: Tensor | None = None
+        self.found: dict[int, Tensor] = {}
+
+    def on(self, keep: Tensor) -> Seen:
+        """Go on with some; bool, of those that are left."""
+        if not bool(keep.all()):
+            rows = torch.arange(len(keep), device=keep.device) if self.rows is None else self.rows
+            self.rows, self.seen = rows[keep], self.seen[keep]
+        return self.seen
+
+    def put(self, panels: Sequence[int], shares: Tensor) -> None:
+        """Note the shares (left, T) of some panels; those of puzzles that were let go are 0."""
+        self.found.update(zip(panels, self._all(shares).unbind(1), strict=True))
+
+    def whole(self, last: _Found) -> _Found:
+        """What was found of those that are left, for all."""
+        candidates, mass, predicted = (self._all(part) for part in (last.candidates, last.mass, last.predicted))
+        distinct = self._all(last.distinct) if last.distinct.ndim else last.distinct
+        return replace(last, candidates=candidates, mass=mass, predicted=predicted, distinct=distinct)
+
+    def _all(self, part: Tensor) -> Tensor:
+        if self.rows is None:
+            return part
+        return part.new_zeros(self.puzzles, *part.shape[1:]).index_copy(0, self.rows, part)
 
 
 def _finished(
@@ -239,7 +283,7 @@ def _finished(
     if formula.distinct and states is not None:
         distinct = _apart(seen, given or states, columns)
         last = last.without([states[:, panel] for panel in range(missing - columns + 1, missing)])
-    share = last.read() * (seen.background > 0)
+    share = _whole(last) * (seen.background > 0)
     if seen.weights.shape[1] > missing:
         shown = share.unsqueeze(1)
         if seen.support is not None:
@@ -248,6 +292,14 @@ def _finished(
     else:
         candidates = share.new_zeros(len(share), 0)
     return _Found(found, candidates, share.sum(-1), share, distinct)
+
+
+def _whole(last: Vectors) -> Tensor:
+    """(B, V + 1): read in parts, where each of many atoms is compared with those of all values."""
+    if last.weights is None:
+        return last.read()
+    part = max(1, _COMPARED // (last.weights.shape[-1] * last.values))
+    return torch.cat([last[start : start + part].read() for start in range(0, max(len(last.weights), 1), part)])
 
 
 def _apart(seen: Seen, states: Vectors, columns: int) -> Tensor:

@@ -44,6 +44,24 @@ class Seen:
         return torch.where(chance > 0, self.weights / torch.where(chance > 0, chance, 1.0), 0.0)
 
     @cached_property
+    def range(self) -> tuple[int, int]:
+        """The lowest and the highest value that a panel may show."""
+        legal = self.background[:-1].nonzero()
+        return int(legal.min()), int(legal.max())
+
+    @cached_property
+    def even(self) -> bool:
+        """Whether a panel shows all of its values alike by chance."""
+        low, high = self.range
+        chance = self.background[low : high + 1]
+        return not bool(self.background[-1]) and bool((chance == chance[0]).all())
+
+    @cached_property
+    def sums(self) -> dict[object, Vectors]:
+        """Of panels of few values, by their panels: formulas have them in common."""
+        return {}
+
+    @cached_property
     def certain(self) -> Tensor | None:
         """long (B, P): the value that each panel shows, where all of them are certain; else None."""
         if self.weights.requires_grad:
