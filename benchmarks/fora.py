@@ -5,8 +5,8 @@
 
 Each part writes DIR/PART.json: its rows with seeds, settings, the hash of our sources, date and CPU-seconds;
 ``fora.md`` beside them has the tables of all parts that are there, and plots are drawn where a part has one.
-``tables`` writes these, and the tables of docs/fora.md, anew. One thread; what a part takes at its usual size is in
-its docstring (fora_parts).
+``tables`` writes these, and the tables of docs/fora.md and docs/results.md, anew. One thread; what a part takes at its
+usual size is in its docstring (fora_parts).
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "benchmarks")) if path n
 
 OUT = ROOT / "benchmarks" / "results" / "fora"
 
+import results_page  # noqa: E402
 import torch  # noqa: E402
-from fora_parts import ablation, answers, hardware, page, report, sizes, stress, transfer  # noqa: E402
+from fora_parts import ablation, answers, hardware, page, report, roles, sizes, stress, transfer  # noqa: E402
 from fora_parts.common import TEST, TRAIN  # noqa: E402
 
 from reasoning.records.runs import code_version  # noqa: E402
@@ -40,6 +41,7 @@ PARTS: dict[str, tuple[Any, int, int]] = {
     "ten": (answers.ten, 500, 5),
     "transfer": (transfer.transfer, 500, 3),
     "ablation": (ablation.ablation, 500, 1),
+    "roles": (roles.roles, 500, 1),
     "scale": (sizes.scale, 500, 1),
     "dims": (sizes.dims, 100, 3),
     "family": (ablation.family, 500, 1),
@@ -89,6 +91,7 @@ def main() -> None:
     report.write(arguments.out)
     if arguments.out == OUT:
         page.fill(ROOT / "docs" / "fora.md", arguments.out)
+        results_page.fill()
 
 
 def _seconds() -> float:

@@ -196,7 +196,7 @@ def _begin(tasks: Sequence[Task], arguments: Sequence[str], work: Work) -> None:
             "seed": job.seed,
             "decoder": job.decoder,
             "checkpoint": job.weights,
-            "recipe": job.header(),
+            "recipe": _header(job, work.wanted[key]),
             "protocol": _protocol(settings, job),
             "backend": build.backend_words(job.backend),
             **({"swept": dict(task.swept)} if task.swept else {}),
@@ -254,6 +254,13 @@ def _cells(settings: BenchmarkSettings, job: Job, sets: PuzzleSets) -> Sequence[
         batch, device, threads = settings.test_batch_size, settings.device, settings.threads
         found.append(cells.Cell(recipe, name, puzzles, batch, device, threads, settings.abstain))
     return found
+
+
+def _header(job: Job, wanted: Sequence[cells.Evaluation]) -> dict[str, Any] | None:
+    """What shapes the results; the algebra as it was made for these puzzles."""
+    made = [cell.recipe.algebra for cell in wanted if isinstance(cell, cells.Cell)]
+    header = job.header()
+    return header if header is None or not made else {**header, "algebra": schema.plain(made[0])}
 
 
 def _plugins(wanted: Sequence[cells.Evaluation]) -> dict[str, Any]:

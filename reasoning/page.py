@@ -105,7 +105,7 @@ def fit(
         VSAError: an unknown name, key or value; nothing to learn; a loss that is no longer finite.
     """
     from datasets.layout import Layout
-    from reasoning.setup import commands, restoring
+    from reasoning.setup import build, commands, restoring
     from reasoning.setup.settings import TrainSettings
     from reasoning.training import run as training
     from vsa.commands import schema
@@ -137,7 +137,10 @@ def fit(
     settings = replace(settings, model=replace(settings.model, mode=settings.model.mode or "learned"))
     settings = restoring.adopt_front_end(settings, commands.said(arguments))
     if isinstance(model, str):
-        solver = training.recipe_of(settings, Layout.of(*(part.arrays for part in sets))).solver(training=True)
+        layout = Layout.of(*(part.arrays for part in sets))
+        if "algebra.blocks" not in commands.said(arguments):
+            settings = replace(settings, algebra=build.long_enough(name, settings.algebra, layout))
+        solver = training.recipe_of(settings, layout).solver(training=True)
     else:
         _refuse_other_than_training(commands.said(overrides))
         solver = model

@@ -28,6 +28,7 @@ run.json, metrics.jsonl, checkpoints/, weights.safetensors, results.json, rules.
   epochs=20 batch_size=16 lr=0.05 seed=0 threads=1 device=cpu
   out=DIR overwrite=true             where the run folder is, and whether it may be replaced
   'seeds=[0,1,2]' executor=processes several runs, each in DIR/SEED; DIR/table.{json,csv,tex}: mean and deviation
+  abstain=0.99                       answers of the evaluation less certain than that are withheld and counted
   perception=NAME perception.lr=1e-3 a front-end with weights is trained with the model; frozen=true leaves it as it is
   perception.checkpoint=RUN_DIR      a front-end that was trained before: its run or its file
   resume=RUN_DIR                     go on with a run (or the runs of several seeds) that was interrupted

@@ -31,8 +31,8 @@ from fora_parts.common import (
 )
 from reasoning.learners.fora import FORA
 from reasoning.learners.role_formulas.abduction import Abduced
-from reasoning.learners.role_formulas.formula import ROLES
 from reasoning.learners.role_formulas.naming import names_of
+from reasoning.learners.role_formulas.roles import ROLES
 from reasoning.scene import Scene
 
 _P_LEFT = 0.51

@@ -76,6 +76,8 @@ def fora(
     seed: int = 0,
     reader: Mapping[str, Any] | None = None,
     kind: type[FORA] = FORA,
+    roles: str = "relative",
+    examples: int = 600,
 ) -> Solver:
     """A solver.
 
@@ -88,6 +90,8 @@ def fora(
         seed: of the atoms.
         reader: options of the reader, to leave an ingredient out.
         kind: the learner's class.
+        roles: how formulas name panels.
+        examples: puzzles that it learns from, at most.
     """
     texts = page if isinstance(page, list | tuple) else None
     algebra = vsa.get("gsbc", dim=DIM, blocks=BLOCKS) if algebra is None else algebra
@@ -98,6 +102,8 @@ def fora(
         seed=seed,
         mode="learned" if texts is None else "programmed",
         formulas=texts,
+        roles=roles,
+        examples=examples,
     )
     if page is not None and texts is None:
         learner.load_state_dict(dict(page))  # type: ignore[arg-type]
@@ -117,9 +123,9 @@ def page_of(solver: Solver) -> Page:
     return {name: state[name].clone() for name in ("coefficients", "prior")}
 
 
-def formulas_of(page: Page) -> tuple[Any, ...]:
+def formulas_of(page: Page, roles: str = "relative") -> tuple[Any, ...]:
     """The formulas of a page."""
-    learner = fora(page).learner
+    learner = fora(page, roles=roles).learner
     assert isinstance(learner, FORA)  # noqa: S101
     return learner.formulas
 

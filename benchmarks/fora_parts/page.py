@@ -29,7 +29,7 @@ def fill(path: Path, out: Path) -> None:
         if not record_path.is_file():
             return found[0]
         record = json.loads(record_path.read_text(encoding="utf-8"))
-        lines = _SHORT.get(found[2], PARTS[found[2]][1])(record["rows"])
+        lines = SHORT.get(found[2], PARTS[found[2]][1])(record["rows"])
         kept = [line for line in lines if not line.startswith("![")]
         return f"{found[1]}`{record['command']}`\n\n" + "\n".join(kept) + f"\n{found[3]}"
 
@@ -92,7 +92,7 @@ def _dims(rows: list[Row]) -> list[str]:
     return PARTS["dims"][1]([*(row for row in chosen if "algebra" in row), *(row for row in rows if "redrawn" in row)])
 
 
-_SHORT: dict[str, Callable[[list[Row]], list[str]]] = {
+SHORT: dict[str, Callable[[list[Row]], list[str]]] = {
     "answers": _answers,
     "stress": _stress,
     "ablation": _ablation,

@@ -170,6 +170,24 @@ def _ablation(rows: list[Row]) -> list[str]:
     return grid(["without", *(name.replace("_", " ") for name in names)], [list(row.values()) for row in rows])
 
 
+def _roles(rows: list[Row]) -> list[str]:
+    sets = ("center", "2x2", "3x3", "left_right", "up_down", "out_in", "out_in_grid")
+    about = ("roles", "learning", "trained", "puzzles")
+    made = [
+        [
+            *key,
+            len(group),
+            group[0].get("candidates"),
+            *(mean(group, name) for name in (*sets, "average")),
+            mean(group, "learning_cpu_seconds", 1),
+            _span(group, "formulas"),
+        ]
+        for key, group in groups(rows, *about).items()
+    ]
+    head = ["roles", "learning", "trained on", "puzzles", "seeds", "candidates", *sets, "average"]
+    return grid([*head, "CPU-s of learning", "formulas"], made)
+
+
 _SCALE = {
     "columns": "columns",
     "maxval": "range",
@@ -247,6 +265,7 @@ PARTS: dict[str, tuple[str, Callable[[list[Row]], list[str]]]] = {
     "ten": ("Rows of ten from scratch", _ten),
     "transfer": ("Transfer and controls", _transfer),
     "ablation": ("Each ingredient left out", _ablation),
+    "roles": ("Relative roles beside absolute ones", _roles),
     "scale": ("Size", lambda rows: [*_plain(_SCALE)(rows), "", "![Size](scale.png)"]),
     "dims": ("Dimensions and codebooks", _dims),
     "family": ("A rule's formulas taken off the page", _plain(_FAMILY)),

@@ -108,6 +108,22 @@ class Learner(nn.Module):
     sparse: bool = False
     calibrated: bool = False
 
+    @classmethod
+    def block_length(cls, values: int, columns: int) -> int:
+        """Entries that a one-hot block needs where a learner counts in powers of one base, which repeat after it.
+
+        Commands make blocks so long, of fewer blocks, unless the user says how many there are.
+
+        Args:
+            values: V, the most that an attribute has.
+            columns: n, panels in a row.
+
+        Returns:
+            L; 0 where the learner does not mind.
+        """
+        del values, columns
+        return 0
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         for name in ("training_loss", "expected"):

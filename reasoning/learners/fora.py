@@ -23,7 +23,7 @@ from reasoning.learners.registry import LEARNERS
 from reasoning.learners.role_formulas.abduction import Abduced, expect, predict, weigh
 from reasoning.learners.role_formulas.alphabet import Alphabet
 from reasoning.learners.role_formulas.formula import (
-    ROLES,
+    OFFSETS,
     Formula,
     enumerate_formulas,
     mutations,
@@ -34,6 +34,7 @@ from reasoning.learners.role_formulas.formula import (
 from reasoning.learners.role_formulas.gradient import SoftFormulas
 from reasoning.learners.role_formulas.grids import settled, uncertain
 from reasoning.learners.role_formulas.naming import code_of, names_of
+from reasoning.learners.role_formulas.roles import ROLE_SETS, role_set
 from reasoning.learners.role_formulas.selection import Table, fit, select
 from reasoning.learners.role_formulas.views import KINDS, READINGS, Reader, View, grid_views, single_views, views
 from reasoning.learners.role_formulas.ways import Page
@@ -45,17 +46,7 @@ from vsa.seeding import child_seed
 
 MODES = ("learned", "programmed", "programmed_then_learned")
 LEARNINGS = ("enumeration", "gradient")
-PAGE = (
-    "panel = left",
-    "panel = left + 1",
-    "panel = left + 2",
-    "panel = left - 1",
-    "panel = left - 2",
-    "panel = above_left, row distinct",
-    "panel = above_right, row distinct",
-    "last = first + between",
-    "last = first - between",
-)
+PAGE = ROLE_SETS["relative"].page
 _ELEMENTS = 2**23  # of vectors that are worked on at a time
 _ROOM = 32  # formulas that weights have room for
 _SLOTS = 1 + len(READINGS) * _ROOM  # columns of the prior: no rule, then the formulas, reading by reading
@@ -75,6 +66,8 @@ class FORA(Learner):
         mode: "learned", "programmed" (the formulas given, all equally likely) or "programmed_then_learned" (learning
             goes on from them).
         formulas: the formulas given, as text (``x3 = x1 + x2``); None: a page of the published rules.
+        roles: how formulas name panels: "relative" to the panel that they predict, or, for comparison and in rows of
+            three alone, "absolute", as ARLC does.
         learning: where the formulas come from that are chosen among: "enumeration" of all that are short, or
             "gradient": soft ones, trained and hardened.
         eps: share of panels that follow nothing; it bounds what one panel can say against a formula.
@@ -100,6 +93,7 @@ class FORA(Learner):
         columns: int = 3,
         mode: str = "learned",
         formulas: Sequence[str] | None = None,
+        roles: str = "relative",
         learning: str = "enumeration",
         eps: float = 1e-3,
         examples: int = 600,
@@ -122,22 +116,33 @@ class FORA(Learner):
                 raise SettingsError("FORA", received=f"{name}={value}", expected="at least 1")
         if not price >= 0:
             raise SettingsError("FORA", received=f"price={price}", expected="0 or more nats")
+        named = role_set(roles)
+        if named.columns not in (None, columns):
+            raise SettingsError(
+                f"FORA, roles={roles}", received=f"rows of {columns}", expected=f"rows of {named.columns}"
+            )
+        self.roles = roles
         self.columns, self.mode, self.examples, self.price, self.inputs = columns, mode, examples, price, inputs
         self.grammar = tuple(rule.name for rule in rules_named(grammar))
         self.alphabet = Alphabet(algebra, backend, seed)
         self.reader = Reader(self.alphabet, eps)
-        self.register_buffer("coefficients", torch.zeros(_ROOM, len(ROLES) + 3, dtype=torch.int8))
+        self.register_buffer("coefficients", torch.zeros(_ROOM, len(named.names) + 3, dtype=torch.int8))
         self.prior = nn.Parameter(torch.full((len(KINDS), _SLOTS), _NEVER))
         self.coefficients: Tensor
         self._page: tuple[Tensor, tuple[Formula, ...]] | None = None
-        page = [] if mode == "learned" else [parse(text, columns) for text in (PAGE if formulas is None else formulas)]
+        texts = named.page if formulas is None else formulas
+        page = [] if mode == "learned" else [parse(text, columns, roles) for text in texts]
         self._put(page, None)
         self.soft = None
         if learning == "gradient" and mode != "programmed":
             generator = torch.Generator().manual_seed(child_seed(seed, "fora", "soft formulas"))
-            self.soft = SoftFormulas(populations, rules, generator)
+            self.soft = SoftFormulas(populations, rules, generator, roles)
         self.learns, self.steps = mode != "programmed", self.soft is not None
         self.prior.requires_grad_(self.learns)
+
+    @classmethod
+    def block_length(cls, values: int, columns: int) -> int:
+        return (columns - 1) * (values - 1) + 1 + max(OFFSETS)  # no sum wraps around
 
     # -- the formulas ------------------------------------------------------------------------------------------
 
@@ -145,8 +150,8 @@ class FORA(Learner):
     def formulas(self) -> tuple[Formula, ...]:
         """Those in force."""
         if self._page is None or not torch.equal(self._page[0], self.coefficients):
-            rows = [row for row in self.coefficients.tolist() if any(row[: len(ROLES)])]
-            made = tuple(Formula(tuple(row[: len(ROLES)]), row[-3], bool(row[-2]), bool(row[-1])) for row in rows)
+            rows = [row for row in self.coefficients.tolist() if any(row[:-3])]
+            made = tuple(Formula(tuple(row[:-3]), row[-3], bool(row[-2]), bool(row[-1]), self.roles) for row in rows)
             self._page = (self.coefficients.clone(), made)
         return self._page[1]
 
@@ -195,10 +200,10 @@ class FORA(Learner):
         columns = examples[0][0].columns
         start = list(self.formulas)
         if self.soft is None:
-            tried = enumerate_formulas(columns, self.inputs)
+            tried = enumerate_formulas(columns, self.inputs, roles=self.roles)
         else:
             found = plainest(self.soft.hardened(), columns, self.inputs)
-            tried = unlike((*found, *enumerate_formulas(columns, 1)), columns)
+            tried = unlike((*found, *enumerate_formulas(columns, 1, roles=self.roles)), columns)
         table = self._table([*start, *(formula for formula in tried if formula not in start)], examples)
         chosen = select(table, self.price, range(len(start)), _ROOM)
         for _ in range(_MUTATED):

@@ -133,6 +133,10 @@ class NVSA(Learner):
             result[scene.keys[position]] = by_number * mean.unsqueeze(-1) + by_position * occupied
         return result
 
+    @classmethod
+    def block_length(cls, values: int, columns: int) -> int:
+        return values + 4  # progressions by two lead two beyond on either side
+
     def describe(self) -> list[str]:
         named = zip(self.grammar.labels, self.grammar.words, self.grammar.families, strict=True)
         return [f"{name}: {words}   [{family}]" for name, words, family in named]

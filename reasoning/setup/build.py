@@ -31,6 +31,7 @@ __all__ = [
     "decoded",
     "layout",
     "learner",
+    "long_enough",
     "perception",
     "puzzle_sets",
     "ranges",
@@ -165,6 +166,30 @@ def layout(dataset: DatasetSettings, chosen: str | Sequence[str], columns: int |
         dataset.confounders,
         tuple(rule.name for rule in dataset.kind.grammar),
     )
+
+
+def long_enough(model: str, algebra: Named, rows: Layout) -> Named:
+    """An algebra whose blocks are as long as a learner needs them; for users who do not say how many there are.
+
+    Args:
+        model: registered name of the learner.
+        algebra: name and options.
+        rows: of the puzzles; where they have no range of values, any blocks will do.
+
+    Returns:
+        The algebra with as many blocks as can be so long, one at least; the very same where its blocks are.
+    """
+    from reasoning import learners
+    from vsa.models import ALGEBRAS
+
+    if rows.maxval is None or "blocks" not in schema.parameters(ALGEBRAS.get(algebra.name)):
+        return algebra
+    made: Any = _algebra(algebra)
+    need = learners.get(model).block_length(rows.maxval + 1, rows.columns)
+    if made.block_length >= need:
+        return algebra
+    fitting = (blocks for blocks in range(made.blocks, 1, -1) if made.dim % blocks == 0 and made.dim // blocks >= need)
+    return replace(algebra, options={**algebra.options, "blocks": next(fitting, 1)})
 
 
 def decoded(learner: Learner, decoder: str, algebra: Named, backend: Named, seed: int) -> Learner:

@@ -20,10 +20,12 @@ __all__ = [
     "compose_evaluation",
     "compose_settings",
     "constructor_options",
+    "model_and_mode",
     "model_names",
     "names_options",
     "no_model",
     "part_options",
+    "registered",
     "run_command",
     "said",
     "separate",
@@ -185,6 +187,21 @@ def model_names() -> list[str]:
         return sorted({*loader.get_group_options("model"), *offers("vsa_reasoning.learners")})
 
 
+def model_and_mode(entry: str) -> tuple[str, str | None]:
+    """What an entry of ``compare`` asks for.
+
+    Args:
+        entry: ``arlc`` or ``arlc-programmed``.
+
+    Returns:
+        The model, and the mode if it is named.
+    """
+    from reasoning.setup.settings import Mode
+
+    name, _, mode = str(entry).rpartition("-")
+    return (name, mode) if name and mode in typing.get_args(Mode) else (entry, None)
+
+
 def no_model(module: str) -> NoModelError:
     """The error that lists the models.
 
@@ -206,7 +223,7 @@ def _without_file(group: str, name: str) -> dict[str, Any] | None:
 
     if group == "dataset":
         return settings_without_file(name)
-    tables = _tables()
+    tables = registered()
     if group not in tables or name not in tables[group]:
         return None
     own: dict[str, Any] = {"mode": None, "training": {}} if group == "model" else {}
@@ -228,7 +245,7 @@ def constructor_options(section: str, name: str) -> dict[str, Any]:
     """
     from reasoning.setup import build
 
-    return constructor_defaults(_tables()[section].get(name), build.SUPPLIED.get(section, ()))
+    return constructor_defaults(registered()[section].get(name), build.SUPPLIED.get(section, ()))
 
 
 def part_options(section: str, name: str, part: str, part_name: str) -> dict[str, Any]:
@@ -243,7 +260,7 @@ def part_options(section: str, name: str, part: str, part_name: str) -> dict[str
     Returns:
         option -> default; empty where nothing is known of the part.
     """
-    cls = _tables()[section].get(name)
+    cls = registered()[section].get(name)
     hint = typing.get_type_hints(cls.__init__).get(part)
     for member in (hint, *typing.get_args(hint)):
         registry = getattr(member, "registry", None)
@@ -252,7 +269,8 @@ def part_options(section: str, name: str, part: str, part_name: str) -> dict[str
     return {}
 
 
-def _tables() -> dict[str, Any]:
+def registered() -> dict[str, Any]:
+    """Section -> the registry of its members."""
     from reasoning import learners, perception
     from vsa import backends, models
 

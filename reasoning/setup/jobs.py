@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from reasoning.setup import commands, weights
+from reasoning.setup import build, commands, weights
 from reasoning.setup.front_end import FrontEnd
 from reasoning.setup.recipe import Recipe
 from reasoning.setup.restoring import Wanted, front_end, settled, settled_model, without_weights
-from reasoning.setup.settings import NO_DECODER, BenchmarkSettings, Mode, ModelSettings, Named
+from reasoning.setup.settings import NO_DECODER, BenchmarkSettings, ModelSettings, Named
 from vsa.commands import named_keys, schema
 from vsa.errors import SettingsError
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Job", "make_job", "make_jobs"]
 
 log = logging.getLogger(__name__)
+_BLOCKS = "algebra.blocks"
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")  # of a folder
 
 
@@ -43,6 +44,7 @@ class Job:
         differs: what the user said otherwise than the weights' header, one phrase each.
         variant: the mode, where ``compare`` names it (``arlc-programmed``).
         point: of a sweep, by name; empty where nothing is swept.
+        sized: whether the user says how many blocks the algebra has; otherwise they are as long as the puzzles need.
     """
 
     model: ModelSettings
@@ -57,6 +59,7 @@ class Job:
     differs: tuple[str, ...] = ()
     variant: str | None = None
     point: str = ""
+    sized: bool = True
 
     @property
     def name(self) -> str:
@@ -107,9 +110,10 @@ class Job:
         Returns:
             The recipe.
         """
+        algebra = self.algebra if self.sized else build.long_enough(self.model.name, self.algebra, layout)
         return Recipe(
             self.model,
-            self.algebra,
+            algebra,
             self.backend,
             self.perception,
             layout,
@@ -189,19 +193,13 @@ def _models_and_seeds(
     schema.refuse_unknown("checkpoint", list(by_model), settings.compare, what="model in")
     jobs = []
     for entry in settings.compare:
-        name, mode = _variant(entry)
+        name, mode = commands.model_and_mode(entry)
         chosen = [f"+model={name}"] if mode is None else [f"+model={name}", f"model.mode={mode}"]
         composed = commands.compose_settings("benchmark", [*chosen, *_without_model(arguments)])
         model = schema.build(ModelSettings, commands.separate(composed, BenchmarkSettings)["model"], "model")
         found = [make_job(_at(settings, seed), model, by_model.get(entry), said, columns) for seed in seeds]
         jobs += [replace(job, variant=mode) for job in found]
     return jobs
-
-
-def _variant(entry: str) -> tuple[str, str | None]:
-    """Model and mode of an entry of ``compare``: ``arlc`` or ``arlc-programmed``."""
-    name, _, mode = entry.rpartition("-")
-    return (name, mode) if name and mode in get_args(Mode) else (entry, None)
 
 
 def _at(settings: BenchmarkSettings, seed: int) -> BenchmarkSettings:
@@ -248,7 +246,14 @@ def make_job(
         seen, differs = front_end(settings, None, said)
         resolved = replace(model, mode=model.mode or "programmed")
         return Job(
-            resolved, settings.algebra, settings.backend, seen, settings.seed, settings.seed, differs=tuple(differs)
+            resolved,
+            settings.algebra,
+            settings.backend,
+            seen,
+            settings.seed,
+            settings.seed,
+            differs=tuple(differs),
+            sized=_BLOCKS in said,
         )
     header = weights.read_header(path)
     if header.model is None:
@@ -270,7 +275,17 @@ def make_job(
     seen, changes = front_end(settings, (path, header), said)
     differs += changes
     atoms = settings.seed if {"seed", "seeds"} & set(said) else header.seed
-    return Job(trained, algebra, backend, seen, settings.seed, atoms, str(path), differs=tuple(dict.fromkeys(differs)))
+    return Job(
+        trained,
+        algebra,
+        backend,
+        seen,
+        settings.seed,
+        atoms,
+        str(path),
+        differs=tuple(dict.fromkeys(differs)),
+        sized=_BLOCKS in said,
+    )
 
 
 def _weights_of(

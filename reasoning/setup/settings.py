@@ -246,10 +246,12 @@ class TrainSettings:
     seeds: tuple[Seed, ...] | None = None  # several runs instead of one, each with one of the seeds
     executor: Executor = "serial"  # of several runs
     workers: Workers | None = None  # runs at once; null: one per available core
+    abstain: float | None = None  # certainty below which an answer of the evaluation is withheld
 
     def __post_init__(self) -> None:
         _different("seeds", self.seeds)
         _check_device(self.device)
+        _check_abstain(self.abstain)
 
 
 @dataclass(frozen=True)
@@ -282,10 +284,7 @@ class BenchmarkSettings:
 
     def __post_init__(self) -> None:
         _check_device(self.device)
-        if self.abstain is not None:
-            from reasoning.outcome.reliability import check_abstain
-
-            check_abstain(self.abstain)
+        _check_abstain(self.abstain)
         asked = next((name for name in ("abstain", "reliability") if getattr(self, name) is not None), None)
         if self.answers is not None and asked is not None:
             raise SettingsError(
@@ -324,6 +323,13 @@ class ExplainSettings:
 def _different(name: str, chosen: tuple[Any, ...] | None) -> None:
     if chosen is not None and (not chosen or len(set(chosen)) != len(chosen)):
         raise SettingsError(f"setting {name}", received=str(list(chosen)), expected="different entries, at least one")
+
+
+def _check_abstain(abstain: float | None) -> None:
+    if abstain is not None:  # the outcome's room loads torch
+        from reasoning.outcome.reliability import check_abstain
+
+        check_abstain(abstain)
 
 
 def _check_device(device: str) -> None:

@@ -10,12 +10,14 @@ from typing import Any
 
 from reasoning.setup import commands
 from reasoning.setup.restoring import completed
-from vsa.commands import flatten, parse, quoted
+from reasoning.setup.settings import DatasetSettings
+from vsa.commands import flatten, parse, quoted, schema
 from vsa.errors import SettingsError
 
 __all__ = ["Point", "points"]
 
 SECTIONS = ("model", "dataset", "perception", "algebra", "backend")
+_DATASET = schema.hints_of(DatasetSettings)
 _LARGEST = 1000  # points: more is a slip of the pen
 
 
@@ -98,7 +100,41 @@ def _listed(config: str, arguments: Sequence[str], maybe: Sequence[int]) -> set[
         first = value[0] if isinstance(value, list) and value else None
         line[place] = f"{key}={_quoted(first)}" if "." not in key and first is not None else ""
     composed = commands.compose_settings(config, completed([argument for argument in line if argument]))
-    return {key for key, value in flatten(composed).items() if _is_list(value)}
+    said = [parse([arguments[place]])[0] for place in maybe]
+    chosen = {override.key_or_group: override.value() for override in said}
+    return {
+        *(key for key, value in flatten(composed).items() if _is_list(value)),
+        *(key for key in chosen if _takes_lists(key, composed, chosen)),
+    }
+
+
+def _takes_lists(key: str, composed: Mapping[str, Any], chosen: Mapping[str, Any]) -> bool:
+    """Whether a setting is declared as a list, by its section or by one of the members that are asked for.
+
+    Args:
+        key: such as ``model.formulas``; of a part, ``backend.device.levels``.
+        composed: the settings.
+        chosen: key -> the list that the command line gives; of a section, the members that are compared.
+    """
+    section, *path = key.split(".")
+    path = path[1:] if path[:1] == ["options"] else path
+    if not path:
+        return False
+    if section == "dataset":
+        return path[0] in _DATASET and schema.takes_lists(_DATASET[path[0]])
+    table = commands.registered()[section]
+    names = [*chosen.get(section, ()), (composed.get(section) or {}).get("name")]
+    if section == "model":
+        names += [commands.model_and_mode(entry)[0] for entry in composed.get("compare") or ()]
+    parts = composed.get(section) or {}
+    for name in names:
+        hints, inside = schema.hints_of(table.get(name)) if name in table else {}, parts
+        for part in path[:-1]:  # a part with options of its own, as a backend's device
+            inside = inside.get(part) if isinstance(inside, Mapping) else None
+            hints = schema.part_hints(hints.get(part), inside)
+        if schema.takes_lists(hints.get(path[-1])):
+            return True
+    return False
 
 
 def _is_list(value: Any) -> bool:

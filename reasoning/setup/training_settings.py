@@ -35,4 +35,8 @@ def parse(composed: Mapping[str, Any], said: Mapping[str, str] | None = None) ->
     build.constellations(settings.test_constellation, settings.dataset)
     if said is not None:
         settings = restoring.adopt_front_end(settings, said)
+    if said is not None and settings.dataset.maxval is not None and "algebra.blocks" not in said:
+        widest = max(settings.dataset.maxval, *(settings.dataset.test_maxval or (0,)))
+        rows = replace(build.layout(settings.dataset, constellation), maxval=widest)
+        settings = replace(settings, algebra=build.long_enough(settings.model.name, settings.algebra, rows))
     return replace(settings, model=model, constellation=constellation)

@@ -81,7 +81,9 @@ def prepare(settings: TrainSettings, folder: Path | None = None) -> Prepared:
     data = settings.dataset
     chosen = settings.constellation or "all"
     if data.kind.made:  # a mistake in the model's settings shows before puzzles are generated
-        free_weights(recipe_of(settings, build.layout(data, chosen), folder).solver(training=True))
+        untried = recipe_of(settings, build.layout(data, chosen), folder).solver(training=True)
+        free_weights(untried)
+        _check_certainty(settings, untried)
     training = build.puzzle_sets(data, chosen, "train", data.n, training=True)
     testing = build.ranges(data, settings.test_constellation)
     build.columns({**{f"{name} (train)": part for name, part in training.items()}, **testing})
@@ -91,7 +93,16 @@ def prepare(settings: TrainSettings, folder: Path | None = None) -> Prepared:
         build.try_out(tried, part)
     solver = recipe.solver(training=True)
     refuse_no_epochs(solver, settings.epochs)
+    _check_certainty(settings, solver)
     return Prepared(settings, recipe, solver, training, testing)
+
+
+def _check_certainty(settings: TrainSettings, solver: Solver) -> None:
+    """Refuse to withhold answers by a certainty that the learner does not tell."""
+    from reasoning.outcome.reliability import uncalibrated
+
+    if settings.abstain is not None and not solver.learner.calibrated:
+        raise uncalibrated(f"abstain={settings.abstain}", solver.learner)
 
 
 def recipe_of(settings: TrainSettings, layout: Layout, folder: Path | None = None) -> Recipe:
@@ -246,7 +257,7 @@ def _stopped_by_sigterm(trainer: Trainer) -> Iterator[None]:
 
 def identity_of(settings: TrainSettings) -> str:
     """What tells a run's checkpoints from another's: its settings but for where it is, how it runs and how long."""
-    apart = ("out", "overwrite", "epochs", "executor", "workers", "seeds")
+    apart = ("out", "overwrite", "epochs", "executor", "workers", "seeds", "abstain")
     kept = {key: value for key, value in schema.plain(settings).items() if key not in apart}
     kept["dataset"] = {key: value for key, value in kept["dataset"].items() if key != "cache_dir"}
     return runs.fingerprint(kept)
@@ -277,8 +288,9 @@ def _evaluate(prepared: Prepared) -> dict[str, Metrics]:
             # Made anew, as a benchmark makes it: noisy arrays remember what was read from them.
             solver = prepared.recipe.solver(training=True)
             load_weights(solver, {key: state[key] for key in solver.state_dict()}, "evaluate")
+            watch = partial(_advance, bar, name)
             metrics[name] = evaluate(
-                solver, puzzles, settings.test_batch_size, settings.device, partial(_advance, bar, name)
+                solver, puzzles, settings.test_batch_size, settings.device, watch, settings.abstain
             )
     return metrics
 
@@ -337,7 +349,8 @@ def show(folder: Path, settings: TrainSettings) -> None:
         took = f"trained in {record['seconds']['training']:.0f} s, {record['memory_mb']:.0f} MB"
     screen.say()
     label = f"{settings.model.name} (this run)"
-    screen.show(report.answers_table({label: metrics}, report.references(settings.model.name, settings.dataset.name)))
+    beside = report.references(settings.model.name, settings.dataset.name)
+    screen.show(report.answers_table({label: metrics}, beside, abstain=settings.abstain))
     screen.say()
     screen.show(report.rules_table(metrics))
     screen.say(f"\n{learned}")

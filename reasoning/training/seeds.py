@@ -82,7 +82,7 @@ def _train(out: Path, settings: TrainSettings, jobs: list[SeedRun]) -> None:
     summary = [_line(f"{name}, {title}", name, entry[kind]) for kind, title in (("mean", "mean"), ("std", "deviation"))]
     beside = report.references(name, settings.dataset.name)
     screen.say()
-    screen.show(report.answers_table(rows, [*summary, *beside]))
+    screen.show(report.answers_table(rows, [*summary, *beside], abstain=settings.abstain))
     runs.finish_record(out, {})
     screen.say(f"\nruns in {out}")
 

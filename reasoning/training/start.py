@@ -93,6 +93,7 @@ def _start(folder: Path, prepared: training.Prepared, arguments: list[str]) -> N
         "protocol": training.protocol(settings),
         "recipe": prepared.recipe.header(),
         "backend": build.backend_words(settings.backend),
+        **({} if settings.abstain is None else {"abstain": settings.abstain}),
         **runs.environment(arguments, MODULE, plugins(settings)),
     }
     if front_end is not None:  # the run goes on from it wherever the file is then
@@ -113,7 +114,8 @@ def _holds(folder: Path, settings: TrainSettings) -> bool:
     if not (folder / runs.SETTINGS).is_file():
         return False
     apart = {"out": None, "overwrite": False}
-    return {**runs.read_settings(folder), **apart} == {**schema.plain(settings), **apart}
+    stored = schema.plain(parse(runs.read_settings(folder)))  # of an earlier version, too: what is new has its default
+    return {**stored, **apart} == {**schema.plain(settings), **apart}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,13 +17,17 @@ from hypothesis import strategies as st
 import datasets
 import reasoning
 import reasoning.learners
+from reasoning import train
 from reasoning.learners.base import Learner, Prediction, join
 from reasoning.outcome.metrics import Metrics, Tally, observe, total
 from reasoning.outcome.reliability import BINS, Reliability
 from reasoning.perception.oracle import Oracle
+from reasoning.records import runs
 from reasoning.scene import AttributeKey
 from reasoning.solver import Solver
 from reasoning.tables import comparison, plots, tables
+from reasoning.training import start
+from vsa.commands import schema
 from vsa.errors import CorruptFileError, SettingsError, ShapeError, VSAError
 
 
@@ -429,3 +434,64 @@ def test_rows_of_ten_come_true(model, said):
     slack = 0.01 + 3 * math.sqrt(rate * (1 - rate) / 600)
     assert abs(found.certainty.mean - rate) < slack
     assert found.certainty.error < 1.5 * slack
+
+
+# -- of a training ---------------------------------------------------------------------------------------------------
+
+LEARN = ("dataset.n=40", "dataset.test_n=30", "constellation=center", "test_constellation=[center,up_down]")
+UNSURE = ("perception.stress=calibrated", "perception.p_left=0.7")
+
+
+def test_a_training_withholds_too(command, tmp_path):
+    out = tmp_path / "run"
+    line = ("+model=fora", *LEARN, *UNSURE, f"out={out}", "abstain=0.9")
+    code, screen, err = command("train", *line)
+    assert code == 0, err
+    assert "- answered" in screen and "withheld below a certainty of 0.9" in " ".join(screen.split())
+    results = json.loads((out / "results.json").read_text())
+    for entry in results.values():
+        assert 0 < entry["answered"]["total"] < 30 == entry["answers"]["total"]
+    assert json.loads((out / "run.json").read_text())["abstain"] == 0.9
+    assert "abstain: 0.9" in (out / "settings.yaml").read_text()
+    # the benchmark of its weights counts the same; shown again, the table is the same; another threshold is refused
+    again = tmp_path / "again"
+    more = ("dataset.n=30", "constellation=[center,up_down]", *UNSURE)
+    assert command("benchmark", f"checkpoint={out}", *more, f"out={again}", "abstain=0.9")[0] == 0
+    assert json.loads((again / "results.json").read_text()) == results
+    code, shown, _ = command("train", f"resume={out}")
+    assert code == 0 and "- answered" in shown
+    code, _, err = command("train", f"resume={out}", "abstain=0.5")
+    assert code == 2 and "changed settings: abstain=0.5 (the run has 0.9)" in " ".join(err.split())
+
+
+def test_several_trainings_withhold_too(command, tmp_path):
+    line = ("+model=fora", *LEARN, *UNSURE, "seeds=[0,1]", f"out={tmp_path / 'runs'}", "abstain=0.9")
+    code, screen, err = command("train", *line)
+    assert code == 0, err
+    assert screen.count("- answered") == 2
+    for seed in (0, 1):
+        results = json.loads((tmp_path / "runs" / str(seed) / "results.json").read_text())
+        assert all("answered" in entry for entry in results.values())
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (("+model=arlc", "abstain=0.9"), "setting abstain=0.9: received learner ARLC, whose scores are no log"),
+        (("+model=learn_vrf", "abstain=0.9", "seeds=[0,1]"), "received learner LearnVRF, whose scores are no log"),
+        (("+model=fora", "abstain=1"), "setting abstain: received 1.0; expected between 0 and 1"),
+        (("+model=fora", "abstain=often"), "abstain"),
+    ],
+)
+def test_a_training_refuses_before_anything_is_written(command, tmp_path, line, sentence):
+    code, _, err = command("train", *LEARN, *line, f"out={tmp_path / 'run'}")
+    assert code == 2 and sentence in " ".join(err.split())
+    assert not (tmp_path / "run").exists()
+
+
+def test_runs_from_before_the_setting_are_known_again(tmp_path):
+    settings = train.parse(["+model=fora", *LEARN, "seed=0"])
+    old = {key: value for key, value in schema.plain(settings).items() if key != "abstain"}
+    runs.begin_record(runs.prepare_folder(tmp_path / "run"), {"status": "running"}, old)
+    assert start._holds(tmp_path / "run", settings)
+    assert not start._holds(tmp_path / "run", replace(settings, abstain=0.9))

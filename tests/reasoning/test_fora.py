@@ -19,10 +19,13 @@ from reasoning.learners.role_formulas.alphabet import Alphabet
 from reasoning.learners.role_formulas.follow import follow, norm
 from reasoning.learners.role_formulas.formula import parse, places
 from reasoning.learners.role_formulas.matches import follow_bundle, follow_layout, permanent
+from reasoning.learners.role_formulas.naming import names_of
+from reasoning.learners.role_formulas.roles import ROLE_SETS
 from reasoning.learners.role_formulas.seen import Seen, Slots, even
 from reasoning.learners.role_formulas.sets import follow_sets
 from reasoning.learners.role_formulas.vectors import Vectors
 from reasoning.learners.role_formulas.views import KINDS
+from reasoning.learners.soft.formula import row_inputs
 from reasoning.learners.symbolic import Symbolic
 from reasoning.perception.oracle import Oracle
 from reasoning.scene import AttributeKey, Scene
@@ -522,3 +525,53 @@ def test_an_attribute_of_one_value_stays_the_same():
     for key in fixed:
         assert prediction.families[:, prediction.keys.index(key)].eq(rule_code("Constant")).all()
     assert not prediction.families.eq(UNKNOWN).all()
+
+
+# -- absolute roles ------------------------------------------------------------------------------------------------
+
+
+ABSOLUTE = ROLE_SETS["absolute"]
+
+
+def test_absolute_roles_are_the_inputs_of_arlc():
+    formula = parse("last = c1 + c2 + c3 - x1 - x2", roles="absolute")
+    found = {place.panel: (place.plus, place.minus) for place in places(formula, 3)}
+    for row, inputs in enumerate(row_inputs(3)):
+        assert found[3 * row + 2] == (inputs[2:5], inputs[:2])
+
+
+@pytest.mark.parametrize("text", ABSOLUTE.page)
+def test_absolute_formulas_are_read_as_they_are_written_and_named(text):
+    formula = parse(text, roles="absolute")
+    assert str(formula) == text
+    assert names_of(formula, 3)
+    assert parse(text.replace("last", "x3"), roles="absolute") == formula
+
+
+def test_the_same_text_means_the_same_panels_where_both_roles_have_words_for_it():
+    for absolute, relative in (("last = x1 + x2", "last = first + between"), ("last = x2 + 1", "last = left + 1")):
+        assert [(one.panel, one.plus, one.minus) for one in places(parse(absolute, roles="absolute"), 3)] == [
+            (one.panel, one.plus, one.minus) for one in places(parse(relative), 3)
+        ]
+
+
+def test_absolute_roles_are_for_rows_of_three_and_answer_by_their_page():
+    with pytest.raises(SettingsError, match=r"roles=absolute: received rows of 10; expected rows of 3"):
+        FORA(GSBC, columns=10, roles="absolute")
+    with pytest.raises(UnknownNameError, match="set of roles"):
+        FORA(GSBC, roles="near")
+    assert accuracy(solver(roles="absolute"), puzzles(n=100)) > 0.9
+
+
+def test_absolute_roles_are_learned_and_saved(tmp_path):
+    made = learned(puzzles(n=60), roles="absolute")
+    page = made.learner.formulas
+    assert page and all(one.roles == "absolute" for one in page)
+    fresh = solver(roles="absolute", mode="learned")
+    fresh.learner.load_state_dict(made.learner.state_dict())
+    assert fresh.learner.formulas == page
+
+
+def test_soft_formulas_have_absolute_roles_too():
+    made = FORA(GSBC, roles="absolute", learning="gradient", populations=1, rules=4)
+    assert all(one.roles == "absolute" and one.last for one in made.soft.hardened())

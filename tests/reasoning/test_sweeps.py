@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import typing
 
 import numpy as np
 import pytest
@@ -12,12 +13,14 @@ from rich.text import Text
 
 from reasoning.benchmark import parse, parse_sweep
 from reasoning.outcome.metrics import Metrics, RuleKey, RuleTally, Tally
-from reasoning.setup import sweeps
+from reasoning.setup import build, commands, sweeps
+from reasoning.setup.settings import DatasetSettings
 from reasoning.tables import comparison
 from reasoning.tables.curves import Mark
 from reasoning.tables.plots import write_plot
-from vsa.commands import screen
+from vsa.commands import schema, screen
 from vsa.errors import SettingsError
+from vsa.registry import Registry
 
 SMALL = ("dataset.n=20", "constellation=[center,2x2]")
 
@@ -173,3 +176,85 @@ def test_tables_of_the_command_in_a_terminal(width, command, tmp_path, monkeypat
     assert "…" not in text
     for word in ("nvsa,", "arlc,", "center", "out_in_grid", "average", "Position", "100.00", "100.0 (100.0)"):
         assert word in text
+
+
+MEMBERS = [(section, name) for section, table in commands.registered().items() for name in table]
+
+
+@pytest.mark.parametrize(("section", "name"), MEMBERS, ids=[f"{section}-{name}" for section, name in MEMBERS])
+def test_what_is_declared_as_a_list_is_no_sweep_and_all_else_is(section: str, name: str) -> None:
+    """Of every option of every registered learner, front-end, algebra and backend."""
+    hints = schema.hints_of(commands.registered()[section].get(name))
+    for option in set(hints) - {*build.SUPPLIED.get(section, ()), "return"}:
+        is_list = "Sequence" in str(hints[option]) or "tuple" in str(hints[option])
+        for key in (f"{section}.{option}", f"{section}.options.{option}"):
+            assert sweeps._takes_lists(key, {section: {"name": name}}, {}) == is_list, key
+            assert sweeps._takes_lists(key, {}, {section: [name, "another"]}) == is_list, key
+
+
+class Part:
+    registry: typing.ClassVar[Registry] = Registry("part")
+
+
+class Whole:
+    def __init__(self, part: Part) -> None: ...
+
+
+@Part.registry.register("listed")
+class Listed(Part):
+    def __init__(self, levels: tuple[float, ...] | None = None, level: float = 1.0) -> None: ...
+
+
+def test_lists_of_a_part_are_no_sweep(monkeypatch) -> None:
+    monkeypatch.setattr(commands, "registered", lambda: {"backend": {"whole": Whole}})
+    for part in ("listed", {"name": "listed"}):
+        composed = {"backend": {"name": "whole", "part": part}}
+        assert sweeps._takes_lists("backend.part.levels", composed, {})
+        assert not sweeps._takes_lists("backend.part.level", composed, {})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("+model=fora",),
+        ("+model=best",),
+        ("+model=[fora,nvsa]",),
+        ("compare=[fora-programmed]",),
+        ("compare=[nvsa,fora]",),
+    ],
+)
+def test_formulas_are_one_program_however_the_model_is_named(line: tuple[str, ...]) -> None:
+    found = sweeps.points("benchmark", [*line, "model.formulas=['x3 = x1 + x2','panel = left']"])
+    assert {point.values.get("model.formulas") for point in found} == {None}
+
+
+def test_lists_of_a_data_set_are_no_sweep() -> None:
+    hints = schema.hints_of(DatasetSettings)
+    assert not [name for name, hint in hints.items() if schema.takes_lists(hint)], "then sweeps must know it"
+
+
+def test_a_program_on_the_command_line_is_run(command, tmp_path) -> None:
+    out = tmp_path / "out"
+    line = ("model.mode=programmed", "model.formulas=['x3 = x1 + x2','panel = left']", "dataset.n=20")
+    code, _, errors = command("benchmark", "+model=fora", *line, "constellation=center", f"out={out}")
+    assert code == 0, errors
+    assert json.loads((out / "rules.json").read_text())["learned"][0].endswith("last = first + between]")
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        (list[int], True),
+        (tuple[int, ...] | None, True),
+        (typing.Sequence[str], True),
+        (typing.Optional[typing.Sequence[str]], True),  # noqa: UP045
+        (typing.Annotated[tuple[int, int], "of a tile"], True),
+        (str, False),
+        (int | str | None, False),
+        (typing.Mapping[str, int], False),
+        (typing.Literal["a", "b"], False),
+        (None, False),
+    ],
+)
+def test_which_annotations_take_lists(hint: object, expected: bool) -> None:
+    assert schema.takes_lists(hint) is expected

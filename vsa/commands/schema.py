@@ -23,13 +23,16 @@ __all__ = [
     "Positive",
     "Seed",
     "Workers",
+    "hints_of",
     "build",
     "call",
     "checked",
     "coerce",
     "parameters",
+    "part_hints",
     "plain",
     "refuse_unknown",
+    "takes_lists",
 ]
 
 T = TypeVar("T")
@@ -144,7 +147,7 @@ def call(
         DtypeError: an option of the wrong type.
     """
     signature = inspect.signature(target)
-    names, hints = parameters(target), _hints(target)
+    names, hints = parameters(target), hints_of(target)
     arguments = checked(target, where, options, supplied, label)
     arguments.update({name: value for name, value in supplied.items() if name in names})
     for name in names:
@@ -176,7 +179,7 @@ def checked(
     """
     settable = [name for name in parameters(target) if name not in supplied]
     refuse_unknown(where, list(options), settable, what=f"setting of {label},")
-    hints = _hints(target)
+    hints = hints_of(target)
     return {name: coerce(hints.get(name, Any), value, _join(where, name)) for name, value in options.items()}
 
 
@@ -189,11 +192,50 @@ def parameters(target: Callable[..., Any]) -> tuple[str, ...]:
     )
 
 
-def _hints(target: Callable[..., Any]) -> dict[str, Any]:
-    """Annotations of a constructor; those of inherited fields in the module that wrote them down."""
+def hints_of(target: Callable[..., Any]) -> dict[str, Any]:
+    """Annotations of a constructor; those of inherited fields in the module that wrote them down.
+
+    Args:
+        target: a class or function.
+
+    Returns:
+        argument -> annotation.
+    """
     if dataclasses.is_dataclass(target) and "__init__" in vars(target):
         return typing.get_type_hints(target, include_extras=True)
     return typing.get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
+
+
+def part_hints(hint: Any, chosen: Any) -> dict[str, Any]:
+    """Annotations of the part that a setting chooses, such as a backend's device.
+
+    Args:
+        hint: the annotation of the setting.
+        chosen: the part's name, or a mapping with ``name`` in it.
+
+    Returns:
+        argument -> annotation; empty where no part is known by that name.
+    """
+    name = chosen.get("name") if isinstance(chosen, Mapping) else chosen
+    for member in (hint, *typing.get_args(hint)):
+        if _is_kind(member) and isinstance(name, str) and name in member.registry:
+            return hints_of(member.registry.get(name))
+    return {}
+
+
+def takes_lists(hint: Any) -> bool:
+    """Whether an annotation lets a setting be a list.
+
+    Args:
+        hint: an annotation.
+
+    Returns:
+        Whether it, or one of those that it unites, is a sequence, but for text.
+    """
+    origin = typing.get_origin(hint) or hint
+    if origin is Annotated or origin in (Union, types.UnionType):
+        return any(takes_lists(one) for one in typing.get_args(hint)[: 1 if origin is Annotated else None])
+    return isinstance(origin, type) and issubclass(origin, Sequence) and not issubclass(origin, str | bytes)
 
 
 def coerce(hint: Any, value: Any, where: str) -> Any:

@@ -73,7 +73,12 @@ class Alphabet(nn.Module):
             powers = self.powers(torch.arange(values))
             length = self.period
             if length is not None and values > length:
-                log.warning("%d values of a base that repeats after %d: raise algebra.dim", values, length)
+                log.warning(
+                    "%d values of a base that repeats after %d, so that some share an atom: longer blocks keep them "
+                    "apart (algebra.blocks=1, or a larger algebra.dim)",
+                    values,
+                    length,
+                )
             drawn = self.algebra.random(_DRAWN, generator=self._generator("differs"), dtype=powers.dtype)
             around = self.powers(torch.arange(-values, 3 * values))  # sums and differences, too, but values above all
             likeness = self.algebra.similarity_to_set(drawn, around).abs()

@@ -10,15 +10,15 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from datasets.panels import ROWS
+from reasoning.learners.role_formulas.roles import role_set
 from vsa.errors import SettingsError, UnknownNameError
 
 __all__ = [
     "OFFSETS",
-    "ROLES",
     "Formula",
     "Place",
     "enumerate_formulas",
@@ -26,21 +26,10 @@ __all__ = [
     "parse",
     "places",
     "plainest",
-    "roles_of",
     "unlike",
 ]
 
-ROLES = ("first", "left", "left2", "between", "above_left", "above", "above_right")
 OFFSETS = (-2, -1, 0, 1, 2)
-_WORDS = {
-    "first": "the first panel of the row",
-    "left": "the panel to the left",
-    "left2": "the panel two to the left",
-    "between": "the panels between the first and itself",
-    "above_left": "the panel above to the left",
-    "above": "the panel above",
-    "above_right": "the panel above to the right",
-}
 _TERM = re.compile(r"\s*([+-]?)\s*([A-Za-z_]\w*|\d+)")
 
 
@@ -71,22 +60,36 @@ class Formula:
     """What a panel is in terms of others.
 
     Args:
-        coefficients: -1, 0 or 1 for each of ``ROLES``.
+        coefficients: -1, 0 or 1 for each of the roles.
         offset: what is added.
         last: whether only the last panel of a row follows; otherwise every panel whose inputs exist.
         distinct: whether the panels of a row differ from each other besides.
+        roles: relative or absolute, how panels are named.
     """
 
     coefficients: tuple[int, ...]
     offset: int = 0
     last: bool = False
     distinct: bool = False
+    roles: str = "relative"
 
     def __post_init__(self) -> None:
-        if len(self.coefficients) != len(ROLES) or not all(one in (-1, 0, 1) for one in self.coefficients):
+        names = role_set(self.roles).names
+        if len(self.coefficients) != len(names) or not all(one in (-1, 0, 1) for one in self.coefficients):
             raise SettingsError(
-                "Formula", received=f"coefficients {self.coefficients}", expected=f"-1, 0 or 1 for each of {ROLES}"
+                "Formula", received=f"coefficients {self.coefficients}", expected=f"-1, 0 or 1 for each of {names}"
             )
+
+    @property
+    def terms(self) -> tuple[tuple[str, int], ...]:
+        """Roles that enter, each with its sign."""
+        return tuple(
+            (role, one) for role, one in zip(role_set(self.roles).names, self.coefficients, strict=True) if one
+        )
+
+    def takes(self, roles: Iterable[str]) -> bool:
+        """Whether one of some roles enters."""
+        return any(role in roles for role, _ in self.terms)
 
     @property
     def inputs(self) -> int:
@@ -101,7 +104,7 @@ class Formula:
     @property
     def sums(self) -> bool:
         """Whether several panels enter, in long rows at least."""
-        return self.inputs > 1 or bool(self.coefficients[ROLES.index("between")])
+        return self.inputs > 1 or self.takes(role_set(self.roles).several)
 
     @property
     def copies(self) -> bool:
@@ -110,9 +113,7 @@ class Formula:
 
     def __str__(self) -> str:
         """The form that :func:`parse` reads."""
-        terms = [
-            ("-" if one < 0 else "+") + f" {role}" for one, role in zip(self.coefficients, ROLES, strict=True) if one
-        ]
+        terms = [f"{'-' if one < 0 else '+'} {role}" for role, one in self.terms]
         terms.sort(key=lambda term: term[0] == "-")
         if self.offset:
             terms.append(f"{'-' if self.offset < 0 else '+'} {abs(self.offset)}")
@@ -121,9 +122,9 @@ class Formula:
 
     def words(self) -> str:
         """A sentence."""
-        named = list(zip(self.coefficients, ROLES, strict=True))
-        plus = [_WORDS[role] for one, role in named if one > 0]
-        minus = [_WORDS[role] for one, role in named if one < 0]
+        words = role_set(self.roles).words
+        plus = [words[role] for role, one in self.terms if one > 0]
+        minus = [words[role] for role, one in self.terms if one < 0]
         said = " plus ".join(plus) or "nothing"
         said += "".join(f" minus {role}" for role in minus)
         if self.offset:
@@ -147,17 +148,11 @@ def places(formula: Formula, columns: int) -> tuple[Place, ...]:
     for row, column in itertools.product(range(ROWS), range(columns)):
         if formula.last and column != columns - 1:
             continue
-        roles = roles_of(row, column, columns)
-        if any(one and role not in roles for one, role in zip(formula.coefficients, ROLES, strict=True)):
+        roles = role_set(formula.roles).at(row, column, columns)
+        if any(role not in roles for role, _ in formula.terms):
             continue
         plus, minus = (
-            tuple(
-                panel
-                for one, role in zip(formula.coefficients, ROLES, strict=True)
-                if one == sign
-                for panel in roles[role]
-            )
-            for sign in (1, -1)
+            tuple(panel for role, one in formula.terms if one == sign for panel in roles[role]) for sign in (1, -1)
         )
         if not plus and not minus:
             continue
@@ -167,53 +162,35 @@ def places(formula: Formula, columns: int) -> tuple[Place, ...]:
     return tuple(found.values())
 
 
-def roles_of(row: int, column: int, columns: int) -> dict[str, tuple[int, ...]]:
-    """The panels that have each role for one panel.
-
-    Args:
-        row: of the panel, 0 to 2.
-        column: of the panel.
-        columns: n.
-
-    Returns:
-        Role -> panels, row by row; roles that no panel has are left out.
-    """
-    start, above = row * columns, (row - 1) * columns
-    found: dict[str, tuple[int, ...]] = {}
-    if column >= 1:
-        found["first"], found["left"] = (start,), (start + column - 1,)
-    if column >= 2:
-        found["left2"], found["between"] = (start + column - 2,), tuple(range(start + 1, start + column))
-    if row >= 1:
-        for name, step in (("above_left", -1), ("above", 0), ("above_right", 1)):
-            found[name] = (above + (column + step) % columns,)
-    return found
-
-
-def enumerate_formulas(columns: int, inputs: int = 2, offsets: Sequence[int] = OFFSETS) -> tuple[Formula, ...]:
+def enumerate_formulas(
+    columns: int, inputs: int = 2, offsets: Sequence[int] = OFFSETS, roles: str = "relative"
+) -> tuple[Formula, ...]:
     """All formulas of few inputs that say something different about rows of n.
 
     Args:
         columns: n.
         inputs: at most so many roles.
         offsets: what may be added.
+        roles: relative or absolute.
 
     Returns:
         One of each kind of those that are alike in rows of n: of sums the one that speaks of the first panel and those
         between, which is the one that goes on holding in longer rows.
     """
     found = []
+    kind = role_set(roles)
+    scopes = (False, True) if kind.every else (True,)
     for count in range(1, inputs + 1):
-        for chosen in itertools.combinations(range(len(ROLES)), count):
+        for chosen in itertools.combinations(range(len(kind.names)), count):
             for signs in itertools.product((1, -1), repeat=count):
-                coefficients = [0] * len(ROLES)
+                coefficients = [0] * len(kind.names)
                 for role, sign in zip(chosen, signs, strict=True):
                     coefficients[role] = sign
-                for offset, last in itertools.product(offsets, (False, True)):
-                    formula = Formula(tuple(coefficients), offset, last)
+                for offset, last in itertools.product(offsets, scopes):
+                    formula = Formula(tuple(coefficients), offset, last, roles=roles)
                     found.append(formula)
-                    if formula.copies and not offset and not last and ROLES[chosen[0]].startswith("above"):
-                        found.append(Formula(tuple(coefficients), offset, last, distinct=True))
+                    if formula.copies and not offset and not last and kind.names[chosen[0]].startswith("above"):
+                        found.append(replace(formula, distinct=True))
     return unlike(found, columns)
 
 
@@ -230,15 +207,15 @@ def mutations(formulas: Iterable[Formula], columns: int) -> tuple[Formula, ...]:
     given = list(formulas)
     found = []
     for formula in given:
-        for role in range(len(ROLES)):
+        for role in range(len(formula.coefficients)):
             for one in {-1, 0, 1} - {formula.coefficients[role]}:
                 changed = (*formula.coefficients[:role], one, *formula.coefficients[role + 1 :])
                 if any(changed):
-                    found.append(Formula(changed, formula.offset, formula.last, formula.distinct))
+                    found.append(replace(formula, coefficients=changed))
         for offset in {formula.offset - 1, formula.offset + 1} & set(OFFSETS):
-            found.append(Formula(formula.coefficients, offset, formula.last, formula.distinct))
-        found.append(Formula(formula.coefficients, formula.offset, not formula.last, formula.distinct))
-        found.append(Formula(formula.coefficients, formula.offset, formula.last, not formula.distinct))
+            found.append(replace(formula, offset=offset))
+        found.append(replace(formula, last=not formula.last))
+        found.append(replace(formula, distinct=not formula.distinct))
     known = {_meaning(formula, columns) for formula in given}
     return tuple(formula for formula in unlike(found, columns) if _meaning(formula, columns) not in known)
 
@@ -265,7 +242,8 @@ def unlike(formulas: Iterable[Formula], columns: int) -> tuple[Formula, ...]:
         if formula.distinct and any(panel < columns for panel in predicted):
             continue  # what predicts the row says already whether its panels differ
         entering = [{*place.plus, *place.minus} for place in reached]
-        if any(len(panels) > 1 and panels & predicted for panels in entering):
+        summed = any(len(panels) > 1 and panels & predicted for panels in entering)
+        if summed and not role_set(formula.roles).predicted:
             continue  # sums of sums: what their panels share, reading them one by one does not see
         meaning = _meaning(formula, columns)
         if meaning not in kept or _plainness(formula) < _plainness(kept[meaning]):
@@ -284,8 +262,10 @@ def plainest(formulas: Iterable[Formula], columns: int, inputs: int = 2) -> list
     Returns:
         As many.
     """
-    short = {_meaning(formula, columns): formula for formula in enumerate_formulas(columns, inputs)}
-    return [short.get(_meaning(formula, columns), formula) for formula in formulas]
+    given = list(formulas)
+    kinds = {formula.roles for formula in given}
+    short = {_meaning(one, columns): one for kind in kinds for one in enumerate_formulas(columns, inputs, roles=kind)}
+    return [short.get(_meaning(formula, columns), formula) for formula in given]
 
 
 def _meaning(formula: Formula, columns: int) -> object:
@@ -306,21 +286,20 @@ def _meaning(formula: Formula, columns: int) -> object:
 
 def _plainness(formula: Formula) -> tuple[int, bool, bool, tuple[int, ...]]:
     """Sums come first that hold in longer rows: of last panels, and of "first" and "between", the whole of a row."""
-    whole, partly = (
-        any(formula.coefficients[ROLES.index(role)] for role in roles)
-        for roles in (("first", "between"), ("left", "left2"))
-    )
+    kind = role_set(formula.roles)
+    whole, partly = formula.takes(kind.whole), formula.takes(kind.partly)
     aside = partly if formula.sums else whole
     return formula.complexity, formula.sums and not formula.last, aside, tuple(-one for one in formula.coefficients)
 
 
-def parse(text: str, columns: int = 3) -> Formula:
+def parse(text: str, columns: int = 3, roles: str = "relative") -> Formula:
     """A formula from its text.
 
     Args:
         text: as ``panel = left + 1`` (every panel), ``last = first - between`` (the last of a row), or in the panels of
             a row, ``x3 = x1 + x2``; ``, row distinct`` may follow.
         columns: n, where panels of a row are named.
+        roles: relative or absolute.
 
     Returns:
         The formula. ``x3 = x1 + x2`` becomes ``last = first + between``.
@@ -348,16 +327,17 @@ def parse(text: str, columns: int = 3) -> Formula:
         place = found.end()
     offset = sum(sign * int(name) for sign, name in terms if name.isdigit())
     named = [(sign, name) for sign, name in terms if not name.isdigit()]
-    if numbered:
+    known = role_set(roles).names
+    if numbered and not {name for _, name in named} <= set(known):
         named = _by_role(text, named, columns)
-    coefficients = dict.fromkeys(ROLES, 0)
+    coefficients = dict.fromkeys(known, 0)
     for sign, name in named:
         if name not in coefficients:
-            raise UnknownNameError(f"formula {text!r}", name=name, known=ROLES, kind="role")
+            raise UnknownNameError(f"formula {text!r}", name=name, known=known, kind="role")
         coefficients[name] += sign
-    formula = Formula(tuple(coefficients.values()), offset, left != "panel", bool(claim.strip()))
+    formula = Formula(tuple(coefficients.values()), offset, left != "panel", bool(claim.strip()), roles)
     if not formula.inputs:
-        raise SettingsError(f"formula {text!r}", received="no panel", expected=f"at least one of {', '.join(ROLES)}")
+        raise SettingsError(f"formula {text!r}", received="no panel", expected=f"at least one of {', '.join(known)}")
     return formula
 
 

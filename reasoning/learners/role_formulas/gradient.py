@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 import vsa
 from datasets.panels import ROWS
-from reasoning.learners.role_formulas.formula import OFFSETS, ROLES, Formula, roles_of
+from reasoning.learners.role_formulas.formula import OFFSETS, Formula
+from reasoning.learners.role_formulas.roles import role_set
 from reasoning.learners.role_formulas.seen import Seen
 from vsa import Codebook
 from vsa.models.gsbc import GSBC
@@ -23,7 +24,6 @@ __all__ = ["SoftFormulas"]
 
 _SPARSITY = 0.05  # what it costs that a role enters
 _SCHEDULE = {"sharpness": (0.2, 1.0), "temperature": (1.0, 0.3), "eps": (0.3, 0.02)}  # from the first epoch to the last
-_NUMBERS = 3 * len(ROLES) + len(OFFSETS) + 2
 
 
 class SoftFormulas(nn.Module):
@@ -33,11 +33,14 @@ class SoftFormulas(nn.Module):
         populations: G, trained side by side.
         rules: R in each.
         generator: of the initial weights.
+        roles: relative or absolute.
     """
 
-    def __init__(self, populations: int, rules: int, generator: torch.Generator) -> None:
+    def __init__(self, populations: int, rules: int, generator: torch.Generator, roles: str = "relative") -> None:
         super().__init__()
-        self.logits = nn.Parameter(torch.randn(populations, rules, _NUMBERS, generator=generator))
+        self.roles, self._roles = roles, role_set(roles)
+        numbers = 3 * len(self._roles.names) + len(OFFSETS) + 2
+        self.logits = nn.Parameter(torch.randn(populations, rules, numbers, generator=generator))
         self.shares = nn.Parameter(torch.zeros(populations, rules + 1))  # "no rule" first
         self.progress = 0.0
         self._books: dict[tuple[int, int], tuple[GSBC, Codebook]] = {}
@@ -65,9 +68,10 @@ class SoftFormulas(nn.Module):
 
     def _distributions(self, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
         """(G, R, roles, 3) not at all, added, subtracted; (G, R, offsets); (G, R, 2) every panel, the last alone."""
-        sizes = [3 * len(ROLES), len(OFFSETS), 2]
+        named = len(self._roles.names)
+        sizes = [3 * named, len(OFFSETS), 2]
         roles, offsets, scope = self.logits.split(sizes, -1)
-        parts = (roles.unflatten(-1, (len(ROLES), 3)), offsets, scope)
+        parts = (roles.unflatten(-1, (named, 3)), offsets, scope)
         return tuple((part / temperature).softmax(-1) for part in parts)
 
     def _log_evidence(
@@ -102,12 +106,12 @@ class SoftFormulas(nn.Module):
         total = torch.zeros((*roles.shape[:2], len(target)), device=panels.device)
         for panel in range(ROWS * columns):
             row, column = divmod(panel, columns)
-            at = roles_of(row, column, columns)
+            at = self._roles.at(row, column, columns)
             if not at:
                 continue
             reach = scope[..., 0] + (scope[..., 1] if column == columns - 1 else 0)  # (G, R)
             predicted = moved.unsqueeze(2)  # (G, R, 1, M)
-            for number, role in enumerate(ROLES):
+            for number, role in enumerate(self._roles.names):
                 share = roles[:, :, number]
                 if role not in at:
                     reach = reach * share[..., 0]
@@ -142,5 +146,5 @@ class SoftFormulas(nn.Module):
         last = scope.argmax(-1).flatten().tolist()
         for one, step, only in zip(coefficients, steps, last, strict=True):
             if any(one):
-                found.append(Formula(tuple(one), step, bool(only)))
+                found.append(Formula(tuple(one), step, bool(only) or not self._roles.every, roles=self.roles))
         return list(dict.fromkeys(found))

@@ -109,6 +109,10 @@ class SoftRules(Learner):
 
     sparse = True
 
+    @classmethod
+    def block_length(cls, values: int, columns: int) -> int:
+        return values
+
     def __init__(
         self,
         algebra: Algebra,
