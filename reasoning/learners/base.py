@@ -188,6 +188,16 @@ class Learner(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} does not say what it expects")
 
 
+class NoLearner(Learner):
+    """Stands where a learner would, behind a front-end that is taught by labels: nothing is learned or answered."""
+
+    learns = False
+    entities = True
+
+    def describe(self) -> list[str]:
+        return []
+
+
 def _shown(method: Callable[..., Any]) -> Callable[..., Any]:
     """A method of a learner that takes a scene first, given what the learner reads."""
 
@@ -286,4 +296,13 @@ def component_rules(prediction: Prediction, component: int, grammar: Iterable[st
     return result
 
 
-__all__ = ["EXPLAINED", "AttributeKey", "Learner", "Prediction", "claim_constant", "component_rules", "join"]
+__all__ = [
+    "EXPLAINED",
+    "AttributeKey",
+    "Learner",
+    "NoLearner",
+    "Prediction",
+    "claim_constant",
+    "component_rules",
+    "join",
+]

@@ -158,6 +158,10 @@ class Looking(Perception):
         small = functional.avg_pool2d(images.flatten(0, 1).unsqueeze(1).float(), images.shape[-1] // SIDE).squeeze(1)
         return self.layouts(1 - small.unflatten(0, images.shape[:2]) / 255)
 
+    def knows_layout(self, batch: PuzzleBatch) -> Tensor:
+        found = self.recognise(self._images(batch)).argmax(-1)
+        return found == _LAYOUTS.index(batch.arrays.constellation)
+
     def label_loss(self, batches: Sequence[PuzzleBatch], generator: torch.Generator | None = None) -> Tensor:
         panels, labels, layouts = [], [], []
         for batch in batches:
