@@ -26,7 +26,7 @@ Then python -m reasoning.benchmark +model=symbolic perception.checkpoint=RUN_DIR
   perception.checkpoint=RUN_DIR      go on from weights that were trained before (shipped: those that come along)
   dataset=iraven dataset.n=1200      training puzzles of each constellation; dataset=files dataset.path=DIR: yours
   constellation=all dataset.test_n=200
-  epochs=10 batch_size=42 lr=0.003 seed=0 threads=1 device=cpu
+  epochs=12 batch_size=42 lr=0.003 seed=0 threads=1 device=cpu
   out=DIR overwrite=true             where the run folder is, and whether it may be replaced
   resume=RUN_DIR                     go on with a run that was interrupted
   resume=RUN_DIR more_epochs=2       train a run further, finished or not

@@ -24,7 +24,12 @@ class Perception(nn.Module):
     A front-end with parameters is trained together with the learner behind it, and saved and restored with it. Its
     constructor may name ``algebra``, ``backend``, ``columns``, ``layout`` (a :class:`datasets.Layout`: what it is made
     for) and ``seed``, and is given them.
+
+    Attributes:
+        free_options: options on which weights do not depend, so that weights that come along fit whatever they say.
     """
+
+    free_options: frozenset[str] = frozenset()
 
     def forward(
         self,

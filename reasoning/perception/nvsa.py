@@ -71,7 +71,8 @@ class NVSAFrontEnd(Looking):
             self.network = PanelNet(self.dim, width)
         else:
             self.network = GlimpseNet(width)
-            self.query = nn.Linear(FEATURES, self.dim)
+            deep = nn.Sequential(nn.Linear(FEATURES, self.dim), nn.ReLU(), nn.Linear(self.dim, self.dim))
+            self.query = deep if body == "superposed" else nn.Linear(FEATURES, self.dim)
         self.log_scale = nn.Parameter(torch.tensor(float(scale)).log())
         algebra = vsa.get("map", dim=self.dim)
         self.products = Codebook(algebra, _products(algebra, seed), backend=backend, seed=seed)

@@ -73,7 +73,7 @@ def prepare(settings: PerceptionTrainSettings, folder: Path | None = None) -> Pr
     if kept is not None and kept.is_file():
         settings = replace(settings, perception=replace(settings.perception, checkpoint=str(kept)))
     every = {"backend": "", **{f"perception.{key}": "" for key in settings.perception.options}}
-    seen, _ = restoring.front_end(settings, None, every)
+    seen, _ = restoring.front_end(settings, None, every, evaluating=False)
     recipe = Recipe(None, settings.algebra, settings.backend, replace(seen, layout=layout), layout, "", settings.seed)
     solver = recipe.solver(training=True)
     if not free_weights(solver)[0]:

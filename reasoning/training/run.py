@@ -143,7 +143,7 @@ def recipe_of(settings: TrainSettings, layout: Layout, folder: Path | None = Non
         settings = replace(settings, perception=own)
     # The settings of a run are complete, those of a front-end with weights of its own included: all of them count.
     every = {"backend": "", **{f"perception.{key}": "" for key in settings.perception.options}}
-    seen, _ = restoring.front_end(settings, None, every)
+    seen, _ = restoring.front_end(settings, None, every, evaluating=False)
     seen = replace(seen, layout=seen.layout or layout, frozen=settings.perception.frozen)
     return Recipe(
         settings.model,

@@ -92,9 +92,11 @@ class Looking(Perception):
     Subclasses implement :meth:`read`.
 
     Args:
-        layout: "auto": it is recognised from the pixels of each puzzle, and of a puzzle whose layout is mistaken nothing
-            is seen; otherwise it is the puzzles' own.
+        layout: "auto": it is recognised from the pixels of each puzzle, and nothing is seen of a puzzle whose layout is
+            mistaken; otherwise it is the puzzles' own.
     """
+
+    free_options = frozenset({"layout", "seed"})
 
     def __init__(self, layout: Layout | str | None) -> None:
         super().__init__()

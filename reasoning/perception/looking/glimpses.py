@@ -101,15 +101,17 @@ def cut(images: Tensor, slot: Slot) -> Tensor:
         slot: which.
 
     Returns:
-        float32 (N, 1, 40, 40): ink, 0 is white and 1 black; the slot's pixels resampled bilinearly, averaged where there
-        are more of them.
+        float32 (N, 1, 40, 40): ink, 0 is white and 1 black; the slot's pixels, resampled bilinearly and, where they
+        are more, averaged.
     """
     window = images[:, None, slice(*slot.rows), slice(*slot.columns)]
     parts = [
         functional.interpolate(part.float(), size=(SIDE, SIDE), mode="bilinear", antialias=True)
         for part in window.split(_PIECE)
     ]
-    return 1 - torch.cat(parts) / _WHITE if parts else window.new_zeros((0, 1, SIDE, SIDE), dtype=torch.float32)
+    if not parts:
+        return window.new_zeros((0, 1, SIDE, SIDE), dtype=torch.float32)
+    return (1 - torch.cat(parts) / _WHITE).clamp_(0, 1)
 
 
 def ink(images: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ class GlimpseNet(nn.Module):
 
 
 class PanelNet(nn.Module):
-    """An economical network of a whole panel: five convolutions, then one linear layer.
+    """An economical network of a whole panel: six convolutions, then one linear layer.
 
     Args:
         outputs: length of the vector.
@@ -60,8 +60,9 @@ class PanelNet(nn.Module):
             _step(2 * width, 4 * width),
             _step(4 * width, 4 * width, stride=1),
             _step(4 * width, 4 * width),
+            _step(4 * width, 3 * width),
         )
-        self.last = nn.Linear(4 * width * 100, outputs)
+        self.last = nn.Linear(3 * width * 25, outputs)
 
     def forward(self, panels: Tensor) -> Tensor:
         """A vector of each panel.

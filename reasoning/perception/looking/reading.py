@@ -1,4 +1,4 @@
-"""What a front-end reads from the slots of some panels, as log-probabilities: compared with labels, made into a Scene."""
+"""What a front-end reads from the slots of panels, as log-probabilities: compared with labels, or made into a Scene."""
 
 from __future__ import annotations
 
