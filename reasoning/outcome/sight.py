@@ -28,6 +28,7 @@ Array = NDArray[Any]
 _LEAST = 1e-30  # a probability of zero, where a logarithm is taken
 _UNITS = 10**6  # nats are added as whole millionths: the order of batches changes nothing
 _NAMES = ("Slot", *(attribute.name for attribute in ENTITY_ATTRIBUTES))
+_NONE, _UNSAID = Tally(), Reliability()
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,12 @@ class Sight:
         certainty: attributes of entities, by how certain they were.
     """
 
-    panels: Tally = Tally()
-    merged: Tally = Tally()
-    layouts: Tally = Tally()
-    attributes: Mapping[str, Tally] = field(default_factory=lambda: dict.fromkeys(_NAMES, Tally()))
+    panels: Tally = _NONE
+    merged: Tally = _NONE
+    layouts: Tally = _NONE
+    attributes: Mapping[str, Tally] = field(default_factory=lambda: dict.fromkeys(_NAMES, _NONE))
     millionths: int = 0
-    certainty: Reliability = Reliability()
+    certainty: Reliability = _UNSAID
 
     def __add__(self, other: Sight) -> Sight:
         return Sight(
@@ -109,7 +110,7 @@ def observe_sight(scene: Scene, arrays: PuzzleArrays) -> Sight:
     panels = shown_panels(arrays.columns)
     alike = same_sizes(arrays.constellation) if arrays.maxval is None else None
     right = merged = np.ones((len(arrays), scene.panels), dtype=np.bool_)
-    attributes, certainty, nats, start = dict.fromkeys(_NAMES, Tally()), Reliability(), 0.0, 0
+    attributes, certainty, nats, start = dict.fromkeys(_NAMES, _NONE), Reliability(), 0.0, 0
     for number, component in enumerate(arrays.components):
         there = component.exists[:, panels].astype(bool)
         slots = np.arange(start, start + component.slots)
@@ -136,10 +137,10 @@ def observe_sight(scene: Scene, arrays: PuzzleArrays) -> Sight:
                 types = component.attributes["Type"][:, panels] - ENTITY_ATTRIBUTES[0].low
                 offset = pmf.shape[-1] - alike.shape[-1]
                 pairs = (np.maximum(types, 0), np.maximum(truth - offset, 0), np.maximum(chosen - offset, 0))
-                hit = hit | alike[np.broadcast_to(slots, types.shape), *pairs]
+                hit = hit | alike[(np.broadcast_to(slots, types.shape), *pairs)]
             merged = merged & (hit | ~there).all(-1)
     counts = (Tally.of(part) for part in (right, merged))
-    return Sight(*counts, Tally(), attributes, round(nats * _UNITS), certainty)
+    return Sight(*counts, _NONE, attributes, round(nats * _UNITS), certainty)
 
 
 def _entities(scene: Scene, key: AttributeKey) -> Array:

@@ -59,9 +59,9 @@ class NVSAFrontEnd(Looking):
         backend: Backend | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__(layout)
         if body not in BODIES:
             raise UnknownNameError("perception.body", name=body, known=BODIES, kind="body")
+        super().__init__(layout)
         self.body = body
         self.dim = dim or (512 if body == "glimpses" else 1024)
         self.network: nn.Module
@@ -82,22 +82,22 @@ class NVSAFrontEnd(Looking):
 
     def read(self, panels: Sequence[Panels]) -> list[Joint]:
         if self.body in ("panel", "resnet18"):
-            vectors = self.network(ink(torch.cat([images for images, _ in panels])))
-            wholes = vectors.split([len(images) for images, _ in panels])
+            vectors = self.network(ink(torch.cat([part.images for part in panels])))
+            wholes = vectors.split([len(part.images) for part in panels])
         else:
             glimpses = glimpses_of(panels)
             queries = self.query(self.network(glimpses.pixels, glimpses.frames))
             if self.body == "glimpses":
                 scores = self._scores(queries)
                 each = zip(panels, glimpses.places, strict=True)
-                return [Joint.of(constellation, scores[places]) for (_, constellation), places in each]
+                return [Joint.of(part.constellation, scores[places]) for part, places in each]
             wholes = tuple(
-                self.superposed(queries[places], constellation)
-                for (_, constellation), places in zip(panels, glimpses.places, strict=True)
+                self.superposed(queries[places], part.constellation)
+                for part, places in zip(panels, glimpses.places, strict=True)
             )
         return [
-            Joint.of(constellation, self._scores(self.unbound(whole, constellation)))
-            for (_, constellation), whole in zip(panels, wholes, strict=True)
+            Joint.of(part.constellation, self._scores(self.unbound(whole, part.constellation)))
+            for part, whole in zip(panels, wholes, strict=True)
         ]
 
     def superposed(self, queries: Tensor, constellation: str) -> Tensor:

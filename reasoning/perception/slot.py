@@ -33,7 +33,7 @@ class Slots(Looking):
         glimpses = glimpses_of(panels)
         scores = self.heads(self.network(glimpses.pixels, glimpses.frames))
         found = []
-        for (_, constellation), places in zip(panels, glimpses.places, strict=True):
+        for part, places in zip(panels, glimpses.places, strict=True):
             occupied, *rest = scores[places].split([1, *VALUES.values()], -1)
-            found.append(Marginals.of(constellation, occupied.squeeze(-1), dict(zip(VALUES, rest, strict=True))))
+            found.append(Marginals.of(part.constellation, occupied.squeeze(-1), dict(zip(VALUES, rest, strict=True))))
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -34,7 +34,8 @@ _SLOTS = 1024  # of the panels that a step of training looks at
 _SHOWN = 4  # panels of a puzzle by which the layout is learned
 
 
-class Panels(NamedTuple):
+@dataclass(frozen=True)
+class Panels:
     """N panels of one layout.
 
     Attributes:
@@ -73,8 +74,8 @@ def glimpses_of(panels: Sequence[Panels]) -> Glimpses:
     device = panels[0].images.device
     kept, frames, places = [torch.zeros((1, 1, SIDE, SIDE), device=device)], [torch.zeros(1, device=device)], []
     count = 1
-    for images, constellation in panels:
-        slots = slots_of(constellation)
+    for part in panels:
+        images, slots = part.images, slots_of(part.constellation)
         place = torch.zeros((len(images), len(slots)), dtype=torch.int64, device=device)
         for number, slot in enumerate(slots):
             there = (~blank(images, slot)).nonzero().squeeze(1)
