@@ -15,7 +15,7 @@ from vsa.errors import SettingsError
 from ..files.npz import read_image
 from .panels import PANELS, as_images, normal
 from .png import Picture, read_png
-from .sheet import Box, inside, panels_of
+from .sheet import Box, panels_of, within_frames
 
 __all__ = ["Scan", "read_scans"]
 
@@ -73,20 +73,19 @@ def _from_npz(path: Path) -> Scan:
 
 def _from_sheet(path: Path) -> Scan:
     picture = read_png(path)
-    boxes = [inside(picture.grey, box) for box in panels_of(picture.grey, str(path))]
+    framed = [(picture.grey, box) for box in panels_of(picture.grey, str(path))]
+    boxes = within_frames(framed[: PANELS // 2]) + within_frames(framed[PANELS // 2 :])
     for box in boxes:
         _refuse_colors(picture, box, str(path))
     return _scan(path.name, [picture.grey[_slices(box)] for box in boxes], str(path))
 
 
 def _from_panels(paths: Sequence[Path]) -> Scan:
-    panels = []
-    for path in paths:
-        picture = read_png(path)
-        height, width = picture.grey.shape
-        box = inside(picture.grey, (0, 0, width, height))
+    pictures = [read_png(path) for path in paths]
+    boxes = within_frames([(one.grey, (0, 0, *one.grey.shape[::-1])) for one in pictures])
+    for path, picture, box in zip(paths, pictures, boxes, strict=True):
         _refuse_colors(picture, box, str(path))
-        panels.append(picture.grey[_slices(box)])
+    panels = [picture.grey[_slices(box)] for picture, box in zip(pictures, boxes, strict=True)]
     first, last = paths[0].name, paths[-1].name
     return _scan(f"{first} to {last}", panels, f"{first} to {last}")
 

@@ -17,7 +17,7 @@ from vsa.errors import SettingsError
 from ..arrays import CANDIDATES
 from ..pixels.drawing import opencv
 
-__all__ = ["Box", "inside", "panels_of"]
+__all__ = ["Box", "inside", "panels_of", "within_frames"]
 
 Box = tuple[int, int, int, int]  # x, y, width, height
 Grey = NDArray[np.uint8]
@@ -30,7 +30,7 @@ _UNLIKE = 2.5  # of the median side: panels and candidates may differ by this mu
 _DEEP = 0.12  # of a panel's side: no frame is thicker
 _ALIKE = 0.97  # of a line's pixels: from here on it is all of one shade
 _MOSTLY = 0.85  # from here on it may be one of the paper, with a little ink
-_THIN = 0.05  # of a panel's side: ink so near to the edge is a frame's
+_SAME = 0.015  # of a side: panels within their frames differ by less
 _FRAMES = 3  # around the whole sheet, at most
 _TABLES = ((3, 3), (2, 4), (1, CANDIDATES), (4, 2))  # rows and columns of panels that share their lines
 _MATRIX = ((3, 3, 2), (3, 3, 3))  # panels in its rows: the missing one may have a frame
@@ -81,6 +81,25 @@ def inside(grey: Grey, box: Box) -> Box:
     return x + left, y + top, width - left - right, height - top - bottom
 
 
+def within_frames(panels: Sequence[tuple[Grey, Box]]) -> list[Box]:
+    """Panels of one size without their frames; where entities hide how thick a frame is, the others tell.
+
+    Args:
+        panels: each with the picture it is on.
+
+    Returns:
+        The boxes within the frames.
+    """
+    found = [inside(grey, box) for grey, box in panels]
+    width, height = (int(np.median([box[axis] for box in found])) for axis in (2, 3))
+    for number, ((_, outer), box) in enumerate(zip(panels, found, strict=True)):
+        if abs(box[2] - width) > max(2, _SAME * width) or abs(box[3] - height) > max(2, _SAME * height):
+            left, top = (outer[axis] + (outer[2 + axis] - size) // 2 for axis, size in ((0, width), (1, height)))
+            if left >= 0 <= top and width <= outer[2] and height <= outer[3]:
+                found[number] = (left, top, width, height)
+    return found
+
+
 def _depth(panel: Grey) -> int:
     """How many lines belong to the frame: lines of one shade each, up to the last change of shade near the edge."""
     across = panel.shape[1]
@@ -89,8 +108,7 @@ def _depth(panel: Grey) -> int:
         middle = line[across // 10 : across - across // 10].astype(np.int16)
         here = int(np.median(middle))
         alike = np.mean(abs(middle - here) <= _SHADE)
-        paper = alike >= (_MOSTLY if depth > _THIN * len(panel) else 0.5)  # which entities may touch
-        if paper and shade is not None and abs(here - shade) > _SHADE:
+        if alike >= _MOSTLY and shade is not None and abs(here - shade) > _SHADE:
             start = depth
         if alike < _ALIKE:
             break
