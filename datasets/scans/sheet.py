@@ -31,6 +31,7 @@ _DEEP = 0.12  # of a panel's side: no frame is thicker
 _ALIKE = 0.97  # of a line's pixels: from here on it is all of one shade
 _MOSTLY = 0.85  # from here on it may be one of the paper, with a little ink
 _SAME = 0.015  # of a side: panels within their frames differ by less
+_QUARTER = 0.25  # of the panels whose frames are seen, at least
 _FRAMES = 3  # around the whole sheet, at most
 _TABLES = ((3, 3), (2, 4), (1, CANDIDATES), (4, 2))  # rows and columns of panels that share their lines
 _MATRIX = ((3, 3, 2), (3, 3, 3))  # panels in its rows: the missing one may have a frame
@@ -91,7 +92,8 @@ def within_frames(panels: Sequence[tuple[Grey, Box]]) -> list[Box]:
         The boxes within the frames.
     """
     found = [inside(grey, box) for grey, box in panels]
-    width, height = (int(np.median([box[axis] for box in found])) for axis in (2, 3))
+    # A frame that is overlooked leaves a panel too large, and none is taken for thicker than it is.
+    width, height = (int(np.quantile([box[axis] for box in found], _QUARTER, method="lower")) for axis in (2, 3))
     for number, ((_, outer), box) in enumerate(zip(panels, found, strict=True)):
         if abs(box[2] - width) > max(2, _SAME * width) or abs(box[3] - height) > max(2, _SAME * height):
             left, top = (outer[axis] + (outer[2 + axis] - size) // 2 for axis, size in ((0, width), (1, height)))
