@@ -134,7 +134,7 @@ class Solver(nn.Module):
         items = range(len(batch)) if items is None else items
         from datasets.puzzle import Puzzle
 
-        scene = self.scene(batch.to(self._device))
+        scene = self.scene(batch.to(self._device(batch.target.device)))
         arrays = batch.arrays
         yield from self._explained(arrays, [Puzzle.from_arrays(arrays, item) for item in items], items, scene)
 
@@ -219,13 +219,13 @@ class Solver(nn.Module):
             seen = chosen[place : place + 1]
             yield make_explanation(puzzle, arrays, item, prediction, seen, one, labels, rules)
 
-    @property
-    def _device(self) -> torch.device:
-        return next((tensor.device for tensor in (*self.parameters(), *self.buffers())), torch.device("cpu"))
+    def _device(self, otherwise: torch.device) -> torch.device:
+        """Where weights and buffers are; with none of them, where the puzzles are."""
+        return next((tensor.device for tensor in (*self.parameters(), *self.buffers())), otherwise)
 
     def _pixels(self, images: Any) -> Tensor:
         pixels = images if isinstance(images, Tensor) else torch.from_numpy(np.ascontiguousarray(images))
-        return pixels.to(self._device)
+        return pixels.to(self._device(pixels.device))
 
     def _eye(self) -> Any:
         """The front-end, where it looks at pixels."""
