@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reasoning.setup import commands, restoring
+from reasoning.setup import commands
 from reasoning.setup.settings import SolveSettings
-from vsa.commands import alone, named_keys, schema, screen, write_together
+from reasoning.solving.making import parse, solver_of
+from vsa.commands import alone, screen, write_together
 from vsa.errors import SettingsError
 
 if TYPE_CHECKING:
-    from reasoning.solver import Solver
     from reasoning.solving.solution import Solution
 
-__all__ = ["main", "parse", "solver_of"]
+__all__ = ["main"]
 
 USAGE = """python -m reasoning.solve FILE... [key=value ...]
 
@@ -55,67 +55,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return commands.run_command(_run, arguments, USAGE, lambda given: parse(given)[0], "nothing was written")
 
 
-def parse(arguments: Sequence[str]) -> tuple[SolveSettings, tuple[str, ...]]:
-    """Settings and files from the command line.
-
-    Args:
-        arguments: files and overrides in any order.
-
-    Returns:
-        Validated settings; the files.
-
-    Raises:
-        VSAError: an unknown key or option, a wrong type, a value that makes no sense.
-    """
-    files, overrides = _sorted(arguments)
-    composed = commands.compose_evaluation("solve", restoring.completed(overrides))
-    return schema.build(SolveSettings, commands.separate(composed, SolveSettings)), files
-
-
-def _sorted(arguments: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
-    """Files and overrides; a model where none is asked for."""
-    files, overrides = [], []
-    for argument in arguments:
-        if argument == "--json":
-            overrides.append("json=true")
-        elif argument.startswith("-") and not Path(argument).exists():
-            raise SettingsError(f"argument {argument}", received="an unknown option", expected="--json", hint="see --help")
-        elif "=" not in argument or Path(argument).is_file():
-            files.append(argument)
-        else:
-            overrides.append(argument)
-    named = named_keys(overrides)
-    if not {"model", "checkpoint", "experiment"} & set(named):
-        overrides.append("+model=best")
-    return tuple(files), overrides
-
-
-def solver_of(settings: SolveSettings, overrides: Sequence[str]) -> Solver:
-    """The solver that settings ask for.
-
-    Args:
-        settings: of the command.
-        overrides: as on the command line.
-
-    Returns:
-        Perception and learner, in evaluation mode.
-
-    Raises:
-        VSAError: a model or a front-end that cannot be made, or that has no weights.
-    """
-    import torch
-
-    from datasets import CONSTELLATIONS, Layout, resolve_constellation
-    from reasoning.setup import jobs
-
-    job = jobs.make_job(settings, settings.model, settings.checkpoint, commands.said(overrides))
-    torch.set_num_threads(settings.threads)
-    chosen = tuple(CONSTELLATIONS) if settings.layout is None else (resolve_constellation(settings.layout),)
-    solver = job.recipe(Layout(settings.dataset.name, chosen)).solver().to(settings.device).eval()
-    job.say_differences()
-    return solver
-
-
 def _run(arguments: list[str]) -> None:
     settings, files = parse(arguments)
     if not files:
@@ -127,7 +66,7 @@ def _run(arguments: list[str]) -> None:
     _pictures(settings, [Path(file).stem for file in files[:1]])  # what is wrong with out= is said at once
     scans = read_scans(files)
     places = _pictures(settings, [Path(file).stem for file in files[: len(scans)]])
-    solver = solver_of(settings, _sorted(arguments)[1])
+    solver = solver_of(settings, arguments)
     layout = None if settings.layout is None else resolve_constellation(settings.layout)
     solutions = [solve(solver, scan.images, layout, scan.name, scan.notes) for scan in scans]
     if settings.out is not None:
@@ -148,10 +87,14 @@ def _pictures(settings: SolveSettings, stems: Sequence[str]) -> list[Path]:
     out = Path(settings.out).expanduser()
     if out.suffix[1:].lower() in _FORMS and not out.is_dir():
         if len(stems) > 1:
-            raise SettingsError(f"out={settings.out}", received=f"one picture for {len(stems)} puzzles", expected="a folder")
+            raise SettingsError(
+                f"out={settings.out}", received=f"one picture for {len(stems)} puzzles", expected="a folder"
+            )
         return [out]
     if out.suffix and not out.is_dir():
-        raise SettingsError(f"out={settings.out}", received=f"a name with {out.suffix}", expected="NAME.png, NAME.svg, or a folder")
+        raise SettingsError(
+            f"out={settings.out}", received=f"a name with {out.suffix}", expected="NAME.png, NAME.svg, or a folder"
+        )
     if out.exists() and not out.is_dir():
         raise SettingsError(f"out={settings.out}", received="a file", expected="NAME.png, NAME.svg, or a folder")
     twice = next((stem for stem in stems if stems.count(stem) > 1), None)

@@ -210,7 +210,7 @@ def _ordered(rows: list[list[Box]], what: str) -> list[Box]:
             if abs(top[2][1][0] - top[1][1][0]) > top[1][1][2] / 2:  # the third row begins at its left, too
                 continue
             below = rows[:first] + rows[first + len(matrix) :]
-            context = [box for row in top for box in row][: CANDIDATES]
+            context = [box for row in top for box in row][:CANDIDATES]
             return context + [box for row in below for box in row]
     found = sum(counts)
     seen = f"{found} panels in rows of {', '.join(map(str, counts))}" if 0 < found <= 60 else f"{found} panels"

@@ -48,7 +48,9 @@ def draw(solution: Solution) -> Figure:
         show_panel(axes, solution.puzzle.candidates[k])
         chosen = k == solution.answer
         share = "" if solution.probabilities is None else f" ({two_digits(solution.probabilities[k])})"
-        axes.set_title(f"{people(k)}{': answer' if chosen else ''}{share}", fontsize=10, color=_CHOSEN if chosen else _INK)
+        axes.set_title(
+            f"{people(k)}{': answer' if chosen else ''}{share}", fontsize=10, color=_CHOSEN if chosen else _INK
+        )
         axes.set_xlabel(_wrong(solution, k), fontsize=8)
         if chosen:
             _mark(axes)

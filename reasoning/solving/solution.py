@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from datasets.attributes import ATTRIBUTES, ENTITY_ATTRIBUTES
@@ -143,6 +144,7 @@ class Solution:
             return None
 
 
+@torch.no_grad()
 def solve(
     solver: Solver,
     images: NDArray[np.uint8],
@@ -188,7 +190,9 @@ def _levels(scene: Scene, puzzle: PicturedPuzzle) -> list[tuple[NDArray[np.bool_
         place = AttributeKey(c, "Position")
         if place in scene.sets:
             occupied = scene.sets[place][0].cpu().numpy()
-            exists = (occupied > 0.5) | (occupied == occupied.max(-1, keepdims=True)) & (occupied.max(-1) < 0.5)[:, None]
+            exists = (occupied > 0.5) | (occupied == occupied.max(-1, keepdims=True)) & (occupied.max(-1) < 0.5)[
+                :, None
+            ]
         levels = {}
         for attribute in ENTITY_ATTRIBUTES:
             key = AttributeKey(c, attribute.name)
