@@ -232,7 +232,7 @@ class Puzzle:
         return {name: getattr(self, name) for name in names}
 
     def drawn(self) -> NDArray[np.uint8] | None:
-        """Its panels in pixels, drawn from the levels; None where that cannot be: other levels, no angles, no OpenCV."""
+        """Its panels in pixels, drawn from the levels; None where there is no angle, no OpenCV, or are other levels."""
         from .pixels.render import render
         from .puzzle_arrays import arrays_of
 

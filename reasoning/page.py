@@ -220,7 +220,7 @@ def solve_images(
         images: (16, height, width), the context row by row, then the candidates; bytes, or floats from 0 to 1; of any
             size and polarity.
         overrides: as on the command line: ``"+model=symbolic"``, ``"perception.checkpoint=FILE"``.
-        solver: of :func:`make_solver` or this command's settings, instead of overrides: it is made once for many puzzles.
+        solver: instead of overrides: one of :func:`make_solver`, made once for many puzzles.
         layout: published or short name; None: it is recognised.
         name: what the puzzle is called.
 
@@ -228,7 +228,7 @@ def solve_images(
         What prints itself in words, draws itself in a notebook, and has ``answer``, ``confidence`` and ``as_dict()``.
 
     Raises:
-        VSAError: no sixteen panels, pictures that are no puzzle, a solver that cannot be made or does not look at pixels.
+        VSAError: no sixteen panels, pictures that are no puzzle, a solver that does not look at pixels.
     """
     from datasets.constellations import resolve_constellation
     from datasets.scans.panels import as_images

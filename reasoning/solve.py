@@ -21,8 +21,8 @@ __all__ = ["main"]
 
 USAGE = """python -m reasoning.solve FILE... [key=value ...]
 
-Solves a puzzle in pictures: the answer, how certain it is, the layout, the rules, and why the other candidates are wrong.
-No label is looked at. The files are one of
+Solves a puzzle in pictures: the answer, how certain it is, the layout, the rules, and why the others are wrong. No
+label is looked at. The files are one of
 
   PUZZLE.npz ...                     the published form, each a puzzle; its image alone is read
   SHEET.png                          3 x 3 panels, the last one missing, above 8 candidates, each with a frame

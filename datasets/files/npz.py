@@ -207,11 +207,7 @@ def read_image(path: Path) -> Array:
         path: the file.
 
     Returns:
-        The array as it is stored.
-
-    Raises:
-        CorruptFileError: the file is damaged, holds pickles, or has no image.
-        SettingsError: there is no such file.
+        The array as it is stored; errors are those of :func:`read_npz`.
     """
     with _opened(path) as archive:
         image = _found(archive, path, "image")

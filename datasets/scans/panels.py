@@ -62,9 +62,9 @@ def _bytes(images: Any, what: str) -> Images:
     if array.dtype.kind not in "iuf" or not array.size or not np.isfinite(array).all():
         raise DtypeError(what, received=f"an array of {array.dtype}", expected="bytes, 255 is white")
     low, high = float(array.min()), float(array.max())
-    if array.dtype.kind == "f" and 0 <= low and high <= 1:
+    if array.dtype.kind == "f" and low >= 0 and high <= 1:
         return np.rint(array * WHITE).astype(np.uint8)
-    if 0 <= low and high <= WHITE:
+    if low >= 0 and high <= WHITE:
         return np.rint(array).astype(np.uint8)
     raise DtypeError(what, received=f"numbers from {low:g} to {high:g}", expected="0 to 255, or 0 to 1 in floats")
 

@@ -7,6 +7,7 @@ between the panels and a mark around a candidate do not matter; the place of the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ _SQUARE = 1.12  # of the shorter side: up to here a rectangle is a square
 _SMALLEST = 12  # pixels of a panel's side
 _UNLIKE = 2.5  # of the median side: panels and candidates may differ by this much
 _DEEP = 0.12  # of a panel's side: no frame is thicker
+_THIN = 0.015  # of a sheet's side, likewise
 _ALIKE = 0.97  # of a line's pixels: from here on it is all of one shade
 _MOSTLY = 0.85  # from here on it may be one of the paper, with a little ink
 _SAME = 0.015  # of a side: panels within their frames differ by less
@@ -59,26 +61,27 @@ def panels_of(grey: Grey, what: str) -> list[Box]:
         around = _around(components, grey.shape)
         if len(found) >= 2 * CANDIDATES or around is None:
             break
-        left, top, width, height = inside(grey, around)
+        left, top, width, height = inside(grey, around, _THIN)
         grey, x, y = grey[top : top + height, left : left + width], x + left, y + top
     rows = _rows([(left + x, top + y, width, height) for left, top, width, height in found])
     return _ordered(rows, what)
 
 
-def inside(grey: Grey, box: Box) -> Box:
+def inside(grey: Grey, box: Box, deep: float = _DEEP) -> Box:
     """A panel without its frame.
 
     Args:
         grey: the picture.
         box: the panel with its frame, if it has one.
+        deep: how thick the frame may be, of the panel's side.
 
     Returns:
         The box within the frame; the very same where there is none.
     """
     x, y, width, height = box
     panel = grey[y : y + height, x : x + width]
-    top, bottom = _depth(panel), _depth(panel[::-1])
-    left, right = _depth(panel.T), _depth(panel.T[::-1])
+    top, bottom = _depth(panel, deep), _depth(panel[::-1], deep)
+    left, right = _depth(panel.T, deep), _depth(panel.T[::-1], deep)
     return x + left, y + top, width - left - right, height - top - bottom
 
 
@@ -97,16 +100,16 @@ def within_frames(panels: Sequence[tuple[Grey, Box]]) -> list[Box]:
     for number, ((_, outer), box) in enumerate(zip(panels, found, strict=True)):
         if abs(box[2] - width) > max(2, _SAME * width) or abs(box[3] - height) > max(2, _SAME * height):
             left, top = (outer[axis] + (outer[2 + axis] - size) // 2 for axis, size in ((0, width), (1, height)))
-            if left >= 0 <= top and width <= outer[2] and height <= outer[3]:
+            if all(0 <= outer[axis] - size <= 2 * _DEEP * size for axis, size in ((2, width), (3, height))):
                 found[number] = (left, top, width, height)
     return found
 
 
-def _depth(panel: Grey) -> int:
+def _depth(panel: Grey, deep: float) -> int:
     """How many lines belong to the frame: lines of one shade each, up to the last change of shade near the edge."""
     across = panel.shape[1]
     start, shade = 0, None
-    for depth, line in enumerate(panel[: max(1, int(_DEEP * len(panel)))]):
+    for depth, line in enumerate(panel[: max(1, int(deep * len(panel)))]):
         middle = line[across // 10 : across - across // 10].astype(np.int16)
         here = int(np.median(middle))
         alike = np.mean(abs(middle - here) <= _SHADE)
@@ -164,8 +167,8 @@ def _cells(grey: Grey, box: Box) -> list[Box]:
         tops, lefts = [0, *down, height - 1], [0, *across, width - 1]
         return [
             (x + left, y + top, right - left + 1, bottom - top + 1)
-            for top, bottom in zip(tops, tops[1:], strict=False)
-            for left, right in zip(lefts, lefts[1:], strict=False)
+            for top, bottom in pairwise(tops)
+            for left, right in pairwise(lefts)
         ]
     return []
 

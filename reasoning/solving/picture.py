@@ -35,7 +35,7 @@ def draw(solution: Solution) -> Figure:
     Raises:
         VSAError: matplotlib is not installed.
     """
-    figure = figure_of(13, 11)
+    figure = figure_of(13, 10.5)
     top, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.15)).flat
     left, right = top.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.35)).flat
     figure.suptitle(f"{solution.puzzle.name}\n{solution.verdict}", fontsize=13)
