@@ -79,7 +79,8 @@ def read_png(path: Path) -> Picture:
 
 def _size(path: Path, content: bytes) -> tuple[int, int]:
     """Width and height, after looking whether all chunks are there: a decoder may pass over an end that is missing."""
-    place, kinds, view = len(_SIGNATURE), [], memoryview(content)
+    kinds: list[bytes] = []
+    place, view = len(_SIGNATURE), memoryview(content)
     while place + _CHUNK <= len(content) and kinds[-1:] != [b"IEND"]:
         length = int.from_bytes(view[place : place + 4], "big")
         body = view[place + 4 : place + 8 + length]

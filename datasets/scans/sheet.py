@@ -162,9 +162,12 @@ def _cells(grey: Grey, box: Box) -> list[Box]:
             continue
         down = [_line(picture, k * height // rows, height // rows) for k in range(1, rows)]
         across = [_line(picture.T, k * width // columns, width // columns) for k in range(1, columns)]
-        if any(place is None for place in (*down, *across)):
+        if None in (*down, *across):
             continue
-        tops, lefts = [0, *down, height - 1], [0, *across, width - 1]
+        tops, lefts = (
+            [0, *(place for place in lines if place is not None), end]
+            for lines, end in ((down, height - 1), (across, width - 1))
+        )
         return [
             (x + left, y + top, right - left + 1, bottom - top + 1)
             for top, bottom in pairwise(tops)
