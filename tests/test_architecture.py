@@ -345,8 +345,8 @@ def test_vsa_works_with_torch_and_einops_alone() -> None:
 FLOORS = (
     "_rooms", "records", "arrays", "sparse", "scene_checks", "pmfs", "own_pmfs", "scene", "learners", "perception",
     "outcome", "solver", "setup", "tables",
-    "training", "evaluation", "prompting", "page", "__init__", "benchmarking", "train", "benchmark",
-    "explain", "prompts", "language_models", "inspect_registry",
+    "training", "evaluation", "prompting", "solving", "page", "__init__", "benchmarking", "train", "benchmark",
+    "explain", "solve", "prompts", "language_models", "inspect_registry",
 )  # fmt: skip
 MOST = 16  # modules in a folder: a larger one asks for a room inside it
 LARGE = ("factorizers", "vsa")  # whose members all belong side by side
@@ -413,6 +413,7 @@ ENOUGH = {  # what a command needs beside --cfg or a wrong key
     "reasoning.benchmark": ["+model=arlc"],
     "reasoning.explain": ["+model=arlc"],
     "reasoning.prompts": [],
+    "reasoning.solve": [],
     "factorizers.capacity": ["+factorizer=join"],
     "datasets.generate": [],
 }

@@ -67,11 +67,17 @@ class Prediction:
 
         None where the learner does not declare its scores ``calibrated``. (``confidence`` is that of rules.)
         """
+        return None if self.probabilities is None else self.probabilities.amax(-1)
+
+    @property
+    def probabilities(self) -> Tensor | None:
+        """float64 (B, 8): likewise of each candidate."""
         if not self.calibrated:
             return None
         scores = self.scores.double()
         behind = (scores - scores.amax(-1, keepdim=True)).masked_fill(self.best, 0.0)  # infinities that tie, too
-        return 1 / behind.exp().sum(-1)
+        likely = behind.exp()
+        return likely / likely.sum(-1, keepdim=True)
 
 
 def join(parts: Sequence[Prediction]) -> Prediction:

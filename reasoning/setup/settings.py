@@ -30,6 +30,7 @@ __all__ = [
     "PerceptionSettings",
     "PerceptionTrainSettings",
     "RunSettings",
+    "SolveSettings",
     "TrainSettings",
     "TrainingDatasetSettings",
     "TrainingPerceptionSettings",
@@ -338,6 +339,36 @@ class ExplainSettings:
 
     def __post_init__(self) -> None:
         _check_device(self.device)
+
+
+@dataclass(frozen=True)
+class SolveSettings:
+    """``python -m reasoning.solve``."""
+
+    seed: Seed  # every random choice descends from it
+    model: ModelSettings | None
+    perception: PerceptionSettings
+    algebra: Named
+    backend: Named
+    checkpoint: str | None  # a training run's folder
+    layout: str | None  # published or short name; null: recognised from the pixels
+    threads: Workers
+    device: str
+    json: bool  # whether JSON, and nothing else, is written to stdout
+    out: str | None  # a picture; of several puzzles a folder
+    overwrite: bool
+
+    def __post_init__(self) -> None:
+        from datasets import resolve_constellation
+
+        _check_device(self.device)
+        if self.layout is not None:
+            resolve_constellation(self.layout)
+
+    @property
+    def dataset(self) -> DatasetSettings:
+        """What tells the length of the rows and the rules that may be at work: pictures are RAVEN's."""
+        return DatasetSettings("raven")
 
 
 def _different(name: str, chosen: tuple[Any, ...] | None) -> None:
