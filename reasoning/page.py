@@ -126,7 +126,9 @@ def fit(
     )
     if own is not None:
         raise SettingsError("fit", received=f"{named_keys(overrides)[own]!r}", expected=f"the argument {own}=")
-    name = recipe.model.name if recipe is not None else str(model)
+    if recipe is not None and recipe.model is None:
+        raise SettingsError("fit", received="a front-end without a reasoner", expected="a model's name, or its solver")
+    name = recipe.model.name if recipe is not None and recipe.model is not None else str(model)
     arguments = [f"+model={name}", *overrides, f"seed={seed}", f"device={device}"]
     arguments += [
         f"{key}={value}"

@@ -89,8 +89,11 @@ class Sight:
         with taking_apart(source):
             if type(stored["millionths"]) is not int:
                 raise TypeError(f"{str(stored['millionths'])[:80]!r} for a count")
+            panels, merged, layouts = (_tally(stored[name]) for name in ("panels", "merged", "layouts"))
             return Sight(
-                *(_tally(stored[name]) for name in ("panels", "merged", "layouts")),
+                panels,
+                merged,
+                layouts,
                 {name: _tally(stored["attributes"][name]) for name in _NAMES},
                 stored["millionths"],
                 Reliability.from_dict(stored["certainty"]),
@@ -139,8 +142,7 @@ def observe_sight(scene: Scene, arrays: PuzzleArrays) -> Sight:
                 pairs = (np.maximum(types, 0), np.maximum(truth - offset, 0), np.maximum(chosen - offset, 0))
                 hit = hit | alike[(np.broadcast_to(slots, types.shape), *pairs)]
             merged = merged & (hit | ~there).all(-1)
-    counts = (Tally.of(part) for part in (right, merged))
-    return Sight(*counts, _NONE, attributes, round(nats * _UNITS), certainty)
+    return Sight(Tally.of(right), Tally.of(merged), _NONE, attributes, round(nats * _UNITS), certainty)
 
 
 def _entities(scene: Scene, key: AttributeKey) -> Array:

@@ -50,6 +50,6 @@ def disagreement(scene: Scene, arrays: PuzzleArrays) -> Tensor:
             lost.append(-((wanted * logs).sum(-1) * there).sum() / there.sum().clamp_min(1))
         else:
             logs = dense(pmf).clamp_min(_LEAST).log()
-            wanted = torch.from_numpy(truth.pmfs[tuple(key)]).to(logs.device, logs.dtype)
+            wanted = torch.from_numpy(truth.pmfs[key.component, key.name]).to(logs.device, logs.dtype)
             lost.append(-(wanted * logs).sum(-1).mean())
     return torch.stack(lost).mean()

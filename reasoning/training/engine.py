@@ -238,7 +238,7 @@ class Trainer:
         for part in (self.solver.perception, self.learner):
             part.begin_epoch(self.epoch, self.plan.epochs)
 
-    def _train_step(self, batch: PuzzleBatch) -> float:
+    def _train_step(self, batch: PuzzleBatch | MixedBatch) -> float:
         with self._own_draws():
             return self._seeded_step(batch)
 
@@ -249,7 +249,7 @@ class Trainer:
         with seeded(child_seed(self.plan.seed, "training", "unnamed draws", self.step), self.device), read_noise(reads):
             yield
 
-    def _seeded_step(self, batch: PuzzleBatch) -> float:
+    def _seeded_step(self, batch: PuzzleBatch | MixedBatch) -> float:
         moved = batch.to(self.device)
         self.optimizer.zero_grad(set_to_none=True)
         loss = self._loss(moved)
@@ -267,15 +267,15 @@ class Trainer:
         self.optimizer.step()
         return value
 
-    def _loss(self, batch: PuzzleBatch) -> Tensor:
+    def _loss(self, batch: PuzzleBatch | MixedBatch) -> Tensor:
         """What answers cost, what labels cost, or both."""
         plan, costs = self.plan, []
-        if plan.answers:
+        parts = batch.parts if isinstance(batch, MixedBatch) else (batch,)
+        if plan.answers and not isinstance(batch, MixedBatch):
             scene = self.solver.scene(batch, self.generator if self._sees_differently else None)
             lost = check_loss(self.learner.training_loss(scene, batch.target, self.generator), self.learner)
             costs.append(lost if plan.answers == 1 else plan.answers * lost)
         if plan.labels:
-            parts = batch.parts if isinstance(batch, MixedBatch) else (batch,)
             seen = self.solver.perception
             costs.append(plan.labels * check_loss(seen.label_loss(parts, self.generator), seen))
         return costs[0] if len(costs) == 1 else torch.stack(costs).sum()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -81,12 +82,11 @@ class MixedPuzzles:
 
     def batches(
         self, batch_size: int, *, shuffle: bool = False, seed: int = 0, epoch: int = 0, start: int = 0
-    ) -> Iterator[MixedBatch]:
-        """Batches of about ``batch_size`` puzzles, in an order that depends on seed and epoch alone."""
+    ) -> Iterator[Any]:
+        """:class:`MixedBatch` es of about ``batch_size`` puzzles, in an order that depends on seed and epoch alone."""
         streams = [
             iter(part.batches(size, shuffle=shuffle, seed=seed, epoch=epoch, start=start))
             for part, size in zip(self.sets, self._sizes(), strict=True)
         ]
         for _ in range(start, len(self) // batch_size):
-            parts = [next(stream, None) for stream in streams]
-            yield MixedBatch(tuple(part for part in parts if part is not None))
+            yield MixedBatch(tuple(part for stream in streams for part in itertools.islice(stream, 1)))

@@ -62,10 +62,10 @@ def prepare(settings: PerceptionTrainSettings, folder: Path | None = None) -> Pr
     """
     import torch
 
-    from reasoning.training.engine import free_weights
-
     training.prepare_torch(settings)
     data = settings.dataset
+    if not settings.epochs:
+        raise SettingsError("setting epochs", received="0", expected="at least 1")
     sets = build.puzzle_sets(data, settings.constellation or "all", "train", data.n, training=True)
     testing = build.ranges(data, settings.test_constellation)
     layout = Layout.of(*(part.arrays for part in sets.values()))
@@ -76,7 +76,7 @@ def prepare(settings: PerceptionTrainSettings, folder: Path | None = None) -> Pr
     seen, _ = restoring.front_end(settings, None, every, evaluating=False)
     recipe = Recipe(None, settings.algebra, settings.backend, replace(seen, layout=layout), layout, "", settings.seed)
     solver = recipe.solver(training=True)
-    if not free_weights(solver)[0]:
+    if not any(weight.requires_grad for weight in solver.perception.parameters()):
         raise SettingsError(
             f"perception={seen.perception.name}", received="a front-end without weights", expected="one that learns"
         )

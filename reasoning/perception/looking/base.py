@@ -106,7 +106,7 @@ class Looking(Perception):
         self.recognises = layout == AUTO
         self.layouts = LayoutNet(len(_LAYOUTS))
 
-    def read(self, panels: Sequence[Panels]) -> list[Marginals] | list[Joint]:
+    def read(self, panels: Sequence[Panels]) -> Sequence[Marginals | Joint]:
         """What is in the slots of panels.
 
         Args:

@@ -51,8 +51,8 @@ def slots_of(constellation: str) -> tuple[Slot, ...]:
         for box in component.boxes:
             y, x = (int(centre * _PANEL) for centre in box[:2])
             reach = int(min(box[2:]) * _PANEL / 2 * _LARGEST) + _OUTLINE
-            spans = tuple((max(at - reach, 0), min(at + reach + 1, _PANEL)) for at in (y, x))
-            found.append(Slot(number, *spans, frames=any(_within(other, box) for other in others)))
+            rows, columns = ((max(at - reach, 0), min(at + reach + 1, _PANEL)) for at in (y, x))
+            found.append(Slot(number, rows, columns, frames=any(_within(other, box) for other in others)))
     return tuple(found)
 
 
