@@ -228,7 +228,7 @@ def oracle_pmfs(
 
 
 def _alike(entities: Array, occupied: Array) -> Array:
-    """float32 (N, P, V): the probability that all entities have one value (formulas of ``reasoning.pmfs``)."""
+    """float32 (N, P, V): the probability that all entities have one value (as ``reasoning.distributions.pmfs``)."""
     there = occupied[..., None].astype(np.float64)
     empty = (1 - there).prod(axis=2)
     return ((1 - there + there * entities).prod(axis=2) - empty).astype(np.float32) / (1 - empty).astype(np.float32)

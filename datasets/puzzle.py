@@ -6,6 +6,9 @@ import operator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vsa.errors import DtypeError, ShapeError, VSAError
 
 from .arrays import CANDIDATES, GOVERNED, RULE_SLOTS, PuzzleArrays
@@ -216,6 +219,27 @@ class Puzzle:
             maxval=arrays.maxval,
             pixels=None if arrays.pixels is None else arrays.pixels[i],
         )
+
+    @property
+    def title(self) -> str:
+        """Which puzzle, in words."""
+        extent = "" if self.maxval is None else f", {self.columns} columns, values 0 to {self.maxval}"
+        return f"puzzle {self.index} of {self.dataset}, {self.constellation}{extent}"
+
+    def record(self) -> dict[str, Any]:
+        """Which puzzle, for JSON."""
+        names = ("dataset", "constellation", "index", "columns", "maxval")
+        return {name: getattr(self, name) for name in names}
+
+    def drawn(self) -> NDArray[np.uint8] | None:
+        """Its panels in pixels, drawn from the levels; None where there is no angle, no OpenCV, or are other levels."""
+        from .pixels.render import render
+        from .puzzle_arrays import arrays_of
+
+        try:
+            return np.asarray(render(arrays_of(self))[0])
+        except VSAError:
+            return None
 
     @property
     def answer(self) -> Panel:

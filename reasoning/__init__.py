@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 from reasoning._rooms import claim_datasets
 
 if TYPE_CHECKING:
-    from reasoning.page import evaluate, fit, make_solver
+    from reasoning.page import evaluate, fit, make_solver, solve_images
 
-__all__ = ["datasets", "evaluate", "fit", "make_solver"]
+__all__ = ["datasets", "evaluate", "fit", "make_solver", "solve_images"]
 
 datasets = claim_datasets()  # before any module here imports it: another package of that name may be installed
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("evaluate", "fit", "make_solver"):
+    if name in ("evaluate", "fit", "make_solver", "solve_images"):
         from reasoning import page
 
         return getattr(page, name)

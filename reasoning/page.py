@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from datasets.loaders import PuzzleDataset
     from reasoning.outcome.metrics import Metrics
     from reasoning.solver import Solver
+    from reasoning.solving.solution import Solution
     from reasoning.training.plan import Plan
 
     Puzzles = PuzzleArrays | PuzzleDataset
 
-__all__ = ["evaluate", "fit", "make_solver"]
+__all__ = ["evaluate", "fit", "make_solver", "solve_images"]
 
 _MARK = "fit.json"  # in a folder of fit: what it is the training of
 
@@ -125,7 +126,9 @@ def fit(
     )
     if own is not None:
         raise SettingsError("fit", received=f"{named_keys(overrides)[own]!r}", expected=f"the argument {own}=")
-    name = recipe.model.name if recipe is not None else str(model)
+    if recipe is not None and recipe.model is None:
+        raise SettingsError("fit", received="a front-end without a reasoner", expected="a model's name, or its solver")
+    name = recipe.model.name if recipe is not None and recipe.model is not None else str(model)
     arguments = [f"+model={name}", *overrides, f"seed={seed}", f"device={device}"]
     arguments += [
         f"{key}={value}"
@@ -211,6 +214,40 @@ def evaluate(
     from reasoning.training import engine
 
     return engine.evaluate(solver, as_dataset(puzzles, "evaluate"), batch_size, device, watch, abstain)
+
+
+def solve_images(
+    images: Any, *overrides: str, solver: Solver | None = None, layout: str | None = None, name: str = "pictures"
+) -> Solution:
+    """The answer to one puzzle in pictures and its reasons, as ``python -m reasoning.solve`` gives them.
+
+    Args:
+        images: (16, height, width), the context row by row, then the candidates; bytes, or floats from 0 to 1; of any
+            size and polarity.
+        overrides: as on the command line: ``"+model=symbolic"``, ``"perception.checkpoint=FILE"``.
+        solver: instead of overrides: one of :func:`make_solver`, made once for many puzzles.
+        layout: published or short name; None: it is recognised.
+        name: what the puzzle is called.
+
+    Returns:
+        What prints itself in words, draws itself in a notebook, and has ``answer``, ``confidence`` and ``as_dict()``.
+
+    Raises:
+        VSAError: no sixteen panels, pictures that are no puzzle, a solver that does not look at pixels.
+    """
+    from datasets.constellations import resolve_constellation
+    from datasets.scans.panels import as_images
+    from reasoning.solving.making import parse, solver_of
+    from reasoning.solving.solution import solve
+
+    panels, notes = as_images(images, f"solve {name}")
+    if solver is None:
+        arguments = list(overrides) if layout is None else [*overrides, f"layout={layout}"]
+        settings, _ = parse(arguments)
+        solver, layout = solver_of(settings, arguments), settings.layout
+    elif overrides:
+        raise SettingsError("solve_images", received=f"{overrides[0]!r} beside a solver", expected="one of the two")
+    return solve(solver, panels, None if layout is None else resolve_constellation(layout), name, notes)
 
 
 def as_dataset(puzzles: Any, operation: str) -> PuzzleDataset:

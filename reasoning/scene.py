@@ -11,9 +11,7 @@ import torch
 from torch import Tensor
 
 from datasets.panels import ROWS
-from reasoning.own_pmfs import parts_from_pmfs
-from reasoning.pmfs import check_softening, lowest_value, soften, soften_states, temperature_of
-from reasoning.scene_checks import (
+from reasoning.distributions.checks import (
     AttributeKey,
     as_part,
     as_ranges,
@@ -22,6 +20,8 @@ from reasoning.scene_checks import (
     check_ranges,
     in_one_precision,
 )
+from reasoning.distributions.own import parts_from_pmfs
+from reasoning.distributions.pmfs import check_softening, lowest_value, soften, soften_states, temperature_of
 from reasoning.sparse import PMF, SparsePMF, dense
 from vsa.errors import DtypeError, ShapeError, VSAError
 

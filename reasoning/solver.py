@@ -6,10 +6,11 @@ import inspect
 from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from reasoning.learners.base import Learner, Prediction
 from reasoning.outcome.checked import check_prediction, check_scene, naming
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from datasets.arrays import PuzzleArrays
     from datasets.loaders import PuzzleBatch, PuzzleDataset
     from datasets.puzzle import Puzzle
+    from datasets.scans.pictured import PicturedPuzzle
     from reasoning.setup.recipe import Recipe
 
 
@@ -130,8 +132,81 @@ class Solver(nn.Module):
         """
         batch = _as_batch(puzzles)
         items = range(len(batch)) if items is None else items
-        device = next((tensor.device for tensor in (*self.parameters(), *self.buffers())), batch.target.device)
-        scene = self.scene(batch.to(device))
+        from datasets.puzzle import Puzzle
+
+        scene = self.scene(batch.to(self._device(batch.target.device)))
+        arrays = batch.arrays
+        yield from self._explained(arrays, [Puzzle.from_arrays(arrays, item) for item in items], items, scene)
+
+    def look(self, images: Any, constellation: str) -> Scene:
+        """What the learner is shown of puzzles in pixels.
+
+        Args:
+            images: uint8 (B, 16, 160, 160), 255 is white.
+            constellation: published name.
+
+        Returns:
+            The scene, checked.
+
+        Raises:
+            SettingsError: a front-end that does not look at pixels.
+        """
+        with naming(self.perception):
+            scene = self._eye().look(self._pixels(images), constellation, self.learner.mixed)
+        return self.learner.shown(scene.to(torch.get_default_dtype()))
+
+    def recognise(self, images: Any, name: str = "pictures") -> PicturedPuzzle:
+        """A puzzle in pixels with the layout that it is likeliest to have.
+
+        Args:
+            images: uint8 (16, 160, 160), 255 is white.
+            name: where it comes from.
+
+        Returns:
+            The puzzle.
+
+        Raises:
+            SettingsError: a front-end that does not look at pixels.
+        """
+        from datasets.constellations import CONSTELLATIONS
+        from datasets.scans.pictured import PicturedPuzzle
+
+        likely = self._eye().recognise(self._pixels(images).unsqueeze(0))[0].exp()
+        best = int(likely.argmax())
+        return PicturedPuzzle(np.asarray(images), tuple(CONSTELLATIONS)[best], name, float(likely[best]))
+
+    @torch.no_grad()
+    def explain_images(self, puzzle: Any, scene: Scene | None = None) -> Explanation:
+        """The answer to one puzzle in pixels and its reasons; no label is looked at, for there is none.
+
+        ``reasoning.solve_images`` takes pictures of any size, and tells what is doubtful about them.
+
+        Args:
+            puzzle: uint8 (16, 160, 160), whose layout is recognised, or a :class:`datasets.PicturedPuzzle`.
+            scene: what is seen of it (:meth:`look`), where that is known already.
+
+        Returns:
+            As :meth:`explain` has it.
+
+        Raises:
+            SettingsError: a front-end that does not look at pixels.
+        """
+        from datasets.scans.pictured import PicturedPuzzle
+
+        if not isinstance(puzzle, PicturedPuzzle):
+            puzzle = self.recognise(puzzle)
+        if scene is None:
+            scene = self.look(puzzle.images[None], puzzle.constellation)
+        return next(self._explained(puzzle, [puzzle], [0], scene))
+
+    def _explained(
+        self,
+        arrays: PuzzleArrays | PicturedPuzzle,
+        puzzles: Sequence[Puzzle | PicturedPuzzle],
+        items: Sequence[int],
+        scene: Scene,
+    ) -> Iterator[Explanation]:
+        """Explanations of some of the puzzles of a scene."""
         prediction = self.predict(scene)
         chosen = scene[torch.as_tensor(list(items), dtype=torch.long, device=scene.device)]
         try:
@@ -139,10 +214,28 @@ class Solver(nn.Module):
         except NotImplementedError:  # a learner need not say
             expected = {}
         labels, rules = self.learner.rule_labels(), self.learner.describe()
-        for place, item in enumerate(items):
+        for place, (puzzle, item) in enumerate(zip(puzzles, items, strict=True)):
             one = {key: values[place : place + 1] for key, values in expected.items()}
             seen = chosen[place : place + 1]
-            yield make_explanation(batch.arrays, item, prediction, seen, one, labels, rules)
+            yield make_explanation(puzzle, arrays, item, prediction, seen, one, labels, rules)
+
+    def _device(self, otherwise: torch.device) -> torch.device:
+        """Where weights and buffers are; with none of them, where the puzzles are."""
+        return next((tensor.device for tensor in (*self.parameters(), *self.buffers())), otherwise)
+
+    def _pixels(self, images: Any) -> Tensor:
+        pixels = images if isinstance(images, Tensor) else torch.from_numpy(np.ascontiguousarray(images))
+        return pixels.to(self._device(pixels.device))
+
+    def _eye(self) -> Any:
+        """The front-end, where it looks at pixels."""
+        if not (hasattr(self.perception, "look") and hasattr(self.perception, "recognise")):
+            raise SettingsError(
+                "explain pictures",
+                received=f"front-end {type(self.perception).__name__}, which reads labels",
+                expected="one that looks at pixels, as perception=slot does",
+            )
+        return self.perception
 
 
 def _as_batch(puzzles: Puzzle | PuzzleArrays | PuzzleBatch | PuzzleDataset) -> PuzzleBatch:

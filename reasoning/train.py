@@ -93,20 +93,22 @@ def _checked(overrides: list[str]) -> TrainSettings:
 def _run(overrides: list[str]) -> None:
     resumed = _resumed(overrides)
     if resumed is not None:
+        from reasoning.training import run as training
         from reasoning.training import seeds, start
 
-        run = start.open_run(overrides, resumed)
+        run = start.open_run(overrides, resumed, training)
         with _named(resumed):
             (start.resume if run.settings.seeds is None else seeds.resume)(run)
         return
     settings = parse(overrides)
     from reasoning.records import runs
+    from reasoning.training import run as training
     from reasoning.training import start  # loads torch
 
     folder = Path(settings.out) if settings.out else runs.default_out(settings.model.name, settings.seed)
     if settings.seeds is None:
         with _named(folder):
-            start.train(folder, settings, overrides)
+            start.train(folder, settings, overrides, work=training)
     else:
         from reasoning.training import seeds
 

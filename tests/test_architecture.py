@@ -343,10 +343,10 @@ def test_vsa_works_with_torch_and_einops_alone() -> None:
 
 # Inside reasoning, from the ground up: a room imports only those before it.
 FLOORS = (
-    "_rooms", "records", "arrays", "sparse", "scene_checks", "pmfs", "own_pmfs", "scene", "learners", "perception",
+    "_rooms", "records", "arrays", "sparse", "distributions", "scene", "learners", "perception",
     "outcome", "solver", "setup", "tables",
-    "training", "evaluation", "prompting", "page", "__init__", "benchmarking", "train", "benchmark",
-    "explain", "prompts", "language_models", "inspect_registry",
+    "training", "evaluation", "prompting", "solving", "page", "__init__", "benchmarking", "train", "train_perception",
+    "benchmark", "explain", "solve", "prompts", "language_models", "inspect_registry",
 )  # fmt: skip
 MOST = 16  # modules in a folder: a larger one asks for a room inside it
 LARGE = ("factorizers", "vsa")  # whose members all belong side by side
@@ -410,9 +410,11 @@ def test_a_large_folder_has_rooms() -> None:
 
 ENOUGH = {  # what a command needs beside --cfg or a wrong key
     "reasoning.train": ["+model=arlc"],
+    "reasoning.train_perception": [],
     "reasoning.benchmark": ["+model=arlc"],
     "reasoning.explain": ["+model=arlc"],
     "reasoning.prompts": [],
+    "reasoning.solve": [],
     "factorizers.capacity": ["+factorizer=join"],
     "datasets.generate": [],
 }

@@ -34,6 +34,7 @@ COMMANDS = {  # what each needs beside --cfg; several where the keys differ
     ),
     "reasoning.explain": (["+model=arlc"], ["+model=symbolic"]),
     "reasoning.prompts": ([],),
+    "reasoning.solve": ([], ["+model=symbolic"]),
     "datasets.generate": ([], ["dataset=iraven_x", "format=json"]),
     "factorizers.capacity": tuple(
         [f"+factorizer={name}", *more]

@@ -40,7 +40,8 @@ from .zip import Members, plain_array
 
 __all__ = [
     *("IMAGE_SHAPE", "META_STRUCTURE", "MOST_BYTES", "PANELS", "Labels", "NpzPuzzle", "check_labels", "file_stem"),
-    *("image_header", "meta_matrices", "npy_bytes", "read_into", "read_labels", "read_npz", "structure_of"),
+    *("image_header", "meta_matrices", "npy_bytes", "read_image", "read_into", "read_labels", "read_npz"),
+    "structure_of",
 ]
 
 PANELS = 16
@@ -197,6 +198,22 @@ def read_npz(path: str | PathLike[str], *, image: bool = True) -> NpzPuzzle:
         VSAError: the file can't be read.
     """
     return read_into(Path(path), np.empty(IMAGE_SHAPE, dtype=np.uint8) if image else None)
+
+
+def read_image(path: Path) -> Array:
+    """Reads the member ``image`` of an npz, whatever it is, and nothing else: no label is looked at.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The array as it is stored; errors are those of :func:`read_npz`.
+    """
+    with _opened(path) as archive:
+        image = _found(archive, path, "image")
+    if image is None:
+        _refuse(path, "image", "no such member", f"uint8 of shape {IMAGE_SHAPE}")
+    return image
 
 
 def read_labels(path: Path) -> Labels:

@@ -67,11 +67,17 @@ class Prediction:
 
         None where the learner does not declare its scores ``calibrated``. (``confidence`` is that of rules.)
         """
+        return None if self.probabilities is None else self.probabilities.amax(-1)
+
+    @property
+    def probabilities(self) -> Tensor | None:
+        """float64 (B, 8): likewise of each candidate."""
         if not self.calibrated:
             return None
         scores = self.scores.double()
         behind = (scores - scores.amax(-1, keepdim=True)).masked_fill(self.best, 0.0)  # infinities that tie, too
-        return 1 / behind.exp().sum(-1)
+        likely = behind.exp()
+        return likely / likely.sum(-1, keepdim=True)
 
 
 def join(parts: Sequence[Prediction]) -> Prediction:
@@ -204,6 +210,16 @@ class Learner(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} does not say what it expects")
 
 
+class NoLearner(Learner):
+    """Stands where a learner would, behind a front-end that is taught by labels: nothing is learned or answered."""
+
+    learns = False
+    entities = True
+
+    def describe(self) -> list[str]:
+        return []
+
+
 def _shown(method: Callable[..., Any]) -> Callable[..., Any]:
     """A method of a learner that takes a scene first, given what the learner reads."""
 
@@ -302,4 +318,13 @@ def component_rules(prediction: Prediction, component: int, grammar: Iterable[st
     return result
 
 
-__all__ = ["EXPLAINED", "AttributeKey", "Learner", "Prediction", "claim_constant", "component_rules", "join"]
+__all__ = [
+    "EXPLAINED",
+    "AttributeKey",
+    "Learner",
+    "NoLearner",
+    "Prediction",
+    "claim_constant",
+    "component_rules",
+    "join",
+]

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from datasets.arrays import BOTH, NUMBER, POSITION, UNKNOWN
 from datasets.rules.base import PUBLISHED
+from reasoning.distributions.pmfs import count_pmf
 from reasoning.learners.base import Learner, Prediction, claim_constant, join
 from reasoning.learners.possible import keep_possible
 from reasoning.learners.registry import LEARNERS
@@ -28,7 +29,6 @@ from reasoning.learners.vector_rules.abduction import Abduction, abduce, choose
 from reasoning.learners.vector_rules.codes import Names, Powers
 from reasoning.learners.vector_rules.panels import Panels, divergence, look, unlikelihood
 from reasoning.learners.vector_rules.rules import Grammar
-from reasoning.pmfs import count_pmf
 from reasoning.scene import AttributeKey, Scene
 from vsa import Algebra, Backend
 from vsa.errors import SettingsError, ShapeError, UnknownNameError, VSAError

@@ -18,8 +18,8 @@ from datasets.rules import SlotSets, Values
 from datasets.rules.base import PUBLISHED, rules_named
 from datasets.rules.domains import Bools, Domain
 from datasets.streams import Ints
+from reasoning.distributions.pmfs import lowest_value
 from reasoning.learners.base import EXPLAINED, Prediction
-from reasoning.pmfs import lowest_value
 from reasoning.scene import AttributeKey, Scene
 
 __all__ = ["domain_of", "keep_possible", "seen"]

@@ -121,12 +121,12 @@ def check_prediction(prediction: Any, learner: Learner, scene: Scene) -> Predict
     return prediction
 
 
-def check_loss(loss: Any, learner: Learner) -> Tensor:
-    """A loss as it leaves a learner.
+def check_loss(loss: Any, part: Learner | Perception) -> Tensor:
+    """A loss as it leaves a learner or a front-end.
 
     Args:
-        loss: what ``training_loss`` returned.
-        learner: the learner.
+        loss: what ``training_loss`` or ``label_loss`` returned.
+        part: whose.
 
     Returns:
         The loss itself.
@@ -135,7 +135,8 @@ def check_loss(loss: Any, learner: Learner) -> Tensor:
         DtypeError: it is no tensor of floats, or has no gradient.
         ShapeError: it is no scalar.
     """
-    who = f"learner {type(learner).__name__}, training_loss"
+    what = "learner {}, training_loss" if isinstance(part, Learner) else "front-end {}, label_loss"
+    who = what.format(type(part).__name__)
     _check_tensor(who, loss, "(), a scalar", (), True)
     if not loss.requires_grad:
         raise DtypeError(

@@ -15,6 +15,7 @@ from reasoning.scene import AttributeKey
 
 if TYPE_CHECKING:
     from datasets.arrays import PuzzleArrays
+    from datasets.scans.pictured import PicturedPuzzle
 
 __all__ = ["UNDECIDED", "Expected", "capped", "expect", "number", "people"]
 
@@ -66,7 +67,9 @@ class Expected:
         return f"{self.words} ({self.probability:.2f})" if self.decided else "nothing for certain"
 
 
-def expect(arrays: PuzzleArrays, key: AttributeKey, values: Sequence[float], ceiling: float = 1.0) -> Expected:
+def expect(
+    arrays: PuzzleArrays | PicturedPuzzle, key: AttributeKey, values: Sequence[float], ceiling: float = 1.0
+) -> Expected:
     """From magnitudes to levels and words.
 
     Args:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from datasets.puzzle import Puzzle
+    from datasets.scans.pictured import PicturedPuzzle
 
 __all__ = ["AttributeExplanation", "Expected", "Explanation", "Fault", "Statement"]
 
@@ -115,7 +116,7 @@ class Explanation:
     """The answer to one puzzle and its reasons.
 
     Attributes:
-        puzzle: what was asked. Its target and rules are not looked at.
+        puzzle: what was asked. Its target and rules, where it has them, are not looked at.
         answer: the chosen candidate, 0 to 7.
         scores: of the candidates.
         attributes: component by component.
@@ -127,9 +128,10 @@ class Explanation:
         tied: candidates with the answer's score, but for rounding: chance has decided.
         certainty: the probability that the answer is right, shared by those that tie; None where the learner does not
             say.
+        probabilities: likewise of each candidate.
     """
 
-    puzzle: Puzzle
+    puzzle: Puzzle | PicturedPuzzle
     answer: int
     scores: tuple[float, ...]
     attributes: tuple[AttributeExplanation, ...]
@@ -140,6 +142,7 @@ class Explanation:
     unsure: tuple[bool, ...] = (True,) * CANDIDATES
     tied: tuple[int, ...] = ()
     certainty: float | None = None
+    probabilities: tuple[float, ...] | None = None
 
     @property
     def right(self) -> bool | None:
@@ -162,9 +165,7 @@ class Explanation:
     @property
     def title(self) -> str:
         """Which puzzle."""
-        puzzle = self.puzzle
-        extent = "" if puzzle.maxval is None else f", {puzzle.columns} columns, values 0 to {puzzle.maxval}"
-        return f"puzzle {puzzle.index} of {puzzle.dataset}, {puzzle.constellation}{extent}"
+        return self.puzzle.title
 
     @property
     def verdict(self) -> str:
@@ -204,15 +205,8 @@ class Explanation:
         Returns:
             Nested dicts, lists, text and finite numbers; everything that is known.
         """
-        puzzle = self.puzzle
         return {
-            "puzzle": {
-                "dataset": puzzle.dataset,
-                "constellation": puzzle.constellation,
-                "index": puzzle.index,
-                "columns": puzzle.columns,
-                "maxval": puzzle.maxval,
-            },
+            "puzzle": self.puzzle.record(),
             "answer": self.answer,
             "tied": list(self.tied),
             "certainty": number(self.certainty),
@@ -232,7 +226,11 @@ class Explanation:
         }
 
     def __str__(self) -> str:
-        lines = [self.title, self.verdict]
+        return "\n".join([self.title, self.verdict, self.reasons()])
+
+    def reasons(self) -> str:
+        """The words below title and verdict."""
+        lines = []
         for name, rules in self.named.items():
             said = [f"{governed} {self._headline(name, governed)}" for governed in rules]
             lines += ["", f"{name}: {', '.join(said[:_SHOWN])}{', ...' if len(said) > _SHOWN else ''}"]

@@ -17,6 +17,8 @@ from reasoning.sparse import dense
 
 if TYPE_CHECKING:
     from datasets.arrays import PuzzleArrays
+    from datasets.puzzle import Puzzle
+    from datasets.scans.pictured import PicturedPuzzle
 
 __all__ = ["make_explanation"]
 
@@ -25,7 +27,8 @@ _SAID = 0.005  # probability of a rule below which it is not claimed: it would b
 
 
 def make_explanation(
-    arrays: PuzzleArrays,
+    puzzle: Puzzle | PicturedPuzzle,
+    arrays: PuzzleArrays | PicturedPuzzle,
     item: int,
     prediction: Prediction,
     scene: Scene,
@@ -36,8 +39,9 @@ def make_explanation(
     """Put a learner's output into words.
 
     Args:
-        arrays: B puzzles.
-        item: which one.
+        puzzle: the one puzzle.
+        arrays: what tells of it, and of those solved with it: components, levels and the rules that may be at work.
+        item: which one it is.
         prediction: for the B puzzles.
         scene: what the learner saw of the one puzzle.
         expected: of the one puzzle: attribute -> (1, V) or (1, S); attributes may be missing.
@@ -47,8 +51,6 @@ def make_explanation(
     Returns:
         The explanation; it does not know the target.
     """
-    from datasets.puzzle import Puzzle
-
     layouts, grammar = arrays.layouts, [rule.name for rule in arrays.grammar]
     constant = constant_code(grammar)
     named = {layout.name: _named(prediction, number, item, grammar) for number, layout in enumerate(layouts)}
@@ -67,7 +69,7 @@ def make_explanation(
     best = prediction.best[item].nonzero().flatten().tolist()
     compared = [_compare(entries, [every[candidate] for every in shown]) for candidate in range(CANDIDATES)]
     return Explanation(
-        puzzle=Puzzle.from_arrays(arrays, item),
+        puzzle=puzzle,
         answer=answer,
         scores=tuple(prediction.scores[item].tolist()),
         attributes=tuple(entries),
@@ -77,6 +79,7 @@ def make_explanation(
         unsure=tuple(unsure for _, unsure in compared),
         tied=tuple(candidate for candidate in best if candidate != answer),
         certainty=None if prediction.certainty is None else float(prediction.certainty[item]),
+        probabilities=None if prediction.probabilities is None else tuple(prediction.probabilities[item].tolist()),
     )
 
 
@@ -87,7 +90,7 @@ def _named_by(attribute: str, named: Mapping[str, str | None]) -> str | None:
 
 
 def _entry(
-    arrays: PuzzleArrays,
+    arrays: PuzzleArrays | PicturedPuzzle,
     item: int,
     prediction: Prediction,
     key: AttributeKey,
@@ -153,7 +156,7 @@ def _agreeing(entries: Sequence[AttributeExplanation]) -> list[AttributeExplanat
     ]
 
 
-def _candidates(arrays: PuzzleArrays, scene: Scene, key: AttributeKey) -> list[Expected]:
+def _candidates(arrays: PuzzleArrays | PicturedPuzzle, scene: Scene, key: AttributeKey) -> list[Expected]:
     """What each candidate shows of an attribute, as the learner sees it."""
     seen = dense(scene.pmfs[key]) if key in scene.pmfs else scene.sets[key]
     return [expect(arrays, key, values) for values in seen[0, scene.context_panels :].double().tolist()]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from reasoning.outcome.explanation import Explanation
 
-__all__ = ["draw", "png"]
+__all__ = ["draw", "figure_of", "mark", "pictures_of", "png", "show_panel"]
 
 _RIGHT, _WRONG, _CHOSEN, _INK = "#0a7d35", "#c0202a", "#1f5fbf", "#000000"
 _LABEL = 24  # letters of a rule's name in one line
@@ -35,6 +35,37 @@ def draw(explanation: Explanation) -> Figure:
     Raises:
         VSAError: matplotlib is not installed.
     """
+    wide = explanation.puzzle.columns > 4
+    count = len(explanation.shown)
+    below = 1.3 + 0.36 * count
+    if wide:  # rows of many panels: the puzzle above, the reasons below
+        figure = figure_of(15, 5.4 + below)
+        top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(5.4, below)).flat
+        left, right = bottom.subfigures(1, 2, squeeze=False, width_ratios=(1.5, 1)).flat
+    else:
+        figure = figure_of(15, max(7.4, 2 * below))
+        top, bottom = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.55)).flat
+        left, right = bottom.subfigures(2, 1, squeeze=False).flat
+    figure.suptitle(f"{explanation.title}\n{explanation.verdict}", fontsize=12)
+    _panels(top, explanation)
+    _rules(left.subplots(), explanation)
+    _agreement(right.subplots(), explanation)
+    return figure
+
+
+def figure_of(width: float, height: float) -> Figure:
+    """An empty figure that no window and no global state knows of.
+
+    Args:
+        width: inches.
+        height: inches.
+
+    Returns:
+        The figure.
+
+    Raises:
+        VSAError: matplotlib is not installed.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -45,23 +76,8 @@ def draw(explanation: Explanation) -> Figure:
             expected="it installed",
             hint="pip install 'vsa-reasoning[plots]'",
         ) from error
-    wide = explanation.puzzle.columns > 4
-    count = len(explanation.shown)
-    below = 1.3 + 0.36 * count
-    if wide:  # rows of many panels: the puzzle above, the reasons below
-        figure = Figure(figsize=(15, 5.4 + below), layout="constrained")
-        FigureCanvasAgg(figure)
-        top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(5.4, below)).flat
-        left, right = bottom.subfigures(1, 2, squeeze=False, width_ratios=(1.5, 1)).flat
-    else:
-        figure = Figure(figsize=(15, max(7.4, 2 * below)), layout="constrained")
-        FigureCanvasAgg(figure)
-        top, bottom = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.55)).flat
-        left, right = bottom.subfigures(2, 1, squeeze=False).flat
-    figure.suptitle(f"{explanation.title}\n{explanation.verdict}", fontsize=12)
-    _panels(top, explanation)
-    _rules(left.subplots(), explanation)
-    _agreement(right.subplots(), explanation)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
     return figure
 
 
@@ -85,7 +101,7 @@ def png(explanation: Explanation) -> bytes:
 def _panels(figure: Any, explanation: Explanation) -> None:
     """The last three rows, the candidates below."""
     puzzle = explanation.puzzle
-    pictures = _pictures(explanation)
+    pictures = pictures_of(explanation)
     context = len(puzzle.context)
     shown = list(range(context - (ROWS * puzzle.columns - 1), context))
     columns = puzzle.columns if puzzle.columns > 4 else 4
@@ -95,20 +111,25 @@ def _panels(figure: Any, explanation: Explanation) -> None:
     margin = (columns - puzzle.columns) // 2
     for k, panel in enumerate([*shown, None]):
         axes = places[k // puzzle.columns, margin + k % puzzle.columns]
-        _panel(axes, "?" if panel is None else pictures[panel])
+        show_panel(axes, "?" if panel is None else pictures[panel])
     across = min(columns, 8)
     margin = (columns - across) // 2
     for k in range(len(puzzle.candidates)):
         axes = places[ROWS + k // across, margin + k % across]
-        _panel(axes, pictures[context + k])
-        color, word = _mark(explanation, k)
+        show_panel(axes, pictures[context + k])
+        color, word = mark(explanation, k)
         axes.set_title(f"{people(k)}{word}", fontsize=9, color=color, pad=3)
         for spine in axes.spines.values():
             spine.set(color=color, linewidth=2.5 if color != _INK else 0.8)
 
 
-def _mark(explanation: Explanation, candidate: int) -> tuple[str, str]:
-    """Color and word of a candidate."""
+def mark(explanation: Explanation, candidate: int) -> tuple[str, str]:
+    """Color and word of a candidate.
+
+    Args:
+        explanation: of the puzzle.
+        candidate: from 0.
+    """
     if candidate == explanation.answer:
         return {None: (_CHOSEN, ": answer"), True: (_RIGHT, ": answer, right"), False: (_WRONG, ": answer, wrong")}[
             explanation.right
@@ -116,7 +137,13 @@ def _mark(explanation: Explanation, candidate: int) -> tuple[str, str]:
     return (_RIGHT, ": right") if candidate == explanation.target else (_INK, "")
 
 
-def _panel(axes: Axes, content: Any) -> None:
+def show_panel(axes: Axes, content: Any) -> None:
+    """One panel.
+
+    Args:
+        axes: where.
+        content: pixels, or text.
+    """
     axes.set_axis_on()
     axes.set_xticks([])
     axes.set_yticks([])
@@ -127,17 +154,15 @@ def _panel(axes: Axes, content: Any) -> None:
         axes.imshow(content, cmap="gray", vmin=0, vmax=255)
 
 
-def _pictures(explanation: Explanation) -> list[Any]:
-    """Of every panel its pixels, or its values as text where there are none."""
-    from datasets.pixels.render import render
-    from datasets.puzzle_arrays import arrays_of
+def pictures_of(explanation: Explanation) -> list[Any]:
+    """Of every panel its pixels, or its values as text where there are none.
 
+    Args:
+        explanation: of a puzzle.
+    """
     puzzle = explanation.puzzle
-    try:
-        pixels = list(render(arrays_of(puzzle))[0])
-    except VSAError:  # I-RAVEN-X, files without angles, no OpenCV
-        pixels = None
-    return [_values(panel) for panel in (*puzzle.context, *puzzle.candidates)] if pixels is None else pixels
+    pixels = puzzle.drawn()
+    return [_values(panel) for panel in (*puzzle.context, *puzzle.candidates)] if pixels is None else list(pixels)
 
 
 def _values(panel: Any) -> str:
@@ -201,7 +226,7 @@ def _agreement(axes: Axes, explanation: Explanation) -> None:
     names = [f"{people(k)}\n{two_digits(score)}" for k, score in enumerate(explanation.scores)]
     axes.set_xticks(range(len(names)), names, fontsize=8)
     for k, label in enumerate(axes.get_xticklabels()):
-        color, _ = _mark(explanation, k)
+        color, _ = mark(explanation, k)
         label.set_color(color)
         label.set_fontweight("bold" if color != _INK else "normal")
     hidden = len(explanation.attributes) - len(shown)

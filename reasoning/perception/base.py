@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from reasoning.arrays import stored_arrays
+from reasoning.perception.labels import disagreement
 from reasoning.scene import Scene
 from vsa import StoredMatrix
 
@@ -21,7 +24,12 @@ class Perception(nn.Module):
     A front-end with parameters is trained together with the learner behind it, and saved and restored with it. Its
     constructor may name ``algebra``, ``backend``, ``columns``, ``layout`` (a :class:`datasets.Layout`: what it is made
     for) and ``seed``, and is given them.
+
+    Attributes:
+        free_options: options on which weights do not depend, so that weights that come along fit whatever they say.
     """
+
+    free_options: frozenset[str] = frozenset()
 
     def forward(
         self,
@@ -44,6 +52,32 @@ class Perception(nn.Module):
             The scene.
         """
         raise NotImplementedError
+
+    def label_loss(self, batches: Sequence[PuzzleBatch], generator: torch.Generator | None = None) -> torch.Tensor:
+        """What it costs to see something else than the labels: by this a front-end is trained without a learner.
+
+        Args:
+            batches: one or several, each of one layout.
+            generator: of what a training step draws.
+
+        Returns:
+            A scalar. Default: the mean cross-entropy of the Scene (:func:`reasoning.perception.labels.disagreement`).
+        """
+        draws = {"generator": generator} if "generator" in inspect.signature(self.forward).parameters else {}
+        scenes = [self(batch, mixed="shares", entities=True, **draws) for batch in batches]
+        found = [disagreement(scene, batch.arrays) for scene, batch in zip(scenes, batches, strict=True)]
+        return torch.stack(found).mean()
+
+    def knows_layout(self, batch: PuzzleBatch) -> torch.Tensor | None:
+        """Of which puzzles it would have found out the layout by itself.
+
+        Args:
+            batch: B puzzles.
+
+        Returns:
+            bool (B,); None where it cannot.
+        """
+        return None
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Called before each epoch of training: schedules go here."""

@@ -15,6 +15,7 @@ from vsa.errors import CorruptFileError, SettingsError
 from vsa.plugins import origins
 
 if TYPE_CHECKING:
+    from reasoning.learners.base import Learner
     from reasoning.perception.base import Perception
     from reasoning.solver import Solver
 
@@ -26,7 +27,7 @@ class Recipe:
     """All that a solver is made of.
 
     Attributes:
-        model: name, options.
+        model: name, options; None: there is a front-end alone.
         algebra: name, options.
         backend: name, options.
         perception: the front-end.
@@ -38,7 +39,7 @@ class Recipe:
         differs: what the user said otherwise than the weights' header, for the message when they do not fit.
     """
 
-    model: ModelSettings
+    model: ModelSettings | None
     algebra: Named
     backend: Named
     perception: FrontEnd
@@ -66,7 +67,6 @@ class Recipe:
         Raises:
             VSAError: an unknown name or option, weights that do not fit, a front-end whose weights are not known.
         """
-        from reasoning.setup import build
         from reasoning.solver import Solver
 
         front_end = replace(self.perception, layout=self.perception.layout or self.layout)
@@ -76,9 +76,18 @@ class Recipe:
                 f"perception={front_end.perception.name}",
                 received="no weights for it, which it has to learn",
                 expected="perception.checkpoint=FILE or RUN_DIR, or checkpoint=RUN_DIR of a run that trained it",
-                hint=f"train it: python -m reasoning.train +model={self.model.name} "
-                f"perception={front_end.perception.name}",
+                hint=f"train it: python -m reasoning.train_perception perception={front_end.perception.name}",
             )
+        solver = Solver(seen, self._learner()).eval()
+        solver.recipe = self
+        return solver
+
+    def _learner(self) -> Learner:
+        from reasoning.learners.base import NoLearner
+        from reasoning.setup import build
+
+        if self.model is None:
+            return NoLearner()
         learner = build.learner(
             self.model,
             self.algebra,
@@ -94,9 +103,7 @@ class Recipe:
             learner.requires_grad_(False)
         if self.decoder:
             learner = build.decoded(learner, self.decoder, self.algebra, self.backend, self.seed)
-        solver = Solver(seen, learner).eval()
-        solver.recipe = self
-        return solver
+        return learner
 
     def _load(self, learner: Any) -> None:
         from reasoning.setup.weights import LEARNER, load_part, read_header
@@ -105,15 +112,15 @@ class Recipe:
         try:
             load_part(learner, path, LEARNER)
         except CorruptFileError as error:
-            columns = read_header(path).layout.columns
+            columns, name = read_header(path).layout.columns, None if self.model is None else self.model.name
             rows = [f"rows of {self.columns} panels (trained on rows of {columns})"] if columns != self.columns else []
             reasons = [*rows, *self.differs]
             if self.mode == "pretrained" and reasons:
                 raise SettingsError(
-                    f"+model={self.model.name}",
+                    f"+model={name}",
                     received=f"{' and '.join(reasons)}, which the weights that come along do not fit",
                     expected="the rows and the settings that they were trained with",
-                    hint=f"train others: python -m reasoning.train +model={self.model.name}, then checkpoint=RUN_DIR",
+                    hint=f"train others: python -m reasoning.train +model={name}, then checkpoint=RUN_DIR",
                 ) from error
             if not reasons:
                 raise
@@ -128,7 +135,7 @@ class Recipe:
         """What shapes the result: kept with the weights, and in the records of runs."""
         layout = schema.plain(self.layout)
         return {
-            "model": {**schema.plain(self.model), "mode": self.mode},
+            "model": None if self.model is None else {**schema.plain(self.model), "mode": self.mode},
             "algebra": schema.plain(self.algebra),
             "backend": schema.plain(self.backend),
             "perception": self.perception.header(),
@@ -139,7 +146,7 @@ class Recipe:
     def plugins(self) -> dict[str, Any]:
         """Whose the parts are that other packages offer, as :func:`vsa.plugins.origins`."""
         named = {
-            "learners": self.model.name,
+            "learners": None if self.model is None else self.model.name,
             "algebras": self.algebra.name,
             "backends": self.backend.name,
             "perceptions": self.perception.perception.name,
@@ -168,7 +175,9 @@ class Recipe:
 
         content = schema.plain(self)
         # How it was trained is in the weights, what puzzles it solves is their own hash.
-        del content["model"]["training"], content["differs"], content["layout"]
+        del content["differs"], content["layout"]
+        if self.model is not None:
+            del content["model"]["training"]
         content["weights"] = _content(self.weights)
         content["perception"]["weights"] = _content(self.perception.weights)
         return runs.fingerprint(content)

@@ -143,14 +143,17 @@ def _implied_parts(section: str, stored: Named, named: Mapping[str, str]) -> lis
 
 
 def front_end(
-    settings: Wanted, weighted: tuple[Path, Header] | None, said: Mapping[str, str]
+    settings: Wanted, weighted: tuple[Path, Header] | None, said: Mapping[str, str], *, evaluating: bool = True
 ) -> tuple[FrontEnd, list[str]]:
     """The front-end: that of a file of its own, that of the model's weights, or the one the settings name.
+
+    Where nothing else says so, the weights that come along with the package are taken; a training begins without.
 
     Args:
         settings: of the command.
         weighted: the file of the model's weights and its header; None where there are none.
         said: what the user sets, by key.
+        evaluating: whether it is to see with the weights that come along, if there are any for its options.
 
     Returns:
         The front-end, and what the user said otherwise than its weights' header.
@@ -160,10 +163,20 @@ def front_end(
     """
     wanted = without_weights(settings.perception)
     own = settings.perception.checkpoint
-    if own is not None:
-        from reasoning.setup import weights  # loads torch
+    from reasoning.setup import weights  # loads torch
 
-        path = weights.find_weights(own, "perception.checkpoint")
+    shipped = None
+    if own == weights.SHIPPED or (own is None and evaluating and not _brings_front_end(weighted)):
+        shipped = weights.shipped_front_end(wanted)
+        if own is not None and shipped is None:
+            raise SettingsError(
+                f"perception.checkpoint={own}",
+                received=f"perception={wanted.name} with options for which no weights come along",
+                expected="a run folder or a file",
+                hint=f"train it: python -m reasoning.train_perception perception={wanted.name}",
+            )
+    if own is not None or shipped is not None:
+        path = shipped or weights.find_weights(str(own), "perception.checkpoint")
         header = weights.read_header(path)
         if weights.PERCEPTION not in header.parts:
             raise SettingsError(
@@ -183,6 +196,11 @@ def front_end(
     if weighted is None:
         return FrontEnd(wanted, settings.algebra, settings.backend, settings.seed), []
     return _restored(settings, *weighted, said)
+
+
+def _brings_front_end(weighted: tuple[Path, Header] | None) -> bool:
+    """Whether a model's weights have a front-end's beside them."""
+    return weighted is not None and "perception" in weighted[1].parts
 
 
 def _restored(settings: Wanted, path: Path, header: Header, said: Mapping[str, str]) -> tuple[FrontEnd, list[str]]:
@@ -230,6 +248,8 @@ def completed(arguments: Sequence[str]) -> list[str]:
             continue
         from reasoning.setup import weights  # loads torch
 
+        if setting == "perception.checkpoint" and given == weights.SHIPPED:
+            continue
         header = weights.read_header(weights.find_weights(str(given), setting))
         if setting == "checkpoint":
             implied |= {"algebra": header.algebra.name, "backend": header.backend.name}
@@ -269,7 +289,7 @@ def adopt_front_end(settings: S, said: Mapping[str, str]) -> S:
     """
     if settings.perception.checkpoint is None:
         return settings
-    seen, differs = front_end(settings, None, {"backend": "", **said})
+    seen, differs = front_end(settings, None, {"backend": "", **said}, evaluating=False)
     if differs:
         log.warning(
             "perception.checkpoint=%s: applied as the command line says: %s",

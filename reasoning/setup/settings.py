@@ -28,6 +28,9 @@ __all__ = [
     "ModelSettings",
     "Named",
     "PerceptionSettings",
+    "PerceptionTrainSettings",
+    "RunSettings",
+    "SolveSettings",
     "TrainSettings",
     "TrainingDatasetSettings",
     "TrainingPerceptionSettings",
@@ -39,7 +42,7 @@ _TRAINING = ("epochs", "batch_size", "lr", "weight_decay", "schedule")  # what a
 NO_DECODER = "none"  # in a list of decoders: candidates are scored as usual
 Epochs = Annotated[int, Between(0, 10**8)]  # none for what learns from all puzzles at once
 Rate = Annotated[float, Between(0, 1000, above=True)]  # of learning: beyond it float32 overflows within steps
-Decay = Annotated[float, Between(0, 1000)]
+Decay = Annotated[float, Between(0, 1000)]  # of weights, or a weight in a sum
 Range = Annotated[int, Between(1, 10**6)]  # of values
 Executor = Literal["serial", "processes", "ray", "slurm"]
 Mode = Literal["learned", "programmed", "programmed_then_learned", "pretrained"]
@@ -67,6 +70,7 @@ class TrainingPerceptionSettings(PerceptionSettings):
 
     frozen: bool = False  # its weights stay as they are, and the learner alone is trained
     lr: Rate | None = None  # learning rate of its weights; null: lr
+    labels: Decay = 0.0  # weight of the labels' loss, beside that of the answers
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ def plugins(parts: Any, factorizers: str | None = None) -> dict[str, Any]:
         As :func:`vsa.plugins.origins`.
     """
     named = {
-        "learners": parts.model.name,
+        "learners": None if getattr(parts, "model", None) is None else parts.model.name,
         "algebras": parts.algebra.name,
         "backends": parts.backend.name,
         "perceptions": parts.perception.name,
@@ -220,12 +224,11 @@ class CheckpointSettings:
     keep: Annotated[int, Between(2, 10**6)] = 2
 
 
-@dataclass(frozen=True)
-class TrainSettings:
-    """``python -m reasoning.train``."""
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """A run of training, whatever is trained."""
 
     seed: Seed  # every random choice descends from it
-    model: ModelSettings
     dataset: TrainingDatasetSettings
     perception: TrainingPerceptionSettings
     algebra: Named
@@ -252,6 +255,23 @@ class TrainSettings:
         _different("seeds", self.seeds)
         _check_device(self.device)
         _check_abstain(self.abstain)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(RunSettings):
+    """``python -m reasoning.train``."""
+
+    model: ModelSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerceptionTrainSettings(RunSettings):
+    """``python -m reasoning.train_perception``: a front-end learns from labels, and is evaluated by them."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.perception.frozen:
+            raise SettingsError("setting perception.frozen", received="true", expected="false: it is what is trained")
 
 
 @dataclass(frozen=True)
@@ -318,6 +338,36 @@ class ExplainSettings:
 
     def __post_init__(self) -> None:
         _check_device(self.device)
+
+
+@dataclass(frozen=True)
+class SolveSettings:
+    """``python -m reasoning.solve``."""
+
+    seed: Seed  # every random choice descends from it
+    model: ModelSettings | None
+    perception: PerceptionSettings
+    algebra: Named
+    backend: Named
+    checkpoint: str | None  # a training run's folder
+    layout: str | None  # published or short name; null: recognised from the pixels
+    threads: Workers
+    device: str
+    json: bool  # whether JSON, and nothing else, is written to stdout
+    out: str | None  # a picture; of several puzzles a folder
+    overwrite: bool
+
+    def __post_init__(self) -> None:
+        from datasets import resolve_constellation
+
+        _check_device(self.device)
+        if self.layout is not None:
+            resolve_constellation(self.layout)
+
+    @property
+    def dataset(self) -> DatasetSettings:
+        """What tells the length of the rows and the rules that may be at work: pictures are RAVEN's."""
+        return DatasetSettings("raven")
 
 
 def _different(name: str, chosen: tuple[Any, ...] | None) -> None:

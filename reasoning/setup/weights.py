@@ -31,16 +31,19 @@ __all__ = [
     "FRONT_END",
     "LEARNER",
     "PERCEPTION",
+    "SHIPPED",
     "WEIGHTS",
     "Header",
     "find_weights",
     "load_part",
     "read_header",
+    "shipped_front_end",
     "shipped_weights",
     "write_weights",
 ]
 
 WEIGHTS = "weights.safetensors"
+SHIPPED = "shipped"  # perception.checkpoint: the weights that come along
 FRONT_END = "perception.safetensors"  # what a run with perception.checkpoint= began with
 LEARNER, PERCEPTION = "learner", "perception"  # the parts of a solver, which prefix its tensors
 FORMAT = 2  # 1 had the learner's tensors without a prefix, and neither perception, backend nor range
@@ -219,6 +222,34 @@ def shipped_weights(model: str, which: str | None = None, columns: int | None = 
     if columns is not None and path.is_file() and read_header(path).layout.columns != columns:
         path = next((one for one in others.values() if read_header(one).layout.columns == columns), path)
     return path if path.is_file() else None
+
+
+def shipped_front_end(perception: Named) -> Path | None:
+    """Weights of a front-end that come with the package.
+
+    Args:
+        perception: name, and options: weights fit those that they were trained with, but for the options that their
+            front-end declares not to depend on.
+
+    Returns:
+        The file; None where none is shipped for these options.
+    """
+    from reasoning import perception as front_ends
+
+    if perception.name not in front_ends.PERCEPTIONS:
+        return None
+    free = front_ends.get(perception.name).free_options
+    folder = Path(__file__).resolve().parents[1] / "perception" / "weights"
+    for path in sorted(folder.glob("*.safetensors")):
+        stored = read_header(path).perception.perception
+        differing = {
+            key
+            for key in {*stored.options, *perception.options}
+            if stored.options.get(key) != perception.options.get(key)
+        }
+        if stored.name == perception.name and differing <= free:
+            return path
+    return None
 
 
 def find_weights(checkpoint: str, setting: str = "checkpoint") -> Path:

@@ -27,6 +27,7 @@ from reasoning.records.checkpoints import Checkpoint, CheckpointFolder, load_wei
 from reasoning.records.draws import seeded
 from reasoning.records.metrics_log import MetricsLog
 from reasoning.scene import Scene
+from reasoning.training.joined import MixedBatch
 from reasoning.training.plan import Plan, learning_rate
 from vsa.backends.stored import read_noise
 from vsa.commands import StoppedError
@@ -107,6 +108,12 @@ class Trainer:
         self.metrics_path, self.watch, self.identity = metrics, watch, identity
         seen, learned = free_weights(solver)
         refuse_no_epochs(solver, plan.epochs)
+        if plan.labels and not seen:
+            raise SettingsError(
+                "train",
+                received=f"labels for a front-end {type(solver.perception).__name__} without a free weight",
+                expected="one that learns to see, or perception.labels=0",
+            )
         self._sees_differently, self._learns = bool(seen), bool(learned)  # what is trained: front-end, learner
         self._free = [*seen, *learned]
         if not len(puzzles):
@@ -231,7 +238,7 @@ class Trainer:
         for part in (self.solver.perception, self.learner):
             part.begin_epoch(self.epoch, self.plan.epochs)
 
-    def _train_step(self, batch: PuzzleBatch) -> float:
+    def _train_step(self, batch: PuzzleBatch | MixedBatch) -> float:
         with self._own_draws():
             return self._seeded_step(batch)
 
@@ -242,12 +249,10 @@ class Trainer:
         with seeded(child_seed(self.plan.seed, "training", "unnamed draws", self.step), self.device), read_noise(reads):
             yield
 
-    def _seeded_step(self, batch: PuzzleBatch) -> float:
+    def _seeded_step(self, batch: PuzzleBatch | MixedBatch) -> float:
         moved = batch.to(self.device)
-        scene = self.solver.scene(moved, self.generator if self._sees_differently else None)
-        target = moved.target
         self.optimizer.zero_grad(set_to_none=True)
-        loss = check_loss(self.learner.training_loss(scene, target, self.generator), self.learner)
+        loss = self._loss(moved)
         self._refuse_late_weights()
         value = float(loss.detach())
         if not math.isfinite(value):
@@ -261,6 +266,19 @@ class Trainer:
         self._refuse_infinite([weight.grad for weight in self._free if weight.grad is not None], "gradients")
         self.optimizer.step()
         return value
+
+    def _loss(self, batch: PuzzleBatch | MixedBatch) -> Tensor:
+        """What answers cost, what labels cost, or both."""
+        plan, costs = self.plan, []
+        parts = batch.parts if isinstance(batch, MixedBatch) else (batch,)
+        if plan.answers and not isinstance(batch, MixedBatch):
+            scene = self.solver.scene(batch, self.generator if self._sees_differently else None)
+            lost = check_loss(self.learner.training_loss(scene, batch.target, self.generator), self.learner)
+            costs.append(lost if plan.answers == 1 else plan.answers * lost)
+        if plan.labels:
+            seen = self.solver.perception
+            costs.append(plan.labels * check_loss(seen.label_loss(parts, self.generator), seen))
+        return costs[0] if len(costs) == 1 else torch.stack(costs).sum()
 
     def _refuse_infinite(self, tensors: Sequence[Tensor], what: str) -> None:
         if tensors and not bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all()):

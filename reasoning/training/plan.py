@@ -21,6 +21,8 @@ class Plan:
     every_seconds: float = 60.0
     every_epochs: int = 1
     perception_lr: float | None = None  # of a front-end's weights; None: lr
+    answers: float = 1.0  # weight of the learner's loss
+    labels: float = 0.0  # weight of the front-end's loss of labels
 
 
 def learning_rate(plan: Plan, step: int, steps: int, lr: float | None = None) -> float:

@@ -11,16 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datasets.layout import Layout
 from reasoning.records import runs
 from reasoning.records.checkpoints import CheckpointFolder, load_weights
 from reasoning.setup import build, restoring, weights
 from reasoning.setup.recipe import Recipe
-from reasoning.setup.settings import TrainSettings
+from reasoning.setup.settings import RunSettings, TrainSettings
+from reasoning.setup.training_settings import parse
 from reasoning.tables import tables as report
-from reasoning.training.joined import JoinedPuzzles
+from reasoning.training.joined import JoinedPuzzles, MixedPuzzles
 from reasoning.training.plan import Plan
 from vsa.commands import schema, screen
 from vsa.commands.files import taking_apart
@@ -33,17 +34,28 @@ if TYPE_CHECKING:
     from reasoning.training.engine import Outcome, PuzzleSource, Trainer
 
 __all__ = [
+    "CONFIG",
+    "MODULE",
     "Prepared",
+    "front_end",
     "identity_of",
+    "joined",
+    "parse",
     "plan_of",
     "prepare",
+    "prepare_torch",
     "protocol",
     "read_metrics",
     "recipe_of",
+    "record",
     "run",
     "show",
     "train_solver",
+    "train_watched",
 ]
+
+
+MODULE, CONFIG = "reasoning.train", "train"
 
 
 @dataclass(frozen=True)
@@ -70,14 +82,9 @@ def prepare(settings: TrainSettings, folder: Path | None = None) -> Prepared:
     Raises:
         VSAError: whatever is wrong with names, options or files.
     """
-    import torch
-
     from reasoning.training.engine import free_weights, refuse_no_epochs
 
-    torch.set_num_threads(settings.threads)
-    if torch.device(settings.device).type == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; without it matmuls vary
-    torch.use_deterministic_algorithms(True)
+    prepare_torch(settings)
     data = settings.dataset
     chosen = settings.constellation or "all"
     if data.kind.made:  # a mistake in the model's settings shows before puzzles are generated
@@ -103,6 +110,16 @@ def _check_certainty(settings: TrainSettings, solver: Solver) -> None:
 
     if settings.abstain is not None and not solver.learner.calibrated:
         raise uncalibrated(f"abstain={settings.abstain}", solver.learner)
+
+
+def prepare_torch(settings: RunSettings) -> None:
+    """Threads as the settings have them, and algorithms that give the same bits every time."""
+    import torch
+
+    torch.set_num_threads(settings.threads)
+    if torch.device(settings.device).type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; without it matmuls vary
+    torch.use_deterministic_algorithms(True)
 
 
 def recipe_of(settings: TrainSettings, layout: Layout, folder: Path | None = None) -> Recipe:
@@ -137,7 +154,7 @@ def recipe_of(settings: TrainSettings, layout: Layout, folder: Path | None = Non
         settings = replace(settings, perception=own)
     # The settings of a run are complete, those of a front-end with weights of its own included: all of them count.
     every = {"backend": "", **{f"perception.{key}": "" for key in settings.perception.options}}
-    seen, _ = restoring.front_end(settings, None, every)
+    seen, _ = restoring.front_end(settings, None, every, evaluating=False)
     seen = replace(seen, layout=seen.layout or layout, frozen=settings.perception.frozen)
     return Recipe(
         settings.model,
@@ -149,6 +166,32 @@ def recipe_of(settings: TrainSettings, layout: Layout, folder: Path | None = Non
         settings.seed,
         None if shipped is None else str(shipped),
     )
+
+
+def record(prepared: Prepared) -> dict[str, Any]:
+    """What run.json says of a run beside its environment.
+
+    Args:
+        prepared: of :func:`prepare`.
+    """
+    settings = prepared.settings
+    return {
+        "model": settings.model.name,
+        "seed": settings.seed,
+        "protocol": protocol(settings),
+        "recipe": prepared.recipe.header(),
+        "backend": build.backend_words(settings.backend),
+        **({} if settings.abstain is None else {"abstain": settings.abstain}),
+    }
+
+
+def front_end(prepared: Prepared) -> str | None:
+    """The file of the front-end's weights that a run begins with; None where it begins without.
+
+    Args:
+        prepared: of :func:`prepare`.
+    """
+    return prepared.recipe.perception.weights
 
 
 def run(folder: Path, prepared: Prepared) -> dict[str, Metrics]:
@@ -169,30 +212,63 @@ def run(folder: Path, prepared: Prepared) -> dict[str, Metrics]:
 
 
 def _train(folder: Path, prepared: Prepared) -> Outcome:
-    settings, sets = prepared.settings, prepared.training
-    plan = plan_of(settings)
+    settings = prepared.settings
+    return train_watched(
+        prepared.solver, prepared.training, plan_of(settings), folder, settings, settings.model.name, protocol(settings)
+    )
+
+
+def train_watched(
+    solver: Solver,
+    sets: Mapping[str, PuzzleDataset],
+    plan: Plan,
+    folder: Path,
+    settings: RunSettings,
+    name: str,
+    protocol: str,
+) -> Outcome:
+    """Train, or go on, with a bar on the screen.
+
+    Args:
+        solver: to be trained.
+        sets: the training puzzles.
+        plan: how long and how fast.
+        folder: the run's.
+        settings: the run's.
+        name: of what is trained.
+        protocol: what it is trained on, in a sentence.
+
+    Returns:
+        What was done.
+    """
     newest = CheckpointFolder(folder / "checkpoints", settings.checkpoints.keep).newest()
     names = ", ".join(report.short_name(name) for name in sets)
-    screen.say(
-        f"training {settings.model.name} on {sum(map(len, sets.values())):,} puzzles of {names}; run folder {folder}"
-    )
+    screen.say(f"training {name} on {sum(map(len, sets.values())):,} puzzles of {names}; run folder {folder}")
     parts = list(sets.values())
-    total = plan.epochs * -(-len(_joined(parts, plan)) // plan.batch_size)
+    total = plan.epochs * -(-len(joined(parts, plan)) // plan.batch_size)
     with screen.progress("training", total, newest.step if newest else 0) as bar:
         return train_solver(
-            prepared.solver,
+            solver,
             parts,
             plan,
             folder,
             device=settings.device,
             keep=settings.checkpoints.keep,
-            protocol=protocol(settings),
+            protocol=protocol,
             watch=lambda epoch, batch, loss: bar(1, f"epoch {epoch + 1}/{plan.epochs}  loss {loss:.3f}"),
             identity=identity_of(settings),
         )
 
 
-def _joined(sets: Sequence[PuzzleDataset], plan: Plan) -> PuzzleSource:
+def joined(sets: Sequence[PuzzleDataset], plan: Plan) -> PuzzleSource:
+    """Several puzzle sets as one: a batch is of one of them, unless labels alone teach.
+
+    Args:
+        sets: at least one.
+        plan: of the training.
+    """
+    if not plan.answers:
+        return MixedPuzzles(tuple(sets), plan.batch_size)
     return sets[0] if len(sets) == 1 else JoinedPuzzles(tuple(sets), plan.batch_size)
 
 
@@ -234,7 +310,7 @@ def train_solver(
     if folder is not None:
         runs.prepare_folder(folder)
         checkpoints, metrics = CheckpointFolder(folder / "checkpoints", keep), folder / "metrics.jsonl"
-    trainer = Trainer(solver, _joined(sets, plan), plan, checkpoints, metrics, device, watch, identity)
+    trainer = Trainer(solver, joined(sets, plan), plan, checkpoints, metrics, device, watch, identity)
     with _stopped_by_sigterm(trainer):
         outcome = trainer.run()
     if folder is not None and solver.recipe is not None:
@@ -255,16 +331,18 @@ def _stopped_by_sigterm(trainer: Trainer) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def identity_of(settings: TrainSettings) -> str:
+def identity_of(settings: RunSettings) -> str:
     """What tells a run's checkpoints from another's: its settings but for where it is, how it runs and how long."""
     apart = ("out", "overwrite", "epochs", "executor", "workers", "seeds", "abstain")
     kept = {key: value for key, value in schema.plain(settings).items() if key not in apart}
+    if not settings.perception.labels:  # as runs were told apart before there was such a setting
+        kept["perception"] = {key: value for key, value in kept["perception"].items() if key != "labels"}
     kept["dataset"] = {key: value for key, value in kept["dataset"].items() if key != "cache_dir"}
     return runs.fingerprint(kept)
 
 
-def plan_of(settings: TrainSettings) -> Plan:
-    """How long and how fast a run trains."""
+def plan_of(settings: RunSettings) -> Plan:
+    """How long and how fast a run trains, by what."""
     return Plan(
         settings.epochs,
         settings.batch_size,
@@ -275,6 +353,7 @@ def plan_of(settings: TrainSettings) -> Plan:
         settings.checkpoints.every_seconds,
         settings.checkpoints.every_epochs,
         settings.perception.lr,
+        labels=settings.perception.labels,
     )
 
 
@@ -357,7 +436,7 @@ def show(folder: Path, settings: TrainSettings) -> None:
     screen.say(f"\n{took}; run folder {folder}")
 
 
-def protocol(settings: TrainSettings) -> str:
+def protocol(settings: RunSettings) -> str:
     """In a sentence: what is trained on, what is tested on."""
 
     def spell(chosen: str | tuple[str, ...] | None) -> str:

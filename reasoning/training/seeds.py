@@ -112,7 +112,7 @@ def train_one(job: SeedRun) -> float:
         Seconds of training.
     """
     with screen.silence():
-        train(job.folder, job.settings, list(job.arguments), go_on=True)
+        train(job.folder, job.settings, list(job.arguments), work=training, go_on=True)
     return float(runs.read_record(job.folder / runs.RECORD)["seconds"]["training"])
 
 

@@ -11,6 +11,7 @@ import torch
 
 import datasets
 import vsa
+from reasoning.distributions.pmfs import count_pmf, panel_pmf, share_pmf
 from reasoning.learners.nvsa import NVSA
 from reasoning.learners.vector_rules.codes import Names, Powers
 from reasoning.learners.vector_rules.panels import divergence
@@ -18,7 +19,6 @@ from reasoning.learners.vector_rules.rules import STEPS, Grammar, count_numbers,
 from reasoning.learners.vector_rules.sets import difference_is, equal, sets_evidence, union_is
 from reasoning.learners.vector_rules.values import values_evidence
 from reasoning.perception.oracle import Oracle
-from reasoning.pmfs import count_pmf, panel_pmf, share_pmf
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = Grammar().labels

@@ -6,6 +6,7 @@ rich is loaded when something is shown.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from .grids import Grid
 
-__all__ = ["Bar", "complain", "configure_logging", "progress", "say", "show", "silence"]
+__all__ = ["Bar", "complain", "configure_logging", "progress", "say", "show", "silence", "write"]
 
 _WIDTH = 110
 
@@ -52,6 +53,16 @@ def say(text: str = "") -> None:
 
     if not _silent.get():
         _console().print(escape(text))
+
+
+def write(text: str) -> None:
+    """Text for a program on stdout: nothing is wrapped, colored or replaced.
+
+    Args:
+        text: without the newline at its end.
+    """
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def show(table: Table | Grid, width: int = _WIDTH) -> None:

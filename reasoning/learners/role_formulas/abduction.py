@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from datasets.arrays import BOTH, NUMBER, POSITION, UNKNOWN
+from reasoning.distributions.pmfs import count_pmf
 from reasoning.learners.base import Prediction
 from reasoning.learners.role_formulas.follow import Evidence
 from reasoning.learners.role_formulas.formula import Formula, places
 from reasoning.learners.role_formulas.views import View
-from reasoning.pmfs import count_pmf
 from reasoning.scene import CANDIDATES, AttributeKey, Scene
 
 __all__ = ["Abduced", "expect", "predict", "weigh"]

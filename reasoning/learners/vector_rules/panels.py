@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from reasoning.pmfs import panel_pmf, share_pmf
+from reasoning.distributions.pmfs import panel_pmf, share_pmf
 from reasoning.scene import Scene
 from reasoning.sparse import PMF, SparsePMF, dense, stack
 

@@ -11,7 +11,8 @@ from torch.nn import functional
 from datasets.arrays import PuzzleArrays
 from datasets.constellations import resolve_constellation
 from datasets.panels import CONFOUNDER, ROWS, offset_of
-from reasoning.pmfs import (
+from reasoning.distributions.checks import AttributeKey, as_floats, as_key, check_probabilities
+from reasoning.distributions.pmfs import (
     check_softening,
     count_pmf,
     panel_pmf,
@@ -21,7 +22,6 @@ from reasoning.pmfs import (
     temperature_of,
     within,
 )
-from reasoning.scene_checks import AttributeKey, as_floats, as_key, check_probabilities
 from reasoning.sparse import SparsePMF
 from vsa.errors import DtypeError, ShapeError, UnknownNameError, VSAError
 

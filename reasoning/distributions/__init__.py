@@ -1,0 +1,1 @@
+"""PMFs before they are a Scene: made less sure, completed, checked."""

@@ -1,0 +1,102 @@
+"""``python -m reasoning.train_perception perception=slot``: teach a front-end to see, by labels alone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from reasoning.setup import commands
+from reasoning.setup.settings import PerceptionTrainSettings
+from vsa.commands import INTERRUPTED, StoppedError, named_keys, value_of
+
+__all__ = ["MODULE", "USAGE", "main", "parse"]
+
+MODULE = "reasoning.train_perception"
+
+USAGE = """python -m reasoning.train_perception [perception=NAME] [key=value ...]
+python -m reasoning.train_perception resume=RUN_DIR
+
+Trains a front-end by labels on puzzles of all constellations, without a reasoner, counts what it sees rightly, and
+leaves a run folder: settings.yaml, run.json, metrics.jsonl, checkpoints/, weights.safetensors, results.json.
+Then python -m reasoning.benchmark +model=symbolic perception.checkpoint=RUN_DIR answers with it.
+
+  perception=slot                    the front-end: slot, nvsa, or one of your own
+  perception=nvsa perception.body=superposed    its options
+  perception.checkpoint=RUN_DIR      go on from weights that were trained before (shipped: those that come along)
+  dataset=iraven dataset.n=1200      training puzzles of each constellation; dataset=files dataset.path=DIR: yours
+  constellation=all dataset.test_n=200
+  epochs=12 batch_size=42 lr=0.003 seed=0 threads=1 device=cpu
+  out=DIR overwrite=true             where the run folder is, and whether it may be replaced
+  resume=RUN_DIR                     go on with a run that was interrupted
+  resume=RUN_DIR more_epochs=2       train a run further, finished or not
+  --cfg                              print the settings and stop
+  --debug                            tracebacks for mistakes too
+  --version                          print the version and stop
+
+Every setting is in conf/train_perception.yaml and the folders beside it."""
+
+
+def parse(overrides: Sequence[str]) -> PerceptionTrainSettings:
+    """Settings from the command line, or those of the run that ``resume=`` names.
+
+    Args:
+        overrides: of the command line.
+
+    Returns:
+        Validated settings.
+
+    Raises:
+        VSAError: an unknown key, a wrong type, a value that makes no sense.
+    """
+    from reasoning.records import runs
+    from reasoning.setup import restoring, training_settings
+
+    resumed = _resumed(overrides)
+    if resumed is not None:
+        return training_settings.parse_perception(runs.read_settings(resumed))
+    composed = commands.compose_settings("train_perception", restoring.completed(overrides))
+    return training_settings.parse_perception(composed, commands.said(overrides))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command.
+
+    Args:
+        arguments: the command line; by default that of the process.
+
+    Returns:
+        0, 2 for a mistake of the user, 130 when interrupted.
+    """
+    after = "a training run goes on from its last checkpoint with resume=RUN_DIR"
+    return commands.run_command(_run, arguments, USAGE, parse, after)
+
+
+def _run(overrides: list[str]) -> None:
+    resumed = _resumed(overrides)
+    settings = parse(overrides) if resumed is None else None
+    from reasoning.records import runs
+    from reasoning.training import perceiving, start  # loads torch
+
+    folder = resumed
+    if settings is not None:
+        folder = Path(settings.out) if settings.out else runs.default_out(settings.perception.name, settings.seed)
+    go_on = f"go on with python -m {MODULE} resume={folder}"
+    try:
+        if settings is None:
+            start.resume(start.open_run(overrides, Path(str(folder)), perceiving))
+        else:
+            start.train(Path(str(folder)), settings, overrides, work=perceiving)
+    except KeyboardInterrupt:
+        raise StoppedError(f"interrupted; {go_on}", INTERRUPTED) from None
+    except StoppedError as stopped:
+        raise StoppedError(f"{stopped.words}; {go_on}", stopped.code) from None
+
+
+def _resumed(overrides: Sequence[str]) -> Path | None:
+    named = named_keys(overrides)
+    return Path(str(value_of(named["resume"]))).expanduser() if "resume" in named else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
