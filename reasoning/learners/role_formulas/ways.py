@@ -107,6 +107,12 @@ class Told:
     predicted: tuple[Tensor, ...]
     kept: tuple[Tensor | None, ...] = ()
 
+    def to(self, like: Tensor) -> Told:
+        """In the precision of the scene: sums of few values are counted in a higher one."""
+        predicted = tuple(one.to(like) for one in self.predicted)
+        kept = tuple(None if one is None else one.to(like) for one in self.kept)
+        return Told(self.hypotheses, self.log.to(like), predicted, kept)
+
     @property
     def total(self) -> Tensor:
         """(Q, B) log."""
@@ -168,7 +174,7 @@ def attribute_told(page: Page, scene: Scene, key: AttributeKey, occupied: Tensor
     columns.append(copied + math.log1p(-_NOTHING) + torch.stack(differ))
     columns.append((copied + math.log(_NOTHING)).expand(blocks))
     predicted = tuple(one.predicted.unflatten(0, blocks) for _, one in made)
-    return Told(tuple(name for name, _ in made), torch.stack(columns, -1), predicted, tuple(kept))
+    return Told(tuple(name for name, _ in made), torch.stack(columns, -1), predicted, tuple(kept)).to(occupied)
 
 
 def place_told(page: Page, scene: Scene, place: AttributeKey, occupied: Tensor) -> Told:
@@ -195,7 +201,7 @@ def place_told(page: Page, scene: Scene, place: AttributeKey, occupied: Tensor) 
     columns.append(torch.full_like(occupied[..., 0, 0], -torch.inf))
     columns.append(page.nothing[kind] + _together(page, -1, occupied).unsqueeze(1).expand(blocks))
     predicted = tuple(one.predicted.unflatten(0, blocks) for _, one in made)
-    return Told(tuple(name for name, _ in made), torch.stack(columns, -1), predicted)
+    return Told(tuple(name for name, _ in made), torch.stack(columns, -1), predicted).to(occupied)
 
 
 def _together(page: Page, number: int, like: Tensor) -> Tensor:
