@@ -70,10 +70,11 @@ def prepare(settings: PerceptionTrainSettings, folder: Path | None = None) -> Pr
     testing = build.ranges(data, settings.test_constellation)
     layout = Layout.of(*(part.arrays for part in sets.values()))
     kept = None if folder is None else folder / weights.FRONT_END
+    begun = settings
     if kept is not None and kept.is_file():
-        settings = replace(settings, perception=replace(settings.perception, checkpoint=str(kept)))
+        begun = replace(settings, perception=replace(settings.perception, checkpoint=str(kept)))
     every = {"backend": "", **{f"perception.{key}": "" for key in settings.perception.options}}
-    seen, _ = restoring.front_end(settings, None, every, evaluating=False)
+    seen, _ = restoring.front_end(begun, None, every, evaluating=False)
     recipe = Recipe(None, settings.algebra, settings.backend, replace(seen, layout=layout), layout, "", settings.seed)
     solver = recipe.solver(training=True)
     if not any(weight.requires_grad for weight in solver.perception.parameters()):

@@ -104,7 +104,7 @@ def test_more_epochs_and_weights_to_go_on_from(run_folder: Path, tmp_path: Path)
         (["perception.frozen=true"], "frozen"),
         (["perception.width=0"], "width"),
         (["perception.layout=manual"], "auto"),
-        (["dataset=iraven_x"], "pixels"),
+        (["dataset=iraven_x"], "values alone"),
         (["epochs=0"], "at least 1"),
         (["perception=nvsa", "perception.body=mind"], "glimpses"),
         (["perception.checkpoint=nowhere"], "nowhere"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from vsa.validation import check_count
+
 from .glimpses import SIDE
 
 __all__ = ["FEATURES", "GlimpseNet", "LayoutNet", "PanelNet"]
@@ -26,6 +28,7 @@ class GlimpseNet(nn.Module):
     """
 
     def __init__(self, width: int) -> None:
+        check_count("GlimpseNet", "width", width)
         super().__init__()
         self.body = nn.Sequential(_step(1, width, 5), _step(width, 2 * width), _step(2 * width, 4 * width))
         self.hidden = nn.Linear(4 * width * (SIDE // 8) ** 2 + 1, FEATURES)
@@ -53,6 +56,7 @@ class PanelNet(nn.Module):
     """
 
     def __init__(self, outputs: int, width: int) -> None:
+        check_count("PanelNet", "width", width)
         super().__init__()
         self.body = nn.Sequential(
             _step(1, width, 5),
