@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reasoning.setup import commands
 from reasoning.setup.settings import SolveSettings
-from reasoning.solving.making import parse, solver_of
+from reasoning.solving.making import parse, solver_of, sort_arguments
 from vsa.commands import alone, screen, write_together
 from vsa.errors import SettingsError
 
@@ -52,7 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, 2 for a mistake of the user, 130 when interrupted.
     """
-    return commands.run_command(_run, arguments, USAGE, lambda given: parse(given)[0], "nothing was written")
+    return commands.run_command(_run, arguments, USAGE, _checked, "nothing was written")
+
+
+def _checked(arguments: list[str]) -> SolveSettings:
+    """Settings for ``--cfg``, after trying out what the user says of their parts."""
+    settings, _ = parse(arguments)
+    if commands.names_options(sort_arguments(arguments)[1]):
+        solver_of(settings, arguments)
+    return settings
 
 
 def _run(arguments: list[str]) -> None:

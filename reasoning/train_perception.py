@@ -69,7 +69,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, 2 for a mistake of the user, 130 when interrupted.
     """
     after = "a training run goes on from its last checkpoint with resume=RUN_DIR"
-    return commands.run_command(_run, arguments, USAGE, parse, after)
+    return commands.run_command(_run, arguments, USAGE, _checked, after)
+
+
+def _checked(overrides: list[str]) -> PerceptionTrainSettings:
+    """Settings for ``--cfg``, after trying out what the user says of their parts."""
+    settings = parse(overrides)
+    if _resumed(overrides) is None and commands.names_options(overrides):
+        from reasoning.setup import build
+        from reasoning.training import perceiving
+
+        perceiving.recipe_of(settings, build.layout(settings.dataset, settings.constellation or "all"))
+    return settings
 
 
 def _run(overrides: list[str]) -> None:

@@ -86,7 +86,8 @@ def disagreements(group, values, cls):
 @pytest.mark.parametrize(("group", "name"), FILES)
 def test_a_file_says_what_the_constructor_says(group, name):
     values = composed(group, name)
-    assert values["name"] == (learners.LEARNERS.canonical(name) if group == "model" else name)  # best is another's
+    canonical = {"model": learners.LEARNERS.canonical, "perception": perception.PERCEPTIONS.canonical}
+    assert values["name"] == canonical.get(group, str)(name)  # best is another's
     assert list(disagreements(group, values, REGISTRIES[group].get(name))) == []
 
 

@@ -21,7 +21,6 @@ from reasoning.learners.base import Learner, Prediction, claim_constant, constan
 from reasoning.learners.possible import keep_possible
 from reasoning.learners.registry import LEARNERS
 from reasoning.learners.role_formulas.abduction import Abduced, expect, predict, weigh
-from reasoning.learners.role_formulas.alphabet import Alphabet
 from reasoning.learners.role_formulas.formula import (
     OFFSETS,
     Formula,
@@ -38,6 +37,7 @@ from reasoning.learners.role_formulas.roles import ROLE_SETS, role_set
 from reasoning.learners.role_formulas.selection import Table, fit, select
 from reasoning.learners.role_formulas.views import KINDS, READINGS, Reader, View, grid_views, single_views, views
 from reasoning.learners.role_formulas.ways import Page
+from reasoning.learners.role_formulas.writing.alphabet import Alphabet
 from reasoning.scene import AttributeKey, Scene
 from reasoning.sparse import SparsePMF
 from vsa import Algebra, Backend

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from reasoning.setup import commands, restoring
 from reasoning.setup.settings import SolveSettings
-from vsa.commands import named_keys, schema
+from vsa.commands import named_keys, quoted, schema
 from vsa.errors import SettingsError
 
 if TYPE_CHECKING:
     from reasoning.solver import Solver
 
-__all__ = ["parse", "solver_of"]
+__all__ = ["parse", "solver_of", "sort_arguments"]
 
 
 def parse(arguments: Sequence[str]) -> tuple[SolveSettings, tuple[str, ...]]:
@@ -29,12 +29,12 @@ def parse(arguments: Sequence[str]) -> tuple[SolveSettings, tuple[str, ...]]:
     Raises:
         VSAError: an unknown key or option, a wrong type, a value that makes no sense.
     """
-    files, overrides = _sorted(arguments)
+    files, overrides = sort_arguments(arguments)
     composed = commands.compose_evaluation("solve", restoring.completed(overrides))
     return schema.build(SolveSettings, commands.separate(composed, SolveSettings)), files
 
 
-def _sorted(arguments: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+def sort_arguments(arguments: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
     """Files and overrides; a model where none is asked for."""
     files, overrides = [], []
     for argument in arguments:
@@ -42,7 +42,7 @@ def _sorted(arguments: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
             overrides.append("json=true")
         elif argument.startswith("-") and not Path(argument).exists():
             raise SettingsError(
-                f"argument {argument}", received="an unknown option", expected="--json", hint="see --help"
+                f"argument {quoted(argument)}", received="an unknown option", expected="--json", hint="see --help"
             )
         elif "=" not in argument or Path(argument).is_file():
             files.append(argument)
@@ -72,7 +72,7 @@ def solver_of(settings: SolveSettings, arguments: Sequence[str]) -> Solver:
     from datasets import CONSTELLATIONS, Layout, resolve_constellation
     from reasoning.setup import jobs
 
-    job = jobs.make_job(settings, settings.model, settings.checkpoint, commands.said(_sorted(arguments)[1]))
+    job = jobs.make_job(settings, settings.model, settings.checkpoint, commands.said(sort_arguments(arguments)[1]))
     torch.set_num_threads(settings.threads)
     chosen = tuple(CONSTELLATIONS) if settings.layout is None else (resolve_constellation(settings.layout),)
     solver = job.recipe(Layout(settings.dataset.name, chosen)).solver().to(settings.device).eval()

@@ -30,7 +30,19 @@ if TYPE_CHECKING:
     from reasoning.solver import Solver
     from reasoning.training.engine import Outcome
 
-__all__ = ["CONFIG", "MODULE", "Prepared", "front_end", "look", "parse", "prepare", "record", "run", "show"]
+__all__ = [
+    "CONFIG",
+    "MODULE",
+    "Prepared",
+    "front_end",
+    "look",
+    "parse",
+    "prepare",
+    "recipe_of",
+    "record",
+    "run",
+    "show",
+]
 
 MODULE, CONFIG = "reasoning.train_perception", "train_perception"
 RESULTS = "results.json"
@@ -73,19 +85,36 @@ def prepare(settings: PerceptionTrainSettings, folder: Path | None = None) -> Pr
     begun = settings
     if kept is not None and kept.is_file():
         begun = replace(settings, perception=replace(settings.perception, checkpoint=str(kept)))
-    every = {"backend": "", **{f"perception.{key}": "" for key in settings.perception.options}}
-    seen, _ = restoring.front_end(begun, None, every, evaluating=False)
-    recipe = Recipe(None, settings.algebra, settings.backend, replace(seen, layout=layout), layout, "", settings.seed)
+    recipe = recipe_of(begun, layout)
     solver = recipe.solver(training=True)
-    if not any(weight.requires_grad for weight in solver.perception.parameters()):
-        raise SettingsError(
-            f"perception={seen.perception.name}", received="a front-end without weights", expected="one that learns"
-        )
     with torch.no_grad():
         tried = recipe.solver(training=True)
         for part in (*sets.values(), *testing.values()):
             tried.perception.label_loss([next(iter(part.batches(2)))], torch.Generator().manual_seed(0))
     return Prepared(settings, recipe, solver, sets, testing)
+
+
+def recipe_of(settings: PerceptionTrainSettings, layout: Layout) -> Recipe:
+    """How the front-end of a run is made.
+
+    Args:
+        settings: of the run.
+        layout: of the training puzzles.
+
+    Returns:
+        The recipe, without a model.
+
+    Raises:
+        VSAError: an unknown name or option; a front-end that has nothing to learn.
+    """
+    every = {"backend": "", **{f"perception.{key}": "" for key in settings.perception.options}}
+    seen, _ = restoring.front_end(settings, None, every, evaluating=False)
+    recipe = Recipe(None, settings.algebra, settings.backend, replace(seen, layout=layout), layout, "", settings.seed)
+    if not any(weight.requires_grad for weight in recipe.solver(training=True).perception.parameters()):
+        raise SettingsError(
+            f"perception={seen.perception.name}", received="a front-end without weights", expected="one that learns"
+        )
+    return recipe
 
 
 def record(prepared: Prepared) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from reasoning.records import runs
 from reasoning.scene import AttributeKey
 from reasoning.solver import Solver
 from reasoning.tables import comparison, plots, tables
+from reasoning.training import run as training
 from reasoning.training import start
 from vsa.commands import schema
 from vsa.errors import CorruptFileError, SettingsError, ShapeError, VSAError
@@ -493,5 +494,5 @@ def test_runs_from_before_the_setting_are_known_again(tmp_path):
     settings = train.parse(["+model=fora", *LEARN, "seed=0"])
     old = {key: value for key, value in schema.plain(settings).items() if key != "abstain"}
     runs.begin_record(runs.prepare_folder(tmp_path / "run"), {"status": "running"}, old)
-    assert start._holds(tmp_path / "run", settings)
-    assert not start._holds(tmp_path / "run", replace(settings, abstain=0.9))
+    assert start._holds(tmp_path / "run", settings, training)
+    assert not start._holds(tmp_path / "run", replace(settings, abstain=0.9), training)

@@ -127,7 +127,7 @@ def test_defaults_do_not_name_a_model(command):
 
 def test_every_registered_model_and_front_end_has_a_file():
     assert {learners.LEARNERS.canonical(name) for name in MODELS} <= set(learners.names())
-    assert set(NAMES["perception"]) <= set(perception.names())
+    assert {perception.PERCEPTIONS.canonical(name) for name in NAMES["perception"]} <= set(perception.names())
 
 
 @pytest.mark.parametrize("model", MODELS)

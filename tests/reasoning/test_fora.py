@@ -15,7 +15,6 @@ from datasets.rules.base import PUBLISHED
 from reasoning.learners.arlc import ARLC
 from reasoning.learners.base import component_rules
 from reasoning.learners.fora import FORA, PAGE
-from reasoning.learners.role_formulas.alphabet import Alphabet
 from reasoning.learners.role_formulas.follow import follow, norm
 from reasoning.learners.role_formulas.formula import parse, places
 from reasoning.learners.role_formulas.matches import follow_bundle, follow_layout, permanent
@@ -23,8 +22,9 @@ from reasoning.learners.role_formulas.naming import names_of
 from reasoning.learners.role_formulas.roles import ROLE_SETS
 from reasoning.learners.role_formulas.seen import Seen, Slots, even
 from reasoning.learners.role_formulas.sets import follow_sets
-from reasoning.learners.role_formulas.vectors import Vectors
 from reasoning.learners.role_formulas.views import KINDS
+from reasoning.learners.role_formulas.writing.alphabet import Alphabet
+from reasoning.learners.role_formulas.writing.vectors import Vectors
 from reasoning.learners.soft.formula import row_inputs
 from reasoning.learners.symbolic import Symbolic
 from reasoning.perception.oracle import Oracle

@@ -9,12 +9,12 @@ import torch
 import datasets
 import vsa
 from reasoning.learners.fora import FORA
-from reasoning.learners.role_formulas.alphabet import Alphabet
 from reasoning.learners.role_formulas.follow import follow, norm
 from reasoning.learners.role_formulas.formula import Place, parse, places
 from reasoning.learners.role_formulas.misses import followed, tolerated
 from reasoning.learners.role_formulas.seen import Seen, even
 from reasoning.learners.role_formulas.sums import few_bound, valid_share
+from reasoning.learners.role_formulas.writing.alphabet import Alphabet
 from reasoning.perception.oracle import Oracle
 from reasoning.solver import Solver
 from reasoning.sparse import SparsePMF

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from datasets.panels import ROWS
-from reasoning.learners.role_formulas.alphabet import Alphabet
 from reasoning.learners.role_formulas.formula import Formula, Place, places
 from reasoning.learners.role_formulas.misses import followed, missed, softened, tolerated
 from reasoning.learners.role_formulas.seen import Seen
 from reasoning.learners.role_formulas.sums import few_bound, valid_share
-from reasoning.learners.role_formulas.vectors import Vectors, bound
+from reasoning.learners.role_formulas.writing.alphabet import Alphabet
+from reasoning.learners.role_formulas.writing.vectors import Vectors, bound
 
 __all__ = ["Evidence", "Norm", "follow", "groups", "norm", "softened"]
 

@@ -10,8 +10,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from reasoning.learners.role_formulas.alphabet import Alphabet
-from reasoning.learners.role_formulas.vectors import Vectors
+from reasoning.learners.role_formulas.writing.alphabet import Alphabet
+from reasoning.learners.role_formulas.writing.vectors import Vectors
 
 __all__ = ["DIFFERS", "Seen", "Slots", "even", "numbers"]
 

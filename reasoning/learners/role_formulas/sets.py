@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from datasets.panels import ROWS
-from reasoning.learners.role_formulas.alphabet import Alphabet
 from reasoning.learners.role_formulas.follow import Evidence, groups, softened
 from reasoning.learners.role_formulas.formula import Formula, places
-from reasoning.learners.role_formulas.vectors import Vectors
+from reasoning.learners.role_formulas.writing.alphabet import Alphabet
+from reasoning.learners.role_formulas.writing.vectors import Vectors
 
 __all__ = ["follow_sets"]
 

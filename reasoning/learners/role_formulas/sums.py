@@ -12,10 +12,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from reasoning.learners.role_formulas.alphabet import Alphabet
 from reasoning.learners.role_formulas.formula import Place
 from reasoning.learners.role_formulas.seen import Seen
-from reasoning.learners.role_formulas.vectors import Vectors
+from reasoning.learners.role_formulas.writing.alphabet import Alphabet
+from reasoning.learners.role_formulas.writing.vectors import Vectors
 
 __all__ = ["few_bound", "valid_share"]
 

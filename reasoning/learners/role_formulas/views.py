@@ -10,12 +10,12 @@ from torch import Tensor
 
 from datasets.attributes import ENTITY_ATTRIBUTES
 from reasoning.distributions.pmfs import count_pmf, lowest_value
-from reasoning.learners.role_formulas.alphabet import Alphabet
 from reasoning.learners.role_formulas.follow import Evidence, Norm, follow, norm
 from reasoning.learners.role_formulas.formula import Formula
 from reasoning.learners.role_formulas.matches import follow_bundle, follow_layout
 from reasoning.learners.role_formulas.seen import Seen, Slots, even, numbers
 from reasoning.learners.role_formulas.sets import follow_sets
+from reasoning.learners.role_formulas.writing.alphabet import Alphabet
 from reasoning.scene import AttributeKey, Scene
 from reasoning.sparse import SparsePMF, dense, with_missing
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reasoning.learners.role_formulas.alphabet import Alphabet
+from reasoning.learners.role_formulas.writing.alphabet import Alphabet
 
 __all__ = ["Vectors", "bound"]
 
