@@ -229,7 +229,7 @@ class Solver(nn.Module):
 
     def _eye(self) -> Any:
         """The front-end, where it looks at pixels."""
-        if not (hasattr(self.perception, "look") and hasattr(self.perception, "recognise")):
+        if not self.perception.looks:
             raise SettingsError(
                 "explain pictures",
                 received=f"front-end {type(self.perception).__name__}, which reads labels",

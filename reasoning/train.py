@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from reasoning.setup import commands
 from reasoning.setup.settings import TrainSettings
-from vsa.commands import INTERRUPTED, StoppedError, named_keys, value_of
 
 __all__ = ["MODULE", "USAGE", "main", "parse"]
 
@@ -55,7 +53,7 @@ def parse(overrides: Sequence[str]) -> TrainSettings:
     from reasoning.records import runs
     from reasoning.setup import restoring, training_settings
 
-    resumed = _resumed(overrides)
+    resumed = commands.resumed(overrides)
     if resumed is not None:
         return training_settings.parse(runs.read_settings(resumed))
     composed = commands.compose_settings("train", restoring.completed(overrides))
@@ -81,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _checked(overrides: list[str]) -> TrainSettings:
     """Settings for ``--cfg``, after trying out what the user says of their parts."""
     settings = parse(overrides)
-    if _resumed(overrides) is None and commands.names_options(overrides):
+    if commands.resumed(overrides) is None and commands.names_options(overrides):
         from reasoning.setup import build
         from reasoning.training import run
 
@@ -91,13 +89,13 @@ def _checked(overrides: list[str]) -> TrainSettings:
 
 
 def _run(overrides: list[str]) -> None:
-    resumed = _resumed(overrides)
+    resumed = commands.resumed(overrides)
     if resumed is not None:
         from reasoning.training import run as training
         from reasoning.training import seeds, start
 
         run = start.open_run(overrides, resumed, training)
-        with _named(resumed):
+        with commands.going_on(MODULE, resumed):
             (start.resume if run.settings.seeds is None else seeds.resume)(run)
         return
     settings = parse(overrides)
@@ -107,30 +105,13 @@ def _run(overrides: list[str]) -> None:
 
     folder = Path(settings.out) if settings.out else runs.default_out(settings.model.name, settings.seed)
     if settings.seeds is None:
-        with _named(folder):
+        with commands.going_on(MODULE, folder):
             start.train(folder, settings, overrides, work=training)
     else:
         from reasoning.training import seeds
 
-        with _named(folder):
+        with commands.going_on(MODULE, folder):
             seeds.run(folder, settings, overrides)
-
-
-@contextmanager
-def _named(folder: Path) -> Iterator[None]:
-    """Say which run it was that was stopped."""
-    go_on = f"go on with python -m {MODULE} resume={folder}"
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise StoppedError(f"interrupted; {go_on}", INTERRUPTED) from None
-    except StoppedError as stopped:
-        raise StoppedError(f"{stopped.words}; {go_on}", stopped.code) from None
-
-
-def _resumed(overrides: Sequence[str]) -> Path | None:
-    named = named_keys(overrides)
-    return Path(str(value_of(named["resume"]))).expanduser() if "resume" in named else None
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from reasoning.setup import commands
 from reasoning.setup.settings import PerceptionTrainSettings
-from vsa.commands import INTERRUPTED, StoppedError, named_keys, value_of
 
 __all__ = ["MODULE", "USAGE", "main", "parse"]
 
@@ -52,7 +51,7 @@ def parse(overrides: Sequence[str]) -> PerceptionTrainSettings:
     from reasoning.records import runs
     from reasoning.setup import restoring, training_settings
 
-    resumed = _resumed(overrides)
+    resumed = commands.resumed(overrides)
     if resumed is not None:
         return training_settings.parse_perception(runs.read_settings(resumed))
     composed = commands.compose_settings("train_perception", restoring.completed(overrides))
@@ -75,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _checked(overrides: list[str]) -> PerceptionTrainSettings:
     """Settings for ``--cfg``, after trying out what the user says of their parts."""
     settings = parse(overrides)
-    if _resumed(overrides) is None and commands.names_options(overrides):
+    if commands.resumed(overrides) is None and commands.names_options(overrides):
         from reasoning.setup import build
         from reasoning.training import perceiving
 
@@ -84,29 +83,20 @@ def _checked(overrides: list[str]) -> PerceptionTrainSettings:
 
 
 def _run(overrides: list[str]) -> None:
-    resumed = _resumed(overrides)
+    resumed = commands.resumed(overrides)
     settings = parse(overrides) if resumed is None else None
     from reasoning.records import runs
     from reasoning.training import perceiving, start  # loads torch
 
-    folder = resumed
-    if settings is not None:
+    if settings is None:
+        folder = Path(str(resumed))
+    else:
         folder = Path(settings.out) if settings.out else runs.default_out(settings.perception.name, settings.seed)
-    go_on = f"go on with python -m {MODULE} resume={folder}"
-    try:
+    with commands.going_on(MODULE, folder):
         if settings is None:
-            start.resume(start.open_run(overrides, Path(str(folder)), perceiving))
+            start.resume(start.open_run(overrides, folder, perceiving))
         else:
-            start.train(Path(str(folder)), settings, overrides, work=perceiving)
-    except KeyboardInterrupt:
-        raise StoppedError(f"interrupted; {go_on}", INTERRUPTED) from None
-    except StoppedError as stopped:
-        raise StoppedError(f"{stopped.words}; {go_on}", stopped.code) from None
-
-
-def _resumed(overrides: Sequence[str]) -> Path | None:
-    named = named_keys(overrides)
-    return Path(str(value_of(named["resume"]))).expanduser() if "resume" in named else None
+            start.train(folder, settings, overrides, work=perceiving)
 
 
 if __name__ == "__main__":

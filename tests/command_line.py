@@ -5,12 +5,17 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import re
 import traceback
 from collections.abc import Sequence
 
+import pytest
+
 from vsa.commands import screen
 
-__all__ = ["call"]
+__all__ = ["call", "check_same_text"]
+
+_NUMBER = re.compile(r"-?\d+\.\d+")
 
 
 def call(module: str, arguments: Sequence[str]) -> tuple[int | str, str, str]:
@@ -26,3 +31,11 @@ def call(module: str, arguments: Sequence[str]) -> tuple[int | str, str, str]:
             code = traceback.format_exc()
     screen._console.cache_clear()
     return code, out.getvalue(), err.getvalue()
+
+
+def check_same_text(printed: str, expected: str) -> None:
+    """Word by word; numbers to a hundredth, since processors round differently."""
+    texts = [re.sub(" +", " ", text.rstrip("\n")) for text in (printed, expected)]
+    assert _NUMBER.sub("", texts[0]) == _NUMBER.sub("", texts[1])
+    numbers = [list(map(float, _NUMBER.findall(text))) for text in texts]
+    assert numbers[0] == pytest.approx(numbers[1], abs=0.0101)

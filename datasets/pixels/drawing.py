@@ -26,7 +26,7 @@ from ..constellations import Box
 
 __all__ = [
     *("IMAGE_SIZE", "OUTLINE", "corners", "draw", "draw_colors", "mask_of"),
-    *("one_thread", "opencv", "real_box", "run_lengths"),
+    *("one_thread", "opencv", "real_box", "run_lengths", "window"),
 ]
 
 IMAGE_SIZE = 160  # pixels of a panel, both ways
@@ -68,6 +68,22 @@ def centre(box: Box) -> tuple[int, int]:
         Column and row.
     """
     return int(box[1] * IMAGE_SIZE), int(box[0] * IMAGE_SIZE)
+
+
+def window(box: Box) -> tuple[slice, slice]:
+    """The pixels that the entities of a slot can reach.
+
+    Args:
+        box: [y, x, h, w] of the slot.
+
+    Returns:
+        Rows and columns.
+    """
+    # Outline and interpolation add at most two pixels to the largest radius.
+    reach = int(_unit(box) * float(SIZE.values[-1])) + OUTLINE
+    x, y = centre(box)
+    rows, columns = (slice(max(at - reach, 0), min(at + reach + 1, IMAGE_SIZE)) for at in (y, x))
+    return rows, columns
 
 
 def _unit(box: Box) -> float:

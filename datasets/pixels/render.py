@@ -18,7 +18,7 @@ from vsa.errors import UnsupportedError, VSAError
 from ..arrays import ComponentArrays, PuzzleArrays
 from ..attributes import ANGLE, ATTRIBUTES, COLOR, SIZE, TYPE
 from ..constellations import CONSTELLATIONS, Box
-from .drawing import IMAGE_SIZE, OUTLINE, WHITE, centre, draw_colors, one_thread, opencv
+from .drawing import IMAGE_SIZE, WHITE, draw_colors, one_thread, opencv, window
 
 __all__ = ["IMAGE_SIZE", "entity_codes", "prepare", "render", "sprites_of"]
 
@@ -63,11 +63,7 @@ class _Sprites:
 
     def __init__(self, box: Box) -> None:
         self.box = box
-        x, y = centre(box)
-        # Outline and interpolation add at most two pixels to the largest radius.
-        reach = int(min(box[2], box[3]) * IMAGE_SIZE / 2 * float(SIZE.values[-1])) + OUTLINE
-        self.rows = slice(max(y - reach, 0), min(y + reach + 1, IMAGE_SIZE))
-        self.columns = slice(max(x - reach, 0), min(x + reach + 1, IMAGE_SIZE))
+        self.rows, self.columns = window(box)
         self._place = np.full(_CODES, -1, dtype=np.int64)
         self._count = 0
         self._table = np.empty((0, self.rows.stop - self.rows.start, self.columns.stop - self.columns.start), np.uint8)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from datasets.arrays import PuzzleArrays
     from reasoning.learners.base import Prediction
 
-__all__ = ["Metrics", "RuleKey", "RuleTally", "Tally", "observe", "total"]
+__all__ = ["Metrics", "RuleKey", "RuleTally", "Tally", "observe", "reading_counts", "total"]
 
 _COUNTS = ("answers", "tied", "unambiguous")  # the Tallies of Metrics
 _SLOTS = ("Type", "Size", "Color", "Number/Position")
@@ -52,6 +53,17 @@ class Tally:
     def as_dict(self) -> dict[str, int]:
         """The JSON form."""
         return {"correct": self.correct, "total": self.total}
+
+    @staticmethod
+    def from_dict(stored: Any) -> Tally:
+        """Back from the JSON form, of whatever form it is.
+
+        Raises:
+            KeyError: a count is missing.
+            TypeError: something else than whole numbers.
+            VSAError: impossible counts.
+        """
+        return Tally(_count(stored["correct"]), _count(stored["total"]))
 
     @staticmethod
     def of(right: NDArray[np.bool_]) -> Tally:
@@ -206,24 +218,34 @@ class Metrics:
             CorruptFileError: a field is missing or impossible.
         """
         hint = "restore it from a copy, or say overwrite=true"
-        try:
-            with taking_apart(source, hint=hint):
-                rules = {
-                    _key(row): RuleTally(*(_count(row[name]) for name in RuleTally.__dataclass_fields__))
-                    for row in detail
-                }
-                names = (*_COUNTS, "answered") if "answered" in counts else _COUNTS
-                tallies = {
-                    name: Tally(*(_count(counts[name][part]) for part in ("correct", "total"))) for name in names
-                }
-                certainty = Reliability.from_dict(counts["certainty"]) if "certainty" in counts else _UNSAID
-        except CorruptFileError:
-            raise
-        except VSAError as error:  # more than all
-            raise CorruptFileError(
-                f"read {source}", received=error.received, expected=error.expected, hint=hint
-            ) from error
+        with reading_counts(source, hint):
+            rules = {
+                _key(row): RuleTally(*(_count(row[name]) for name in RuleTally.__dataclass_fields__)) for row in detail
+            }
+            names = (*_COUNTS, "answered") if "answered" in counts else _COUNTS
+            tallies = {name: Tally.from_dict(counts[name]) for name in names}
+            certainty = Reliability.from_dict(counts["certainty"]) if "certainty" in counts else _UNSAID
         return Metrics(rules=rules, certainty=certainty, **tallies)
+
+
+@contextmanager
+def reading_counts(source: object, hint: str = "") -> Iterator[None]:
+    """Make a sentence of counts that are missing, of another form or impossible.
+
+    Args:
+        source: where they are from, for messages.
+        hint: what to do.
+
+    Raises:
+        CorruptFileError: they are.
+    """
+    try:
+        with taking_apart(source, hint=hint):
+            yield
+    except CorruptFileError:
+        raise
+    except VSAError as error:  # more than all
+        raise CorruptFileError(f"read {source}", received=error.received, expected=error.expected, hint=hint) from error
 
 
 def _key(row: Any) -> RuleKey:

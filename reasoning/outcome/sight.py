@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from datasets.attributes import ENTITY_ATTRIBUTES
 from datasets.panels import shown_panels
 from datasets.pixels.alike import same_sizes
-from reasoning.outcome.metrics import Tally
+from reasoning.outcome.metrics import Tally, reading_counts
 from reasoning.outcome.reliability import Reliability
 from reasoning.scene import AttributeKey, Scene
 from reasoning.sparse import dense
-from vsa.commands.files import taking_apart
 
 if TYPE_CHECKING:
     from datasets.arrays import ComponentArrays, PuzzleArrays
@@ -86,15 +85,14 @@ class Sight:
         Raises:
             CorruptFileError: a field is missing or impossible.
         """
-        with taking_apart(source):
+        with reading_counts(source):
             if type(stored["millionths"]) is not int:
                 raise TypeError(f"{str(stored['millionths'])[:80]!r} for a count")
-            panels, merged, layouts = (_tally(stored[name]) for name in ("panels", "merged", "layouts"))
             return Sight(
-                panels,
-                merged,
-                layouts,
-                {name: _tally(stored["attributes"][name]) for name in _NAMES},
+                Tally.from_dict(stored["panels"]),
+                Tally.from_dict(stored["merged"]),
+                Tally.from_dict(stored["layouts"]),
+                {name: Tally.from_dict(stored["attributes"][name]) for name in _NAMES},
                 stored["millionths"],
                 Reliability.from_dict(stored["certainty"]),
             )
@@ -165,10 +163,3 @@ def _log(values: Array) -> Array:
 
 def _numpy(values: torch.Tensor) -> Array:
     return values.detach().double().cpu().numpy()
-
-
-def _tally(stored: Any) -> Tally:
-    correct, total = stored["correct"], stored["total"]
-    if type(correct) is not int or type(total) is not int or not 0 <= correct <= total:
-        raise TypeError(f"{str(stored)[:80]} for counts")
-    return Tally(correct, total)

@@ -26,9 +26,12 @@ class Perception(nn.Module):
     for) and ``seed``, and is given them.
 
     Attributes:
+        looks: whether it sees pixels: then it has ``look(images, constellation, mixed)`` and ``recognise(images)``, as
+            :class:`reasoning.perception.looking.base.Looking`.
         free_options: options on which weights do not depend, so that weights that come along fit whatever they say.
     """
 
+    looks: bool = False
     free_options: frozenset[str] = frozenset()
 
     def forward(

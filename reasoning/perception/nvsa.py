@@ -7,6 +7,7 @@ Machine Intelligence 2023.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,8 @@ from vsa.seeding import child_seed
 __all__ = ["BODIES", "NVSAFrontEnd"]
 
 BODIES = ("glimpses", "superposed", "panel", "resnet18")
-_POSITIONS = sum(component.slots for constellation in CONSTELLATIONS.values() for component in constellation.components)
+_SLOTS = {name: sum(component.slots for component in one.components) for name, one in CONSTELLATIONS.items()}
+_LAST = dict(zip(_SLOTS, accumulate(_SLOTS.values()), strict=True))  # of the positions of a constellation
 
 
 @PERCEPTIONS.register("nvsa")
@@ -133,13 +135,8 @@ class NVSAFrontEnd(Looking):
         return self.log_scale.exp() * self.products.cosine(queries)
 
     def _places(self, constellation: str) -> Tensor:
-        start = 0
-        for name, one in CONSTELLATIONS.items():
-            slots = sum(component.slots for component in one.components)
-            if name == constellation:
-                return self.positions[start : start + slots].to(self.log_scale.dtype)
-            start += slots
-        raise UnknownNameError("positions of slots", name=constellation, known=CONSTELLATIONS, kind="constellation")
+        last = _LAST[constellation]
+        return self.positions[last - _SLOTS[constellation] : last].to(self.log_scale.dtype)
 
 
 def _products(algebra: Algebra, seed: int) -> Tensor:
@@ -156,4 +153,4 @@ def _products(algebra: Algebra, seed: int) -> Tensor:
 def _positions(algebra: Algebra, seed: int) -> Tensor:
     """int8 (S, D), an atom for every slot of every constellation."""
     made = torch.Generator().manual_seed(child_seed(seed, "positions"))
-    return algebra.random(_POSITIONS, generator=made, dtype=torch.float32).to(torch.int8)
+    return algebra.random(sum(_SLOTS.values()), generator=made, dtype=torch.float32).to(torch.int8)

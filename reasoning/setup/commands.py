@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from reasoning.setup.unused import refuse_unused
-from vsa.commands import composing, constructor_defaults, flatten, named_keys, parse, quoted, resolved, schema, settle
+from vsa.commands import (
+    INTERRUPTED,
+    StoppedError,
+    composing,
+    constructor_defaults,
+    flatten,
+    named_keys,
+    parse,
+    quoted,
+    resolved,
+    schema,
+    settle,
+    value_of,
+)
 from vsa.commands import run_command as run_any_command
 from vsa.errors import SettingsError
 from vsa.plugins import offers
@@ -20,12 +35,14 @@ __all__ = [
     "compose_evaluation",
     "compose_settings",
     "constructor_options",
+    "going_on",
     "model_and_mode",
     "model_names",
     "names_options",
     "no_model",
     "part_options",
     "registered",
+    "resumed",
     "run_command",
     "said",
     "separate",
@@ -167,6 +184,36 @@ def said(arguments: Sequence[str]) -> dict[str, str]:
                     found[choice.rpartition("/")[2]] = argument
             found.update(dict.fromkeys(flatten(values), argument))
     return {**found, **named}
+
+
+def resumed(arguments: Sequence[str]) -> Path | None:
+    """The run that ``resume=`` names.
+
+    Args:
+        arguments: overrides.
+
+    Returns:
+        Its folder; None where none is named.
+    """
+    named = named_keys(arguments)
+    return Path(str(value_of(named["resume"]))).expanduser() if "resume" in named else None
+
+
+@contextmanager
+def going_on(module: str, folder: Path) -> Iterator[None]:
+    """Say which run it was that was stopped, and how to go on with it.
+
+    Args:
+        module: the command that goes on.
+        folder: the run's.
+    """
+    words = f"go on with python -m {module} resume={folder}"
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise StoppedError(f"interrupted; {words}", INTERRUPTED) from None
+    except StoppedError as stopped:
+        raise StoppedError(f"{stopped.words}; {words}", stopped.code) from None
 
 
 def names_options(arguments: Sequence[str]) -> bool:

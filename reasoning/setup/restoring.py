@@ -7,7 +7,7 @@ applied and said, or refused where it makes no sense.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -77,8 +77,13 @@ def settled_model(
     return replace(trained, options={**trained.options, **chosen}, mode=resolved), differs
 
 
-def settled(section: str, stored: Named, composed: Named, said: Mapping[str, str]) -> tuple[Named, list[str]]:
-    """A section of the weights' header, as far as the user does not say otherwise; and what he says."""
+def settled(
+    section: str, stored: Named, composed: Named, said: Mapping[str, str], free: Collection[str] = ()
+) -> tuple[Named, list[str]]:
+    """A section of the weights' header, as far as the user does not say otherwise; and what he says.
+
+    ``free`` are options on which the weights do not depend: they are taken without a word.
+    """
     if section in said or f"{section}.name" in said:
         chosen = composed
     else:
@@ -91,7 +96,8 @@ def settled(section: str, stored: Named, composed: Named, said: Mapping[str, str
         chosen = Named(stored.name, {**stored.options, **named})
     if chosen.name != stored.name:
         return chosen, [f"{section}={chosen.name} (trained with {stored.name})"]
-    return chosen, _differences(section, stored, chosen)
+    before, after = ({k: v for k, v in one.options.items() if k not in free} for one in (stored, chosen))
+    return chosen, _differences(section, Named(stored.name, before), Named(chosen.name, after))
 
 
 def _differences(section: str, stored: Named, chosen: Named) -> list[str]:
@@ -200,10 +206,13 @@ def front_end(
 
 def _brings_front_end(weighted: tuple[Path, Header] | None) -> bool:
     """Whether a model's weights have a front-end's beside them."""
-    return weighted is not None and "perception" in weighted[1].parts
+    from reasoning.setup import weights  # loads torch
+
+    return weighted is not None and weights.PERCEPTION in weighted[1].parts
 
 
 def _restored(settings: Wanted, path: Path, header: Header, said: Mapping[str, str]) -> tuple[FrontEnd, list[str]]:
+    from reasoning import perception as front_ends
     from reasoning.setup import weights  # loads torch
 
     stored, wanted = header.perception, without_weights(settings.perception)
@@ -212,7 +221,8 @@ def _restored(settings: Wanted, path: Path, header: Header, said: Mapping[str, s
     if not has_weights and "seed" in wanted.options and "seed" in base.options:
         # Stress and the like are drawn anew in every evaluation; only atoms belong to weights.
         base = replace(base, options={**base.options, "seed": wanted.options["seed"]})
-    chosen, differs = settled("perception", base, wanted, said)
+    free = front_ends.get(base.name).free_options if base.name in front_ends.PERCEPTIONS else ()
+    chosen, differs = settled("perception", base, wanted, said, free)
     backend, changes = settled("backend", stored.backend, settings.backend, said)
     if not has_weights or chosen.name != stored.perception.name:
         return FrontEnd(chosen, settings.algebra, backend, settings.seed), differs

@@ -246,15 +246,9 @@ class RunSettings:
     checkpoints: CheckpointSettings
     out: str | None
     overwrite: bool
-    seeds: tuple[Seed, ...] | None = None  # several runs instead of one, each with one of the seeds
-    executor: Executor = "serial"  # of several runs
-    workers: Workers | None = None  # runs at once; null: one per available core
-    abstain: float | None = None  # certainty below which an answer of the evaluation is withheld
 
     def __post_init__(self) -> None:
-        _different("seeds", self.seeds)
         _check_device(self.device)
-        _check_abstain(self.abstain)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,6 +256,15 @@ class TrainSettings(RunSettings):
     """``python -m reasoning.train``."""
 
     model: ModelSettings
+    seeds: tuple[Seed, ...] | None = None  # several runs instead of one, each with one of the seeds
+    executor: Executor = "serial"  # of several runs
+    workers: Workers | None = None  # runs at once; null: one per available core
+    abstain: float | None = None  # certainty below which an answer of the evaluation is withheld
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _different("seeds", self.seeds)
+        _check_abstain(self.abstain)
 
 
 @dataclass(frozen=True, kw_only=True)

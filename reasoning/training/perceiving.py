@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from reasoning.outcome.metrics import Tally
 from reasoning.outcome.sight import Sight, observe_sight
 from reasoning.records import runs
 from reasoning.records.checkpoints import load_weights
-from reasoning.setup import build, restoring, weights
+from reasoning.setup import build
 from reasoning.setup.recipe import Recipe
 from reasoning.setup.settings import PerceptionTrainSettings
 from reasoning.setup.training_settings import parse_perception as parse
@@ -20,6 +19,7 @@ from reasoning.tables import sight as tables
 from reasoning.tables import tables as report
 from reasoning.training import run as training
 from reasoning.training.plan import Plan
+from reasoning.training.run import Prepared, front_end
 from vsa.commands import screen
 from vsa.commands.files import taking_apart
 from vsa.errors import SettingsError
@@ -27,7 +27,6 @@ from vsa.errors import SettingsError
 if TYPE_CHECKING:
     from datasets.loaders import PuzzleDataset
     from reasoning.perception.base import Perception
-    from reasoning.solver import Solver
     from reasoning.training.engine import Outcome
 
 __all__ = [
@@ -48,18 +47,7 @@ MODULE, CONFIG = "reasoning.train_perception", "train_perception"
 RESULTS = "results.json"
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """Everything a run needs, made before its folder is."""
-
-    settings: PerceptionTrainSettings
-    recipe: Recipe
-    solver: Solver
-    training: Mapping[str, PuzzleDataset]
-    testing: Mapping[str, PuzzleDataset]
-
-
-def prepare(settings: PerceptionTrainSettings, folder: Path | None = None) -> Prepared:
+def prepare(settings: PerceptionTrainSettings, folder: Path | None = None) -> Prepared[PerceptionTrainSettings]:
     """Load (or generate) the puzzles and construct the untrained front-end.
 
     Args:
@@ -81,11 +69,7 @@ def prepare(settings: PerceptionTrainSettings, folder: Path | None = None) -> Pr
     sets = build.puzzle_sets(data, settings.constellation or "all", "train", data.n, training=True)
     testing = build.ranges(data, settings.test_constellation)
     layout = Layout.of(*(part.arrays for part in sets.values()))
-    kept = None if folder is None else folder / weights.FRONT_END
-    begun = settings
-    if kept is not None and kept.is_file():
-        begun = replace(settings, perception=replace(settings.perception, checkpoint=str(kept)))
-    recipe = recipe_of(begun, layout)
+    recipe = recipe_of(settings, layout, folder)
     solver = recipe.solver(training=True)
     with torch.no_grad():
         tried = recipe.solver(training=True)
@@ -94,12 +78,13 @@ def prepare(settings: PerceptionTrainSettings, folder: Path | None = None) -> Pr
     return Prepared(settings, recipe, solver, sets, testing)
 
 
-def recipe_of(settings: PerceptionTrainSettings, layout: Layout) -> Recipe:
+def recipe_of(settings: PerceptionTrainSettings, layout: Layout, folder: Path | None = None) -> Recipe:
     """How the front-end of a run is made.
 
     Args:
         settings: of the run.
         layout: of the training puzzles.
+        folder: of a run that goes on.
 
     Returns:
         The recipe, without a model.
@@ -107,8 +92,7 @@ def recipe_of(settings: PerceptionTrainSettings, layout: Layout) -> Recipe:
     Raises:
         VSAError: an unknown name or option; a front-end that has nothing to learn.
     """
-    every = {"backend": "", **{f"perception.{key}": "" for key in settings.perception.options}}
-    seen, _ = restoring.front_end(settings, None, every, evaluating=False)
+    seen = training.begun_with(settings, folder)
     recipe = Recipe(None, settings.algebra, settings.backend, replace(seen, layout=layout), layout, "", settings.seed)
     if not any(weight.requires_grad for weight in recipe.solver(training=True).perception.parameters()):
         raise SettingsError(
@@ -117,32 +101,16 @@ def recipe_of(settings: PerceptionTrainSettings, layout: Layout) -> Recipe:
     return recipe
 
 
-def record(prepared: Prepared) -> dict[str, Any]:
+def record(prepared: Prepared[PerceptionTrainSettings]) -> dict[str, Any]:
     """What run.json says of a run beside its environment.
 
     Args:
         prepared: of :func:`prepare`.
     """
-    settings = prepared.settings
-    return {
-        "perception": settings.perception.name,
-        "seed": settings.seed,
-        "protocol": training.protocol(settings),
-        "recipe": prepared.recipe.header(),
-        "backend": build.backend_words(settings.backend),
-    }
+    return {"perception": prepared.settings.perception.name, **training.record_of_any(prepared)}
 
 
-def front_end(prepared: Prepared) -> str | None:
-    """The file of the weights that a run begins with; None where it begins without.
-
-    Args:
-        prepared: of :func:`prepare`.
-    """
-    return prepared.recipe.perception.weights
-
-
-def run(folder: Path, prepared: Prepared) -> dict[str, Sight]:
+def run(folder: Path, prepared: Prepared[PerceptionTrainSettings]) -> dict[str, Sight]:
     """Train (or go on), evaluate, write everything, show the table.
 
     Args:
@@ -172,7 +140,7 @@ def run(folder: Path, prepared: Prepared) -> dict[str, Sight]:
     return found
 
 
-def _train(folder: Path, prepared: Prepared) -> Outcome:
+def _train(folder: Path, prepared: Prepared[PerceptionTrainSettings]) -> Outcome:
     settings = prepared.settings
     words = training.protocol(settings)
     return training.train_watched(

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from datasets.layout import Layout
 from reasoning.records import runs
 from reasoning.records.checkpoints import CheckpointFolder, load_weights
 from reasoning.setup import build, restoring, weights
-from reasoning.setup.recipe import Recipe
+from reasoning.setup.recipe import FrontEnd, Recipe
 from reasoning.setup.settings import RunSettings, TrainSettings
 from reasoning.setup.training_settings import parse
 from reasoning.tables import tables as report
@@ -37,6 +37,7 @@ __all__ = [
     "CONFIG",
     "MODULE",
     "Prepared",
+    "begun_with",
     "front_end",
     "identity_of",
     "joined",
@@ -48,6 +49,7 @@ __all__ = [
     "read_metrics",
     "recipe_of",
     "record",
+    "record_of_any",
     "run",
     "show",
     "train_solver",
@@ -58,18 +60,21 @@ __all__ = [
 MODULE, CONFIG = "reasoning.train", "train"
 
 
+S = TypeVar("S", bound=RunSettings)
+
+
 @dataclass(frozen=True)
-class Prepared:
+class Prepared(Generic[S]):
     """Everything a run needs, made before its folder is: what is wrong shows before anything is written."""
 
-    settings: TrainSettings
+    settings: S
     recipe: Recipe
     solver: Solver
     training: Mapping[str, PuzzleDataset]
     testing: Mapping[str, PuzzleDataset]
 
 
-def prepare(settings: TrainSettings, folder: Path | None = None) -> Prepared:
+def prepare(settings: TrainSettings, folder: Path | None = None) -> Prepared[TrainSettings]:
     """Load (or generate) the puzzles and construct the untrained solver.
 
     Args:
@@ -148,13 +153,7 @@ def recipe_of(settings: TrainSettings, layout: Layout, folder: Path | None = Non
             received=f"model {settings.model.name}, which comes without weights",
             expected="model.mode=programmed or learned",
         )
-    kept = None if folder is None else folder / weights.FRONT_END
-    if kept is not None and kept.is_file():
-        own = replace(settings.perception, checkpoint=str(kept))
-        settings = replace(settings, perception=own)
-    # The settings of a run are complete, those of a front-end with weights of its own included: all of them count.
-    every = {"backend": "", **{f"perception.{key}": "" for key in settings.perception.options}}
-    seen, _ = restoring.front_end(settings, None, every, evaluating=False)
+    seen = begun_with(settings, folder)
     seen = replace(seen, layout=seen.layout or layout, frozen=settings.perception.frozen)
     return Recipe(
         settings.model,
@@ -168,24 +167,54 @@ def recipe_of(settings: TrainSettings, layout: Layout, folder: Path | None = Non
     )
 
 
-def record(prepared: Prepared) -> dict[str, Any]:
+def begun_with(settings: RunSettings, folder: Path | None = None) -> FrontEnd:
+    """The front-end that a run begins with.
+
+    Args:
+        settings: of the run.
+        folder: of a run that goes on: it keeps the weights that it began with.
+
+    Returns:
+        The front-end.
+
+    Raises:
+        VSAError: weights that are missing or another front-end's.
+    """
+    kept = None if folder is None else folder / weights.FRONT_END
+    if kept is not None and kept.is_file():
+        settings = replace(settings, perception=replace(settings.perception, checkpoint=str(kept)))
+    # The settings of a run are complete, those of a front-end with weights of its own included: all of them count.
+    every = {"backend": "", **{f"perception.{key}": "" for key in settings.perception.options}}
+    return restoring.front_end(settings, None, every, evaluating=False)[0]
+
+
+def record(prepared: Prepared[TrainSettings]) -> dict[str, Any]:
     """What run.json says of a run beside its environment.
 
     Args:
         prepared: of :func:`prepare`.
     """
     settings = prepared.settings
+    withheld = {} if settings.abstain is None else {"abstain": settings.abstain}
+    return {"model": settings.model.name, **record_of_any(prepared), **withheld}
+
+
+def record_of_any(prepared: Prepared[S]) -> dict[str, Any]:
+    """The same, as far as any training has it.
+
+    Args:
+        prepared: everything the run needs.
+    """
+    settings = prepared.settings
     return {
-        "model": settings.model.name,
         "seed": settings.seed,
         "protocol": protocol(settings),
         "recipe": prepared.recipe.header(),
         "backend": build.backend_words(settings.backend),
-        **({} if settings.abstain is None else {"abstain": settings.abstain}),
     }
 
 
-def front_end(prepared: Prepared) -> str | None:
+def front_end(prepared: Prepared[S]) -> str | None:
     """The file of the front-end's weights that a run begins with; None where it begins without.
 
     Args:
@@ -194,7 +223,7 @@ def front_end(prepared: Prepared) -> str | None:
     return prepared.recipe.perception.weights
 
 
-def run(folder: Path, prepared: Prepared) -> dict[str, Metrics]:
+def run(folder: Path, prepared: Prepared[TrainSettings]) -> dict[str, Metrics]:
     """Train (or go on), evaluate, write everything, show the tables.
 
     Args:
@@ -211,7 +240,7 @@ def run(folder: Path, prepared: Prepared) -> dict[str, Metrics]:
     return metrics
 
 
-def _train(folder: Path, prepared: Prepared) -> Outcome:
+def _train(folder: Path, prepared: Prepared[TrainSettings]) -> Outcome:
     settings = prepared.settings
     return train_watched(
         prepared.solver, prepared.training, plan_of(settings), folder, settings, settings.model.name, protocol(settings)
@@ -357,7 +386,7 @@ def plan_of(settings: RunSettings) -> Plan:
     )
 
 
-def _evaluate(prepared: Prepared) -> dict[str, Metrics]:
+def _evaluate(prepared: Prepared[TrainSettings]) -> dict[str, Metrics]:
     from reasoning.training.engine import evaluate
 
     settings, sets = prepared.settings, prepared.testing

@@ -87,7 +87,7 @@ def _train(out: Path, settings: TrainSettings, jobs: list[SeedRun]) -> None:
     screen.say(f"\nruns in {out}")
 
 
-def resume(stopped: Resumed) -> None:
+def resume(stopped: Resumed[TrainSettings, training.Prepared[TrainSettings]]) -> None:
     """Go on with the runs of several seeds: those that are finished are kept.
 
     Args:
@@ -96,6 +96,13 @@ def resume(stopped: Resumed) -> None:
     Raises:
         VSAError: whatever is wrong with folders or files.
     """
+    if stopped.more:
+        first = stopped.folder / str((stopped.settings.seeds or (0,))[0])
+        raise SettingsError(
+            "setting more_epochs",
+            received="the runs of several seeds",
+            expected=f"resume={first} more_epochs={stopped.more}, seed by seed",
+        )
     with taking_apart(stopped.folder / runs.RECORD):
         before = named_keys([str(argument) for argument in stopped.record["overrides"]])
     kept = [argument for key, argument in before.items() if key != "dataset.cache_dir" or key in stopped.named]

@@ -137,9 +137,7 @@ def _holds(folder: Path, settings: S, work: Work[S, P]) -> bool:
     if not (folder / runs.SETTINGS).is_file():
         return False
     apart = {"out": None, "overwrite": False}
-    stored = schema.plain(
-        work.parse(runs.read_settings(folder))
-    )  # of an earlier version, too: what is new has its default
+    stored = schema.plain(work.parse(runs.read_settings(folder)))  # of an earlier version: what is new has its default
     return {**stored, **apart} == {**schema.plain(settings), **apart}
 
 
@@ -193,9 +191,6 @@ def open_run(arguments: list[str], folder: Path, work: Work[S, P]) -> Resumed[S,
     settings = _without_foreign_cache(work.parse(stored), named)
     if not runs.same_code(record, plugins(settings)):
         log.warning("the code has changed since this run began: the result may differ from an uninterrupted run's")
-    if settings.seeds is not None and more:
-        expected = f"resume={folder}/{settings.seeds[0]} {_MORE}={more}, seed by seed"
-        raise SettingsError(f"setting {_MORE}", received="the runs of several seeds", expected=expected)
     return Resumed(folder, settings, record, named, work, more)
 
 

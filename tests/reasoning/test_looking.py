@@ -53,7 +53,7 @@ def test_slots_hold_all_of_what_is_in_them(constellation: str) -> None:
     assert len(slots) == labels.occupied.shape[1]
     covered = torch.zeros(160, 160, dtype=torch.bool)
     for number, slot in enumerate(slots):
-        covered[slice(*slot.rows), slice(*slot.columns)] = True
+        covered[slot.rows, slot.columns] = True
         assert not blank(images, slot)[labels.occupied[:, number]].any()
         glimpse = cut(images, slot)
         assert glimpse.shape == (len(images), 1, 40, 40) and glimpse.min() >= 0 and glimpse.max() <= 1

@@ -97,6 +97,7 @@ class Looking(Perception):
             mistaken; otherwise it is the puzzles' own.
     """
 
+    looks = True
     free_options = frozenset({"layout", "seed"})
 
     def __init__(self, layout: Layout | str | None) -> None:
@@ -125,8 +126,7 @@ class Looking(Perception):
         entities: bool = False,
         generator: torch.Generator | None = None,
     ) -> Scene:
-        images = self._images(batch)
-        return self.look(images, batch.arrays.constellation, mixed)
+        return self.look(batch.images(), batch.arrays.constellation, mixed)
 
     def look(self, images: Tensor, constellation: str, mixed: str = "shares") -> Scene:
         """The scene of puzzles in pixels.
@@ -162,13 +162,13 @@ class Looking(Perception):
         return self.layouts(1 - small.unflatten(0, images.shape[:2]) / 255)
 
     def knows_layout(self, batch: PuzzleBatch) -> Tensor:
-        found = self.recognise(self._images(batch)).argmax(-1)
+        found = self.recognise(batch.images()).argmax(-1)
         return found == _LAYOUTS.index(batch.arrays.constellation)
 
     def label_loss(self, batches: Sequence[PuzzleBatch], generator: torch.Generator | None = None) -> Tensor:
         panels, labels, layouts = [], [], []
         for batch in batches:
-            images, which = self._images(batch), batch.arrays.constellation
+            images, which = batch.images(), batch.arrays.constellation
             known = Labels.of(batch.arrays).to(images.device)
             some = max(_PANELS, _SLOTS // len(batches) // known.occupied.shape[1])
             chosen = torch.randperm(len(known.occupied), generator=generator)[:some].to(images.device)
@@ -178,10 +178,6 @@ class Looking(Perception):
             layouts.append(-self.recognise(images[:, shown])[:, _LAYOUTS.index(which)].mean())
         lost = [seen.loss(known) for seen, known in zip(self.read(panels), labels, strict=True)]
         return torch.stack(lost).mean() + torch.stack(layouts).mean()
-
-    @staticmethod
-    def _images(batch: PuzzleBatch) -> Tensor:
-        return batch.images()
 
 
 def _veiled(seen: Marginals, known: Tensor) -> Marginals:

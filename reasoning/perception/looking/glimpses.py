@@ -9,15 +9,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from datasets.constellations import CONSTELLATIONS, Box
+from datasets.pixels.drawing import IMAGE_SIZE, WHITE, window
 from vsa.errors import DtypeError, ShapeError
 
 __all__ = ["SIDE", "Slot", "blank", "check_images", "cut", "ink", "slots_of"]
 
 SIDE = 40  # pixels of a glimpse, both ways
-_PANEL = 160  # pixels of a panel, both ways
-_WHITE = 255
-_LARGEST = 0.9  # of half a slot: the radius of its largest entity
-_OUTLINE = 2  # pixels
 _PIECE = 2**14  # glimpses brought to size at a time
 
 
@@ -26,15 +23,13 @@ class Slot:
     """Where an entity may be, and what may lie over it.
 
     Attributes:
-        component: number of the component.
-        rows: pixels that its entities can reach, from and to.
+        rows: pixels that its entities can reach.
         columns: likewise.
         frames: whether another component lies within it.
     """
 
-    component: int
-    rows: tuple[int, int]
-    columns: tuple[int, int]
+    rows: slice
+    columns: slice
     frames: bool
 
 
@@ -49,10 +44,7 @@ def slots_of(constellation: str) -> tuple[Slot, ...]:
     for number, component in enumerate(components):
         others = [box for k, other in enumerate(components) if k != number for box in other.boxes]
         for box in component.boxes:
-            y, x = (int(centre * _PANEL) for centre in box[:2])
-            reach = int(min(box[2:]) * _PANEL / 2 * _LARGEST) + _OUTLINE
-            rows, columns = ((max(at - reach, 0), min(at + reach + 1, _PANEL)) for at in (y, x))
-            found.append(Slot(number, rows, columns, frames=any(_within(other, box) for other in others)))
+            found.append(Slot(*window(box), frames=any(_within(other, box) for other in others)))
     return tuple(found)
 
 
@@ -73,9 +65,11 @@ def check_images(what: str, images: Tensor) -> None:
     """
     if images.dtype != torch.uint8:
         raise DtypeError(what, received=str(images.dtype), expected="torch.uint8, 255 is white")
-    if images.ndim < 2 or images.shape[-2:] != (_PANEL, _PANEL):
+    if images.ndim < 2 or images.shape[-2:] != (IMAGE_SIZE, IMAGE_SIZE):
         raise ShapeError(
-            what, received=f"shape {tuple(images.shape)}", expected=f"(..., {_PANEL}, {_PANEL}): panels in pixels"
+            what,
+            received=f"shape {tuple(images.shape)}",
+            expected=f"(..., {IMAGE_SIZE}, {IMAGE_SIZE}): panels in pixels",
         )
 
 
@@ -89,8 +83,8 @@ def blank(images: Tensor, slot: Slot) -> Tensor:
     Returns:
         bool (N,).
     """
-    window = images[:, slice(*slot.rows), slice(*slot.columns)]
-    return window.flatten(1).amin(1) == _WHITE
+    window = images[:, slot.rows, slot.columns]
+    return window.flatten(1).amin(1) == WHITE
 
 
 def cut(images: Tensor, slot: Slot) -> Tensor:
@@ -104,14 +98,14 @@ def cut(images: Tensor, slot: Slot) -> Tensor:
         float32 (N, 1, 40, 40): ink, 0 is white and 1 black; the slot's pixels, resampled bilinearly and, where they
         are more, averaged.
     """
-    window = images[:, None, slice(*slot.rows), slice(*slot.columns)]
+    window = images[:, None, slot.rows, slot.columns]
     parts = [
         functional.interpolate(part.float(), size=(SIDE, SIDE), mode="bilinear", antialias=True)
         for part in window.split(_PIECE)
     ]
     if not parts:
         return window.new_zeros((0, 1, SIDE, SIDE), dtype=torch.float32)
-    return (1 - torch.cat(parts) / _WHITE).clamp_(0, 1)
+    return (1 - torch.cat(parts) / WHITE).clamp_(0, 1)
 
 
 def ink(images: Tensor) -> Tensor:
@@ -123,4 +117,4 @@ def ink(images: Tensor) -> Tensor:
     Returns:
         float32 (N, 1, 160, 160): 0 is white and 1 black.
     """
-    return 1 - images.unsqueeze(1).float() / _WHITE
+    return 1 - images.unsqueeze(1).float() / WHITE
